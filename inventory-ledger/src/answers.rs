@@ -1,0 +1,361 @@
+//! What the operations answer: one success and one refusal type for each family.
+//!
+//! A refusal is an outcome like another: nothing changed, and nothing is wrong with the ledger. It stands on the `Err` side
+//! because the ledger does no I/O and so has no other failure to report there.
+
+use crate::{Full, HoldId, LINES_MAX, Location, Millis, Owner, Row, Sku, UNITS_MAX, Units};
+
+/// `open_row`, `adjust` and `set` succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The row as the movement left it (for a replay: as it left it then).
+    pub row: Row,
+    /// Whether this movement created the row. `open_row` on a row that exists changes nothing and says `false`.
+    pub created: bool,
+    /// The movement was known: this is its first outcome and nothing moved again.
+    pub replayed: bool,
+}
+
+/// Why `open_row`, `adjust` or `set` moved nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveRefused {
+    /// `set` expected another number on hand. Read again and decide again, under a new id.
+    #[error("{} on hand, not the number expected", actual.0)]
+    Mismatch {
+        /// What is on hand; zero if there is no row.
+        actual: Units,
+    },
+    /// More would be taken than is available: the rest is promised, or set apart.
+    #[error("only {} are available ({} held, {} committed)", available.0, held.0, committed.0)]
+    Committed {
+        /// What could be taken.
+        available: Units,
+        /// Promised to holds.
+        held: Units,
+        /// Promised to orders.
+        committed: Units,
+    },
+    /// More than [`UNITS_MAX`] would be on hand.
+    #[error("{} on hand; a row takes at most {}", on_hand.0, UNITS_MAX.0)]
+    Overflow {
+        /// What is on hand; zero if there is no row.
+        on_hand: Units,
+    },
+    /// `adjust` without a positive delta, where there is no row.
+    #[error("no such SKU at this location")]
+    UnknownRow,
+    /// The id belongs to a movement with another body. The caller has a bug: an id names one movement.
+    #[error("the movement id was used for another movement")]
+    IdReused,
+    /// A table is full. Unlike every other refusal but `IdReused` this one is not remembered under the id.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// `restock` succeeded: units went from committed back to available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restocked {
+    /// Units returned by this movement, over all lines.
+    pub units: u64,
+    /// Units of the hold that stay committed; at zero the hold has ended.
+    pub left: u64,
+    /// The movement was known: this is its first outcome and nothing moved again.
+    pub replayed: bool,
+}
+
+/// Why `restock` moved nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestockRefused {
+    /// No such hold is known.
+    #[error("no such hold")]
+    Unknown,
+    /// The hold has no committed units: it is not committed, or all of them were restocked, or it was forgotten.
+    #[error("the hold has nothing to restock: it is {state:?}")]
+    NotCommitted {
+        /// Where it stands.
+        state: HoldState,
+    },
+    /// The lines of one row ask for more than this hold still has committed there.
+    #[error("line {index} wants {} back where {} are left", requested.0, left.0)]
+    TooMany {
+        /// The first such line.
+        index: u16,
+        /// Wanted by all lines of that row together; saturates at `u32::MAX`.
+        requested: Units,
+        /// Committed under this hold in that row, and not restocked.
+        left: Units,
+    },
+    /// Lines were given, but none.
+    #[error("no line")]
+    Empty,
+    /// More than [`LINES_MAX`] lines.
+    #[error("{len} lines; at most {LINES_MAX}")]
+    TooManyLines {
+        /// How many.
+        len: usize,
+    },
+    /// A line for nothing.
+    #[error("line {index} has quantity zero")]
+    ZeroQuantity {
+        /// Which.
+        index: u16,
+    },
+    /// The id belongs to a movement with another body.
+    #[error("the movement id was used for another movement")]
+    IdReused,
+    /// The movement cannot be remembered; not remembered, so it may be sent again.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// `hold` succeeded: all lines are set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// From this instant on the hold counts as expired, unless pinned or ended before.
+    pub expires_at: Millis,
+    /// For each line in the order asked, what was left available in its row after the whole hold was taken.
+    pub remaining: Vec<Units>,
+    /// The hold was known: this is its first answer. It may have ended since; `pin` tells.
+    pub replayed: bool,
+}
+
+/// Why `hold` set nothing aside. Not remembered: the same hold may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldRefused {
+    /// Some rows have too little. Every line of every such row is listed, in the order asked.
+    #[error("{} lines are short", lines.len())]
+    Short {
+        /// At least one.
+        lines: Vec<ShortLine>,
+    },
+    /// The hold was released before it came; its sender gave up long ago.
+    #[error("the hold was released before it was made")]
+    Tombstoned,
+    /// The id belongs to a hold with another owner, other lines or another time to live. The caller has a bug.
+    #[error("the hold id was used for another hold")]
+    IdReused,
+    /// No line.
+    #[error("no line")]
+    Empty,
+    /// More than [`LINES_MAX`] lines.
+    #[error("{len} lines; at most {LINES_MAX}")]
+    TooManyLines {
+        /// How many.
+        len: usize,
+    },
+    /// A line for nothing.
+    #[error("line {index} has quantity zero")]
+    ZeroQuantity {
+        /// Which.
+        index: u16,
+    },
+    /// The table of holds is full.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// A line whose row has too little for the hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortLine {
+    /// Position among the lines asked.
+    pub index: u16,
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// Wanted by all lines of that row together; saturates at `u32::MAX`.
+    pub requested: Units,
+    /// Available; zero if there is no such row.
+    pub available: Units,
+}
+
+/// `pin` succeeded: the hold no longer expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// It was pinned before.
+    pub replayed: bool,
+}
+
+/// Why `pin` did not pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PinRefused {
+    /// No such hold is known.
+    #[error("no such hold")]
+    Unknown,
+    /// Its time is over, whether or not [`expire`](crate::Ledger::expire) has come to it.
+    #[error("the hold has expired")]
+    Expired,
+    /// It was released, perhaps before it came.
+    #[error("the hold was released")]
+    Released,
+    /// It was committed, and whatever followed.
+    #[error("the hold was committed")]
+    Committed,
+}
+
+/// `commit` succeeded: the units are promised for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// It was committed before (and perhaps restocked or forgotten since); nothing moved again.
+    pub replayed: bool,
+}
+
+/// Why `commit` did not commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CommitRefused {
+    /// No such hold is known.
+    #[error("no such hold")]
+    Unknown,
+    /// Its time is over, whether or not [`expire`](crate::Ledger::expire) has come to it.
+    #[error("the hold has expired")]
+    Expired,
+    /// It was released, perhaps before it came.
+    #[error("the hold was released")]
+    Released,
+}
+
+/// `release` succeeded: nothing is held under this id, and nothing will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The units are available again.
+    Returned {
+        /// It was released before; nothing moved again.
+        replayed: bool,
+    },
+    /// The hold had expired; its units are available again too.
+    Expired,
+    /// No such hold was known. A tombstone refuses it, should it still come.
+    Tombstoned {
+        /// The tombstone stood already; it is not renewed.
+        replayed: bool,
+    },
+}
+
+/// Why `release` did not release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ReleaseRefused {
+    /// It was committed: return the units with [`restock`](crate::Ledger::restock).
+    #[error("the hold was committed; restock it")]
+    Committed,
+    /// The id is unknown and no tombstone can be set: sweep and send it again.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// `forget` succeeded: the hold's units stay committed, and no restock under this hold returns them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// It was forgotten, or fully restocked, before.
+    pub replayed: bool,
+}
+
+/// Why `forget` did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ForgetRefused {
+    /// No such hold is known.
+    #[error("no such hold")]
+    Unknown,
+    /// The hold was never committed: it is open, or ended otherwise and is swept in time.
+    #[error("the hold is {state:?}, not committed")]
+    NotCommitted {
+        /// Where it stands.
+        state: HoldState,
+    },
+}
+
+/// Where a hold stands.
+///
+/// `Held → Pinned → Committed → Restocked | Forgotten`, `Held | Pinned → Released`, `Held → Expired`, `Held → Committed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HoldState {
+    /// Set aside for a time. At and after `expires_at` it counts as expired, though its units come back only with
+    /// [`expire`](crate::Ledger::expire) or a release.
+    Held {
+        /// When that is.
+        expires_at: Millis,
+    },
+    /// Set aside until committed or released.
+    Pinned,
+    /// Promised to an order.
+    Committed,
+    /// Committed, and every unit returned since.
+    Restocked,
+    /// Committed, and out of reach of restocks.
+    Forgotten,
+    /// Given back.
+    Released,
+    /// Fell back when its time was over.
+    Expired,
+    /// Released before it came.
+    Tombstoned,
+}
+
+/// What an open hold (held or pinned) keeps of one SKU at one location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldView {
+    /// Which hold.
+    pub id: HoldId,
+    /// For whom.
+    pub owner: Owner,
+    /// Where.
+    pub location: Location,
+    /// Over all lines of that row.
+    pub quantity: Units,
+    /// [`HoldState::Held`] or [`HoldState::Pinned`].
+    pub state: HoldState,
+}
+
+/// What one `expire` step ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// In order of (`expires_at`, id).
+    pub ids: Vec<HoldId>,
+    /// Others are due: call again.
+    pub more: bool,
+}
+
+/// What one `sweep` step forgot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Ended holds.
+    pub holds: usize,
+    /// Tombstones.
+    pub tombstones: usize,
+    /// Movements.
+    pub movements: usize,
+    /// Others are old enough: call again.
+    pub more: bool,
+}
+
+/// The first thing found wrong by [`check`](crate::Ledger::check): a bug in this crate or damaged memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A column of a row is not what the holds or movements add up to.
+    #[error("{sku:?} at {location:?}: {column} is {found}, the books say {wanted}")]
+    Column {
+        /// Which row.
+        sku: Sku,
+        /// Which row.
+        location: Location,
+        /// `held`, `committed` or `on_hand`.
+        column: &'static str,
+        /// In the row.
+        found: u64,
+        /// From the holds (`held`, `committed`) or the movements (`on_hand`).
+        wanted: u64,
+    },
+    /// A row is not found under its own key, or not in its SKU's list.
+    #[error("{sku:?} at {location:?} is not found by its key")]
+    Unindexed {
+        /// Which row.
+        sku: Sku,
+        /// Which row.
+        location: Location,
+    },
+    /// A hold is missing from an order it must be in (to expire, to be swept), or is not found by its id.
+    #[error("{id:?} is in the wrong list for its state")]
+    Hold {
+        /// Which hold.
+        id: HoldId,
+    },
+}

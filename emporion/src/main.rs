@@ -1,0 +1,2 @@
+//! emporion
+fn main() {}

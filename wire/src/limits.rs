@@ -1,0 +1,62 @@
+//! Bounds on what one request or entity may hold. The gateway refuses more with a pointer to the field; the engine refuses again.
+
+/// Bytes of a merchant's own key (product, SKU, category, location).
+pub const KEY_BYTES_MAX: usize = 200;
+/// Bytes of a title or a name.
+pub const TITLE_BYTES_MAX: usize = 2_048;
+/// Bytes of a description.
+pub const DESCRIPTION_BYTES_MAX: usize = 65_536;
+/// Attributes of a product.
+pub const ATTRIBUTES_MAX: usize = 512;
+/// Bytes of an attribute's name.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 200;
+/// Bytes of a text attribute's value.
+pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// Variants of a product.
+pub const VARIANTS_MAX: usize = 2_000;
+/// Prices of a variant.
+pub const PRICES_MAX: usize = 100;
+/// Barcodes of a variant.
+pub const BARCODES_MAX: usize = 256;
+/// Bytes of a barcode.
+pub const BARCODE_BYTES_MAX: usize = 64;
+/// Images of a product.
+pub const IMAGES_MAX: usize = 100;
+/// Bytes of an image's address or text.
+pub const IMAGE_BYTES_MAX: usize = 2_048;
+/// Options of a variant.
+pub const OPTIONS_MAX: usize = 16;
+/// Depth of a category in the tree.
+pub const CATEGORY_DEPTH_MAX: usize = 16;
+/// Categories of a shop.
+pub const CATEGORIES_MAX: usize = 50_000;
+/// Highest price, total or payment in minor units: a million lines of it still fit 64 bits.
+pub const AMOUNT_MAX: i64 = 1_000_000_000_000;
+/// Lines of a cart; one more is refused.
+pub const CART_LINES_MAX: usize = 200;
+/// Units of one cart line.
+pub const LINE_QUANTITY_MAX: u32 = 100_000;
+/// Units of one stock row.
+pub const STOCK_UNITS_MAX: u32 = 1_000_000_000;
+/// Bytes of one field of an address.
+pub const ADDRESS_FIELD_BYTES_MAX: usize = 200;
+/// Bytes of an email address (RFC 5321).
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Bytes of a payment token.
+pub const PAYMENT_TOKEN_BYTES_MAX: usize = 255;
+/// Entries of one page of a list.
+pub const PAGE_MAX: u16 = 100;
+/// SKUs in one request for availability.
+pub const STOCK_QUERY_SKUS_MAX: usize = 100;
+/// Longest a checkout waits for its outcome, in milliseconds.
+pub const CHECKOUT_WAIT_MS_MAX: u32 = 30_000;
+/// What is shown of a quantity: more is shown as this, with `quantity_is_cap`.
+pub const SHOWN_QUANTITY_MAX: u32 = 10;
+/// Bytes of a search text.
+pub const QUERY_BYTES_MAX: usize = 512;
+/// Filters of a search.
+pub const FILTERS_MAX: usize = 32;
+/// Values in one filter.
+pub const FILTER_VALUES_MAX: usize = 100;
+/// Facets of a search.
+pub const FACETS_MAX: usize = 20;

@@ -1,0 +1,313 @@
+//! What can be asked of the engine.
+
+use crate::{
+    Address, CartId, CategoryInput, CategoryRef, Currency, EventId, LineId, Money, OrderId, OrderStatus, PartitionId, Position,
+    ProductInput, ProductRef, SearchQuery, ShardId, SkuRef, StockAdjustment,
+};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// On whose behalf. The gateway proves it; the engine checks that the entity belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Principal {
+    /// Nobody known: may read the catalog and open a cart.
+    Anonymous,
+    /// The holder of a cart's token: that cart and its orders.
+    Guest {
+        /// The cart.
+        cart: CartId,
+    },
+    /// A member of staff.
+    Staff {
+        /// What they may do.
+        role: Role,
+    },
+    /// A part of the system itself, such as an adapter.
+    System,
+}
+
+/// Roles of staff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Role {
+    /// Helps buyers: reads orders, cancels.
+    Support,
+    /// Writes the catalog.
+    Merchandiser,
+    /// Changes stock.
+    Warehouse,
+    /// Everything.
+    Admin,
+}
+
+/// The caller's promise that two requests are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// Hash of principal, route and key.
+    pub key: u128,
+    /// Hash of the body, to tell another request under the same key.
+    pub fingerprint: u128,
+}
+
+/// A request to the engine.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct Request {
+    /// On whose behalf.
+    pub principal: Principal,
+    /// Milliseconds the caller waits, from arrival. Past it the answer may be dropped; what was logged stays.
+    pub timeout_ms: u32,
+    /// Request id for logs and traces.
+    pub trace: u128,
+    /// Two requests are one.
+    pub idempotency: Option<Idempotency>,
+    /// Only if the entity has this version.
+    pub if_match: Option<u64>,
+    /// Answer from a state not older than these.
+    pub at_least: Vec<Position>,
+    /// What.
+    pub op: Op,
+}
+
+impl Request {
+    /// A request of the system's own, ten seconds, with no conditions.
+    #[must_use]
+    pub fn system(op: Op) -> Self {
+        Self { principal: Principal::System, timeout_ms: 10_000, trace: 0, idempotency: None, if_match: None, at_least: Vec::new(), op }
+    }
+}
+
+/// How a buyer pays.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct PaymentMethod {
+    /// Name of the adapter, such as `sandbox`.
+    pub provider: String,
+    /// The provider's token; never a card number.
+    pub token: String,
+}
+
+/// How the buyer's action at the bank ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum ActionOutcome {
+    /// Confirmed.
+    Success,
+    /// Refused or given up.
+    Fail,
+}
+
+/// What can be asked. The comment names who may; [`crate::placement::route`] tells which shard answers.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Op {
+    /// Anyone. [`crate::Body::Product`].
+    GetProduct(ProductRef),
+    /// Anyone. [`crate::Body::Categories`]: all of them, parents before children, siblings by name.
+    ListCategories,
+    /// Anyone. [`crate::Body::Categories`]: the one asked for, then its children by name.
+    GetCategory(CategoryRef),
+    /// Anyone. [`crate::Body::Search`].
+    Search(SearchQuery),
+    /// Anyone. [`crate::Body::Suggestions`].
+    Suggest {
+        /// What was typed so far.
+        text: String,
+        /// Of each kind.
+        limit: u16,
+    },
+    /// Anyone. [`crate::Body::Availability`], in the order asked; unknown SKUs refuse the whole.
+    GetAvailability(Vec<SkuRef>),
+
+    /// Anyone. [`crate::Body::Cart`].
+    CreateCart {
+        /// Currency of all its money.
+        currency: Currency,
+        /// The partition to live on: by the idempotency key's hash, else any.
+        partition: PartitionId,
+    },
+    /// The cart's guest. [`crate::Body::Cart`].
+    GetCart(CartId),
+    /// The cart's guest. [`crate::Body::Cart`]. Sums into the line that has the SKU.
+    AddLine {
+        /// The cart.
+        cart: CartId,
+        /// What.
+        sku: SkuRef,
+        /// At least 1.
+        quantity: u32,
+    },
+    /// The cart's guest. [`crate::Body::Cart`]. 0 removes the line.
+    SetLineQuantity {
+        /// The cart.
+        cart: CartId,
+        /// The line.
+        line: LineId,
+        /// Units.
+        quantity: u32,
+    },
+    /// The cart's guest. [`crate::Body::Cart`].
+    SetAddress {
+        /// The cart.
+        cart: CartId,
+        /// Where to.
+        address: Address,
+    },
+    /// The cart's guest. [`crate::Body::Order`], settled unless `wait_ms` passed first.
+    Checkout {
+        /// The cart.
+        cart: CartId,
+        /// Buyer's address.
+        email: String,
+        /// How to pay.
+        payment: PaymentMethod,
+        /// What the buyer agreed to pay.
+        accept_total: Money,
+        /// How long to wait for the outcome, at most [`crate::limits::CHECKOUT_WAIT_MS_MAX`].
+        wait_ms: u32,
+    },
+    /// The guest of the order's cart, or staff. [`crate::Body::Order`].
+    GetOrder(OrderId),
+    /// The guest of the order's cart, or staff. [`crate::Body::Order`].
+    PaymentAction {
+        /// The order.
+        order: OrderId,
+        /// How it ended.
+        outcome: ActionOutcome,
+        /// How long to wait for the order to settle.
+        wait_ms: u32,
+    },
+    /// The guest of the order's cart, or staff. [`crate::Body::Order`], money and stock given back.
+    CancelOrder {
+        /// The order.
+        order: OrderId,
+        /// Why, in the caller's words.
+        reason: String,
+        /// How long to wait for money and stock to be back.
+        wait_ms: u32,
+    },
+
+    /// Merchandiser. [`crate::Body::Upserted`]. Answered when its stock rows are open too.
+    PutProduct(Box<ProductInput>),
+    /// Merchandiser. [`crate::Body::Done`].
+    DeleteProduct(ProductRef),
+    /// Merchandiser. [`crate::Body::UpsertedCategory`].
+    PutCategory(CategoryInput),
+    /// Warehouse. [`crate::Body::Stock`].
+    AdjustStock(StockAdjustment),
+    /// Staff. [`crate::Body::Stock`].
+    GetStock(SkuRef),
+    /// Staff. [`crate::Body::Orders`], latest first.
+    ListOrders {
+        /// Only these.
+        status: Option<OrderStatus>,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+        /// Those placed before this one.
+        after: Option<OrderId>,
+    },
+
+    /// System. [`crate::Body::Effects`]: takes a lease on effects of an adapter, waiting until there are some.
+    TakeEffects {
+        /// Which shard's outboxes.
+        shard: ShardId,
+        /// Names of adapters the caller serves.
+        adapters: Vec<String>,
+        /// At most so many.
+        max: u16,
+        /// How long the caller may keep them.
+        lease_ms: u32,
+        /// How long to wait for the first.
+        wait_ms: u32,
+    },
+    /// System. [`crate::Body::Done`]: what came of an effect.
+    EffectResult(EffectResult),
+    /// System. [`crate::Body::Checked`]: proves the stock identity of a shard's partitions.
+    CheckStock(ShardId),
+}
+
+/// Work outside the engine, leased to an adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Effect {
+    /// Names it, also in the outbox.
+    pub id: EventId,
+    /// The lease: a result with an older number is dropped.
+    pub fence: u64,
+    /// How often it was leased before. Above zero: look up at the provider first.
+    pub attempt: u32,
+    /// Name of the adapter.
+    pub adapter: String,
+    /// What to do.
+    pub work: EffectWork,
+}
+
+/// What an adapter is asked to do. Every reference is stable over retries, so doing it twice does it once.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum EffectWork {
+    /// Reserve money at the provider.
+    Authorise {
+        /// Our reference: the payment's id in text form.
+        reference: String,
+        /// The provider's token.
+        token: String,
+        /// How much.
+        amount: Money,
+    },
+    /// The buyer acted: ask the provider for the end of an authorisation.
+    Confirm {
+        /// Our reference.
+        reference: String,
+        /// What the buyer did (sandbox); real providers know by themselves.
+        outcome: ActionOutcome,
+    },
+    /// Take reserved money.
+    Capture {
+        /// Our reference.
+        reference: String,
+        /// How much.
+        amount: Money,
+    },
+    /// Let reserved money go.
+    Void {
+        /// Our reference.
+        reference: String,
+    },
+    /// Give taken money back.
+    Refund {
+        /// Our reference of the payment.
+        reference: String,
+        /// Our reference of this refund.
+        refund: String,
+        /// How much.
+        amount: Money,
+    },
+}
+
+/// What came of an effect.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct EffectResult {
+    /// Which.
+    pub id: EventId,
+    /// The lease it was done under.
+    pub fence: u64,
+    /// What came of it.
+    pub outcome: EffectOutcome,
+}
+
+/// What an adapter can say.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum EffectOutcome {
+    /// Done.
+    Succeeded,
+    /// The provider said no, for good.
+    Refused {
+        /// The provider's word.
+        code: String,
+    },
+    /// The buyer must act first.
+    RequiresAction {
+        /// Such as `three_d_secure`.
+        kind: String,
+        /// Where to, if elsewhere.
+        url: Option<String>,
+    },
+    /// It may have been done: ask again under the same reference.
+    Unknown,
+}

@@ -1,0 +1,92 @@
+//! What the engine answers.
+
+use crate::{
+    CartView, CategoryView, Effect, OrderView, Position, ProductId, ProductView, Refusal, SearchResults, SkuAvailability, StockView,
+    Suggestions, Upserted,
+};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct Response {
+    /// Where the commands it caused stand, in the order written; empty after a query.
+    pub positions: Vec<Position>,
+    /// The outcome is that of an earlier request with the same idempotency key.
+    pub replayed: bool,
+    /// The answer, or why there is none.
+    pub result: Result<Body, Failure>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Body {
+    /// Nothing more to say.
+    Done,
+    /// A product.
+    Product(Box<ProductView>),
+    /// What an upsert of a product did.
+    Upserted {
+        /// The product.
+        id: ProductId,
+        /// Its version.
+        version: u64,
+        /// What was done.
+        what: Upserted,
+    },
+    /// What an upsert of a category did.
+    UpsertedCategory {
+        /// The category.
+        category: Box<CategoryView>,
+        /// What was done.
+        what: Upserted,
+    },
+    /// Categories.
+    Categories(Vec<CategoryView>),
+    /// What a search found.
+    Search(Box<SearchResults>),
+    /// Ideas while typing.
+    Suggestions(Suggestions),
+    /// Availability by SKU.
+    Availability(Vec<SkuAvailability>),
+    /// A cart.
+    Cart(Box<CartView>),
+    /// An order.
+    Order(Box<OrderView>),
+    /// A page of orders.
+    Orders(Vec<OrderView>),
+    /// Everything about a SKU's stock.
+    Stock(StockView),
+    /// Leased effects.
+    Effects(Vec<Effect>),
+    /// The identity holds.
+    Checked {
+        /// Rows looked at.
+        rows: u64,
+        /// Holds that are neither committed nor ended.
+        open_holds: u64,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The shop says no.
+    Refused(Refusal),
+    /// A queue is full: nothing was done; try again after so many milliseconds.
+    Overloaded {
+        /// When to try again.
+        retry_after_ms: u32,
+    },
+    /// The log cannot take more (disk full): reads go on.
+    StorageFull,
+    /// This shard does not own the key; ask again after refreshing the map.
+    WrongShard,
+    /// The deadline passed. A command may yet be applied: ask again with the same idempotency key.
+    DeadlineExceeded,
+    /// The engine stops.
+    ShuttingDown,
+    /// A fault of ours, with its trace id in the log.
+    Internal,
+}

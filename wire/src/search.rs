@@ -1,0 +1,189 @@
+//! Search, suggestions and their answers. Names of fields are the HTTP contract's.
+
+use crate::{Money, ProductId, SkuId};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// A condition that every hit meets; values of one filter are alternatives.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub enum Filter {
+    /// Maker is one of these.
+    Brand(Vec<String>),
+    /// In one of these categories or below.
+    Category(Vec<String>),
+    /// Price in minor units, both ends included.
+    Price {
+        /// At least.
+        min: Option<i64>,
+        /// At most.
+        max: Option<i64>,
+    },
+    /// Rating in hundredths, both ends included.
+    Rating {
+        /// At least.
+        min: Option<u16>,
+        /// At most.
+        max: Option<u16>,
+    },
+    /// Some variant can be had (`true`), or none can.
+    InStock(bool),
+    /// The attribute has one of these values.
+    Attribute {
+        /// Such as `t_colour`.
+        name: String,
+        /// In text form.
+        values: Vec<String>,
+    },
+    /// The number attribute lies in this range, both ends included.
+    AttributeRange {
+        /// Such as `n_width`.
+        name: String,
+        /// At least.
+        min: Option<f64>,
+        /// At most.
+        max: Option<f64>,
+    },
+}
+
+/// A facet to count.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Facet {
+    /// Makers.
+    Brand,
+    /// Categories, ancestors included.
+    Category,
+    /// Least, most and mean price.
+    Price,
+    /// Prices in this many buckets of equal width.
+    PriceHistogram(u16),
+    /// Can be had or not.
+    InStock,
+    /// Ratings by whole star.
+    Rating,
+    /// Values of an attribute.
+    Attribute(String),
+}
+
+/// Order of the hits; ties go by id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Sort {
+    /// Best match first.
+    #[default]
+    Relevance,
+    /// Cheapest first.
+    Price,
+    /// Dearest first.
+    PriceDescending,
+    /// Best rated first.
+    Rating,
+    /// Latest released first.
+    Newest,
+    /// Best selling first.
+    Popularity,
+}
+
+/// A search.
+#[derive(Clone, Debug, Default, PartialEq, Archive, Serialize, Deserialize)]
+pub struct SearchQuery {
+    /// What the shopper typed; empty browses.
+    pub text: String,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+    /// Counted over the hits of the other filters.
+    pub facets: Vec<Facet>,
+    /// Order of the hits.
+    pub sort: Sort,
+    /// 1..=[`crate::limits::PAGE_MAX`].
+    pub limit: u16,
+    /// Cursor of the page before.
+    pub after: Option<Vec<u8>>,
+    /// Count all hits.
+    pub total: bool,
+    /// Mark the words found.
+    pub highlight: bool,
+}
+
+/// A product found.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// `prod_…`
+    pub product: ProductId,
+    /// The merchant's product key.
+    pub key: String,
+    /// Name.
+    pub title: String,
+    /// Maker.
+    pub brand: Option<String>,
+    /// Key of its category.
+    pub category: Option<String>,
+    /// Of the variant shown.
+    pub price: Option<Money>,
+    /// First picture.
+    pub image: Option<String>,
+    /// Some variant can be had.
+    pub in_stock: bool,
+    /// The variant shown: the first that can be had, else the first.
+    pub sku: SkuId,
+    /// How well it matches; comparable within one answer.
+    pub score: f32,
+}
+
+/// One value of a facet.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct FacetValue {
+    /// In text form.
+    pub value: String,
+    /// Hits that have it.
+    pub count: u64,
+    /// A filter of the query names it.
+    pub selected: bool,
+}
+
+/// Least, most and mean of a number facet, in its own unit.
+#[derive(Clone, Copy, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct FacetStats {
+    /// Least.
+    pub min: f64,
+    /// Most.
+    pub max: f64,
+    /// Mean.
+    pub avg: f64,
+}
+
+/// A facet counted.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct FacetResult {
+    /// As asked for, such as `brand` or `attr.t_colour`.
+    pub name: String,
+    /// Most frequent first.
+    pub values: Vec<FacetValue>,
+    /// Of number facets.
+    pub stats: Option<FacetStats>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct SearchResults {
+    /// In order.
+    pub items: Vec<SearchHit>,
+    /// As asked for.
+    pub facets: Vec<FacetResult>,
+    /// Exact, if asked for.
+    pub total: Option<u64>,
+    /// Some hits lack a word.
+    pub relaxed: bool,
+    /// Cursor of the next page.
+    pub next: Option<Vec<u8>>,
+    /// Time in the engine, microseconds.
+    pub took_us: u64,
+}
+
+/// Ideas while typing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Suggestions {
+    /// The text with its last word completed, best first.
+    pub completions: Vec<String>,
+    /// Products whose title begins so: id, key, title.
+    pub products: Vec<(ProductId, String, String)>,
+    /// Categories whose name begins so: key, name.
+    pub categories: Vec<(String, String)>,
+}

@@ -1,0 +1,353 @@
+//! What can be asked, within which bounds.
+//!
+//! Path: caller's request → `Query` → `Query::check` (bounds, cursor) → matching, filters, facets, order.
+//! A query says nothing about segments or shards: the same value goes to every shard of a scatter, and to `merge` afterwards.
+
+use crate::cursor::{Cursor, Fingerprint};
+use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
+
+/// Hits in one answer. More is refused.
+pub const LIMIT_MAX: usize = 100;
+/// Bytes of query text. More is refused.
+pub const QUERY_BYTES_MAX: usize = 1024;
+/// Distinct terms of a query after analysis. More is refused.
+pub const TERMS_MAX: usize = 32;
+/// Filters of one query. More is refused.
+pub const FILTERS_MAX: usize = 32;
+/// Values of one filter. More is refused.
+pub const FILTER_VALUES_MAX: usize = 256;
+/// Facets of one query. More is refused.
+pub const FACETS_MAX: usize = 32;
+/// Values answered for one facet, and buckets of a histogram. More is refused.
+pub const FACET_LIMIT_MAX: u16 = 1000;
+
+/// The order of hits. Ties are broken by document key, ascending; a missing price or rating is last both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sort {
+    /// Documents with all terms first, each group by score descending. Without text: as `Popularity`.
+    #[default]
+    Relevance,
+    /// Cheapest first.
+    Price,
+    /// Dearest first.
+    PriceDesc,
+    /// Best rated first.
+    Rating,
+    /// Newest first.
+    Newest,
+    /// Most popular first.
+    Popularity,
+}
+
+/// A value an attribute filter looks for. `Text` finds text and keyword values alike.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FilterValue {
+    /// Exact string, as indexed (case included).
+    Text(String),
+    /// Equal number.
+    Number(f64),
+    /// The flag.
+    Bool(bool),
+}
+
+/// A condition on documents. Values inside one filter are alternatives; separate filters must all hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Any of these brands, exactly as indexed.
+    Brand(Vec<String>),
+    /// Any of these category keys, on the document's path at any depth: the subtree matches.
+    Category(Vec<String>),
+    /// Price within bounds, both inclusive. A document without a price does not pass.
+    Price {
+        /// Least, in minor units.
+        min: Option<i64>,
+        /// Most, in minor units.
+        max: Option<i64>,
+    },
+    /// Rating within bounds, both inclusive, in hundredths. An unrated document does not pass.
+    Rating {
+        /// Least.
+        min: Option<u16>,
+        /// Most.
+        max: Option<u16>,
+    },
+    /// Any of these values of one attribute.
+    Attribute {
+        /// The attribute.
+        name: String,
+        /// Alternatives.
+        any_of: Vec<FilterValue>,
+    },
+    /// A number value within bounds, both inclusive.
+    AttributeRange {
+        /// The attribute.
+        name: String,
+        /// Least.
+        min: Option<f64>,
+        /// Most.
+        max: Option<f64>,
+    },
+    /// Whether the caller's liveness function says yes to the document (`true`) or no (`false`).
+    InStock(bool),
+}
+
+/// What a facet counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FacetField {
+    /// Documents by brand.
+    Brand,
+    /// Documents by category key; each document counts for every key on its path.
+    Category,
+    /// Documents by exact value of an attribute.
+    Attribute(String),
+    /// Least and greatest price.
+    Price,
+    /// Documents by price in at most this many equal steps of 1, 5, 10, 50, 100, … minor units.
+    PriceHistogram {
+        /// Most buckets wanted, at least 2.
+        buckets: u16,
+    },
+    /// Documents by the liveness function's answer.
+    InStock,
+}
+
+/// A facet to compute over all matches, each filter applied but those on the facet's own field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FacetRequest {
+    /// What to count.
+    pub field: FacetField,
+    /// Most values answered; the selected ones are always answered too. Not used by `Price` and `PriceHistogram`.
+    pub limit: u16,
+}
+
+/// One search.
+///
+/// ```
+/// use search_index::{Filter, Query, Sort};
+/// let query = Query {
+///     text: Some("hp ink cartridge".into()),
+///     filters: vec![Filter::Brand(vec!["HP".into(), "Canon".into()])],
+///     sort: Sort::Price,
+///     ..Query::default()
+/// };
+/// assert!(query.check().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// Words to look for. `None`, or text without a single letter or digit, matches every document.
+    pub text: Option<String>,
+    /// Conditions, all of which must hold.
+    pub filters: Vec<Filter>,
+    /// Counts wanted.
+    pub facets: Vec<FacetRequest>,
+    /// The order.
+    pub sort: Sort,
+    /// Hits wanted, 1 to [`LIMIT_MAX`].
+    pub limit: usize,
+    /// Where the previous answer to the same text, filters and sort ended.
+    pub after: Option<Cursor>,
+    /// Whether to count matches exactly.
+    pub total: bool,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self { text: None, filters: Vec::new(), facets: Vec::new(), sort: Sort::Relevance, limit: 20, after: None, total: false }
+    }
+}
+
+/// Why a query was refused. Whoever wrote the query can act.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The text is over [`QUERY_BYTES_MAX`].
+    #[error("query text of {len} bytes, at most {QUERY_BYTES_MAX} are taken")]
+    TextTooLong {
+        /// Bytes found.
+        len: usize,
+    },
+    /// The text has more distinct terms than [`TERMS_MAX`].
+    #[error("query of {len} terms, at most {TERMS_MAX} are taken")]
+    TooManyTerms {
+        /// Terms found.
+        len: usize,
+    },
+    /// The limit is outside 1 to [`LIMIT_MAX`].
+    #[error("limit {limit}, wanted 1 to {LIMIT_MAX}")]
+    Limit {
+        /// The limit found.
+        limit: usize,
+    },
+    /// More filters than [`FILTERS_MAX`].
+    #[error("{len} filters, at most {FILTERS_MAX} are taken")]
+    TooManyFilters {
+        /// Filters found.
+        len: usize,
+    },
+    /// A filter without a value or with more than [`FILTER_VALUES_MAX`].
+    #[error("a filter of {len} values, wanted 1 to {FILTER_VALUES_MAX}")]
+    FilterValues {
+        /// Values found.
+        len: usize,
+    },
+    /// A string in a filter or facet that is longer than anything indexed.
+    #[error("a string of {len} bytes in a filter or facet, at most {max} can match")]
+    StringTooLong {
+        /// Bytes found.
+        len: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// A range bound that is not a number.
+    #[error("a number in a filter is not finite")]
+    NotFinite,
+    /// More facets than [`FACETS_MAX`].
+    #[error("{len} facets, at most {FACETS_MAX} are taken")]
+    TooManyFacets {
+        /// Facets found.
+        len: usize,
+    },
+    /// A facet's limit is outside 1 to [`FACET_LIMIT_MAX`], or a histogram of fewer than 2 buckets.
+    #[error("facet limit {limit}, wanted 1 (buckets: 2) to {FACET_LIMIT_MAX}")]
+    FacetLimit {
+        /// The limit found.
+        limit: u16,
+    },
+    /// The cursor was made by a query of other text, filters or sort.
+    #[error("the cursor belongs to a query of other text, filters or sort")]
+    ForeignCursor,
+    /// An in-stock filter or facet, but no liveness function was given: the caller's fault, not the user's.
+    #[error("an in-stock filter or facet needs a liveness function")]
+    NoLiveness,
+}
+
+impl Query {
+    /// Whether the query is within every bound and its cursor is its own. The count of terms is checked by the search.
+    ///
+    /// # Errors
+    /// The first bound that is passed.
+    pub fn check(&self) -> Result<(), QueryError> {
+        let string = |text: &str, max: usize| {
+            if text.len() > max { Err(QueryError::StringTooLong { len: text.len(), max }) } else { Ok(()) }
+        };
+        let values = |len: usize| {
+            if (1..=FILTER_VALUES_MAX).contains(&len) { Ok(()) } else { Err(QueryError::FilterValues { len }) }
+        };
+        let finite = |number: Option<f64>| if number.is_none_or(f64::is_finite) { Ok(()) } else { Err(QueryError::NotFinite) };
+
+        let len = self.text.as_ref().map_or(0, String::len);
+        if len > QUERY_BYTES_MAX {
+            return Err(QueryError::TextTooLong { len });
+        }
+        if !(1..=LIMIT_MAX).contains(&self.limit) {
+            return Err(QueryError::Limit { limit: self.limit });
+        }
+        if self.filters.len() > FILTERS_MAX {
+            return Err(QueryError::TooManyFilters { len: self.filters.len() });
+        }
+        for filter in &self.filters {
+            match filter {
+                Filter::Brand(names) | Filter::Category(names) => {
+                    values(names.len())?;
+                    for name in names {
+                        string(name, ATTRIBUTE_VALUE_BYTES_MAX)?;
+                    }
+                }
+                Filter::Attribute { name, any_of } => {
+                    string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
+                    values(any_of.len())?;
+                    for value in any_of {
+                        match value {
+                            FilterValue::Text(text) => string(text, ATTRIBUTE_VALUE_BYTES_MAX)?,
+                            FilterValue::Number(number) => finite(Some(*number))?,
+                            FilterValue::Bool(_) => {}
+                        }
+                    }
+                }
+                Filter::AttributeRange { name, min, max } => {
+                    string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
+                    finite(*min)?;
+                    finite(*max)?;
+                }
+                Filter::Price { .. } | Filter::Rating { .. } | Filter::InStock(_) => {}
+            }
+        }
+        if self.facets.len() > FACETS_MAX {
+            return Err(QueryError::TooManyFacets { len: self.facets.len() });
+        }
+        for facet in &self.facets {
+            if !(1..=FACET_LIMIT_MAX).contains(&facet.limit) {
+                return Err(QueryError::FacetLimit { limit: facet.limit });
+            }
+            match &facet.field {
+                FacetField::Attribute(name) => string(name, ATTRIBUTE_NAME_BYTES_MAX)?,
+                FacetField::PriceHistogram { buckets } if !(2..=FACET_LIMIT_MAX).contains(buckets) => {
+                    return Err(QueryError::FacetLimit { limit: *buckets });
+                }
+                FacetField::PriceHistogram { .. } | FacetField::Brand | FacetField::Category | FacetField::Price | FacetField::InStock => {}
+            }
+        }
+        match self.after {
+            Some(cursor) if cursor.fingerprint() != self.fingerprint() => Err(QueryError::ForeignCursor),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether a filter or facet asks the liveness function.
+    #[must_use]
+    pub fn needs_liveness(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter, Filter::InStock(_)))
+            || self.facets.iter().any(|facet| facet.field == FacetField::InStock)
+    }
+
+    /// What a cursor is bound to: text, filters and sort. Limit, facets and total may change from page to page.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Fingerprint::start();
+        match &self.text {
+            Some(text) => hash.text(1, text),
+            None => hash.byte(0),
+        }
+        hash.byte(match self.sort {
+            Sort::Relevance => 0,
+            Sort::Price => 1,
+            Sort::PriceDesc => 2,
+            Sort::Rating => 3,
+            Sort::Newest => 4,
+            Sort::Popularity => 5,
+        });
+        for filter in &self.filters {
+            match filter {
+                Filter::Brand(names) => names.iter().for_each(|name| hash.text(10, name)),
+                Filter::Category(keys) => keys.iter().for_each(|key| hash.text(11, key)),
+                Filter::Price { min, max } => {
+                    hash.byte(12);
+                    hash.optional(min.map(i64::cast_unsigned));
+                    hash.optional(max.map(i64::cast_unsigned));
+                }
+                Filter::Rating { min, max } => {
+                    hash.byte(13);
+                    hash.optional(min.map(u64::from));
+                    hash.optional(max.map(u64::from));
+                }
+                Filter::Attribute { name, any_of } => {
+                    hash.text(14, name);
+                    for value in any_of {
+                        match value {
+                            FilterValue::Text(text) => hash.text(1, text),
+                            FilterValue::Number(number) => hash.optional(Some(number.to_bits())),
+                            FilterValue::Bool(flag) => hash.byte(2 + u8::from(*flag)),
+                        }
+                    }
+                }
+                Filter::AttributeRange { name, min, max } => {
+                    hash.text(15, name);
+                    hash.optional(min.map(f64::to_bits));
+                    hash.optional(max.map(f64::to_bits));
+                }
+                Filter::InStock(wanted) => hash.byte(16 + u8::from(*wanted)),
+            }
+            hash.byte(255);
+        }
+        hash
+    }
+}

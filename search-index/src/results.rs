@@ -1,0 +1,332 @@
+//! Answers, and how the answers of several indexes become one.
+//!
+//! Path: `Index::search_part` on every shard → `Part` (complete facets, at most `limit` hits) → `merge` → `Results`.
+//! `Index::search` is the same with one part. Facet counts and totals of a merge equal those of one index over all
+//! documents; scores come from each shard's own statistics.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cursor::{Cursor, SortKey, Tier};
+use crate::document::DocKey;
+use crate::query::{FacetField, FacetRequest, Query, Sort};
+
+/// A document in an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// The document.
+    pub key: DocKey,
+    /// Its partition, as indexed.
+    pub partition: u16,
+    /// BM25 over all fields; 0 for a query without text. Filled in for every sort.
+    pub score: f32,
+    /// Its place in the order, comparable with hits of other indexes for the same query.
+    pub sort: SortKey,
+}
+
+/// A value that a facet counts. Order: flags, numbers by value, texts by bytes.
+#[derive(Clone, Debug)]
+pub enum FacetKey {
+    /// A flag.
+    Bool(bool),
+    /// A finite number.
+    Number(f64),
+    /// A brand, a category key, or a text or keyword value.
+    Text(Arc<str>),
+}
+
+impl FacetKey {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Bool(_) => 0,
+            Self::Number(_) => 1,
+            Self::Text(_) => 2,
+        }
+    }
+}
+
+impl Ord for FacetKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Bool(_) | Self::Number(_) | Self::Text(_), _) => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for FacetKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for FacetKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for FacetKey {}
+
+/// How many documents have a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FacetValue {
+    /// The value.
+    pub value: FacetKey,
+    /// Documents with it, exact; 0 only for a selected value that no document has.
+    pub count: u64,
+    /// Whether a filter of the query names it.
+    pub selected: bool,
+}
+
+/// Prices seen by a facet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceStats {
+    /// Least price.
+    pub min: i64,
+    /// Greatest price.
+    pub max: i64,
+    /// Documents with a price.
+    pub count: u64,
+}
+
+/// Documents whose price is in `from..from + step`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceBucket {
+    /// Least price of the bucket, a multiple of the step (saturated at the ends of `i64`).
+    pub from: i64,
+    /// Documents in it; buckets of 0 are left out.
+    pub count: u64,
+}
+
+/// What a facet found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FacetCounts {
+    /// By value: most documents first, then by value; selected values beyond the limit stand at the end.
+    Values(Vec<FacetValue>),
+    /// Price range; `None` when no match has a price.
+    Range(Option<PriceStats>),
+    /// By price, ascending, in equal steps.
+    Histogram {
+        /// Width of every bucket in minor units: 1, 5, 10, 50, 100, …
+        step: u64,
+        /// The range the step was chosen for.
+        stats: Option<PriceStats>,
+        /// Buckets that are not empty.
+        buckets: Vec<PriceBucket>,
+    },
+}
+
+/// The answer to one [`FacetRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facet {
+    /// What was counted.
+    pub field: FacetField,
+    /// The counts.
+    pub counts: FacetCounts,
+}
+
+/// One index's share of an answer, to be merged. Facets are complete (no limit applied), so that sums are exact.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// At most `limit` hits, in order.
+    pub hits: Vec<Hit>,
+    /// Whether this index has further hits after these.
+    pub more: bool,
+    /// Whether a document matches all terms and passes all filters, wherever the cursor stands.
+    pub any_all_terms: bool,
+    /// Documents that match all terms and pass; counted when `total` was asked for.
+    pub total_all_terms: u64,
+    /// Documents that match at least one term and pass; counted when no document has all terms.
+    pub total_some_terms: u64,
+    /// One per request, over the documents with all terms.
+    pub facets_all_terms: Vec<Facet>,
+    /// One per request, over the documents with at least one term; empty unless no document has all terms.
+    pub facets_some_terms: Vec<Facet>,
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Results {
+    /// At most `limit` hits, in order.
+    pub hits: Vec<Hit>,
+    /// One per request, in the order of the requests.
+    pub facets: Vec<Facet>,
+    /// Exact count, when asked for: of the documents with all terms if there are any, else of those with some term.
+    /// Facets count the same documents. In order of relevance further pages go on to documents with some term, which are not counted.
+    pub total: Option<u64>,
+    /// Where to go on; `None` when the answer is complete.
+    pub next: Option<Cursor>,
+    /// Whether a hit lacks one of the terms, because too few documents have them all.
+    pub relaxed: bool,
+}
+
+/// Joins the parts of all shards for one query. O(all hits · log + all facet values · log).
+///
+/// `parts` must have been made with this very query; their order does not matter.
+#[must_use]
+pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
+    let any_all_terms = parts.iter().any(|part| part.any_all_terms);
+    // Hits with some terms follow those with all only in order of relevance; elsewhere a cheap near miss would come first.
+    let keep = |hit: &Hit| match hit.sort.tier {
+        Tier::AllTerms => true,
+        Tier::SomeTerms => query.sort == Sort::Relevance || !any_all_terms,
+    };
+    let mut results = Results::default();
+    let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
+    let (mut total, mut more) = (0, false);
+    for part in parts {
+        more |= part.more && part.hits.last().is_none_or(keep);
+        results.hits.extend(part.hits.iter().filter(|hit| keep(hit)));
+        let (count, found) =
+            if any_all_terms { (part.total_all_terms, part.facets_all_terms) } else { (part.total_some_terms, part.facets_some_terms) };
+        total += count;
+        for (all, one) in facets.iter_mut().zip(found) {
+            all.push(one);
+        }
+    }
+    results.hits.sort_unstable_by_key(|hit| hit.sort);
+    more |= results.hits.len() > query.limit;
+    results.hits.truncate(query.limit);
+    results.relaxed = results.hits.iter().any(|hit| hit.sort.tier == Tier::SomeTerms);
+    results.next = results.hits.last().filter(|_| more).map(|hit| Cursor::new(hit.sort, query.fingerprint()));
+    results.total = query.total.then_some(total);
+    results.facets = facets.into_iter().zip(&query.facets).map(|(same, request)| merge_facet(same, request)).collect();
+    results
+}
+
+/// Sums one facet over all parts and applies its limit.
+fn merge_facet(facets: Vec<Facet>, request: &FacetRequest) -> Facet {
+    let counts = match &request.field {
+        FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock => {
+            let lists = facets.into_iter().filter_map(|facet| match facet.counts {
+                FacetCounts::Values(values) => Some(values),
+                FacetCounts::Range(_) | FacetCounts::Histogram { .. } => None,
+            });
+            FacetCounts::Values(top_values(sum_values(lists.collect()), request.limit))
+        }
+        FacetField::Price => FacetCounts::Range(facets.iter().fold(None, |all, facet| match facet.counts {
+            FacetCounts::Range(one) => join_stats(all, one),
+            FacetCounts::Values(_) | FacetCounts::Histogram { .. } => all,
+        })),
+        FacetField::PriceHistogram { buckets: max } => {
+            let (mut all, mut counted) = (None, Vec::new());
+            for facet in facets {
+                if let FacetCounts::Histogram { stats, buckets, .. } = facet.counts {
+                    all = join_stats(all, stats);
+                    counted.extend(buckets.into_iter().map(|bucket| (bucket.from, bucket.count)));
+                }
+            }
+            histogram(all, *max, counted.into_iter())
+        }
+    };
+    Facet { field: request.field.clone(), counts }
+}
+
+fn sum_values(mut lists: Vec<Vec<FacetValue>>) -> Vec<FacetValue> {
+    if lists.len() <= 1 {
+        return lists.pop().unwrap_or_default();
+    }
+    let mut sums: BTreeMap<FacetKey, (u64, bool)> = BTreeMap::new();
+    for value in lists.into_iter().flatten() {
+        let sum = sums.entry(value.value).or_default();
+        *sum = (sum.0 + value.count, sum.1 | value.selected);
+    }
+    sums.into_iter().map(|(value, (count, selected))| FacetValue { value, count, selected }).collect()
+}
+
+/// The `limit` most frequent values and, after them, the selected ones that are not among those.
+pub(crate) fn top_values(mut values: Vec<FacetValue>, limit: u16) -> Vec<FacetValue> {
+    let limit = usize::from(limit);
+    let order = |a: &FacetValue, b: &FacetValue| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value));
+    if values.len() > limit {
+        values.select_nth_unstable_by(limit, order);
+    }
+    let mut rest = values.split_off(values.len().min(limit));
+    rest.retain(|value| value.selected);
+    values.sort_unstable_by(order);
+    rest.sort_unstable_by(order);
+    values.append(&mut rest);
+    values
+}
+
+fn join_stats(a: Option<PriceStats>, b: Option<PriceStats>) -> Option<PriceStats> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(PriceStats { min: a.min.min(b.min), max: a.max.max(b.max), count: a.count + b.count }),
+        (one, None) | (None, one) => one,
+    }
+}
+
+/// Buckets for prices (or for the starts of finer buckets) within `stats`.
+///
+/// The step is the smallest of 1, 5, 10, 50, 100, … that needs at most `max` aligned buckets. Each step divides the next, so
+/// buckets of one shard fold into those of the merge without a second question, and the result is that of one index.
+pub(crate) fn histogram(stats: Option<PriceStats>, max: u16, counted: impl Iterator<Item = (i64, u64)>) -> FacetCounts {
+    let Some(range) = stats else {
+        return FacetCounts::Histogram { step: 1, stats, buckets: Vec::new() };
+    };
+    let (mut step, mut five) = (1_i128, true);
+    let (min, last) = (i128::from(range.min), i128::from(range.max));
+    while last.div_euclid(step) - min.div_euclid(step) >= i128::from(max) {
+        step *= if five { 5 } else { 2 };
+        five = !five;
+    }
+    let mut buckets: BTreeMap<i64, u64> = BTreeMap::new();
+    for (price, count) in counted {
+        let from = i128::from(price).div_euclid(step) * step;
+        *buckets.entry(i64::try_from(from).unwrap_or(i64::MIN)).or_default() += count;
+    }
+    let buckets = buckets.into_iter().map(|(from, count)| PriceBucket { from, count }).collect();
+    FacetCounts::Histogram { step: u64::try_from(step).unwrap_or(u64::MAX), stats, buckets }
+}
+
+/// A way to finish what is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The typed text with its last word completed.
+    pub text: String,
+    /// Documents with that word in the title and, when earlier words match anything, with all of those too.
+    pub count: u64,
+}
+
+/// A document whose title has the typed words, the last one as a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductSuggestion {
+    /// The document.
+    pub key: DocKey,
+    /// Its popularity, by which suggestions are ordered.
+    pub popularity: i64,
+}
+
+/// The answer to [`Index::suggest`](crate::Index::suggest).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suggestions {
+    /// Most documents first, then by text.
+    pub completions: Vec<Completion>,
+    /// Most popular first, then by key.
+    pub products: Vec<ProductSuggestion>,
+}
+
+impl Suggestions {
+    /// Joins the suggestions of several indexes for the same text. A completion that one index cut off misses that index's count.
+    #[must_use]
+    pub fn merge(parts: Vec<Suggestions>, limit: usize) -> Suggestions {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut products = Vec::new();
+        for part in parts {
+            for completion in part.completions {
+                *counts.entry(completion.text).or_default() += completion.count;
+            }
+            products.extend(part.products);
+        }
+        let mut completions: Vec<_> = counts.into_iter().map(|(text, count)| Completion { text, count }).collect();
+        completions.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
+        completions.truncate(limit);
+        products.sort_by_key(|product| (!product.popularity, product.key));
+        products.truncate(limit);
+        Suggestions { completions, products }
+    }
+}

@@ -6,7 +6,7 @@
 use crate::{Full, HoldId, LINES_MAX, Location, Millis, Owner, Row, Sku, UNITS_MAX, Units};
 
 /// `open_row`, `adjust` and `set` succeeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Moved {
     /// The row as the movement left it (for a replay: as it left it then).
     pub row: Row,
@@ -17,7 +17,7 @@ pub struct Moved {
 }
 
 /// Why `open_row`, `adjust` or `set` moved nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum MoveRefused {
     /// `set` expected another number on hand. Read again and decide again, under a new id.
     #[error("{} on hand, not the number expected", actual.0)]
@@ -53,7 +53,7 @@ pub enum MoveRefused {
 }
 
 /// `restock` succeeded: units went from committed back to available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Restocked {
     /// Units returned by this movement, over all lines.
     pub units: u64,
@@ -64,7 +64,7 @@ pub struct Restocked {
 }
 
 /// Why `restock` moved nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum RestockRefused {
     /// No such hold is known.
     #[error("no such hold")]
@@ -85,21 +85,9 @@ pub enum RestockRefused {
         /// Committed under this hold in that row, and not restocked.
         left: Units,
     },
-    /// Lines were given, but none.
-    #[error("no line")]
-    Empty,
-    /// More than [`LINES_MAX`] lines.
-    #[error("{len} lines; at most {LINES_MAX}")]
-    TooManyLines {
-        /// How many.
-        len: usize,
-    },
-    /// A line for nothing.
-    #[error("line {index} has quantity zero")]
-    ZeroQuantity {
-        /// Which.
-        index: u16,
-    },
+    /// The lines are no basket at all. Not remembered.
+    #[error(transparent)]
+    Malformed(#[from] BadLines),
     /// The id belongs to a movement with another body.
     #[error("the movement id was used for another movement")]
     IdReused,
@@ -134,24 +122,32 @@ pub enum HoldRefused {
     /// The id belongs to a hold with another owner, other lines or another time to live. The caller has a bug.
     #[error("the hold id was used for another hold")]
     IdReused,
+    /// The lines are no basket at all. Not remembered.
+    #[error(transparent)]
+    Malformed(#[from] BadLines),
+    /// The table of holds is full.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// What is wrong with a list of lines, whatever the stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum BadLines {
     /// No line.
     #[error("no line")]
     Empty,
     /// More than [`LINES_MAX`] lines.
     #[error("{len} lines; at most {LINES_MAX}")]
-    TooManyLines {
+    TooMany {
         /// How many.
         len: usize,
     },
     /// A line for nothing.
     #[error("line {index} has quantity zero")]
     ZeroQuantity {
-        /// Which.
+        /// The first such line.
         index: u16,
     },
-    /// The table of holds is full.
-    #[error(transparent)]
-    Full(#[from] Full),
 }
 
 /// A line whose row has too little for the hold.

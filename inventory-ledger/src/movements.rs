@@ -1,0 +1,108 @@
+//! Movements remembered, so that a repeated one gets its first outcome and moves nothing.
+//!
+//! Path: `find` before a movement is decided → `remember` after → `sweep` when it is old enough.
+//! Bounds: the ledger asks `movements_kept_max` before it remembers. Times never decrease, so the window is a queue.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use crate::{
+    HoldId, Line, Location, MOVEMENT_WINDOW_MS, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Sku, Units,
+};
+
+/// What a change of stock asked, whole: a repeat is compared field by field, not by a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum StockBody {
+    Open { sku: Sku, location: Location, on_hand: Units },
+    Adjust { sku: Sku, location: Location, delta: i64, reason: Reason },
+    Set { sku: Sku, location: Location, on_hand: Units, expected: Option<Units>, reason: Reason },
+}
+
+/// What a restock asked, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RestockBody {
+    pub(crate) hold: HoldId,
+    /// `None` for all that is left.
+    pub(crate) lines: Option<Box<[Line]>>,
+}
+
+/// What was asked and what was answered. The two kinds share one space of ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Act {
+    Stock(StockBody, Result<Moved, MoveRefused>),
+    Restock(RestockBody, Result<Restocked, RestockRefused>),
+}
+
+/// One movement remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Remembered {
+    pub(crate) id: MovementId,
+    pub(crate) act: Act,
+    /// When it may be forgotten.
+    pub(crate) until: Millis,
+}
+
+/// The movements of the last [`MOVEMENT_WINDOW_MS`], and those not swept yet.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    /// Oldest first. The movement with serial number `n` is at `n - first`.
+    kept: VecDeque<Remembered>,
+    /// Serial number of the oldest kept.
+    first: u64,
+    /// Serial numbers, found by the movement's id.
+    by_id: HashTable<u64>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Window {
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.kept.len()).expect("movements_kept_max is a u32")
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Remembered> {
+        self.kept.iter()
+    }
+
+    pub(crate) fn find(&self, id: MovementId) -> Option<&Remembered> {
+        let same = |&serial: &u64| self.kept[self.position(serial)].id == id;
+        let serial = self.by_id.find(self.hasher.hash_one(id), same)?;
+        Some(&self.kept[self.position(*serial)])
+    }
+
+    /// Keeps a movement. The caller has looked for the id and for room.
+    pub(crate) fn remember(&mut self, now: Millis, id: MovementId, act: Act) {
+        debug_assert!(self.find(id).is_none(), "one movement per id");
+        let serial = self.first + u64::from(self.len());
+        self.kept.push_back(Remembered { id, act, until: now.after(MOVEMENT_WINDOW_MS) });
+        let (kept, first, hasher) = (&self.kept, self.first, &self.hasher);
+        let hash_of = |&serial: &u64| hasher.hash_one(kept[position(serial, first)].id);
+        self.by_id.insert_unique(hasher.hash_one(id), serial, hash_of);
+    }
+
+    pub(crate) fn has_old(&self, now: Millis) -> bool {
+        self.kept.front().is_some_and(|oldest| oldest.until <= now)
+    }
+
+    /// Forgets the oldest movement, if it is old enough; says whether it did.
+    pub(crate) fn sweep_one(&mut self, now: Millis) -> bool {
+        if !self.has_old(now) {
+            return false;
+        }
+        let oldest = self.kept.pop_front().expect("just seen");
+        let (hash, serial) = (self.hasher.hash_one(oldest.id), self.first);
+        self.by_id.find_entry(hash, |&other| other == serial).expect("every movement kept is indexed").remove();
+        self.first += 1;
+        true
+    }
+
+    fn position(&self, serial: u64) -> usize {
+        position(serial, self.first)
+    }
+}
+
+fn position(serial: u64, first: u64) -> usize {
+    usize::try_from(serial - first).expect("fewer movements are kept than fit in memory")
+}

@@ -1,0 +1,207 @@
+//! Movements: what changes the stock on hand, and what brings committed units back. Each has an id and happens once.
+//!
+//! Path: id and body → known? its first outcome : decided here → `Table::book` or `shift` → remembered in the `Window`.
+//! Read first: `Ledger::stock`. Bounds: `movements_kept_max`, `rows_max`, `UNITS_MAX`, `LINES_MAX`.
+
+use crate::holds::State;
+use crate::ledger::{index, saturated, wanted_with, well_formed};
+use crate::movements::{Act, Remembered, RestockBody, StockBody};
+use crate::rows::{Column, RowIx};
+use crate::{
+    Full, HoldId, HoldState, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku,
+    Units,
+};
+
+/// Changes of what is on hand. All of them move `available` by the difference, and all are idempotent by their id: within
+/// [`MOVEMENT_WINDOW_MS`](crate::MOVEMENT_WINDOW_MS) the same id with the same body gives the first outcome again, refusals
+/// included, and moves nothing; with another body it is refused as `IdReused`. O(1).
+impl Ledger {
+    /// Creates the row with `on_hand` units, all available, unless there is one: that stays as it is, and the answer says so.
+    ///
+    /// # Errors
+    /// `Overflow`, `IdReused`, `Full`.
+    pub fn open_row(&mut self, now: Millis, id: MovementId, sku: Sku, location: Location, on_hand: Units) -> Result<Moved, MoveRefused> {
+        let body = StockBody::Open { sku, location, on_hand };
+        self.stock(now, id, body)
+    }
+
+    /// Adds `delta` units to what is on hand. A positive delta creates the row if need be.
+    ///
+    /// # Errors
+    /// `Committed` if more would leave than is available, `Overflow`, `UnknownRow`, `IdReused`, `Full`.
+    pub fn adjust(
+        &mut self,
+        now: Millis,
+        id: MovementId,
+        sku: Sku,
+        location: Location,
+        delta: i64,
+        reason: Reason,
+    ) -> Result<Moved, MoveRefused> {
+        let body = StockBody::Adjust { sku, location, delta, reason };
+        self.stock(now, id, body)
+    }
+
+    /// Makes `on_hand` the number on hand, if it is `expected` now (or in any case). Creates the row if need be; where there is
+    /// none, zero are on hand.
+    ///
+    /// # Errors
+    /// `Mismatch`, `Committed` if less would be on hand than is promised, `Overflow`, `IdReused`, `Full`.
+    #[expect(clippy::too_many_arguments, reason = "each is a type of its own, so none can be mistaken for another")]
+    pub fn set(
+        &mut self,
+        now: Millis,
+        id: MovementId,
+        sku: Sku,
+        location: Location,
+        on_hand: Units,
+        expected: Option<Units>,
+        reason: Reason,
+    ) -> Result<Moved, MoveRefused> {
+        let body = StockBody::Set { sku, location, on_hand, expected, reason };
+        self.stock(now, id, body)
+    }
+
+    /// Returns committed units of a hold to available, after its order was cancelled: `lines` of it, or all that is left.
+    ///
+    /// Each unit comes back at most once: lines of the same row are summed, and may ask for no more than the hold committed
+    /// there and has not had back. The last unit ends the hold as `Restocked`. Idempotent by `id`, in one space with the
+    /// changes of stock; malformed lines are not remembered. O(given lines × (given lines + lines of the hold)).
+    ///
+    /// # Errors
+    /// `Unknown`, `NotCommitted`, `TooMany`, `Malformed`, `IdReused`, `Full`: see each.
+    pub fn restock(&mut self, now: Millis, id: MovementId, hold: HoldId, lines: Option<&[Line]>) -> Result<Restocked, RestockRefused> {
+        let now = self.advance(now);
+        lines.map_or(Ok(()), well_formed)?;
+        let body = RestockBody { hold, lines: lines.map(Box::from) };
+        if let Some(Remembered { act, .. }) = self.movements.find(id) {
+            return match act {
+                Act::Restock(known, outcome) if *known == body => outcome.map(|first| Restocked { replayed: true, ..first }),
+                Act::Restock(..) | Act::Stock(..) => Err(RestockRefused::IdReused),
+            };
+        }
+        self.room_to_remember()?;
+        let outcome = self.decide_restock(now, hold, lines);
+        self.movements.remember(now, id, Act::Restock(body, outcome));
+        outcome
+    }
+
+    fn stock(&mut self, now: Millis, id: MovementId, body: StockBody) -> Result<Moved, MoveRefused> {
+        let now = self.advance(now);
+        if let Some(Remembered { act, .. }) = self.movements.find(id) {
+            return match act {
+                Act::Stock(known, outcome) if *known == body => outcome.map(|first| Moved { replayed: true, ..first }),
+                Act::Stock(..) | Act::Restock(..) => Err(MoveRefused::IdReused),
+            };
+        }
+        self.room_to_remember()?;
+        let outcome = self.decide_stock(body);
+        if !matches!(outcome, Err(MoveRefused::Full(_))) {
+            self.movements.remember(now, id, Act::Stock(body, outcome));
+        }
+        outcome
+    }
+
+    fn room_to_remember(&self) -> Result<(), Full> {
+        if self.movements.len() < self.limits.movements_kept_max { Ok(()) } else { Err(Full::Movements) }
+    }
+
+    fn decide_stock(&mut self, body: StockBody) -> Result<Moved, MoveRefused> {
+        match body {
+            StockBody::Open { sku, location, on_hand } => match self.rows.find(sku, location) {
+                Some(ix) => Ok(Moved { row: self.rows.row(ix), created: false, replayed: false }),
+                None => self.change_on_hand(sku, location, None, i64::from(on_hand.0)),
+            },
+            StockBody::Adjust { sku, location, delta, reason: _ } => match self.rows.find(sku, location) {
+                None if delta <= 0 => Err(MoveRefused::UnknownRow),
+                found => self.change_on_hand(sku, location, found, delta),
+            },
+            StockBody::Set { sku, location, on_hand, expected, reason: _ } => {
+                let found = self.rows.find(sku, location);
+                let actual = found.map_or(Units(0), |ix| self.rows.row(ix).on_hand());
+                if expected.is_some_and(|expected| expected != actual) {
+                    return Err(MoveRefused::Mismatch { actual });
+                }
+                let delta = i64::from(on_hand.0) - i64::from(actual.0);
+                self.change_on_hand(sku, location, found, delta)
+            }
+        }
+    }
+
+    /// Checks the bounds and books; creates the row where none was found.
+    fn change_on_hand(&mut self, sku: Sku, location: Location, found: Option<RowIx>, delta: i64) -> Result<Moved, MoveRefused> {
+        let row = found.map_or_else(Row::default, |ix| self.rows.row(ix));
+        if i64::from(row.available.0).saturating_add(delta) < 0 {
+            return Err(MoveRefused::Committed { available: row.available, held: row.held, committed: row.committed });
+        }
+        let on_hand = row.on_hand();
+        if i64::from(on_hand.0).saturating_add(delta) > i64::from(crate::UNITS_MAX.0) {
+            return Err(MoveRefused::Overflow { on_hand });
+        }
+        let ix = match found {
+            Some(ix) => ix,
+            None if self.rows.len() >= self.limits.rows_max => return Err(Full::Rows.into()),
+            None => self.rows.insert(sku, location),
+        };
+        if delta != 0 {
+            self.rows.book(ix, delta);
+        }
+        Ok(Moved { row: self.rows.row(ix), created: found.is_none(), replayed: false })
+    }
+
+    fn decide_restock(&mut self, now: Millis, hold: HoldId, lines: Option<&[Line]>) -> Result<Restocked, RestockRefused> {
+        match self.hold_state(hold) {
+            Some(HoldState::Committed) => {}
+            Some(
+                state @ (HoldState::Held { .. }
+                | HoldState::Pinned
+                | HoldState::Restocked
+                | HoldState::Forgotten
+                | HoldState::Released
+                | HoldState::Expired
+                | HoldState::Tombstoned),
+            ) => return Err(RestockRefused::NotCommitted { state }),
+            None => return Err(RestockRefused::Unknown),
+        }
+        let slot = self.holds.find(hold).ok_or(RestockRefused::Unknown)?;
+        let before = self.holds.record(slot).units_left();
+
+        if let Some(lines) = lines {
+            for (at, line) in lines.iter().enumerate() {
+                let row = self.rows.find(line.sku, line.location);
+                let record = self.holds.record(slot);
+                let of_row = record.lines.iter().filter(|held| Some(held.row) == row);
+                let left = of_row.map(|held| u64::from(held.left().0)).sum();
+                let requested = wanted_with(lines, line);
+                if requested > left {
+                    return Err(RestockRefused::TooMany { index: index(at), requested: saturated(requested), left: saturated(left) });
+                }
+            }
+            for line in lines {
+                let row = self.rows.find(line.sku, line.location);
+                let mut wanted = line.quantity.0;
+                for held in self.holds.lines_mut(slot) {
+                    if Some(held.row) == row {
+                        let units = Units(wanted.min(held.left().0));
+                        held.restocked.0 += units.0;
+                        wanted -= units.0;
+                        self.rows.shift(held.row, Column::Committed, Column::Available, units);
+                    }
+                }
+                assert_eq!(wanted, 0, "the lines were checked to fit");
+            }
+        } else {
+            for held in self.holds.lines_mut(slot) {
+                let units = held.left();
+                held.restocked = held.quantity;
+                self.rows.shift(held.row, Column::Committed, Column::Available, units);
+            }
+        }
+
+        let left = self.holds.record(slot).units_left();
+        if left == 0 {
+            self.holds.set_state(slot, now, State::Restocked);
+        }
+        Ok(Restocked { units: before - left, left, replayed: false })
+    }
+}

@@ -1,0 +1,385 @@
+//! Gathers records into batches and says what to write where.
+//!
+//! Path: [`Writer::append`] → open batch → [`Writer::seal`] → [`SealedBatch`], which the driver writes as it is → [`Writer::durable`] →
+//! [`Durable`]. Segments: [`Writer::needs_segment`] → [`SegmentPlan`] → the driver prepares the file → [`Writer::segment_ready`].
+//! Read first: [`Writer`]. Bounds: one batch open, one on its way; one segment prepared ahead.
+//! Deliberately absent: a retry. A write that failed ends the process, so there is no way to give a batch back unwritten.
+
+use super::batch::{self, BatchHeader, Chain};
+use super::record::{Record, RecordKind};
+use super::segment::SegmentHeader;
+use super::{
+    AlignedBuffer, BATCH_BYTES_MAX, BLOCK_BYTES, BatchNumber, LogIdentity, RECORD_BODY_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    Salt, SegmentNumber, layout, padded,
+};
+
+/// A batch's header is here in a buffer, behind the room for a segment header; its records follow.
+const BATCH_AT: usize = BLOCK_BYTES;
+const BODY_AT: usize = BATCH_AT + batch::HEADER_BYTES;
+const BUFFER_BYTES: usize = BATCH_AT + BATCH_BYTES_MAX;
+/// Buffers kept for reuse; with one open and one on its way there is never more than one idle.
+const SPARE_BUFFERS_MAX: usize = 1;
+
+/// Where a writer goes on: [`Start::fresh`], or [`Tail::start`](super::Tail::start) after a recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub(super) next_batch: BatchNumber,
+    pub(super) chain: Chain,
+    pub(super) next_segment: SegmentNumber,
+    /// Where the segment before `next_segment` ends; 0 when there is none.
+    pub(super) previous_end: u64,
+    /// Whether the log ends with a durable mark, or is empty.
+    pub(super) marked: bool,
+}
+
+impl Start {
+    /// A log with nothing in it.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self { next_batch: BatchNumber(1), chain: Chain::START, next_segment: SegmentNumber::FIRST, previous_end: 0, marked: true }
+    }
+}
+
+/// A segment file to prepare: `bytes` long, allocated (anything may be in it), and durable together with its folder's entry. A file of that name left by a
+/// crash, or a released segment of the same log renamed to it, will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPlan {
+    /// Path in the data folder.
+    pub path: String,
+    /// What to tell [`Writer::segment_ready`].
+    pub number: SegmentNumber,
+    /// Exact length of the file.
+    pub bytes: u64,
+}
+
+/// The record is in the open batch; a crash may lose it. `Durable::covers` says when not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use = "an answer waits until this is covered by a `Durable`"]
+pub struct Appended(BatchNumber);
+
+impl Appended {
+    /// The batch the record will be in.
+    #[must_use]
+    pub fn batch(self) -> BatchNumber {
+        self.0
+    }
+}
+
+/// Everything up to this batch survives a crash. Only [`Writer::durable`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use = "the answers that waited for it can go out"]
+pub struct Durable(BatchNumber);
+
+impl Durable {
+    /// The last durable batch.
+    #[must_use]
+    pub fn batch(self) -> BatchNumber {
+        self.0
+    }
+
+    /// Whether the record survives a crash.
+    #[must_use]
+    pub fn covers(self, appended: Appended) -> bool {
+        appended.0 <= self.0
+    }
+}
+
+/// Why a record was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Not a fault: seal the open batch, or wait until it can be sealed, and append again.
+    #[error("the open batch has no room for a record of {bytes} bytes; seal it first")]
+    BatchFull {
+        /// Bytes of the record's body.
+        bytes: usize,
+    },
+    /// For good: no batch has room for it.
+    #[error("a record body of {bytes} bytes is over the limit of {RECORD_BODY_BYTES_MAX}")]
+    TooLong {
+        /// Bytes of the record's body.
+        bytes: usize,
+    },
+}
+
+/// Why there is no batch to write yet. None is a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSealed {
+    /// Nothing was appended.
+    Empty,
+    /// This batch is on its way; call again after [`Writer::durable`].
+    InFlight(BatchNumber),
+    /// The batch needs this segment; call again after [`Writer::segment_ready`].
+    AwaitsSegment(SegmentNumber),
+}
+
+/// One write: put [`SealedBatch::bytes`] at `offset` of `segment`, make it durable, then call [`Writer::durable`] and [`Writer::recycle`].
+#[derive(Debug)]
+#[must_use = "nothing is durable until this is written"]
+pub struct SealedBatch {
+    /// What to tell [`Writer::durable`].
+    pub number: BatchNumber,
+    /// Which file.
+    pub segment: SegmentNumber,
+    /// Where in it; a multiple of [`BLOCK_BYTES`].
+    pub offset: u64,
+    buffer: AlignedBuffer,
+    begin: usize,
+    end: usize,
+}
+
+impl SealedBatch {
+    /// The bytes to write: whole blocks at an address that is a multiple of [`BLOCK_BYTES`]; at most 1 MiB. The first write of a segment
+    /// begins with the segment's header block.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer.bytes()[self.begin..self.end]
+    }
+}
+
+/// The segment that is written to.
+#[derive(Clone, Copy, Debug)]
+struct OpenSegment {
+    number: SegmentNumber,
+    salt: Salt,
+    /// Where the next batch goes.
+    offset: u64,
+}
+
+/// The segment after it.
+#[derive(Clone, Copy, Debug)]
+enum NextSegment {
+    /// Nobody was told yet.
+    Wanted,
+    /// The driver has the plan.
+    Planned,
+    /// Its file is prepared.
+    Ready(Salt),
+}
+
+/// The log of one shard, from the writing side. Sans-IO: a driver does what [`SealedBatch`] and [`SegmentPlan`] say and reports back.
+///
+/// Cost: an append is one copy of the body into the open batch; a seal hashes the batch once. Two buffers of 1 MiB, no allocation after both exist.
+#[derive(Debug)]
+pub struct Writer {
+    log: LogIdentity,
+    segment_bytes: u64,
+    /// `None` until the first seal: after a recovery a new segment is begun.
+    current: Option<OpenSegment>,
+    next: NextSegment,
+    next_segment: SegmentNumber,
+    /// Where the segment before `next_segment` ends.
+    previous_end: u64,
+    /// Chain value before the open batch.
+    chain: Chain,
+    /// Number of the open batch.
+    number: BatchNumber,
+    in_flight: Option<BatchNumber>,
+    durable: BatchNumber,
+    /// Open batch: its records from `BODY_AT` to `open_end`.
+    open: AlignedBuffer,
+    open_end: usize,
+    open_records: u32,
+    /// Whether the open batch is a lone durable mark.
+    open_is_mark: bool,
+    /// Whether the batch sealed last is a lone durable mark (or the log is empty).
+    marked: bool,
+    spare: Vec<AlignedBuffer>,
+}
+
+impl Writer {
+    /// A writer that goes on at `start`, in segments of `segment_bytes`.
+    ///
+    /// After a recovery everything up to `start` counts as durable, so the driver syncs the recovered segment first (`FORMAT.md` section 5).
+    ///
+    /// # Panics
+    /// When `segment_bytes` is not whole blocks between [`SEGMENT_BYTES_MIN`] and [`SEGMENT_BYTES_MAX`], or generation or shard are out of range:
+    /// the configuration is checked before it gets here.
+    #[must_use]
+    pub fn new(log: LogIdentity, segment_bytes: u64, start: Start) -> Self {
+        assert!((SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes), "segments of {segment_bytes} bytes");
+        assert!(segment_bytes.is_multiple_of(BLOCK_BYTES as u64), "segments of {segment_bytes} bytes are not whole blocks");
+        assert!(log.generation > 0 && log.shard < log.shards, "{log:?} names no log");
+        Self {
+            log,
+            segment_bytes,
+            current: None,
+            next: NextSegment::Wanted,
+            next_segment: start.next_segment,
+            previous_end: start.previous_end,
+            chain: start.chain,
+            number: start.next_batch,
+            in_flight: None,
+            durable: BatchNumber(start.next_batch.0 - 1),
+            open: AlignedBuffer::new(BUFFER_BYTES),
+            open_end: BODY_AT,
+            open_records: 0,
+            open_is_mark: false,
+            marked: start.marked,
+            spare: Vec::with_capacity(SPARE_BUFFERS_MAX),
+        }
+    }
+
+    /// Copies `record` into the open batch.
+    ///
+    /// # Errors
+    /// [`AppendError::BatchFull`] asks to seal first and is no fault; [`AppendError::TooLong`] is for good.
+    pub fn append(&mut self, record: Record<'_>) -> Result<Appended, AppendError> {
+        let bytes = record.body.len();
+        if bytes > RECORD_BODY_BYTES_MAX {
+            return Err(AppendError::TooLong { bytes });
+        }
+        let end = self.open_end + record.encoded_bytes();
+        if end > BUFFER_BYTES {
+            return Err(AppendError::BatchFull { bytes });
+        }
+        record.encode(&mut self.open.bytes_mut()[self.open_end..end]);
+        self.open_is_mark = self.open_records == 0 && record.kind == RecordKind::DurableMark;
+        self.open_end = end;
+        self.open_records += 1;
+        Ok(Appended(self.number))
+    }
+
+    /// Bytes of records in the open batch.
+    #[must_use]
+    pub fn open_len(&self) -> usize {
+        self.open_end - BODY_AT
+    }
+
+    /// Whether nothing is in the open batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open_records == 0
+    }
+
+    /// The batch that is on its way to the disk.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<BatchNumber> {
+        self.in_flight
+    }
+
+    /// The segment written to last; segments before it may be released once nothing needs them, this one and later ones may not.
+    #[must_use]
+    pub fn current_segment(&self) -> Option<SegmentNumber> {
+        self.current.map(|segment| segment.number)
+    }
+
+    /// Closes the open batch and hands it out to be written. One at a time.
+    ///
+    /// # Errors
+    /// [`NotSealed`] says what to wait for.
+    pub fn seal(&mut self) -> Result<SealedBatch, NotSealed> {
+        if self.open_records == 0 {
+            return Err(NotSealed::Empty);
+        }
+        if let Some(number) = self.in_flight {
+            return Err(NotSealed::InFlight(number));
+        }
+        let end = BATCH_AT + padded(self.open_end - BATCH_AT);
+        let batch_bytes = (end - BATCH_AT) as u64;
+        let (segment, begin) = match self.current {
+            Some(segment) if segment.offset + batch_bytes <= self.segment_bytes => (segment, BATCH_AT),
+            Some(_) | None => (self.begin_segment()?, 0),
+        };
+        let (chain_before, number) = (self.chain, self.number);
+        let bytes = self.open.bytes_mut();
+        bytes[self.open_end..end].fill(0);
+        let body = &bytes[BODY_AT..self.open_end];
+        let header = BatchHeader {
+            chain_before,
+            body_checksum: batch::body_checksum(body, segment.salt),
+            salt: segment.salt,
+            number,
+            durable: self.durable,
+            offset: segment.offset,
+            body_bytes: u32::try_from(body.len()).expect("a batch is at most BATCH_BYTES_MAX"),
+            records: self.open_records,
+            generation: self.log.generation,
+            segment: segment.number,
+            shard: self.log.shard,
+        };
+        debug_assert_eq!(self.durable.next(), number, "one batch in flight");
+        self.chain = header.encode(&mut bytes[BATCH_AT..]);
+        self.current = Some(OpenSegment { offset: segment.offset + batch_bytes, ..segment });
+        self.previous_end = segment.offset + batch_bytes;
+        self.number = number.next();
+        self.in_flight = Some(number);
+        self.marked = self.open_is_mark;
+        (self.open_end, self.open_records, self.open_is_mark) = (BODY_AT, 0, false);
+        let fresh = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(BUFFER_BYTES));
+        let buffer = std::mem::replace(&mut self.open, fresh);
+        let offset = segment.offset - (BATCH_AT - begin) as u64;
+        Ok(SealedBatch { number, segment: segment.number, offset, buffer, begin, end })
+    }
+
+    /// Puts the header of the next segment in front of the open batch.
+    fn begin_segment(&mut self) -> Result<OpenSegment, NotSealed> {
+        let number = self.next_segment;
+        let NextSegment::Ready(salt) = self.next else { return Err(NotSealed::AwaitsSegment(number)) };
+        let header = SegmentHeader {
+            log: self.log,
+            number,
+            segment_bytes: self.segment_bytes,
+            salt,
+            first_batch: self.number,
+            chain: self.chain,
+            previous_end: self.previous_end,
+        };
+        header.encode(&mut self.open.bytes_mut()[..BATCH_AT]);
+        self.next = NextSegment::Wanted;
+        self.next_segment = number.next();
+        Ok(OpenSegment { number, salt, offset: BLOCK_BYTES as u64 })
+    }
+
+    /// Takes the report that a batch is durable: written with `O_DSYNC`, or written whole and then synced.
+    ///
+    /// # Panics
+    /// When that batch is not the one on its way: answers would go out for records that a crash may lose.
+    pub fn durable(&mut self, number: BatchNumber) -> Durable {
+        assert_eq!(self.in_flight, Some(number), "batch {number} is reported durable");
+        self.in_flight = None;
+        self.durable = number;
+        Durable(number)
+    }
+
+    /// Gives the memory of a written batch back for the next ones.
+    pub fn recycle(&mut self, batch: SealedBatch) {
+        if self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.push(batch.buffer);
+        }
+    }
+
+    /// The segment to prepare, told once: right after the start, and again each time a prepared one was begun and its first batch is durable.
+    /// So segment k + 1 never exists before k holds something.
+    pub fn needs_segment(&mut self) -> Option<SegmentPlan> {
+        match self.next {
+            NextSegment::Wanted if self.in_flight.is_none() => {
+                self.next = NextSegment::Planned;
+                let number = self.next_segment;
+                Some(SegmentPlan { path: layout::segment_path(&self.log, number), number, bytes: self.segment_bytes })
+            }
+            NextSegment::Wanted | NextSegment::Planned | NextSegment::Ready(_) => None,
+        }
+    }
+
+    /// Takes the report that the file of a plan is prepared. `salt` is drawn at random for this use of the file.
+    ///
+    /// # Panics
+    /// When no such plan was given out.
+    pub fn segment_ready(&mut self, number: SegmentNumber, salt: Salt) {
+        assert!(matches!(self.next, NextSegment::Planned) && number == self.next_segment, "segment {number:?} was not asked for");
+        self.next = NextSegment::Ready(salt);
+    }
+
+    /// When the log is idle and its last batch is not a mark, appends one and returns true; [`Writer::seal`] then gives it out.
+    /// The mark is what later tells damage to the last acknowledged batch from a torn tail.
+    pub fn idle_mark(&mut self) -> bool {
+        if self.marked || self.in_flight.is_some() || self.open_records > 0 {
+            return false;
+        }
+        let body = self.durable.0.to_le_bytes();
+        let mark = Record { kind: RecordKind::DurableMark, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };
+        let appended = self.append(mark).expect("an empty batch has room for a mark");
+        debug_assert_eq!(appended.batch(), self.number);
+        true
+    }
+}

@@ -1,4 +1,66 @@
-//! A ledger of stock: what is where, what is promised, and to whom.
+//! A ledger of stock: what is where, what is set aside, what is promised, and to whom.
+//!
+//! Stock is counted in rows, one per (SKU, location), with the columns `available`, `held`, `committed`, `incoming` and
+//! `unavailable` ([`Row`]). Units never appear or vanish inside a row: an operation moves them from one column to another,
+//! or books them in or out under a [`MovementId`].
+//!
+//! ```text
+//!                    adjust, set, open_row
+//!                            ↕
+//!            hold          available ←──────── restock
+//!   available ──→ held ──→ released / expired     ↑
+//!                   └─── commit ──→ committed ────┘
+//! ```
+//!
+//! What it promises:
+//!
+//! - A hold takes all its lines or none, and never more than is available: nothing is sold twice.
+//! - Every step may be repeated, as after a lost answer: ids make it happen once and answer alike. A release that overtakes
+//!   its hold leaves a tombstone, so a late hold cannot strand stock.
+//! - It is deterministic: no clock, no randomness, no I/O, no hash order in any answer. The same calls give the same
+//!   [`digest`](Ledger::digest), so replicas that apply one log agree.
+//! - Every table has a bound ([`Limits`]) and refuses at it; nothing is forgotten early to make room.
+//!
+//! What its caller does: pass the time; call [`expire`](Ledger::expire) when [`next_expiry`](Ledger::next_expiry) comes and
+//! [`sweep`](Ledger::sweep) now and then, both in bounded steps; [`forget`](Ledger::forget) committed holds that are beyond
+//! cancelling; and take the changed rows with [`drain_changes`](Ledger::drain_changes). Durability is the caller's too: log
+//! the calls, and apply them again after a crash.
+//!
+//! # Example
+//!
+//! ```
+//! use inventory_ledger::{
+//!     HoldId, HoldRefused, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, Units,
+//! };
+//!
+//! let mut ledger = Ledger::new(Limits::default());
+//! let (ink, berlin) = (Sku(1), Location(10));
+//! ledger.open_row(Millis(0), MovementId(1), ink, berlin, Units(5))?;
+//!
+//! // Set three aside for an order, for a quarter of an hour.
+//! let three = [Line { sku: ink, location: berlin, quantity: Units(3) }];
+//! let held = ledger.hold(Millis(0), HoldId(7), Owner(70), &three, 900_000)?;
+//! assert_eq!(held.remaining, [Units(2)]);
+//!
+//! // Another order comes short, and learns by how much.
+//! let refused = ledger.hold(Millis(1), HoldId(8), Owner(80), &three, 900_000);
+//! let Err(HoldRefused::Short { lines }) = refused else { panic!("two are left") };
+//! assert_eq!((lines[0].requested, lines[0].available), (Units(3), Units(2)));
+//!
+//! // Payment begins: pin, so that it cannot expire meanwhile; then commit. Repeats change nothing.
+//! ledger.pin(Millis(2), HoldId(7))?;
+//! ledger.commit(Millis(3), HoldId(7))?;
+//! assert!(ledger.commit(Millis(4), HoldId(7))?.replayed);
+//!
+//! let row = ledger.row(ink, berlin).expect("opened above");
+//! assert_eq!((row.available, row.committed, row.on_hand()), (Units(2), Units(3), Units(5)));
+//!
+//! // The order is cancelled: its units are for sale again.
+//! assert_eq!(ledger.restock(Millis(5), MovementId(2), HoldId(7), None)?.units, 3);
+//! assert_eq!(ledger.available(ink, berlin), Units(5));
+//! ledger.check()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod answers;

@@ -1,0 +1,197 @@
+//! Operations and answers as values, and how to make them up: few ids and few units, so that they collide.
+
+use inventory_ledger::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+pub(crate) const SKUS: u128 = 3;
+pub(crate) const LOCATIONS: u64 = 2;
+pub(crate) const HOLDS: u128 = 12;
+pub(crate) const MOVEMENTS: u128 = 60;
+
+/// Small enough that every table is full at times.
+pub(crate) const LIMITS: Limits = Limits { rows_max: 5, holds_max: 7, tombstones_max: 2, movements_kept_max: 24 };
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Op {
+    Open { id: MovementId, sku: Sku, location: Location, on_hand: Units },
+    Adjust { id: MovementId, sku: Sku, location: Location, delta: i64, reason: Reason },
+    Set { id: MovementId, sku: Sku, location: Location, on_hand: Units, expected: Option<Units>, reason: Reason },
+    Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
+    Hold { id: HoldId, owner: Owner, lines: Vec<Line>, ttl_ms: u64 },
+    Pin(HoldId),
+    Commit(HoldId),
+    Release(HoldId),
+    Forget(HoldId),
+    Expire(usize),
+    Sweep(usize),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Moved(Result<Moved, MoveRefused>),
+    Restocked(Result<Restocked, RestockRefused>),
+    Held(Result<Held, HoldRefused>),
+    Pinned(Result<Pinned, PinRefused>),
+    Committed(Result<Committed, CommitRefused>),
+    Released(Result<Released, ReleaseRefused>),
+    Forgotten(Result<Forgotten, ForgetRefused>),
+    Expired(Expired),
+    Swept(Swept),
+}
+
+impl Answer {
+    /// The answer to the same movement, sent again.
+    pub(crate) fn again(mut self) -> Self {
+        match &mut self {
+            Self::Moved(Ok(moved)) => moved.replayed = true,
+            Self::Restocked(Ok(restocked)) => restocked.replayed = true,
+            _ => {}
+        }
+        self
+    }
+}
+
+/// The one place that calls the ledger.
+pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
+    match *op {
+        Op::Open { id, sku, location, on_hand } => Answer::Moved(ledger.open_row(now, id, sku, location, on_hand)),
+        Op::Adjust { id, sku, location, delta, reason } => Answer::Moved(ledger.adjust(now, id, sku, location, delta, reason)),
+        Op::Set { id, sku, location, on_hand, expected, reason } => {
+            Answer::Moved(ledger.set(now, id, sku, location, on_hand, expected, reason))
+        }
+        Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
+        Op::Hold { id, owner, ref lines, ttl_ms } => Answer::Held(ledger.hold(now, id, owner, lines, ttl_ms)),
+        Op::Pin(id) => Answer::Pinned(ledger.pin(now, id)),
+        Op::Commit(id) => Answer::Committed(ledger.commit(now, id)),
+        Op::Release(id) => Answer::Released(ledger.release(now, id)),
+        Op::Forget(id) => Answer::Forgotten(ledger.forget(now, id)),
+        Op::Expire(max) => Answer::Expired(ledger.expire(now, max)),
+        Op::Sweep(max) => Answer::Swept(ledger.sweep(now, max)),
+    }
+}
+
+fn sku() -> impl Strategy<Value = Sku> {
+    (0..SKUS).prop_map(Sku)
+}
+
+fn location() -> impl Strategy<Value = Location> {
+    (0..LOCATIONS).prop_map(Location)
+}
+
+fn movement() -> impl Strategy<Value = MovementId> {
+    (0..MOVEMENTS).prop_map(MovementId)
+}
+
+fn hold() -> impl Strategy<Value = HoldId> {
+    (0..HOLDS).prop_map(HoldId)
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    (0..2_u32).prop_map(Reason)
+}
+
+fn stock() -> impl Strategy<Value = Units> {
+    prop_oneof![20 => 0..30_u32, 1 => (u32::MAX / 2 - 1)..=u32::MAX].prop_map(Units)
+}
+
+fn lines() -> impl Strategy<Value = Vec<Line>> {
+    let quantity = prop_oneof![30 => 1..5_u32, 1 => Just(0), 1 => Just(u32::MAX)];
+    let line = (sku(), location(), quantity).prop_map(|(sku, location, quantity)| Line { sku, location, quantity: Units(quantity) });
+    prop_oneof![30 => vec(line, 1..5), 1 => Just(Vec::new())]
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let delta = prop_oneof![20 => -6..12_i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)];
+    prop_oneof![
+        3 => (movement(), sku(), location(), stock())
+            .prop_map(|(id, sku, location, on_hand)| Op::Open { id, sku, location, on_hand }),
+        3 => (movement(), sku(), location(), delta, reason())
+            .prop_map(|(id, sku, location, delta, reason)| Op::Adjust { id, sku, location, delta, reason }),
+        2 => (movement(), sku(), location(), stock(), proptest::option::of((0..20_u32).prop_map(Units)), reason())
+            .prop_map(|(id, sku, location, on_hand, expected, reason)| {
+                Op::Set { id, sku, location, on_hand, expected, reason }
+            }),
+        3 => (movement(), hold(), proptest::option::weighted(0.4, lines()))
+            .prop_map(|(id, hold, lines)| Op::Restock { id, hold, lines }),
+        8 => (hold(), (0..2_u128).prop_map(Owner), lines(), 0..200_u64)
+            .prop_map(|(id, owner, lines, ttl_ms)| Op::Hold { id, owner, lines, ttl_ms }),
+        3 => hold().prop_map(Op::Pin),
+        5 => hold().prop_map(Op::Commit),
+        2 => hold().prop_map(Op::Release),
+        1 => hold().prop_map(Op::Forget),
+        2 => (0..4_usize).prop_map(Op::Expire),
+        2 => (0..20_usize).prop_map(Op::Sweep),
+    ]
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Next {
+    New(Op),
+    /// The operation, but on one of the holds asked for lately: most ids drawn blindly name no hold.
+    Follow(Op, Index),
+    /// One of the last operations, sent again.
+    Again(Index),
+}
+
+/// How far back `Follow` and `Again` look.
+const LATELY: usize = 8;
+
+/// Histories of up to 200 operations, each with its instant. Half of them begin with some stock. Time mostly creeps; at times it
+/// leaps over a day or goes back.
+pub(crate) fn history() -> impl Strategy<Value = Vec<(Millis, Op)>> {
+    let step_ms = prop_oneof![40 => 0..8_i64, 2 => Just(60), 1 => Just(90_000_000), 1 => Just(-20)];
+    let next = prop_oneof![
+        3 => any_op().prop_map(Next::New),
+        4 => (any_op(), any::<Index>()).prop_map(|(op, which)| Next::Follow(op, which)),
+        1 => any::<Index>().prop_map(Next::Again),
+    ];
+    (any::<bool>(), vec((step_ms, next), 1..200)).prop_map(|(stocked, steps)| {
+        let mut now = 0_i64;
+        let mut history = if stocked { opening() } else { Vec::new() };
+        for (step_ms, next) in steps {
+            now = (now + step_ms).max(0);
+            let lately = &history[history.len().saturating_sub(LATELY)..];
+            let op = match next {
+                Next::New(op) => op,
+                Next::Follow(op, which) => follow(op, which, lately),
+                Next::Again(_) if lately.is_empty() => Op::Expire(1),
+                Next::Again(which) => which.get(lately).1.clone(),
+            };
+            history.push((Millis(now as u64), op));
+        }
+        history
+    })
+}
+
+fn opening() -> Vec<(Millis, Op)> {
+    let row =
+        |n: u128| Op::Open { id: MovementId(MOVEMENTS + n), sku: Sku(n / 2), location: Location(n as u64 % LOCATIONS), on_hand: Units(25) };
+    (0..4).map(|n| (Millis(0), row(n))).collect()
+}
+
+/// Turns an operation on any hold to one of those asked for lately; a restock then asks for some of that hold's lines.
+fn follow(op: Op, which: Index, lately: &[(Millis, Op)]) -> Op {
+    let asked = |(_, op): &(Millis, Op)| match op {
+        Op::Hold { id, lines, .. } => Some((*id, lines.clone())),
+        _ => None,
+    };
+    let holds: Vec<(HoldId, Vec<Line>)> = lately.iter().filter_map(asked).collect();
+    if holds.is_empty() {
+        return op;
+    }
+    let (hold, of_hold) = which.get(&holds).clone();
+    match op {
+        Op::Pin(_) => Op::Pin(hold),
+        Op::Commit(_) => Op::Commit(hold),
+        Op::Release(_) => Op::Release(hold),
+        Op::Forget(_) => Op::Forget(hold),
+        Op::Restock { id, lines, .. } => {
+            let some_of_it = |lines: Vec<Line>| of_hold.into_iter().take(lines.len()).collect();
+            Op::Restock { id, hold, lines: lines.map(some_of_it) }
+        }
+        Op::Open { .. } | Op::Adjust { .. } | Op::Set { .. } | Op::Hold { .. } | Op::Expire(_) | Op::Sweep(_) => op,
+    }
+}

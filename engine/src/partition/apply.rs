@@ -1,0 +1,109 @@
+//! One entry: numbered, checked against the idempotency table, run, remembered.
+//!
+//! Path: [`Partition::apply`] → `run` → the table that owns the entity → [`Outcome`] → the idempotency table.
+//! Every entry takes a number, also one that is refused or replayed; none can fail or stop the partition.
+
+use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, outbox::Concern, timers};
+use crate::record::v1::{Command, Entry};
+use std::sync::Arc;
+use wire::{EffectOutcome, Millis, Refusal, Seq};
+
+impl Partition {
+    /// Applies the next entry of the log. `time` is the entry's; one before the last is taken as the last.
+    ///
+    /// Never fails and never panics on a decoded entry: what cannot be done is refused, and the refusal is the outcome. `changes` is
+    /// added to, so that the shard may gather the changes of several entries.
+    pub fn apply(&mut self, time: Millis, entry: &Entry, changes: &mut Changes) -> Applied {
+        self.last_time = self.last_time.max(time);
+        self.seq = Seq(self.seq.0 + 1);
+        let seq = self.seq;
+        let outcome = match &entry.idempotency {
+            None => self.run(entry, changes),
+            Some(idempotency) => match self.keys.look_up(idempotency) {
+                Some(Replay::Same(outcome)) => return Applied { seq, outcome, replayed: true },
+                Some(Replay::OtherBody) => Err(Refusal::IdempotencyKeyReused),
+                None if self.keys.is_full() => Err(self.keys.full()),
+                None => {
+                    let outcome = self.run(entry, changes);
+                    self.keys.remember(self.last_time, idempotency, &outcome);
+                    outcome
+                }
+            },
+        };
+        Applied { seq, outcome, replayed: false }
+    }
+
+    fn run(&mut self, entry: &Entry, changes: &mut Changes) -> Outcome {
+        let Self { id, epoch, partitions, seq, last_time, keys, outbox, products, claims, categories, stock, carts, orders } = self;
+        let mut ctx = ApplyContext {
+            time: *last_time,
+            seq: *seq,
+            partition: *id,
+            partitions: *partitions,
+            epoch: *epoch,
+            if_match: entry.if_match,
+            outbox,
+            changes,
+            ordinal: 0,
+        };
+        let ctx = &mut ctx;
+        match &entry.command {
+            Command::PutProduct(content) => products.put(ctx, content),
+            Command::DeleteProduct { product } => products.delete(ctx, *product),
+
+            Command::ClaimSku { key, owner } => claims.claim(ctx, key, owner),
+            Command::FinaliseSku { key, owner, sku } => claims.finalise(ctx, key, owner, *sku),
+            Command::ReleaseSku { key, owner, sku } => claims.release(ctx, key, owner, *sku),
+
+            Command::EnsureCategory { key } => Arc::make_mut(categories).ensure(ctx, key),
+            Command::PutCategory { key, name, parent } => Arc::make_mut(categories).put(ctx, key, name, parent.as_deref()),
+
+            Command::OpenStock { id, sku, location, on_hand } => stock.open(ctx, *id, *sku, location, *on_hand),
+            Command::AdjustStock { id, sku, location, change, reason } => stock.adjust(ctx, *id, *sku, location, *change, reason),
+            Command::Hold { hold, order, location, lines, ttl_ms } => stock.hold(ctx, *hold, *order, location, lines, *ttl_ms),
+            Command::Pin { hold } => stock.pin(ctx, *hold),
+            Command::CommitHold { hold } => stock.commit(ctx, *hold),
+            Command::ReleaseHold { hold } => stock.release(ctx, *hold),
+            Command::Restock { hold } => stock.restock(ctx, *hold),
+
+            Command::CreateCart { currency } => carts.apply_create(ctx, *currency),
+            Command::AddLine { cart, sku, product, quantity } => carts.add_line(ctx, *cart, *sku, *product, *quantity),
+            Command::SetLineQuantity { cart, line, quantity } => carts.set_line_quantity(ctx, *cart, *line, *quantity),
+            Command::SetAddress { cart, address } => carts.set_address(ctx, *cart, address),
+            Command::PlaceOrder(place) => orders.place(ctx, carts, place),
+            Command::ResourceOrder { order, attempt, plan } => orders.resource(ctx, carts, *order, *attempt, plan),
+            Command::PaymentAction { order, outcome } => orders.payment_action(ctx, carts, *order, *outcome),
+            Command::CancelOrder { order, reason } => orders.cancel(ctx, carts, *order, reason),
+
+            Command::EffectAnswered { effect, answer } => {
+                let Some(taken) = ctx.outbox.take_for_partition(*effect) else { return Ok(Done::Nothing) };
+                ctx.changes.answered.push(*effect);
+                match taken.concern {
+                    Concern::Order(order) => orders.effect_answered(ctx, carts, order, *effect, &taken, answer),
+                    Concern::None => {
+                        products.effect_answered(&taken, answer);
+                        Ok(Done::Nothing)
+                    }
+                }
+            }
+            Command::LeaseEffects { effects, holder: _, ttl_ms } => {
+                let fence = ctx.seq.0;
+                let effects = ctx.outbox.lease(effects, fence, ctx.time, *ttl_ms);
+                Ok(Done::Leased { fence, effects })
+            }
+            // The effect stays open, and is leased again when this lease is over: the time until then keeps a provider that does
+            // not know from being asked in a circle.
+            Command::EffectResult { outcome: EffectOutcome::Unknown, .. } => Ok(Done::Nothing),
+            Command::EffectResult { effect, fence, outcome } => {
+                let Some(taken) = ctx.outbox.take_for_adapter(*effect, *fence) else { return Ok(Done::Nothing) };
+                ctx.changes.answered.push(*effect);
+                match taken.concern {
+                    Concern::Order(order) => orders.effect_result(ctx, carts, order, *effect, &taken, outcome),
+                    Concern::None => Ok(Done::Nothing),
+                }
+            }
+
+            Command::RunTimers { max } => timers::run(ctx, keys, claims, stock, carts, orders, *max),
+        }
+    }
+}

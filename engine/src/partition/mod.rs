@@ -1,0 +1,223 @@
+//! One partition: a pure state machine over its log, and queries by reference.
+//!
+//! Path: log entry → [`Partition::apply`] → [`Applied`] for the caller and [`Changes`] for the shard; queries read the tables through the
+//! accessors. Read first: `apply.rs`, then the tables beside it.
+//! Deliberately absent: clocks, randomness, I/O, floats in money, iteration over hash maps in anything that shows.
+
+mod apply;
+pub mod carts;
+mod claims;
+mod context;
+mod digest;
+mod keys;
+pub mod orders;
+pub mod outbox;
+pub mod outcome;
+mod products;
+mod stock;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+pub use claims::{CLAIM_PENDING_MS, CLAIM_TOMBSTONE_MS, CLAIMS_MAX, Claim, ClaimState};
+pub use context::{ApplyContext, Minted, ORDINALS_MAX, hash128};
+pub use digest::Digest;
+pub use keys::{IDEMPOTENCY_KEEP_MS, IDEMPOTENCY_KEYS_MAX, Replay, STORED_OUTCOME_BYTES_MAX};
+pub use outcome::{Applied, Changes, Done, Outcome, peer_outcome};
+pub use products::PRODUCTS_MAX;
+pub use stock::{LOCATIONS_MAX, Stock};
+pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
+
+use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
+use std::sync::Arc;
+use wire::{CartId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
+
+/// A slice of the key space: its tables, and the number of the last command applied.
+#[derive(Debug)]
+pub struct Partition {
+    pub(super) id: PartitionId,
+    pub(super) epoch: u32,
+    /// Of the cluster: for the placement of what it asks of others.
+    pub(super) partitions: u16,
+    pub(super) seq: Seq,
+    pub(super) last_time: Millis,
+    pub(super) keys: keys::Keys,
+    pub(super) outbox: outbox::Outbox,
+    pub(super) products: products::Products,
+    pub(super) claims: claims::Claims,
+    pub(super) categories: Arc<CategoryTree>,
+    pub(super) stock: Stock,
+    pub(super) carts: carts::Carts,
+    pub(super) orders: orders::Orders,
+}
+
+/// What [`Partition::check`] looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Stock rows.
+    pub rows: u64,
+    /// Holds that are neither committed nor ended.
+    pub open_holds: u64,
+}
+
+impl Partition {
+    /// An empty partition `id` of `partitions`, before its first command.
+    #[must_use]
+    pub fn new(id: PartitionId, epoch: u32, partitions: u16) -> Self {
+        Self {
+            id,
+            epoch,
+            partitions,
+            seq: Seq(0),
+            last_time: Millis(0),
+            keys: keys::Keys::default(),
+            outbox: outbox::Outbox::default(),
+            products: products::Products::default(),
+            claims: claims::Claims::default(),
+            categories: Arc::default(),
+            stock: Stock::new(),
+            carts: carts::Carts::default(),
+            orders: orders::Orders::default(),
+        }
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// The number of the last command applied; 0 before the first.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The log time of the last command applied.
+    #[must_use]
+    pub fn last_time(&self) -> Millis {
+        self.last_time
+    }
+
+    /// Effects that wait for their answers.
+    #[must_use]
+    pub fn outbox(&self) -> &outbox::Outbox {
+        &self.outbox
+    }
+
+    /// What is remembered under an idempotency key: the leader's short cut, decided again in apply. `None`: the command would run.
+    #[must_use]
+    pub fn idempotent(&self, idempotency: &Idempotency) -> Option<Replay> {
+        self.keys.look_up(idempotency)
+    }
+
+    /// The table of idempotency keys is full: a new keyed command would be refused without running.
+    #[must_use]
+    pub fn idempotency_full(&self) -> bool {
+        self.keys.is_full()
+    }
+
+    /// A product by id. O(log products).
+    #[must_use]
+    pub fn product(&self, id: ProductId) -> Option<&Product> {
+        self.products.get(id)
+    }
+
+    /// A product by the merchant's key. O(log products).
+    #[must_use]
+    pub fn product_by_key(&self, key: &str) -> Option<&Product> {
+        self.products.by_key(key)
+    }
+
+    /// All products, in the order of their ids: oldest first.
+    pub fn products(&self) -> impl DoubleEndedIterator<Item = &Product> {
+        self.products.iter()
+    }
+
+    /// A variant by id: its product, and its place among the product's variants.
+    #[must_use]
+    pub fn sku(&self, id: SkuId) -> Option<(&Product, usize)> {
+        self.products.sku(id)
+    }
+
+    /// Who has the SKU key, if this is the key's partition.
+    #[must_use]
+    pub fn sku_claim(&self, key: &str) -> Option<&Claim> {
+        self.claims.get(key)
+    }
+
+    /// The category tree; empty but on the categories' partition. Cloning the `Arc` takes a snapshot: later changes do not show in it.
+    #[must_use]
+    pub fn categories(&self) -> &Arc<CategoryTree> {
+        &self.categories
+    }
+
+    /// The stock of this partition's locations.
+    #[must_use]
+    pub fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
+    /// The rows of one SKU at this partition's locations, in order of location code.
+    #[must_use]
+    pub fn stock_rows(&self, sku: SkuId) -> Vec<StockRow> {
+        self.stock.rows_of(sku)
+    }
+
+    /// The open holds on one SKU at this partition's locations, in order of hold id.
+    #[must_use]
+    pub fn stock_holds(&self, sku: SkuId) -> Vec<HoldView> {
+        self.stock.holds_of(sku)
+    }
+
+    /// A cart.
+    #[must_use]
+    pub fn cart(&self, id: CartId) -> Option<&Cart> {
+        self.carts.get(id)
+    }
+
+    /// An order, whether or not its checkout has settled.
+    #[must_use]
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(id)
+    }
+
+    /// All orders in the order of their ids: oldest first; take `rev()` for the latest.
+    pub fn orders(&self) -> impl DoubleEndedIterator<Item = &Order> {
+        self.orders.iter()
+    }
+
+    /// Proves that the stock identity holds and that the tables agree with one another. O(everything).
+    ///
+    /// # Errors
+    /// Says what does not fit: a fault of ours, or damaged memory.
+    pub fn check(&self) -> Result<Checked, String> {
+        let checked = self.stock.check()?;
+        self.outbox.check()?;
+        self.products.check()?;
+        self.keys.check()?;
+        self.claims.check()?;
+        self.categories.check()?;
+        self.carts.check()?;
+        self.orders.check(&self.outbox)?;
+        Ok(checked)
+    }
+
+    /// A fingerprint of the whole state: equal after equal logs, in any process of the same build. O(everything).
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        use std::hash::{Hash, Hasher};
+        let mut digest = Digest::new();
+        (self.id, self.epoch, self.partitions, self.seq, self.last_time).hash(&mut digest);
+        self.keys.digest(&mut digest);
+        self.outbox.digest(&mut digest);
+        self.products.digest(&mut digest);
+        self.claims.digest(&mut digest);
+        self.categories.digest(&mut digest);
+        self.stock.digest(&mut digest);
+        self.carts.digest(&mut digest);
+        self.orders.digest(&mut digest);
+        digest.finish()
+    }
+}

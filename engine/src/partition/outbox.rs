@@ -1,0 +1,163 @@
+//! Work a partition has asked for elsewhere, kept until its answer is logged.
+//!
+//! Path: apply puts an [`Effect`] in → the shard sends it (to a partition as a command, to an adapter under a logged lease) → the
+//! answer is proposed here as `EffectAnswered` or `EffectResult` → apply takes it out and goes on. A restart sends all that are left.
+
+use super::digest::Digest;
+use crate::record::v1::Command;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use wire::{EffectWork, EventId, Millis, OrderId, PartitionId, Refusal};
+
+/// Effects a partition may have open. At the limit commands that would add one are refused as `LimitReached`; the later steps of a
+/// saga under way still go in, so that it can end.
+pub const OUTBOX_MAX: usize = 200_000;
+
+/// Where an effect goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A command for another partition (or this one), safe to repeat.
+    Partition(PartitionId, Command),
+    /// Work for an adapter.
+    Adapter {
+        /// Its name, such as `sandbox`.
+        name: String,
+        /// What to do.
+        work: EffectWork,
+    },
+}
+
+/// Whom the answer concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Concern {
+    /// Nobody: the effect only has to happen.
+    None,
+    /// The saga of this order.
+    Order(OrderId),
+}
+
+/// An effect waiting for its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// Where it goes.
+    pub target: Target,
+    /// Whom the answer concerns.
+    pub concern: Concern,
+    /// The lease of an adapter: fence, holder's end of time, times leased.
+    pub lease: Option<Lease>,
+}
+
+/// An adapter's logged lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// Results under an older number are dropped.
+    pub fence: u64,
+    /// In log time; after it the effect is leased again.
+    pub until: Millis,
+    /// How often it was leased, this one included.
+    pub times: u32,
+}
+
+/// Open effects by id, oldest first.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Iterated in id order: the order they were asked for. Written only through the methods, which keep the index beside it.
+    pub open: BTreeMap<EventId, Effect>,
+    /// Those for adapters, so that finding one to lease does not walk the others.
+    adapters: BTreeSet<EventId>,
+}
+
+impl Outbox {
+    /// Open effects for adapters with no lease, or one that is over at `time`, oldest first.
+    pub fn leasable(&self, time: Millis) -> impl Iterator<Item = (EventId, &Effect)> {
+        let free = move |effect: &Effect| effect.lease.is_none_or(|lease| lease.until <= time);
+        let of_id = |id: &EventId| self.open.get(id).map(|effect| (*id, effect));
+        self.adapters.iter().filter_map(of_id).filter(move |(_, effect)| free(effect))
+    }
+
+    /// When the next running lease ends, so that its effect can be leased again. O(effects for adapters).
+    pub fn next_lease_end(&self) -> Option<Millis> {
+        self.adapters.iter().filter_map(|id| self.open.get(id)?.lease.map(|lease| lease.until)).min()
+    }
+
+    pub(super) fn check_room(&self, effects: usize) -> Result<(), Refusal> {
+        if self.open.len() + effects <= OUTBOX_MAX {
+            Ok(())
+        } else {
+            Err(Refusal::LimitReached { what: "open effects of a partition".to_owned(), max: OUTBOX_MAX as u64 })
+        }
+    }
+
+    pub(super) fn put(&mut self, id: EventId, effect: Effect) {
+        if matches!(effect.target, Target::Adapter { .. }) {
+            self.adapters.insert(id);
+        }
+        self.open.insert(id, effect);
+    }
+
+    /// Takes out an effect that went to a partition; `None` if it is answered already.
+    pub(super) fn take_for_partition(&mut self, id: EventId) -> Option<Effect> {
+        match self.open.get(&id)?.target {
+            Target::Partition(..) => self.open.remove(&id),
+            Target::Adapter { .. } => None,
+        }
+    }
+
+    /// Takes out an effect that an adapter did under its latest lease; `None` if it is answered, or was leased again since.
+    pub(super) fn take_for_adapter(&mut self, id: EventId, fence: u64) -> Option<Effect> {
+        let effect = self.open.get(&id)?;
+        let leased = effect.lease.is_some_and(|lease| lease.fence == fence);
+        match effect.target {
+            Target::Adapter { .. } if leased => {
+                self.adapters.remove(&id);
+                self.open.remove(&id)
+            }
+            Target::Adapter { .. } | Target::Partition(..) => None,
+        }
+    }
+
+    /// Leases those of `ids` that are for adapters and free at `time`; the others are left out.
+    pub(super) fn lease(&mut self, ids: &[EventId], fence: u64, time: Millis, ttl_ms: u64) -> Vec<EventId> {
+        let mut leased = Vec::new();
+        for id in ids {
+            let Some(effect) = self.open.get_mut(id) else { continue };
+            let is_free = effect.lease.is_none_or(|lease| lease.until <= time);
+            if matches!(effect.target, Target::Adapter { .. }) && is_free {
+                let times = effect.lease.map_or(0, |lease| lease.times).saturating_add(1);
+                effect.lease = Some(Lease { fence, until: time.plus(ttl_ms), times });
+                leased.push(*id);
+            }
+        }
+        leased
+    }
+
+    /// Every effect is found by the index it belongs to.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let for_adapters = |(id, effect): (&EventId, &Effect)| matches!(effect.target, Target::Adapter { .. }).then_some(*id);
+        if self.open.iter().filter_map(for_adapters).eq(self.adapters.iter().copied()) {
+            Ok(())
+        } else {
+            Err("the outbox's list of adapter effects does not match its effects".to_owned())
+        }
+    }
+
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        digest.section("outbox");
+        digest.write_usize(self.open.len());
+        for (id, effect) in &self.open {
+            id.hash(digest);
+            match &effect.target {
+                Target::Partition(partition, command) => {
+                    partition.hash(digest);
+                    digest.archive(command);
+                }
+                Target::Adapter { name, work } => {
+                    digest.text(name);
+                    digest.archive(work);
+                }
+            }
+            effect.concern.hash(digest);
+            effect.lease.hash(digest);
+        }
+    }
+}

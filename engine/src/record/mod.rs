@@ -1,0 +1,51 @@
+//! What the log holds: commands in their frozen, versioned form.
+//!
+//! Boundary: a type of a released version never changes. A new need is a new variant at the end of an enum, or a new version with
+//! an upgrade function; fixtures of every version are compared byte for byte.
+
+pub mod v1;
+
+use rkyv::{rancor, util::AlignedVec};
+
+/// A body that cannot be read: written by a newer version, or damaged in a way its checksum did not show.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The first byte names a version this program does not know.
+    #[error("record version {found} is newer than this program's {}; start the version that wrote it", v1::VERSION)]
+    Version {
+        /// What it names.
+        found: u8,
+    },
+    /// No version byte.
+    #[error("record is empty")]
+    Empty,
+    /// bytecheck refused it.
+    #[error("record does not hold a valid entry")]
+    Invalid(#[source] rancor::Error),
+}
+
+/// Bytes of `entry` as they go into the log: version byte, then rkyv's archive.
+///
+/// # Errors
+/// Only when the archive would pass 2 GiB; the log's own bound is far lower.
+pub fn encode(entry: &v1::Entry, into: &mut Vec<u8>) -> Result<(), RecordError> {
+    let archive: AlignedVec = rkyv::to_bytes::<rancor::Error>(entry).map_err(RecordError::Invalid)?;
+    into.clear();
+    into.reserve(archive.len() + 1);
+    into.push(v1::VERSION);
+    into.extend_from_slice(&archive);
+    Ok(())
+}
+
+/// Reads back what [`encode`] wrote. Checks every length and tag; O(bytes).
+///
+/// # Errors
+/// See [`RecordError`].
+pub fn decode(bytes: &[u8]) -> Result<v1::Entry, RecordError> {
+    match bytes.split_first() {
+        None => Err(RecordError::Empty),
+        Some((&v1::VERSION, archive)) => rkyv::from_bytes::<v1::Entry, rancor::Error>(archive).map_err(RecordError::Invalid),
+        Some((&found, _)) => Err(RecordError::Version { found }),
+    }
+}

@@ -18,6 +18,7 @@ mod reader;
 mod record;
 mod scan;
 mod segment;
+mod tail;
 mod writer;
 
 #[cfg(test)]
@@ -27,8 +28,9 @@ pub use batch::Chain;
 pub use buffer::AlignedBuffer;
 pub use error::{Corruption, Damage, Foreign, Proof, RecoverError};
 pub use positions::{PositionError, Positions, Replay};
-pub use reader::{Batch, Cut, Ending, Next, Reader, SegmentFile, SegmentSource, Tail};
+pub use reader::{Batch, Next, Reader, SegmentFile, SegmentSource};
 pub use record::{BodyError, EntryVariant, HardState, LogEnd, MEMBERS_MAX, Membership, Record, RecordKind, Records, SnapshotMark};
+pub use tail::{Cut, Ending, Tail};
 pub use writer::{AppendError, Appended, Durable, NotSealed, SealedBatch, SegmentPlan, Start, Writer};
 
 /// Version of the format this code writes, and the newest it reads.

@@ -1,0 +1,326 @@
+//! From text to terms, the same way for documents and queries.
+//!
+//! Path: text → `fold` (compatibility forms, case, diacritics, apostrophes) → `tokens` (Unicode words, model numbers in one piece)
+//! → `stem` (English) → terms. Documents also get the other spellings of what mixes letters and digits, so that `tn2110`,
+//! `TN-2110`, `8 GB` and `8gb` find each other; queries keep to one spelling and fall back to its pieces.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::ops::Range;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
+pub(crate) const TOKEN_BYTES_MAX: usize = 64;
+
+/// Left out of a query that has other terms. Documents index them, so that a query of nothing else still works.
+const STOP_WORDS: [&str; 24] = [
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "in", "into", "is", "it", "no", "of", "on", "or", "that", "the",
+    "this", "to", "with",
+];
+
+/// Units that stick to the number before them: a document with `8 GB` also has `8gb`.
+const UNITS: [&str; 34] = [
+    "gb", "tb", "mb", "kb", "ghz", "mhz", "khz", "hz", "mm", "cm", "m", "km", "ml", "cl", "l", "g", "kg", "mg", "w", "kw", "wh", "kwh",
+    "v", "a", "ma", "mah", "mp", "fps", "dpi", "ppm", "in", "inch", "ft", "bit",
+];
+
+/// Case, compatibility forms and Latin diacritics folded away; `men's` is `men`, `don't` is `dont`, `1,000` is `1000`.
+pub(crate) fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    if text.is_ascii() {
+        folded.push_str(text);
+        folded.make_ascii_lowercase();
+    } else {
+        // Only marks of the Latin, Greek and Cyrillic block go: elsewhere a mark may be a vowel.
+        let plain = text.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).nfc();
+        for c in plain {
+            match c {
+                'ß' | 'ẞ' => folded.push_str("ss"),
+                'æ' | 'Æ' => folded.push_str("ae"),
+                'œ' | 'Œ' => folded.push_str("oe"),
+                'ø' | 'Ø' => folded.push('o'),
+                'ł' | 'Ł' => folded.push('l'),
+                'đ' | 'Đ' => folded.push('d'),
+                '’' | 'ʼ' => folded.push('\''),
+                '‐' | '‑' | '–' | '—' | '−' => folded.push('-'),
+                c => folded.extend(c.to_lowercase().filter(|c| !('\u{300}'..='\u{36f}').contains(c))),
+            }
+        }
+    }
+    if folded.contains(['\'', ',']) { unpunctuate(&folded) } else { folded }
+}
+
+/// Takes out apostrophes inside words, possessive endings, and commas between thousands.
+fn unpunctuate(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut skip = 0;
+    for (at, c) in text.char_indices() {
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        let after = &text[at + c.len_utf8()..];
+        let before = out.chars().next_back();
+        match c {
+            '\'' if before.is_some_and(char::is_alphabetic) => {
+                let mut next = after.chars();
+                match (next.next(), next.next()) {
+                    (Some('s'), Some(then)) if !then.is_alphanumeric() => skip = 1,
+                    (Some('s'), None) => skip = 1,
+                    (Some(letter), _) if letter.is_alphabetic() => {}
+                    (Some(_), _) | (None, _) => out.push(' '),
+                }
+            }
+            ',' if before.is_some_and(|c| c.is_ascii_digit())
+                && after.len() >= 3
+                && after.bytes().take(3).all(|b| b.is_ascii_digit())
+                && !after[3..].starts_with(|c: char| c.is_ascii_digit()) => {}
+            '\'' | ',' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A token's place in the folded text, cut to [`TOKEN_BYTES_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    range: Range<usize>,
+    /// Only a hyphen, slash, dot or underscore stands between the token before and this one.
+    joined: bool,
+}
+
+/// Words of folded text, in order. Scripts without spaces are cut as Unicode's word rules cut them (ideographs one by one).
+fn tokens(text: &str) -> Vec<Token> {
+    let mut found: Vec<Token> = Vec::with_capacity(text.len() / 6 + 1);
+    let mut push = |range: Range<usize>| {
+        let joined = found.last().is_some_and(|last: &Token| matches!(text.get(last.range.end..range.start), Some("-" | "/" | "_" | ".")));
+        let mut end = range.end.min(range.start + TOKEN_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        found.push(Token { range: range.start..end, joined });
+    };
+    let mut start = None;
+    let mut finish = |start: usize, end: usize| {
+        let run = &text[start..end];
+        if run.is_ascii() {
+            push(start..end);
+        } else {
+            for (at, word) in run.unicode_word_indices() {
+                push(start + at..start + at + word.len());
+            }
+        }
+    };
+    let mut digit_before = false;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let inside = if c.is_ascii() {
+            c.is_ascii_alphanumeric() || (c == '.' && digit_before && chars.peek().is_some_and(|(_, next)| next.is_ascii_digit()))
+        } else {
+            c.is_alphanumeric() || is_combining_mark(c)
+        };
+        digit_before = c.is_ascii_digit();
+        match (inside, start) {
+            (true, None) => start = Some(at),
+            (false, Some(from)) => {
+                finish(from, at);
+                start = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    if let Some(from) = start {
+        finish(from, text.len());
+    }
+    found
+}
+
+/// The two pieces of a token of letters then digits or digits then letters; nothing for any other token.
+fn pieces(token: &str) -> Option<(&str, &str)> {
+    let bytes = token.as_bytes();
+    if !bytes.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let digit_first = bytes.first()?.is_ascii_digit();
+    let cut = bytes.iter().position(|b| b.is_ascii_digit() != digit_first)?;
+    bytes[cut..].iter().all(|b| b.is_ascii_digit() != digit_first).then(|| token.split_at(cut))
+}
+
+/// A word or number of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueryTerm {
+    /// As in the dictionary.
+    pub(crate) term: String,
+    /// What to look for, both of them, when the dictionary does not have the term.
+    pub(crate) pieces: Option<[String; 2]>,
+}
+
+/// Which part a term plays in the text it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A word of the text: counts towards the text's length.
+    Word,
+    /// Another spelling of such words.
+    Spelling,
+}
+
+pub(crate) struct Analyzer {
+    stemmer: Stemmer,
+}
+
+impl Default for Analyzer {
+    fn default() -> Self {
+        Self { stemmer: Stemmer::create(Algorithm::English) }
+    }
+}
+
+impl Analyzer {
+    /// The dictionary's form of a token: stemmed when it is an English-looking word.
+    pub(crate) fn stem<'a>(&self, token: &'a str) -> Cow<'a, str> {
+        if token.len() > 2 && token.bytes().all(|b| b.is_ascii_lowercase()) { self.stemmer.stem(token) } else { Cow::Borrowed(token) }
+    }
+
+    /// Every unstemmed token under which a document with this folded text can be found.
+    pub(crate) fn document_tokens(folded: &str, mut emit: impl FnMut(&str, Role)) {
+        let found = tokens(folded);
+        let mut glued = String::new();
+        for (at, token) in found.iter().enumerate() {
+            let text = &folded[token.range.clone()];
+            emit(text, Role::Word);
+            if let Some((left, right)) = pieces(text) {
+                emit(left, Role::Spelling);
+                emit(right, Role::Spelling);
+            }
+            let next_joined = found.get(at + 1).is_some_and(|next| next.joined);
+            if token.joined && !next_joined {
+                let mut from = at;
+                while found[from].joined {
+                    from -= 1;
+                }
+                glued.clear();
+                found[from..=at].iter().for_each(|piece| glued.push_str(&folded[piece.range.clone()]));
+                if glued.len() <= TOKEN_BYTES_MAX && glued.bytes().any(|b| b.is_ascii_digit()) {
+                    emit(&glued, Role::Spelling);
+                }
+            }
+            if at > 0 && !token.joined && UNITS.contains(&text) {
+                let number = &folded[found[at - 1].range.clone()];
+                if number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.len() + text.len() <= TOKEN_BYTES_MAX {
+                    glued.clear();
+                    glued.push_str(number);
+                    glued.push_str(text);
+                    emit(&glued, Role::Spelling);
+                }
+            }
+        }
+    }
+
+    /// The distinct terms of a query, in order, stop words left out when there is anything else.
+    pub(crate) fn query_terms(&self, text: &str) -> Vec<QueryTerm> {
+        let folded = fold(text);
+        let words: SmallVec<[&str; 16]> = tokens(&folded).into_iter().map(|token| &folded[token.range]).collect();
+        let only_stop_words = words.iter().all(|word| STOP_WORDS.contains(word));
+        let mut terms: Vec<QueryTerm> = Vec::with_capacity(words.len());
+        for word in words {
+            if !only_stop_words && STOP_WORDS.contains(&word) {
+                continue;
+            }
+            let term = self.stem(word).into_owned();
+            if terms.iter().all(|known| known.term != term) {
+                let pieces = pieces(word).map(|(left, right)| [self.stem(left).into_owned(), self.stem(right).into_owned()]);
+                terms.push(QueryTerm { term, pieces });
+            }
+        }
+        terms
+    }
+}
+
+/// Where the last word of folded text begins; the end of the text when it ends in something else.
+pub(crate) fn last_word(folded: &str) -> usize {
+    tokens(folded).last().filter(|token| token.range.end == folded.len()).map_or(folded.len(), |token| token.range.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> String {
+        let analyzer = Analyzer::default();
+        let mut terms = Vec::new();
+        Analyzer::document_tokens(&fold(text), |token, role| {
+            let mark = if role == Role::Word { "" } else { "+" };
+            terms.push(format!("{mark}{}", analyzer.stem(token)));
+        });
+        terms.join(" ")
+    }
+
+    fn query(text: &str) -> String {
+        let terms = Analyzer::default().query_terms(text);
+        terms.into_iter().map(|term| term.term).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test] // Text, then the terms of a document; `+` marks further spellings.
+    fn documents() {
+        for (text, terms) in [
+            ("HP 80 Original Cyan", "hp 80 origin cyan"),
+            ("Ink Cartridges", "ink cartridg"),
+            ("CB541A", "cb541a"),
+            ("TN-2110", "tn 2110 +tn2110"),
+            ("TN2110", "tn2110 +tn +2110"),
+            ("8GB", "8gb +8 +gb"),
+            ("8 GB RAM", "8 gb +8gb ram"),
+            ("15.6\" screen", "15.6 screen"),
+            ("v2.0", "v2.0"),
+            ("1,000 sheets, 2,5 mm", "1000 sheet 2 5 mm +5mm"),
+            ("Men's don't O’Neill", "men dont oneil"),
+            ("Café Müller Straße Ångström", "cafe muller strass angstrom"),
+            ("ﬁre ①②", "fire 12"),
+            ("wi-fi", "wi fi"),
+            ("A4/A3", "a4 +a +4 a3 +a +3 +a4a3"),
+            ("日本語 プリンター", "日 本 語 プリンター"),
+            ("Привет мир", "привет мир"),
+            ("हिन्दी", "हिन्दी"),
+            ("--- !!", ""),
+            ("", ""),
+            ("'", ""),
+        ] {
+            assert_eq!(document(text), terms, "{text}");
+        }
+    }
+
+    #[test]
+    fn queries() {
+        for (text, terms) in [
+            ("hp ink cartridge", "hp ink cartridg"),
+            ("the case for a laptop", "case laptop"),
+            ("the", "the"),
+            ("for the", "for the"),
+            ("printers printer", "printer"),
+            ("brother tn-2110 toner", "brother tn 2110 toner"),
+            ("  ?! ", ""),
+        ] {
+            assert_eq!(query(text), terms, "{text}");
+        }
+        let term = &Analyzer::default().query_terms("HP80")[0];
+        assert_eq!(term.pieces, Some(["hp".into(), "80".into()]));
+    }
+
+    #[test]
+    fn long_tokens_are_cut_at_a_character() {
+        let long = "é".repeat(40) + "ж";
+        assert_eq!(query(&long).len(), 42);
+        assert_eq!(query(&"ж".repeat(100)).len(), TOKEN_BYTES_MAX);
+        assert_eq!(query(&"x".repeat(300)), "x".repeat(TOKEN_BYTES_MAX));
+    }
+
+    #[test]
+    fn last_words() {
+        for (text, start) in [("hp in", 3), ("hp ", 3), ("", 0), ("hp", 0), ("hp-8", 3)] {
+            assert_eq!(last_word(text), start, "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A plain set of rows: one bit a row, for match sets that live as long as one query and for the rows in use.
+//!
+//! Stored sets that may be sparse are roaring; a match set is read once by every filter and facet, and there a word at a time wins.
+
+/// Rows `0..64 · words`; rows beyond are absent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bitset {
+    words: Vec<u64>,
+}
+
+impl Bitset {
+    /// Room for rows `0..rows`, all absent.
+    pub(crate) fn with_rows(rows: usize) -> Self {
+        Self { words: vec![0; rows.div_ceil(64)] }
+    }
+
+    pub(crate) fn contains(&self, row: u32) -> bool {
+        self.words.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    /// Adds a row, growing as needed.
+    pub(crate) fn insert(&mut self, row: u32) {
+        let at = row as usize / 64;
+        if at >= self.words.len() {
+            self.words.resize(at + 1, 0);
+        }
+        self.words[at] |= 1 << (row % 64);
+    }
+
+    pub(crate) fn remove(&mut self, row: u32) {
+        if let Some(word) = self.words.get_mut(row as usize / 64) {
+            *word &= !(1 << (row % 64));
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// Keeps what both have.
+    pub(crate) fn and(&mut self, other: &Self) {
+        let common = self.words.len().min(other.words.len());
+        self.words.truncate(common);
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
+    }
+
+    /// The 64 rows from `64 · at` on.
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        self.words.get(at).copied().unwrap_or(0)
+    }
+
+    /// Rows in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0_u32..).zip(&self.words).flat_map(|(at, &word)| Ones { word, base: at * 64 })
+    }
+}
+
+/// The set bits of one word, as rows from `base` on.
+pub(crate) struct Ones {
+    pub(crate) word: u64,
+    pub(crate) base: u32,
+}
+
+impl Iterator for Ones {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.word == 0 {
+            return None;
+        }
+        let bit = self.word.trailing_zeros();
+        self.word &= self.word - 1;
+        Some(self.base + bit)
+    }
+}

@@ -1,0 +1,170 @@
+//! Exact counts over a set of rows.
+//!
+//! Path: matching rows → `Faceting::new` (filters applied, each one on a counted field kept apart) → per request the rows that pass all
+//! filters but the field's own → dense counters by value id → `Facet`. One pass over rows or column entries a facet.
+
+use crate::bitset::Bitset;
+use crate::filter::same_field;
+use crate::query::{FacetField, FacetRequest, Filter, FilterValue};
+use crate::results::{Facet, FacetCounts, FacetKey, FacetValue, PriceStats, histogram, top_values};
+use crate::rows::{NO_PRICE, Rows};
+
+/// Matches after filtering, with what disjunctive counts need.
+pub(crate) struct Faceting<'a> {
+    /// Passing all filters on fields that no facet counts.
+    narrowed: Bitset,
+    /// For each other filter, the rows of `narrowed` that pass it.
+    apart: Vec<(&'a Filter, Bitset)>,
+    /// Passing all filters.
+    pub(crate) passing: Bitset,
+    /// Rows of `narrowed` in stock, if a facet asks.
+    in_stock: Option<Bitset>,
+}
+
+impl<'a> Faceting<'a> {
+    /// Applies `filters` to `matches`; those on fields that `requests` count are kept apart.
+    pub(crate) fn new(rows: &Rows, matches: Bitset, filters: &[&'a Filter], requests: &[FacetRequest], live: &dyn Fn(u32) -> bool) -> Self {
+        let counted = |filter: &Filter| requests.iter().any(|request| same_field(filter, &request.field));
+        let stock = |filter: &Filter| matches!(filter, Filter::InStock(_));
+        let mut narrowed = matches;
+        // The liveness function is the caller's and may be slow: it is asked last, about the fewest rows.
+        for last in [false, true] {
+            for filter in filters.iter().copied().filter(|filter| !counted(filter) && stock(filter) == last) {
+                narrowed = rows.passing(&narrowed, filter, live);
+            }
+        }
+        let facet_of_stock = requests.iter().any(|request| request.field == FacetField::InStock);
+        let in_stock = facet_of_stock.then(|| rows.passing(&narrowed, &Filter::InStock(true), live));
+        let mut passing = narrowed.clone();
+        let apart: Vec<(&Filter, Bitset)> = filters
+            .iter()
+            .copied()
+            .filter(|filter| counted(filter))
+            .map(|filter| {
+                // One answer of the liveness function serves the filter and the facet, so that the two agree.
+                let asked = |row: u32| in_stock.as_ref().is_some_and(|set| set.contains(row));
+                let pass = rows.passing(&narrowed, filter, &asked);
+                passing.and(&pass);
+                (filter, pass)
+            })
+            .collect();
+        Self { narrowed, apart, passing, in_stock }
+    }
+
+    /// Answers one request; every value when `complete`, else the most frequent ones.
+    pub(crate) fn count(&self, rows: &Rows, request: &FacetRequest, filters: &[&Filter], complete: bool) -> Facet {
+        let own = |filter: &Filter| same_field(filter, &request.field);
+        let without_own;
+        let set = if self.apart.iter().any(|(filter, _)| own(filter)) {
+            let mut set = self.narrowed.clone();
+            self.apart.iter().filter(|(filter, _)| !own(filter)).for_each(|(_, pass)| set.and(pass));
+            without_own = set;
+            &without_own
+        } else {
+            &self.passing
+        };
+        let limit = if complete { None } else { Some(request.limit) };
+        let selected = selected(filters, &request.field);
+        let counts = match &request.field {
+            FacetField::Brand => {
+                let mut counts = vec![0_u32; rows.brands.id_end()];
+                for row in set.iter() {
+                    if let Some(count) = counts.get_mut(rows.brand_ids[row as usize] as usize) {
+                        *count += 1;
+                    }
+                }
+                values(&counts, limit, selected, |id| FacetKey::Text(rows.brands.text(id).clone()))
+            }
+            FacetField::Category => {
+                let mut places = vec![0_u32; rows.categories.place_end()];
+                for row in set.iter() {
+                    if let Some(count) = places.get_mut(rows.places[row as usize] as usize) {
+                        *count += 1;
+                    }
+                }
+                let mut counts = vec![0_u32; rows.categories.keys.id_end()];
+                for (place, count) in (0_u32..).zip(places).filter(|(_, count)| *count > 0) {
+                    rows.categories.path(place).iter().for_each(|key| counts[*key as usize] += count);
+                }
+                values(&counts, limit, selected, |id| FacetKey::Text(rows.categories.keys.text(id).clone()))
+            }
+            FacetField::Attribute(name) => match rows.attributes.column(name) {
+                Some(column) => {
+                    let mut counts = vec![0_u32; column.value_end()];
+                    column.for_each_in(set, |_, value| counts[value as usize] += 1);
+                    values(&counts, limit, selected, |id| column.value(id).clone())
+                }
+                None => values(&[], limit, selected, |_| FacetKey::Bool(false)),
+            },
+            FacetField::Price => FacetCounts::Range(stats(rows, set)),
+            FacetField::PriceHistogram { buckets } => histogram(
+                stats(rows, set),
+                *buckets,
+                set.iter().map(|row| rows.prices[row as usize]).filter(|price| *price != NO_PRICE).map(|price| (price, 1)),
+            ),
+            FacetField::InStock => {
+                let mut yes = set.clone();
+                match &self.in_stock {
+                    Some(in_stock) => yes.and(in_stock),
+                    None => yes = Bitset::default(),
+                }
+                let counts = [(set.count() - yes.count()) as u32, yes.count() as u32];
+                values(&counts, limit, selected, |id| FacetKey::Bool(id == 1))
+            }
+        };
+        Facet { field: request.field.clone(), counts }
+    }
+}
+
+fn stats(rows: &Rows, set: &Bitset) -> Option<PriceStats> {
+    set.iter().map(|row| rows.prices[row as usize]).filter(|price| *price != NO_PRICE).fold(None, |stats, price| match stats {
+        None => Some(PriceStats { min: price, max: price, count: 1 }),
+        Some(PriceStats { min, max, count }) => Some(PriceStats { min: min.min(price), max: max.max(price), count: count + 1 }),
+    })
+}
+
+/// Values that the query's filters on the field name.
+fn selected(filters: &[&Filter], field: &FacetField) -> Vec<FacetKey> {
+    let mut keys: Vec<FacetKey> = Vec::new();
+    for filter in filters.iter().copied().filter(|filter| same_field(filter, field)) {
+        match filter {
+            Filter::Brand(names) | Filter::Category(names) => keys.extend(names.iter().map(|name| FacetKey::Text(name.as_str().into()))),
+            Filter::Attribute { any_of, .. } => keys.extend(any_of.iter().map(|value| match value {
+                FilterValue::Text(text) => FacetKey::Text(text.as_str().into()),
+                FilterValue::Number(number) => FacetKey::Number(if *number == 0.0 { 0.0 } else { *number }),
+                FilterValue::Bool(flag) => FacetKey::Bool(*flag),
+            })),
+            Filter::InStock(wanted) => keys.push(FacetKey::Bool(*wanted)),
+            Filter::Price { .. } | Filter::Rating { .. } | Filter::AttributeRange { .. } => {}
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Counters by value id as facet values. With a limit, names are only looked up for values that can still be among the first.
+fn values(counts: &[u32], limit: Option<u16>, mut selected: Vec<FacetKey>, key: impl Fn(u32) -> FacetKey) -> FacetCounts {
+    let mut counted: Vec<(u32, u32)> = (0_u32..).zip(counts.iter().copied()).filter(|(_, count)| *count > 0).collect();
+    if let Some(limit) = limit.map(usize::from).filter(|limit| counted.len() > *limit && selected.is_empty()) {
+        let (_, least, _) = counted.select_nth_unstable_by(limit - 1, |a, b| b.1.cmp(&a.1));
+        let least = least.1;
+        counted.retain(|(_, count)| *count >= least);
+    }
+    let mut values: Vec<FacetValue> = counted
+        .into_iter()
+        .map(|(id, count)| {
+            let value = key(id);
+            let chosen = selected.iter().position(|wanted| *wanted == value);
+            if let Some(at) = chosen {
+                selected.swap_remove(at);
+            }
+            FacetValue { value, count: u64::from(count), selected: chosen.is_some() }
+        })
+        .collect();
+    values.extend(selected.into_iter().map(|value| FacetValue { value, count: 0, selected: true }));
+    FacetCounts::Values(match limit {
+        Some(limit) => top_values(values, limit),
+        None => values,
+    })
+}

@@ -1,0 +1,284 @@
+//! The index: writes, columns and background work. Searching is in `search`, suggesting in `suggest`.
+//!
+//! Path of a write: `Document` → `check` → the old row retired, a new row's columns filled → terms counted over all fields →
+//! `Head::insert` → visible to the next search. Later, in `Index::maintain`: head → `Segment` → fewer, larger segments.
+//! Deliberately absent: documents (the caller holds them), files, clocks, threads.
+
+use crate::analysis::{Analyzer, Role, fold};
+use crate::compaction::{Compaction, choose};
+use crate::document::{AttributeValue, DocKey, Document, DocumentError};
+use crate::head::Head;
+use crate::postings::Weight;
+use crate::rows::Rows;
+use crate::segment::Segment;
+
+/// Rows that a bulk load gathers before it seals them: more makes fewer segments and a higher peak of memory.
+pub const BULK_ROWS_MAX: usize = 32_768;
+/// Distinct terms in the head at which [`Index::maintain`] seals it whatever its rows: bounds what a seal sorts.
+pub const HEAD_TERMS_MAX: usize = 1 << 18;
+
+const TITLE: Weight = Weight(6);
+const BRAND: Weight = Weight(4);
+const MODEL: Weight = Weight(4);
+const KEYWORDS: Weight = Weight(4);
+const DESCRIPTION: Weight = Weight(2);
+const ATTRIBUTE: Weight = Weight(1);
+
+/// What an index can be told about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Rows in the mutable head at which [`Index::maintain`] seals it, in one step of a few microseconds a row.
+    pub head_rows_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { head_rows_max: 1024 }
+    }
+}
+
+/// The values that change often, and change in place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// Minor units; any value but `i64::MIN`.
+    pub price: Option<i64>,
+    /// Hundredths; any value but `u16::MAX`.
+    pub rating: Option<u16>,
+    /// Higher is more popular.
+    pub popularity: i64,
+}
+
+/// What an upsert did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The key is new.
+    Added,
+    /// The key's former document is gone.
+    Replaced,
+}
+
+/// How an index is laid out; answers do not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Live documents.
+    pub documents: usize,
+    /// Rows of the columns, those waiting to be used again included.
+    pub rows: usize,
+    /// Documents in the mutable head.
+    pub head_rows: usize,
+    /// Immutable segments.
+    pub segments: usize,
+    /// Rows of segments that were removed and not yet merged away.
+    pub dead_rows: usize,
+    /// Bytes of the segments.
+    pub segment_bytes: usize,
+}
+
+/// An index of documents in memory.
+///
+/// One writer (`&mut`), any readers (`&`); a write is seen by the next search. Nothing runs in the background: whoever owns the
+/// index calls [`Index::maintain`] when there is time, or never.
+#[derive(Default)]
+pub struct Index {
+    settings: Settings,
+    pub(crate) analyzer: Analyzer,
+    pub(crate) rows: Rows,
+    pub(crate) head: Head,
+    pub(crate) segments: Vec<Segment>,
+    compaction: Option<Compaction>,
+    counted: Vec<(u32, u32)>,
+}
+
+impl Index {
+    /// An empty index.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// An index of these documents: `new`, then [`Index::extend`].
+    ///
+    /// # Errors
+    /// As [`Index::extend`].
+    pub fn build(settings: Settings, documents: impl IntoIterator<Item = Document>) -> Result<Self, DocumentError> {
+        let mut index = Self::new(settings);
+        index.extend(documents)?;
+        Ok(index)
+    }
+
+    /// Upserts many documents, sealing segments of [`BULK_ROWS_MAX`] rows on the way: the fast way to start.
+    ///
+    /// # Errors
+    /// At the first document over a bound; those before it are indexed.
+    pub fn extend(&mut self, documents: impl IntoIterator<Item = Document>) -> Result<(), DocumentError> {
+        for document in documents {
+            self.upsert(&document)?;
+            if self.head.len() >= BULK_ROWS_MAX {
+                self.seal();
+            }
+        }
+        if self.head.len() >= self.settings.head_rows_max {
+            self.seal();
+        }
+        Ok(())
+    }
+
+    /// Adds the document, or puts it in the place of the one with its key. O(text), some microseconds a hundred words.
+    ///
+    /// # Errors
+    /// A document over a bound of this crate; the index is unchanged.
+    pub fn upsert(&mut self, document: &Document) -> Result<Written, DocumentError> {
+        document.check()?;
+        let replaced = self.remove(document.key);
+        let mut length = 0_u32;
+        self.counted.clear();
+        self.count_terms(&document.title, TITLE, &mut length);
+        self.count_terms(document.brand.as_deref().unwrap_or_default(), BRAND, &mut length);
+        self.count_terms(&document.model, MODEL, &mut length);
+        self.count_terms(&document.keywords, KEYWORDS, &mut length);
+        self.count_terms(&document.description, DESCRIPTION, &mut length);
+        for (_, value) in &document.attributes {
+            match value {
+                AttributeValue::Text(text) => self.count_terms(text, ATTRIBUTE, &mut length),
+                AttributeValue::Keyword(_) | AttributeValue::Number(_) | AttributeValue::Bool(_) => {}
+            }
+        }
+        self.counted.sort_unstable_by_key(|(term, _)| *term);
+        self.counted.dedup_by(|next, first| {
+            let same = next.0 == first.0;
+            if same {
+                first.1 += next.1;
+            }
+            same
+        });
+        let terms: Vec<(u32, u8)> = self.counted.iter().map(|&(term, units)| (term, units.min(255) as u8)).collect();
+        let row = self.rows.add(document, length);
+        self.head.insert(row, &terms);
+        Ok(if replaced { Written::Replaced } else { Written::Added })
+    }
+
+    fn count_terms(&mut self, text: &str, weight: Weight, length: &mut u32) {
+        if text.is_empty() {
+            return;
+        }
+        let units = u32::from(weight.0);
+        let Self { head, analyzer, counted, .. } = self;
+        Analyzer::document_tokens(&fold(text), |token, role| {
+            let (term, title) = head.token_ids(analyzer, token, weight == TITLE && role == Role::Word);
+            counted.push((term, units));
+            counted.extend(title.map(|title| (title, 1)));
+            match role {
+                Role::Word => *length += units,
+                Role::Spelling => {}
+            }
+        });
+    }
+
+    /// Takes a document out; `false` when there is none with the key. O(its terms · log).
+    pub fn remove(&mut self, key: DocKey) -> bool {
+        let Some(row) = self.rows.find(key) else { return false };
+        self.rows.retire(row);
+        if self.head.remove(row) {
+            self.rows.release(row);
+            return true;
+        }
+        let at = self.segments.iter_mut().position(|segment| segment.remove(row));
+        let at = at.expect("every live row is in the head or in a segment");
+        if let Some(compaction) = &mut self.compaction {
+            compaction.row_died(at, row);
+        }
+        true
+    }
+
+    /// Takes out every document of a partition, such as one that moved away, and answers how many there were. O(all documents).
+    pub fn remove_partition(&mut self, partition: u16) -> usize {
+        let rows = &self.rows;
+        let keys: Vec<DocKey> =
+            rows.live.iter().filter(|row| rows.partitions[*row as usize] == partition).map(|row| rows.keys[row as usize]).collect();
+        keys.iter().filter(|key| self.remove(**key)).count()
+    }
+
+    /// Whether there is a document with the key.
+    #[must_use]
+    pub fn contains(&self, key: DocKey) -> bool {
+        self.rows.find(key).is_some()
+    }
+
+    /// Documents in the index.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no document.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Changes a document's columns in place, nothing else; `false` when there is none with the key. O(1).
+    ///
+    /// # Errors
+    /// [`DocumentError::Reserved`] for the two values that stand for absence.
+    pub fn set_columns(&mut self, key: DocKey, columns: Columns) -> Result<bool, DocumentError> {
+        if columns.price == Some(i64::MIN) || columns.rating == Some(u16::MAX) {
+            return Err(DocumentError::Reserved);
+        }
+        let Some(row) = self.rows.find(key) else { return Ok(false) };
+        self.rows.set(row, columns);
+        Ok(true)
+    }
+
+    /// A document's columns.
+    #[must_use]
+    pub fn columns(&self, key: DocKey) -> Option<Columns> {
+        self.rows.find(key).map(|row| self.rows.columns(row))
+    }
+
+    /// Does one bounded piece of tidying and answers whether there is more to do. Answers to searches never depend on it.
+    ///
+    /// A piece is one of: a step of a merge of about `budget` postings (10,000 take well under a millisecond); the start or
+    /// the end of a merge, a copy of some bytes a row; the sealing of a head of [`Settings::head_rows_max`] rows, some milliseconds.
+    pub fn maintain(&mut self, budget: usize) -> bool {
+        if let Some(mut compaction) = self.compaction.take() {
+            if compaction.step(&self.segments, budget.max(1)) {
+                for row in compaction.finish(&mut self.segments) {
+                    self.rows.release(row);
+                }
+            } else {
+                self.compaction = Some(compaction);
+            }
+            return true;
+        }
+        if self.head.len() >= self.settings.head_rows_max.max(1) || self.head.term_count() >= HEAD_TERMS_MAX {
+            self.seal();
+            return true;
+        }
+        let chosen = choose(&self.segments);
+        if chosen.is_empty() {
+            return false;
+        }
+        self.compaction = Some(Compaction::new(&chosen, &self.segments, &self.rows.live));
+        true
+    }
+
+    fn seal(&mut self) {
+        let segment = self.head.seal();
+        if segment.len() > 0 {
+            self.segments.push(segment);
+        }
+    }
+
+    /// Sizes, for metrics and tests. O(segments).
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            documents: self.len(),
+            rows: self.rows.end(),
+            head_rows: self.head.len(),
+            segments: self.segments.len(),
+            dead_rows: self.segments.iter().map(|segment| segment.dead().len()).sum(),
+            segment_bytes: self.segments.iter().map(Segment::bytes).sum(),
+        }
+    }
+}

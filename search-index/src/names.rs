@@ -1,0 +1,153 @@
+//! Brands and category keys: each name once, with the rows that have it; and the paths that category keys form.
+//!
+//! Path: a document's brand or category → `Names::insert` → a dense id for the row's column, and the row in the id's set.
+//! Ids of names that no row has are used again, so the tables are bounded by the live documents.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+
+/// Hashes that do not differ between runs: nothing here may depend on chance.
+pub(crate) const HASHER: FixedState = FixedState::with_seed(0x5eed);
+
+struct Name {
+    text: Arc<str>,
+    rows: RoaringBitmap,
+}
+
+/// Names with the rows that have them.
+#[derive(Default)]
+pub(crate) struct Names {
+    table: HashTable<u32>,
+    names: Vec<Name>,
+    free: Vec<u32>,
+}
+
+impl Names {
+    pub(crate) fn find(&self, text: &str) -> Option<u32> {
+        self.table.find(HASHER.hash_one(text), |id| &*self.names[*id as usize].text == text).copied()
+    }
+
+    pub(crate) fn text(&self, id: u32) -> &Arc<str> {
+        &self.names[id as usize].text
+    }
+
+    pub(crate) fn rows(&self, id: u32) -> &RoaringBitmap {
+        &self.names[id as usize].rows
+    }
+
+    /// Ids are below this.
+    pub(crate) fn id_end(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn insert(&mut self, text: &str, row: u32) -> u32 {
+        let id = self.find(text).unwrap_or_else(|| {
+            let name = Name { text: text.into(), rows: RoaringBitmap::new() };
+            let id = match self.free.pop() {
+                Some(id) => {
+                    self.names[id as usize] = name;
+                    id
+                }
+                None => {
+                    self.names.push(name);
+                    self.names.len() as u32 - 1
+                }
+            };
+            let names = &self.names;
+            self.table.insert_unique(HASHER.hash_one(text), id, |id| HASHER.hash_one(&*names[*id as usize].text));
+            id
+        });
+        self.names[id as usize].rows.insert(row);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: u32, row: u32) {
+        let name = &mut self.names[id as usize];
+        name.rows.remove(row);
+        if name.rows.is_empty() {
+            let hash = HASHER.hash_one(&*name.text);
+            if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
+                entry.remove();
+            }
+            self.names[id as usize] = Name { text: "".into(), rows: RoaringBitmap::new() };
+            self.free.push(id);
+        }
+    }
+}
+
+struct Place {
+    /// Key ids from root to leaf, each once.
+    keys: Box<[u32]>,
+    rows: u32,
+}
+
+/// Category keys, and the distinct paths of them that documents have. Two documents may place one key under different parents.
+#[derive(Default)]
+pub(crate) struct Categories {
+    pub(crate) keys: Names,
+    table: HashTable<u32>,
+    places: Vec<Place>,
+    free: Vec<u32>,
+}
+
+impl Categories {
+    /// Key ids on the path, root first.
+    pub(crate) fn path(&self, place: u32) -> &[u32] {
+        &self.places[place as usize].keys
+    }
+
+    /// Place ids are below this.
+    pub(crate) fn place_end(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(crate) fn insert(&mut self, path: &[String], row: u32) -> u32 {
+        let mut keys: Vec<u32> = Vec::with_capacity(path.len());
+        for key in path {
+            let id = self.keys.insert(key, row);
+            if !keys.contains(&id) {
+                keys.push(id);
+            }
+        }
+        let hash = HASHER.hash_one(&keys[..]);
+        let known = self.table.find(hash, |place| *self.places[*place as usize].keys == keys[..]).copied();
+        let place = known.unwrap_or_else(|| {
+            let new = Place { keys: keys.into(), rows: 0 };
+            let place = match self.free.pop() {
+                Some(place) => {
+                    self.places[place as usize] = new;
+                    place
+                }
+                None => {
+                    self.places.push(new);
+                    self.places.len() as u32 - 1
+                }
+            };
+            let places = &self.places;
+            self.table.insert_unique(hash, place, |place| HASHER.hash_one(&*places[*place as usize].keys));
+            place
+        });
+        self.places[place as usize].rows += 1;
+        place
+    }
+
+    pub(crate) fn remove(&mut self, place: u32, row: u32) {
+        let old = &mut self.places[place as usize];
+        old.rows -= 1;
+        let last = old.rows == 0;
+        let keys = if last { std::mem::take(&mut old.keys) } else { old.keys.clone() };
+        for key in &keys {
+            self.keys.remove(*key, row);
+        }
+        if last {
+            if let Ok(entry) = self.table.find_entry(HASHER.hash_one(&*keys), |other| *other == place) {
+                entry.remove();
+            }
+            self.free.push(place);
+        }
+    }
+}

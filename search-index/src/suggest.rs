@@ -1,0 +1,111 @@
+//! Finishing what is being typed.
+//!
+//! Path: text → earlier words (matched as a search matches) and the beginning of a last word → unstemmed title words in the
+//! dictionaries → counts among the documents with the earlier words → completions, and the most popular of those documents.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::analysis::{TOKEN_BYTES_MAX, fold, last_word};
+use crate::bitset::Bitset;
+use crate::index::Index;
+use crate::postings::{Postings, TITLE_MARK};
+use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX};
+use crate::rank::{resolve, row_set};
+use crate::results::{Completion, ProductSuggestion, Suggestions};
+
+/// Dictionary entries read a segment for one prefix; in byte order, so a one-letter prefix may miss frequent words late in the alphabet.
+const PREFIX_TERMS_MAX: usize = 4096;
+/// Completions counted among the documents with the earlier words: the most frequent ones.
+const CANDIDATES_MAX: usize = 64;
+/// Postings read for product suggestions.
+const PRODUCT_POSTINGS_MAX: usize = 1 << 16;
+
+impl Index {
+    /// Completes the last word of `text` and names popular documents for it.
+    ///
+    /// Completions are title words, ranked by the documents that have them and the earlier words; they come in lower case without
+    /// diacritics. When no document has the earlier words, they are kept but not looked for. Text that ends in a space or sign, or over
+    /// [`QUERY_BYTES_MAX`] bytes, has no last word and no suggestions. `limit` applies to each list, at most [`LIMIT_MAX`].
+    #[must_use]
+    pub fn suggest(&self, text: &str, limit: usize) -> Suggestions {
+        let limit = limit.min(LIMIT_MAX);
+        if text.len() > QUERY_BYTES_MAX || limit == 0 {
+            return Suggestions::default();
+        }
+        let folded = fold(text);
+        let (earlier, prefix) = folded.split_at(last_word(&folded));
+        if prefix.is_empty() || prefix.len() > TOKEN_BYTES_MAX {
+            return Suggestions::default();
+        }
+        let context = self.context(earlier);
+        let among = |row: u32| self.rows.live.contains(row) && context.as_ref().is_none_or(|set| set.contains(row));
+        let mut completions = Vec::new();
+        let (mut products, mut read) = (Bitset::default(), 0);
+        for (term, frequency) in self.candidates(prefix) {
+            let lists = self.everywhere(&term);
+            let count = match &context {
+                None => frequency,
+                Some(_) => lists.iter().flat_map(|list| list.rows).filter(|row| among(**row)).count() as u64,
+            };
+            if count == 0 {
+                continue;
+            }
+            for list in &lists {
+                if read < PRODUCT_POSTINGS_MAX {
+                    read += list.rows.len();
+                    list.rows.iter().filter(|row| among(**row)).for_each(|row| products.insert(*row));
+                }
+            }
+            let word = String::from_utf8_lossy(&term[1..]);
+            completions.push(Completion { text: format!("{earlier}{word}"), count });
+        }
+        completions.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
+        completions.truncate(limit);
+        let mut products: Vec<ProductSuggestion> = products
+            .iter()
+            .map(|row| ProductSuggestion { key: self.rows.keys[row as usize], popularity: self.rows.popularities[row as usize] })
+            .collect();
+        products.sort_unstable_by_key(|product| (!product.popularity, product.key));
+        products.truncate(limit);
+        Suggestions { completions, products }
+    }
+
+    /// Documents with all earlier words; `None` when there are no such words or no such documents.
+    fn context(&self, earlier: &str) -> Option<Bitset> {
+        let terms = self.analyzer.query_terms(earlier);
+        if terms.is_empty() {
+            return None;
+        }
+        let found = resolve(terms, &self.segments, &self.head, &self.rows).ok()?.all_terms();
+        (!found.is_empty()).then(|| row_set(&found, self.rows.end()))
+    }
+
+    /// The most frequent title words with the prefix, marked as in the dictionary.
+    fn candidates(&self, prefix: &str) -> Vec<(Vec<u8>, u64)> {
+        let mut marked = vec![TITLE_MARK];
+        marked.extend_from_slice(prefix.as_bytes());
+        let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for segment in &self.segments {
+            let mut read = 0;
+            segment.for_each_with_prefix(&marked, |term, live| {
+                *counts.entry(term.to_vec()).or_default() += live;
+                read += 1;
+                read < PREFIX_TERMS_MAX
+            });
+        }
+        for (term, count) in self.head.terms_with_prefix(&marked) {
+            *counts.entry(term.to_vec()).or_default() += count;
+        }
+        let mut counts: Vec<(Vec<u8>, u64)> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counts.truncate(CANDIDATES_MAX);
+        counts
+    }
+
+    fn everywhere(&self, term: &[u8]) -> SmallVec<[Postings<'_>; 8]> {
+        let segments = self.segments.iter().filter_map(|segment| segment.postings(term).map(|(list, _)| list));
+        segments.chain(self.head.postings(term)).collect()
+    }
+}

@@ -10,12 +10,15 @@
 
 mod catalog;
 mod client;
+pub mod frame;
 mod id;
 pub mod limits;
 mod money;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod order;
 pub mod placement;
+#[cfg(feature = "quic")]
+pub mod quic;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod refusal;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]

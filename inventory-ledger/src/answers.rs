@@ -354,4 +354,14 @@ pub enum Broken {
         /// Which hold.
         id: HoldId,
     },
+    /// Places for holds are neither in use nor free.
+    #[error("{places} places for holds, of which {used} are used and {free} are free")]
+    Places {
+        /// In the slab.
+        places: usize,
+        /// Found by an id.
+        used: usize,
+        /// Listed for reuse.
+        free: usize,
+    },
 }

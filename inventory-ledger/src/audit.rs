@@ -12,7 +12,7 @@ impl Ledger {
     /// every row and hold with the indexes it must be found in. O(rows + holds + lines).
     ///
     /// # Errors
-    /// Names the first row that breaks, in order of insertion, or else the first hold.
+    /// Names the first row that breaks, in order of insertion, or else what is wrong with the holds.
     pub fn check(&self) -> Result<(), Broken> {
         #[derive(Clone, Copy, Default)]
         struct Owed {
@@ -51,7 +51,7 @@ impl Ledger {
                 return Err(Broken::Unindexed { sku, location });
             }
         }
-        self.holds.misplaced().map_or(Ok(()), |id| Err(Broken::Hold { id }))
+        self.holds.check()
     }
 
     /// A fingerprint of the whole state, except the list of undrained changes: equal after equal histories, in any process.

@@ -12,7 +12,7 @@ use hashbrown::{HashSet, HashTable};
 use smallvec::SmallVec;
 
 use crate::rows::RowIx;
-use crate::{HOLD_RETENTION_MS, HoldId, HoldState, Millis, Owner, TOMBSTONE_MS, Units};
+use crate::{Broken, HOLD_RETENTION_MS, HoldId, HoldState, Millis, Owner, TOMBSTONE_MS, Units};
 
 /// Where a recorded hold stands; what may follow is in [`HoldState`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -254,8 +254,12 @@ impl HoldBook {
         self.tombstones_by_age.iter().copied()
     }
 
-    /// The first hold that is not in exactly the lists its state asks for.
-    pub(crate) fn misplaced(&self) -> Option<HoldId> {
+    /// Finds places lost to the slab, or the first hold that is not in exactly the lists its state asks for.
+    pub(crate) fn check(&self) -> Result<(), Broken> {
+        let (places, used, free) = (self.slots.len(), self.by_id.len(), self.free.len());
+        if places != used + free || used != self.iter().count() {
+            return Err(Broken::Places { places, used, free });
+        }
         let mut listed_to_end = vec![0_u32; self.slots.len()];
         for &(_, slot) in &self.ended {
             listed_to_end[slot.0 as usize] += 1;
@@ -273,6 +277,6 @@ impl HoldBook {
             }
         };
         let wrong = self.iter().find(|record| !in_place(record));
-        wrong.map(|record| record.id)
+        wrong.map_or(Ok(()), |record| Err(Broken::Hold { id: record.id }))
     }
 }

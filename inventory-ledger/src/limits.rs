@@ -34,7 +34,7 @@ const _: () = assert!(UNITS_MAX.0 <= u32::MAX / 2, "two columns must add up with
 /// How much one ledger may keep. Costs are of the ledger's own tables, without allocator overhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows, about 80 bytes each. At the limit, opening another is refused with [`Full::Rows`]; rows are never removed.
+    /// Rows, about 140 bytes each where every SKU has one location. At the limit, opening another is refused with [`Full::Rows`]; rows are never removed.
     pub rows_max: u32,
     /// Holds in every state, open and remembered, about 200 bytes each up to three lines. At the limit, another hold is
     /// refused with [`Full::Holds`] until one ends and is swept.
@@ -42,7 +42,7 @@ pub struct Limits {
     /// Releases of holds that were never seen, about 60 bytes each. At the limit, such a release is refused with
     /// [`Full::Tombstones`]; it must be sent again, for until then a late hold could still be taken.
     pub tombstones_max: u32,
-    /// Movements remembered, about 200 bytes each. At the limit, a new movement is refused with [`Full::Movements`].
+    /// Movements remembered, about 200 bytes each, and 32 for each line of a restock. At the limit, a new movement is refused with [`Full::Movements`].
     pub movements_kept_max: u32,
 }
 

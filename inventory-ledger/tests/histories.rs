@@ -1,6 +1,6 @@
 //! Small histories of one or two rows, each with its last answer and the row it leaves.
 //!
-//! A step is written as in `run`; times are milliseconds after the start, and `day` is longer than everything is remembered.
+//! A step is written as in `play`; times are milliseconds after the start, and `day` is longer than everything is remembered.
 
 use inventory_ledger::{
     Full, HoldId, HoldRefused, LINES_MAX, Ledger, Limits, Line, Location, Millis, MoveRefused, MovementId, Owner, PinRefused, Reason,
@@ -29,8 +29,8 @@ fn said<T: std::fmt::Debug, E: std::fmt::Display>(result: Result<T, E>) -> Strin
     }
 }
 
-/// Runs a history and gives the last answer in short: `replayed` flags and refusals, without the rest.
-fn run(history: &str) -> (String, String) {
+/// Plays a history and gives the last answer in short: `replayed` flags and refusals, without the rest.
+fn play(history: &str) -> (String, Ledger) {
     let mut ledger = Ledger::new(SMALL);
     let mut now = Millis(0);
     let mut last = String::new();
@@ -105,6 +105,12 @@ fn run(history: &str) -> (String, String) {
         };
         ledger.check().unwrap_or_else(|broken| panic!("{broken} after `{step}` of `{history}`"));
     }
+    (last, ledger)
+}
+
+/// The last answer, and `available/held/committed` of SKU 1.
+fn run(history: &str) -> (String, String) {
+    let (last, ledger) = play(history);
     let row =
         ledger.row(Sku(1), SHOP).map_or_else(|| "none".to_owned(), |row| format!("{}/{}/{}", row.available.0, row.held.0, row.committed.0));
     (last, row)
@@ -353,6 +359,36 @@ fn reads_are_ordered() {
     let short: Vec<_> = views.iter().map(|view| (view.id.0, view.owner.0, view.location.0, view.quantity.0)).collect();
     assert_eq!(short, [(3, 2, 20, 4), (9, 1, 10, 1), (9, 1, 30, 2)]);
     assert!(ledger.holds_of(Sku(2)).is_empty());
+}
+
+#[test] // Everything is kept for its full time, and may go when that is over.
+fn sweeping_forgets_at_the_end_of_the_window() {
+    for (history, before, after) in [
+        ("release 1", "0 0 0", "0 1 0"),
+        ("open 1 5", "0 0 0", "0 0 1"),
+        ("adjust 1 5 | hold 1 1 | commit 1 | forget 1 | at 1 | pin 9", "0 0 0", "1 0 1"),
+        ("adjust 1 5 | hold 1 1 | release 1", "0 0 0", "1 0 1"),
+    ] {
+        let swept_at = |at: u64| run(&format!("{history} | at {at} | sweep 9")).0;
+        assert_eq!(swept_at(86_399_999), before, "{history}");
+        assert_eq!(swept_at(86_400_000), after, "{history}");
+    }
+}
+
+#[test] // Each pair leaves two states that differ in one thing.
+fn digests_show_rows_times_and_tombstones() {
+    for (one, other) in [
+        ("open 1 5 | day | sweep 9", "open 1 6 | day | sweep 9"),
+        ("open 1 5 | day | sweep 9", "open2 1 5 | day | sweep 9"),
+        ("open 1 5 | day | sweep 9", "open 1 5 | day | expire 9"),
+        ("open 1 5 | at 1 | pin 1", "open 1 5 | at 2 | pin 1"),
+        ("release 1 | at 1 | pin 9", "at 1 | release 1 | pin 9"),
+        ("release 1", "release 2"),
+        ("open 1 5 | hold 1 1 | at 1 | release 1 | at 2 | pin 1", "open 1 5 | hold 1 1 | at 2 | release 1"),
+    ] {
+        assert_ne!(play(one).1.digest(), play(other).1.digest(), "{one} / {other}");
+        assert_eq!(play(one).1.digest(), play(one).1.digest(), "{one}");
+    }
 }
 
 #[test] // Each pair differs in one thing, which must show.

@@ -12,8 +12,7 @@ use super::scan::Scan;
 use super::segment::{self, SegmentHeader};
 use super::tail::{Cut, Ending, Tail};
 use super::{
-    AlignedBuffer, BATCH_BYTES_MAX, BLOCK_BYTES, BatchNumber, FORMAT_VERSION, LogIdentity, SEGMENT_BYTES_MAX, SegmentNumber, Start, buffer,
-    layout,
+    AlignedBuffer, BATCH_BYTES_MAX, BLOCK_BYTES, BatchNumber, FORMAT_VERSION, LogIdentity, SEGMENT_BYTES_MAX, SegmentNumber, buffer, layout,
 };
 
 /// Bytes read at once. Every batch fits.

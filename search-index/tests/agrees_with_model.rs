@@ -1,0 +1,216 @@
+//! The index against the model, through random lives: writes, removals, column changes, seals and merges in any order.
+
+mod model;
+
+use model::{Model, ModelResults, WORDS, in_stock};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError};
+use proptest::{prop_assert, prop_assert_eq, proptest};
+use search_index::{
+    AttributeValue, Columns, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Query, Results,
+    Settings, Sort, Tier, Written, merge,
+};
+
+#[derive(Clone, Debug)]
+enum Op {
+    Upsert(Box<Document>),
+    Remove(DocKey),
+    SetColumns(DocKey, Columns),
+    Maintain { steps: usize, budget: usize },
+    Search(Box<Query>),
+}
+
+fn text(words: usize) -> impl Strategy<Value = String> {
+    vec(select(&WORDS[..]), 0..words).prop_map(|words| words.join(" "))
+}
+
+fn key() -> impl Strategy<Value = DocKey> {
+    (0_u64..20).prop_map(DocKey)
+}
+
+fn category() -> impl Strategy<Value = Vec<String>> {
+    let path = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // The last one puts `a/x` under another parent, as happens while a tree is being rearranged.
+    select(vec![path(&[]), path(&["a"]), path(&["a", "a/x"]), path(&["a", "a/y"]), path(&["b", "a/x"]), path(&["b", "b"])])
+}
+
+fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {
+    prop_oneof![
+        select(vec!["red", "blue"]).prop_map(|text| ("colour".into(), AttributeValue::Text(text.into()))),
+        select(vec!["red", "C-8"]).prop_map(|text| ("colour".into(), AttributeValue::Keyword(text.into()))),
+        select(vec![0.0, -0.0, 1.5, 7.0]).prop_map(|number| ("size".into(), AttributeValue::Number(number))),
+        any::<bool>().prop_map(|flag| ("new".into(), AttributeValue::Bool(flag))),
+        Just(("colour".into(), AttributeValue::Number(1.5))),
+    ]
+}
+
+fn columns() -> impl Strategy<Value = Columns> {
+    (option::of(-3_i64..60), option::of(0_u16..500), 0_i64..4).prop_map(|(price, rating, popularity)| Columns { price, rating, popularity })
+}
+
+fn document() -> impl Strategy<Value = Document> {
+    let brand = option::of(select(vec!["HP", "Fan"]).prop_map(String::from));
+    (key(), text(5), text(6), text(2), brand, category(), vec(attribute(), 0..4), columns(), 0_i64..4).prop_map(
+        |(key, title, description, model, brand, category, attributes, columns, released)| Document {
+            title,
+            description,
+            model,
+            brand,
+            category,
+            attributes,
+            price: columns.price,
+            rating: columns.rating,
+            popularity: columns.popularity,
+            released,
+            partition: (key.0 % 5) as u16,
+            ..Document::new(key)
+        },
+    )
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let value = prop_oneof![
+        select(vec!["red", "C-8", "none"]).prop_map(|text| FilterValue::Text(text.into())),
+        select(vec![0.0, 1.5]).prop_map(FilterValue::Number),
+        any::<bool>().prop_map(FilterValue::Bool),
+    ];
+    let name = || select(vec!["colour", "size", "new", "none"]).prop_map(String::from);
+    prop_oneof![
+        vec(select(vec!["HP", "Fan", "none"]).prop_map(String::from), 1..3).prop_map(Filter::Brand),
+        vec(select(vec!["a", "b", "a/x", "none"]).prop_map(String::from), 1..3).prop_map(Filter::Category),
+        (option::of(0_i64..60), option::of(0_i64..60)).prop_map(|(min, max)| Filter::Price { min, max }),
+        (option::of(0_u16..500), option::of(0_u16..500)).prop_map(|(min, max)| Filter::Rating { min, max }),
+        (name(), vec(value, 1..3)).prop_map(|(name, any_of)| Filter::Attribute { name, any_of }),
+        (name(), option::of(-1.0..2.0), option::of(-1.0..9.0)).prop_map(|(name, min, max)| Filter::AttributeRange { name, min, max }),
+        any::<bool>().prop_map(Filter::InStock),
+    ]
+}
+
+fn facet() -> impl Strategy<Value = FacetRequest> {
+    let field = prop_oneof![
+        Just(FacetField::Brand),
+        Just(FacetField::Category),
+        select(vec!["colour", "size", "new", "none"]).prop_map(|name| FacetField::Attribute(name.into())),
+        Just(FacetField::Price),
+        (2_u16..12).prop_map(|buckets| FacetField::PriceHistogram { buckets }),
+        Just(FacetField::InStock),
+    ];
+    (field, 1_u16..4).prop_map(|(field, limit)| FacetRequest { field, limit })
+}
+
+fn query() -> impl Strategy<Value = Query> {
+    let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz")];
+    let text = option::of(vec(words, 0..4).prop_map(|words| words.join(" ")));
+    let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
+    let sort = prop_oneof![Just(Sort::Relevance), sort];
+    (text, vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>())
+        .prop_map(|(text, filters, facets, sort, limit, total)| Query { text, filters, facets, sort, limit, total, after: None })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => document().prop_map(|document| Op::Upsert(Box::new(document))),
+        2 => key().prop_map(Op::Remove),
+        1 => (key(), columns()).prop_map(|(key, columns)| Op::SetColumns(key, columns)),
+        3 => (1_usize..6, 1_usize..40).prop_map(|(steps, budget)| Op::Maintain { steps, budget }),
+        4 => query().prop_map(|query| Op::Search(Box::new(query))),
+    ]
+}
+
+const STOCK: Option<Live<'static>> = Some(&in_stock);
+
+/// Reads every page and checks each against the model's whole answer.
+fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: impl FnMut(&Query) -> Results) -> Result<(), TestCaseError> {
+    let mut query = query.clone();
+    let mut rest = &wanted.hits[..];
+    loop {
+        let found = search(&query);
+        let (page, later) = rest.split_at(rest.len().min(query.limit));
+        let keys = |found: &Results| found.hits.iter().map(|hit| (hit.key, hit.sort.tier)).collect::<Vec<_>>();
+        prop_assert_eq!(keys(&found), page.iter().map(|hit| (hit.key, hit.tier)).collect::<Vec<_>>(), "{:?}", &query);
+        for (hit, wanted) in found.hits.iter().zip(page) {
+            prop_assert!(!scores || hit.score == wanted.score || query.text.is_none(), "{} {}", hit.score, wanted.score);
+            prop_assert_eq!(hit.partition, (hit.key.0 % 5) as u16);
+        }
+        prop_assert_eq!(found.relaxed, page.iter().any(|hit| hit.tier == Tier::SomeTerms));
+        prop_assert_eq!(found.total, query.total.then_some(wanted.total));
+        prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", &query);
+        prop_assert_eq!(found.next.is_some(), !later.is_empty());
+        let Some(next) = found.next else { return Ok(()) };
+        query.after = Some(Cursor::decode(&next.encode()).expect("what was encoded can be decoded"));
+        rest = later;
+    }
+}
+
+fn config() -> Config {
+    Config { cases: 400, max_shrink_iters: 4_000, failure_persistence: None, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn one_index(ops in vec(op(), 1..120), head_rows_max in 1_usize..6, last in query()) {
+        let mut index = Index::new(Settings { head_rows_max });
+        let mut model = Model::default();
+        for op in ops.into_iter().chain([Op::Search(Box::new(last))]) {
+            match op {
+                Op::Upsert(document) => {
+                    let written = index.upsert(&document).expect("the documents are within bounds");
+                    let old = model.documents.insert(document.key, *document);
+                    prop_assert_eq!(written, if old.is_some() { Written::Replaced } else { Written::Added });
+                }
+                Op::Remove(key) => prop_assert_eq!(index.remove(key), model.documents.remove(&key).is_some()),
+                Op::SetColumns(key, columns) => {
+                    prop_assert_eq!(index.set_columns(key, columns), Ok(model.set_columns(key, columns)));
+                }
+                Op::Maintain { steps, budget } => {
+                    for _ in 0..steps {
+                        index.maintain(budget);
+                    }
+                }
+                Op::Search(query) => {
+                    check_pages(&model.search(&query), &query, true, |query| index.search(query, STOCK).expect("within bounds"))?;
+                }
+            }
+            prop_assert_eq!(index.len(), model.documents.len());
+        }
+        // Left alone it comes to rest, and the rows of removed documents have been used again or wait for it.
+        while index.maintain(1_000) {}
+        let layout = index.layout();
+        prop_assert!(2 * layout.dead_rows <= layout.rows && layout.head_rows < head_rows_max, "{:?}", layout);
+    }
+
+    #[test] // Scores are each index's own, so only orders by columns are compared in full.
+    fn two_indexes(documents in vec(document(), 0..40), queries in vec(query(), 1..8)) {
+        let mut model = Model::default();
+        let mut indexes = [Index::new(Settings::default()), Index::new(Settings { head_rows_max: 2 })];
+        for document in documents {
+            let index = &mut indexes[(document.key.0 / 3 % 2) as usize];
+            index.extend([document.clone()]).expect("the documents are within bounds");
+            model.documents.insert(document.key, document);
+        }
+        for query in queries {
+            let search = |query: &Query| {
+                merge(indexes.iter().map(|index| index.search_part(query, STOCK).expect("within bounds")).collect(), query)
+            };
+            let wanted = model.search(&query);
+            if query.sort == Sort::Relevance && query.text.is_some() {
+                let found = search(&query);
+                prop_assert_eq!(found.total, query.total.then_some(wanted.total));
+                prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", query);
+                prop_assert_eq!(found.hits.len(), wanted.hits.len().min(query.limit));
+                let tiers = |tiers: Vec<Tier>| tiers;
+                prop_assert_eq!(
+                    tiers(found.hits.iter().map(|hit| hit.sort.tier).collect()),
+                    tiers(wanted.hits.iter().take(query.limit).map(|hit| hit.tier).collect())
+                );
+            } else {
+                check_pages(&wanted, &query, false, search)?;
+            }
+        }
+    }
+}

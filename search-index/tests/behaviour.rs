@@ -1,0 +1,265 @@
+//! What users of the index rely on, one promise a test.
+
+use search_index::{
+    ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
+    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, QUERY_BYTES_MAX, Query,
+    QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written,
+};
+
+fn titled(key: u64, title: &str) -> Document {
+    Document { title: title.into(), popularity: key as i64, ..Document::new(DocKey(key)) }
+}
+
+fn index(titles: &[&str]) -> Index {
+    let documents = titles.iter().zip(1..).map(|(title, key)| titled(key, title));
+    Index::build(Settings::default(), documents).expect("titles are short")
+}
+
+fn text(text: &str) -> Query {
+    Query { text: Some(text.into()), ..Query::default() }
+}
+
+fn found(index: &Index, query: &Query) -> Vec<u64> {
+    let results = index.search(query, None).expect("the query is within bounds");
+    results.hits.iter().map(|hit| hit.key.0).collect()
+}
+
+fn counts(index: &Index, field: FacetField) -> Vec<(FacetKey, u64)> {
+    let query = Query { facets: vec![FacetRequest { field, limit: FACET_LIMIT_MAX }], ..Query::default() };
+    match index.search(&query, None).expect("the query is within bounds").facets.remove(0).counts {
+        FacetCounts::Values(values) => values.into_iter().map(|value| (value.value, value.count)).collect(),
+        other => panic!("wanted values, found {other:?}"),
+    }
+}
+
+#[test] // Title, query, whether the one finds the other.
+fn spellings_meet() {
+    for (title, query, matches) in [
+        ("HP 80 Original Cyan", "hp80", true),
+        ("HP80 ink", "hp 80", true),
+        ("Brother TN-2110 toner", "tn2110", true),
+        ("Brother TN2110 toner", "tn-2110", true),
+        ("8GB memory", "8 gb", true),
+        ("8 GB memory", "8gb", true),
+        ("CB541A toner", "cb541a", true),
+        ("CB541A toner", "cb541b", false),
+        ("Ink cartridges", "cartridge", true),
+        ("Café table", "cafe TABLES", true),
+        ("Men's shoes", "mens shoe", true),
+        ("Men's shoes", "men shoe", true),
+        ("日本語 プリンター", "日本", true),
+    ] {
+        let one = index(&[title]);
+        let all = Query { sort: Sort::Popularity, filters: Vec::new(), total: true, ..text(query) };
+        let results = one.search(&all, None).expect("within bounds");
+        assert_eq!(results.total == Some(1) && !results.relaxed, matches, "{title} / {query}");
+    }
+}
+
+#[test]
+fn all_terms_come_before_some_and_nothing_is_no_error() {
+    let index = index(&["ink ink ink", "hp ink cartridge", "cartridge for hp", "hp laptop"]);
+    let results = index.search(&text("hp ink cartridge"), None).expect("within bounds");
+    assert_eq!(results.hits[0].key, DocKey(2));
+    assert!(results.relaxed && results.hits.len() == 4 && results.next.is_none());
+    let strict = Query { limit: 1, total: true, ..text("hp ink cartridge") };
+    let results = index.search(&strict, None).expect("within bounds");
+    assert!(!results.relaxed && results.total == Some(1) && results.next.is_some());
+    assert_eq!(found(&index, &text("zzzz")), [] as [u64; 0]);
+    assert_eq!(found(&index, &text("?!")), [4, 3, 2, 1], "no word at all is no restriction: most popular first");
+    assert_eq!(found(&index, &text("for the")), [3], "stop words count when there is nothing else");
+}
+
+#[test]
+fn a_write_is_seen_by_the_next_search() {
+    let mut index = index(&["red lamp", "blue lamp"]);
+    while index.maintain(1_000) {}
+    assert_eq!(index.upsert(&titled(1, "green desk")), Ok(Written::Replaced));
+    assert_eq!(found(&index, &text("red")), [] as [u64; 0]);
+    assert_eq!(found(&index, &text("desk")), [1]);
+    assert!(index.remove(DocKey(1)) && !index.remove(DocKey(1)) && !index.contains(DocKey(1)));
+    assert_eq!(found(&index, &text("desk")), [] as [u64; 0]);
+    let columns = Columns { price: Some(500), rating: Some(450), popularity: 9 };
+    assert_eq!(index.set_columns(DocKey(2), columns), Ok(true));
+    assert_eq!(index.set_columns(DocKey(1), columns), Ok(false));
+    assert_eq!(index.columns(DocKey(2)), Some(columns));
+    let cheap = Query { filters: vec![Filter::Price { min: Some(500), max: Some(500) }], ..text("lamp") };
+    assert_eq!(found(&index, &cheap), [2]);
+}
+
+#[test]
+fn a_cursor_survives_updates() {
+    let mut index = Index::new(Settings { head_rows_max: 4 });
+    for key in 0..30 {
+        index.upsert(&Document { price: Some(key * 10), ..titled(key as u64, "lamp") }).expect("within bounds");
+    }
+    let first = Query { sort: Sort::Price, limit: 10, ..text("lamp") };
+    let page = index.search(&first, None).expect("within bounds");
+    // The last hit of the page goes, one before it and one after it come in, another moves behind the cursor.
+    index.remove(DocKey(9));
+    index.upsert(&Document { price: Some(15), ..titled(100, "lamp") }).expect("within bounds");
+    index.upsert(&Document { price: Some(95), ..titled(101, "lamp") }).expect("within bounds");
+    index.set_columns(DocKey(10), Columns { price: Some(0), ..Columns::default() }).expect("not reserved");
+    while index.maintain(50) {}
+    let next = Query { after: page.next, limit: 5, ..first.clone() };
+    assert_eq!(found(&index, &next), [101, 11, 12, 13, 14]);
+    let other = Query { after: page.next, sort: Sort::Price, ..text("desk") };
+    assert_eq!(index.search(&other, None), Err(QueryError::ForeignCursor));
+    let longer = Query { limit: 3, total: true, ..next };
+    assert_eq!(found(&index, &longer), [101, 11, 12], "limit and total are not part of what a cursor is bound to");
+}
+
+#[test]
+fn queries_over_a_bound_are_refused() {
+    let index = index(&["lamp"]);
+    let many = |count: usize| (0..count).map(|n| format!("w{n}x{n}y")).collect::<Vec<_>>().join(" ");
+    let facet = |limit| FacetRequest { field: FacetField::Brand, limit };
+    let brands = |count: usize| Filter::Brand(vec!["x".into(); count]);
+    let full = Query {
+        filters: vec![brands(FILTER_VALUES_MAX); FILTERS_MAX],
+        facets: vec![facet(FACET_LIMIT_MAX); FACETS_MAX],
+        limit: LIMIT_MAX,
+        ..text(&many(TERMS_MAX))
+    };
+    assert!(index.search(&full, None).is_ok(), "every bound at once");
+    for (query, error) in [
+        (text(&"x".repeat(QUERY_BYTES_MAX + 1)), QueryError::TextTooLong { len: QUERY_BYTES_MAX + 1 }),
+        (text(&many(TERMS_MAX + 1)), QueryError::TooManyTerms { len: TERMS_MAX + 1 }),
+        (Query { limit: 0, ..text("x") }, QueryError::Limit { limit: 0 }),
+        (Query { limit: LIMIT_MAX + 1, ..text("x") }, QueryError::Limit { limit: LIMIT_MAX + 1 }),
+        (Query { filters: vec![brands(1); FILTERS_MAX + 1], ..text("x") }, QueryError::TooManyFilters { len: FILTERS_MAX + 1 }),
+        (Query { filters: vec![brands(0)], ..text("x") }, QueryError::FilterValues { len: 0 }),
+        (Query { filters: vec![brands(FILTER_VALUES_MAX + 1)], ..text("x") }, QueryError::FilterValues { len: FILTER_VALUES_MAX + 1 }),
+        (Query { facets: vec![facet(1); FACETS_MAX + 1], ..text("x") }, QueryError::TooManyFacets { len: FACETS_MAX + 1 }),
+        (Query { facets: vec![facet(0)], ..text("x") }, QueryError::FacetLimit { limit: 0 }),
+        (Query { facets: vec![facet(FACET_LIMIT_MAX + 1)], ..text("x") }, QueryError::FacetLimit { limit: FACET_LIMIT_MAX + 1 }),
+        (Query { filters: vec![Filter::InStock(true)], ..text("x") }, QueryError::NoLiveness),
+        (
+            Query { filters: vec![Filter::AttributeRange { name: "n".into(), min: Some(f64::NAN), max: None }], ..text("x") },
+            QueryError::NotFinite,
+        ),
+    ] {
+        assert_eq!(index.search(&query, None), Err(error));
+    }
+}
+
+#[test]
+fn documents_over_a_bound_are_refused_and_change_nothing() {
+    let mut index = index(&["lamp"]);
+    let with = |attributes| Document { attributes, ..titled(1, "desk") };
+    let number = |number| vec![("n".to_owned(), AttributeValue::Number(number))];
+    for (document, error) in [
+        (with(number(f64::NAN)), DocumentError::NotFinite { name: "n".into() }),
+        (with(vec![(String::new(), AttributeValue::Bool(true))]), DocumentError::AttributeName { len: 0 }),
+        (with(vec![number(1.0).remove(0); ATTRIBUTES_MAX + 1]), DocumentError::TooMany { field: "attributes", len: 513, max: 512 }),
+        (
+            with(vec![("n".into(), AttributeValue::Text("x".repeat(16_385)))]),
+            DocumentError::TooLong { field: "attribute value", len: 16_385, max: 16_384 },
+        ),
+        (Document { price: Some(i64::MIN), ..titled(1, "desk") }, DocumentError::Reserved),
+    ] {
+        assert_eq!(index.upsert(&document), Err(error));
+    }
+    assert_eq!((found(&index, &text("lamp")), found(&index, &text("desk"))), (vec![1], vec![]));
+    index.upsert(&with(vec![number(1.0).remove(0); ATTRIBUTES_MAX])).expect("as many as allowed");
+    assert_eq!(counts(&index, FacetField::Attribute("n".into())), [(FacetKey::Number(1.0), 1)], "a repeated value counts once");
+}
+
+#[test]
+fn long_values_are_searched_but_not_counted() {
+    let long = "gold ".repeat(60);
+    let attributes = vec![("t".into(), AttributeValue::Text(long.clone())), ("t".into(), AttributeValue::Text("tin".into()))];
+    let index = Index::build(Settings::default(), [Document { attributes, ..titled(1, "lamp") }]).expect("within bounds");
+    assert_eq!(found(&index, &text("gold")), [1]);
+    assert_eq!(counts(&index, FacetField::Attribute("t".into())), [(FacetKey::Text("tin".into()), 1)]);
+    let filter = Filter::Attribute { name: "t".into(), any_of: vec![FilterValue::Text(long)] };
+    assert_eq!(found(&index, &Query { filters: vec![filter], ..Query::default() }), [] as [u64; 0]);
+}
+
+#[test] // Over several chunks of a column, with gaps from removals and rows used again.
+fn counts_stay_exact_over_many_rows() {
+    let colours = ["red", "green", "blue", "grey", "pink"];
+    let document = |key: u64| {
+        let colour = AttributeValue::Keyword(colours[(key % 5) as usize].into());
+        let attributes = if key.is_multiple_of(4) { vec![("colour".to_owned(), colour)] } else { Vec::new() };
+        Document { attributes, partition: (key % 7) as u16, ..titled(key, if key.is_multiple_of(50) { "rare lamp" } else { "lamp" }) }
+    };
+    let mut index = Index::build(Settings::default(), (0..20_000).map(document)).expect("within bounds");
+    assert_eq!(index.remove_partition(3), 2857);
+    while index.maintain(10_000) {}
+    index.extend((0..5_000).filter(|key| key % 7 == 3).map(document)).expect("within bounds");
+    let there = |key: &u64| key % 7 != 3 || *key < 5_000;
+    for (query, every) in [("lamp", 1), ("rare", 50)] {
+        let facets = vec![FacetRequest { field: FacetField::Attribute("colour".into()), limit: 9 }];
+        let results = index.search(&Query { facets, total: true, ..text(query) }, None).expect("within bounds");
+        let keys = || (0..20_000_u64).filter(there).filter(|key| key.is_multiple_of(every));
+        assert_eq!(results.total, Some(keys().count() as u64));
+        let FacetCounts::Values(values) = &results.facets[0].counts else { panic!("wanted values") };
+        for (at, colour) in (0..).zip(colours) {
+            let wanted = keys().filter(|key| key % 4 == 0 && key % 5 == at).count() as u64;
+            let key = FacetKey::Text(colour.into());
+            assert_eq!(values.iter().find(|value| value.value == key).map_or(0, |value| value.count), wanted, "{colour} {query}");
+        }
+    }
+}
+
+#[test]
+fn replaced_documents_leave_nothing_behind() {
+    let mut index = Index::new(Settings { head_rows_max: 16 });
+    for round in 0..200_u64 {
+        for key in 0..50 {
+            let attributes = vec![(format!("name {round}"), AttributeValue::Keyword(format!("value {round}")))];
+            let brand = Some(format!("brand {round}"));
+            let category = vec![format!("category {round}")];
+            index.upsert(&Document { attributes, brand, category, ..titled(key, &format!("t{round}x lamp")) }).expect("within bounds");
+            index.maintain(200);
+        }
+    }
+    while index.maintain(1_000) {}
+    let layout = index.layout();
+    assert_eq!(layout.documents, 50);
+    assert!(layout.rows < 1_000, "10,000 upserts left {layout:?}");
+    assert_eq!(counts(&index, FacetField::Brand), [(FacetKey::Text("brand 199".into()), 50)]);
+    assert_eq!(counts(&index, FacetField::Category), [(FacetKey::Text("category 199".into()), 50)]);
+    assert_eq!(found(&index, &text("t198x")), [] as [u64; 0]);
+}
+
+#[test]
+fn suggestions_complete_the_last_word() {
+    let mut index = index(&["HP ink cartridge", "HP Cartridges", "Canon cartridge", "HP car charger", "HP Café lamp"]);
+    let completions = |index: &Index, text: &str| {
+        let found = index.suggest(text, 3).completions;
+        found.into_iter().map(|Completion { text, count }| format!("{text} {count}")).collect::<Vec<_>>()
+    };
+    assert_eq!(completions(&index, "car"), ["cartridge 2", "car 1", "cartridges 1"]);
+    assert_eq!(completions(&index, "hp car"), ["hp car 1", "hp cartridge 1", "hp cartridges 1"]);
+    assert_eq!(completions(&index, "HP CAF"), ["hp cafe 1"]);
+    assert_eq!(completions(&index, "zzzz car"), ["zzzz cartridge 2", "zzzz car 1", "zzzz cartridges 1"]);
+    assert_eq!(completions(&index, "hp "), [] as [&str; 0]);
+    assert_eq!(completions(&index, ""), [] as [&str; 0]);
+    let products = index.suggest("hp ca", 2).products;
+    assert_eq!(products.iter().map(|product| product.key.0).collect::<Vec<_>>(), [5, 4], "most popular first");
+    index.remove(DocKey(3));
+    assert_eq!(completions(&index, "cart"), ["cartridge 1", "cartridges 1"]);
+    let twice = Suggestions::merge(vec![index.suggest("cart", 5), index.suggest("cart", 5)], 1);
+    assert_eq!((twice.completions[0].count, twice.completions.len(), twice.products.len()), (2, 1, 1));
+}
+
+#[test] // Without facets or a total, only rows about to become hits are asked about.
+fn liveness_is_asked_late() {
+    let index = Index::build(Settings::default(), (0..1_000).map(|key| titled(key, "lamp"))).expect("within bounds");
+    let asked = std::cell::Cell::new(0);
+    let live = |key: DocKey| {
+        asked.set(asked.get() + 1);
+        key.0 % 2 == 0
+    };
+    let query = Query { filters: vec![Filter::InStock(true)], limit: 5, sort: Sort::Price, ..text("lamp") };
+    let results = index.search(&query, Some(&live)).expect("within bounds");
+    assert_eq!(results.hits.iter().map(|hit| hit.key.0).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+    assert!(asked.get() < 20, "asked about {} of 1,000", asked.get());
+    let counted = Query { total: true, facets: vec![FacetRequest { field: FacetField::InStock, limit: 2 }], ..query };
+    let results = index.search(&counted, Some(&live)).expect("within bounds");
+    assert_eq!(results.total, Some(500));
+    let FacetCounts::Values(values) = &results.facets[0].counts else { panic!("wanted values") };
+    assert_eq!(values.iter().map(|value| (value.count, value.selected)).collect::<Vec<_>>(), [(500, false), (500, true)]);
+}

@@ -1,0 +1,233 @@
+//! The dullest search that is right: a map of documents, read from end to end for every question.
+//!
+//! It knows only words that analysis leaves as they are (see [`WORDS`]); how text becomes words is tested beside the analyser.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use search_index::{
+    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, PriceBucket,
+    PriceStats, Query, Sort, Tier,
+};
+
+/// Words that neither folding nor stemming changes, and that are neither stop words nor units.
+pub(crate) const WORDS: [&str; 8] = ["ink", "hp", "blue", "red", "desk", "lamp", "fan", "80"];
+
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    pub(crate) documents: BTreeMap<DocKey, Document>,
+}
+
+/// A hit of the model: place in the order, then the score.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ModelHit {
+    pub(crate) key: DocKey,
+    pub(crate) tier: Tier,
+    pub(crate) score: f32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ModelResults {
+    /// All of them, from the first on.
+    pub(crate) hits: Vec<ModelHit>,
+    pub(crate) total: u64,
+    pub(crate) facets: Vec<Facet>,
+}
+
+pub(crate) fn in_stock(key: DocKey) -> bool {
+    !key.0.is_multiple_of(3)
+}
+
+fn fields(document: &Document) -> Vec<(String, u32)> {
+    let mut fields = vec![
+        (document.title.clone(), 6),
+        (document.brand.clone().unwrap_or_default(), 4),
+        (document.model.clone(), 4),
+        (document.keywords.clone(), 4),
+        (document.description.clone(), 2),
+    ];
+    for (_, value) in &document.attributes {
+        if let AttributeValue::Text(text) = value {
+            fields.push((text.clone(), 1));
+        }
+    }
+    fields
+}
+
+fn count(document: &Document, word: &str) -> u32 {
+    let words = |text: &str| text.to_lowercase().split_whitespace().filter(|other| *other == word).count() as u32;
+    fields(document).iter().map(|(text, weight)| words(text) * weight).sum::<u32>().min(255)
+}
+
+fn length(document: &Document) -> u32 {
+    fields(document).iter().map(|(text, weight)| text.split_whitespace().count() as u32 * weight).sum()
+}
+
+fn facet_key(value: &AttributeValue) -> FacetKey {
+    match value {
+        AttributeValue::Text(text) | AttributeValue::Keyword(text) => FacetKey::Text(text.as_str().into()),
+        AttributeValue::Number(number) => FacetKey::Number(number + 0.0),
+        AttributeValue::Bool(flag) => FacetKey::Bool(*flag),
+    }
+}
+
+fn wanted_key(value: &FilterValue) -> FacetKey {
+    match value {
+        FilterValue::Text(text) => FacetKey::Text(text.as_str().into()),
+        FilterValue::Number(number) => FacetKey::Number(number + 0.0),
+        FilterValue::Bool(flag) => FacetKey::Bool(*flag),
+    }
+}
+
+fn passes(document: &Document, filter: &Filter) -> bool {
+    match filter {
+        Filter::Brand(names) => document.brand.as_ref().is_some_and(|brand| names.contains(brand)),
+        Filter::Category(keys) => document.category.iter().any(|key| keys.contains(key)),
+        Filter::Price { min, max } => {
+            document.price.is_some_and(|price| min.is_none_or(|min| price >= min) && max.is_none_or(|max| price <= max))
+        }
+        Filter::Rating { min, max } => {
+            document.rating.is_some_and(|rating| min.is_none_or(|min| rating >= min) && max.is_none_or(|max| rating <= max))
+        }
+        Filter::Attribute { name, any_of } => document
+            .attributes
+            .iter()
+            .any(|(other, value)| other == name && any_of.iter().any(|wanted| wanted_key(wanted) == facet_key(value))),
+        Filter::AttributeRange { name, min, max } => document.attributes.iter().any(|(other, value)| match value {
+            AttributeValue::Number(number) => other == name && min.is_none_or(|min| *number >= min) && max.is_none_or(|max| *number <= max),
+            _ => false,
+        }),
+        Filter::InStock(wanted) => in_stock(document.key) == *wanted,
+    }
+}
+
+fn on_field(filter: &Filter, field: &FacetField) -> bool {
+    match field {
+        FacetField::Brand => matches!(filter, Filter::Brand(_)),
+        FacetField::Category => matches!(filter, Filter::Category(_)),
+        FacetField::Attribute(counted) => {
+            matches!(filter, Filter::Attribute { name, .. } | Filter::AttributeRange { name, .. } if name == counted)
+        }
+        FacetField::Price | FacetField::PriceHistogram { .. } => matches!(filter, Filter::Price { .. }),
+        FacetField::InStock => matches!(filter, Filter::InStock(_)),
+    }
+}
+
+impl Model {
+    pub(crate) fn set_columns(&mut self, key: DocKey, columns: Columns) -> bool {
+        let Some(document) = self.documents.get_mut(&key) else { return false };
+        (document.price, document.rating, document.popularity) = (columns.price, columns.rating, columns.popularity);
+        true
+    }
+
+    pub(crate) fn search(&self, query: &Query) -> ModelResults {
+        let mut terms: Vec<&str> = Vec::new();
+        for word in query.text.as_deref().unwrap_or_default().split_whitespace() {
+            if !terms.contains(&word) {
+                terms.push(word);
+            }
+        }
+        let matched = |document: &Document| terms.iter().filter(|term| count(document, term) > 0).count();
+        let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
+        let any_all = self.documents.values().any(|document| matched(document) == terms.len() && ok(document));
+        let enough = |document: &Document| matched(document) == terms.len() || (!any_all && matched(document) > 0);
+
+        let mut hits: Vec<(Tier, i128, DocKey, f32)> = Vec::new();
+        for document in self.documents.values().filter(|document| ok(document)) {
+            let tier = if matched(document) == terms.len() { Tier::AllTerms } else { Tier::SomeTerms };
+            let near = tier == Tier::SomeTerms && matched(document) > 0 && (query.sort == Sort::Relevance || !any_all);
+            if tier == Tier::AllTerms || near {
+                let score = self.score(document, &terms);
+                let value = match query.sort {
+                    Sort::Relevance if !terms.is_empty() => -i128::from(score.to_bits()),
+                    Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
+                    Sort::Price => document.price.map_or(i128::MAX, i128::from),
+                    Sort::PriceDesc => document.price.map_or(i128::MAX, |price| -i128::from(price)),
+                    Sort::Rating => document.rating.map_or(i128::MAX, |rating| -i128::from(rating)),
+                    Sort::Newest => -i128::from(document.released),
+                };
+                hits.push((tier, value, document.key, score));
+            }
+        }
+        hits.sort_by_key(|hit| (hit.0, hit.1, hit.2));
+        ModelResults {
+            hits: hits.into_iter().map(|(tier, _, key, score)| ModelHit { key, tier, score }).collect(),
+            total: self.documents.values().filter(|document| enough(document) && ok(document)).count() as u64,
+            facets: query.facets.iter().map(|request| self.facet(query, &request.field, request.limit, &enough)).collect(),
+        }
+    }
+
+    fn score(&self, document: &Document, terms: &[&str]) -> f32 {
+        let n = self.documents.len() as f64;
+        let total: u64 = self.documents.values().map(|document| u64::from(length(document))).sum();
+        let mean = (total as f64 / n).max(1.0) as f32;
+        let norm = 1.2_f32 * (1.0 - 0.75) + 1.2 * 0.75 / mean * length(document) as f32;
+        let mut score = 0.0_f32;
+        for term in terms.iter().filter(|term| count(document, term) > 0) {
+            let df = self.documents.values().filter(|document| count(document, term) > 0).count() as f64;
+            let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln() as f32;
+            let tf = 0.5 * count(document, term) as f32;
+            score += idf * (tf * (1.2 + 1.0) / (tf + norm));
+        }
+        score
+    }
+
+    fn facet(&self, query: &Query, field: &FacetField, limit: u16, enough: &dyn Fn(&Document) -> bool) -> Facet {
+        let others = |document: &&Document| query.filters.iter().all(|filter| on_field(filter, field) || passes(document, filter));
+        let matches: Vec<&Document> = self.documents.values().filter(|document| enough(document)).filter(others).collect();
+        let prices: Vec<i64> = matches.iter().filter_map(|document| document.price).collect();
+        let stats = prices.iter().min().map(|min| PriceStats {
+            min: *min,
+            max: prices.iter().max().copied().unwrap_or(*min),
+            count: prices.len() as u64,
+        });
+        let keys = |document: &Document| -> BTreeSet<FacetKey> {
+            match field {
+                FacetField::Brand => document.brand.iter().map(|brand| FacetKey::Text(brand.as_str().into())).collect(),
+                FacetField::Category => document.category.iter().map(|key| FacetKey::Text(key.as_str().into())).collect(),
+                FacetField::Attribute(name) => {
+                    document.attributes.iter().filter(|(other, _)| other == name).map(|(_, value)| facet_key(value)).collect()
+                }
+                FacetField::InStock => [FacetKey::Bool(in_stock(document.key))].into(),
+                FacetField::Price | FacetField::PriceHistogram { .. } => BTreeSet::new(),
+            }
+        };
+        let counts = match field {
+            FacetField::Price => FacetCounts::Range(stats),
+            FacetField::PriceHistogram { buckets } => {
+                let steps = (0..).flat_map(|n| [10_i64.pow(n), 5 * 10_i64.pow(n)]);
+                let wide =
+                    |step: &i64| stats.is_none_or(|stats| stats.max.div_euclid(*step) - stats.min.div_euclid(*step) < i64::from(*buckets));
+                let step = steps.into_iter().find(wide).unwrap_or(1);
+                let mut buckets: BTreeMap<i64, u64> = BTreeMap::new();
+                prices.iter().for_each(|price| *buckets.entry(price.div_euclid(step) * step).or_default() += 1);
+                let buckets = buckets.into_iter().map(|(from, count)| PriceBucket { from, count }).collect();
+                FacetCounts::Histogram { step: step.unsigned_abs(), stats, buckets }
+            }
+            FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock => {
+                let mut counts: BTreeMap<FacetKey, (u64, bool)> = BTreeMap::new();
+                matches.iter().flat_map(|document| keys(document)).for_each(|key| counts.entry(key).or_default().0 += 1);
+                for filter in query.filters.iter().filter(|filter| on_field(filter, field)) {
+                    let selected: Vec<FacetKey> = match filter {
+                        Filter::Brand(names) | Filter::Category(names) => {
+                            names.iter().map(|name| FacetKey::Text(name.as_str().into())).collect()
+                        }
+                        Filter::Attribute { any_of, .. } => any_of.iter().map(wanted_key).collect(),
+                        Filter::InStock(wanted) => vec![FacetKey::Bool(*wanted)],
+                        _ => Vec::new(),
+                    };
+                    selected.into_iter().for_each(|key| counts.entry(key).or_default().1 = true);
+                }
+                let mut values: Vec<FacetValue> =
+                    counts.into_iter().map(|(value, (count, selected))| FacetValue { value, count, selected }).collect();
+                values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+                let mut rank = 0;
+                values.retain(|value| {
+                    rank += 1;
+                    rank <= limit || value.selected
+                });
+                FacetCounts::Values(values)
+            }
+        };
+        Facet { field: field.clone(), counts }
+    }
+}

@@ -112,4 +112,6 @@ pub enum Refusal {
     PositionUnknown,
     /// The cursor belongs to another query or version.
     BadCursor,
+    /// Overload: the prices of a checkout waited too long between being gathered and being applied. Nothing was done; try again.
+    PricesOutdated,
 }

@@ -1,21 +1,80 @@
 //! Orders of a partition: the table, and the commands and answers that move their sagas on.
+//!
+//! Path: `place` checks what a checkout gathered and mints the order → `step` carries one order one transition on, asking other
+//! partitions and payment adapters through the outbox → their answers come back here → … → the order stands, or `giving_up` has
+//! brought back money and stock. `requests` are what buyer, staff and the shard ask of an order; `work` opens what an adapter needs.
+//! Read first: `domain::order::Saga`, then `step`.
+//! Bounds: [`ORDERS_MAX`], [`ORDERS_FAILED_MAX`], [`SOURCES_MAX`], [`RESOURCE_MAX`]. Late and repeated answers find no step that
+//! waits for them and change nothing.
 
-use super::{
-    ApplyContext, Digest, Outcome,
-    carts::Carts,
-    outbox::{Effect, Outbox},
-};
-use crate::{
-    domain::order::Order,
-    record::v1::{PeerOutcome, PlaceOrder, Sourcing},
-};
-use std::collections::BTreeMap;
-use wire::{ActionOutcome, EffectOutcome, EventId, Millis, OrderId, Refusal};
+mod giving_up;
+mod place;
+mod requests;
+mod step;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use place::SOURCES_MAX;
+pub use work::{Work, WorkError};
+
+use self::step::Step;
+use super::carts::Carts;
+use super::outbox::{Concern, Effect, Outbox};
+use super::{ApplyContext, Digest, Done, Outcome, Partition};
+use crate::domain::order::{Ending, Order, OrderHold, Saga};
+use crate::record::v1::PeerOutcome;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+use wire::{EffectOutcome, EventId, Millis, OrderId, OrderStatus};
+
+/// Orders of a partition, in every state. At the limit a checkout is refused as `LimitReached`: the shop needs more partitions.
+pub const ORDERS_MAX: usize = 1_000_000;
+
+/// Orders of a partition that came to nothing or still may. At the limit a checkout is refused as `LimitReached`, until one is
+/// forgotten: none is forgotten early, for its replayed checkout would find nothing.
+pub const ORDERS_FAILED_MAX: usize = 100_000;
+
+/// An order that came to nothing is kept this long, so that a repeated checkout is answered alike: the 24 hours of an idempotency
+/// key, and one more for the sweep of the keys to fall behind in.
+pub const ORDER_FAILED_KEEP_MS: u64 = 25 * 60 * 60 * 1_000;
+
+/// How often a checkout looks for another plan after a shortage, before it is refused.
+pub const RESOURCE_MAX: u16 = 2;
+
+/// Deadlines one `RunTimers` acts on: each may ask for an effect per hold, and one command mints a bounded number of ids.
+const DEADLINES_MAX: usize = 64;
+
+const _: () = assert!(DEADLINES_MAX * (SOURCES_MAX + 1) < super::ORDINALS_MAX as usize, "every effect needs an id");
 
 /// All orders, by id.
 #[derive(Debug, Default)]
 pub struct Orders {
     table: BTreeMap<OrderId, Order>,
+    /// Orders minted so far; numbers them.
+    count: u64,
+    times: Timetable,
+}
+
+/// What is known of the orders beside the table: who is due when, and how many there are of a kind.
+#[derive(Debug, Default)]
+struct Timetable {
+    /// Exactly the undecided orders, by their deadline.
+    undecided: BTreeSet<(Millis, OrderId)>,
+    /// Exactly the orders that came to nothing, by the time they are forgotten.
+    failed: BTreeSet<(Millis, OrderId)>,
+    /// Exactly the orders that wait for another plan.
+    needing_source: BTreeSet<OrderId>,
+    /// How many neither stand nor have ended.
+    placing: usize,
+}
+
+/// Carts' orders as the shard needs them.
+impl Partition {
+    /// Orders that wait for another sourcing plan, by id. `Changes::resource` tells of each once; after a start this tells again.
+    pub fn orders_needing_source(&self) -> impl Iterator<Item = OrderId> {
+        self.orders.times.needing_source.iter().copied()
+    }
 }
 
 impl Orders {
@@ -27,63 +86,125 @@ impl Orders {
         self.table.values()
     }
 
-    pub(super) fn place(&mut self, _ctx: &mut ApplyContext<'_>, _carts: &mut Carts, _place: &PlaceOrder) -> Outcome {
-        Err(Refusal::NotFound)
-    }
-
-    pub(super) fn resource(&mut self, _ctx: &mut ApplyContext<'_>, _carts: &mut Carts, _order: OrderId, _attempt: u16, _plan: &Sourcing) -> Outcome {
-        Err(Refusal::NotFound)
-    }
-
-    pub(super) fn payment_action(&mut self, _ctx: &mut ApplyContext<'_>, _carts: &mut Carts, _order: OrderId, _outcome: ActionOutcome) -> Outcome {
-        Err(Refusal::NotFound)
-    }
-
-    pub(super) fn cancel(&mut self, _ctx: &mut ApplyContext<'_>, _carts: &mut Carts, _order: OrderId, _reason: &str) -> Outcome {
-        Err(Refusal::NotFound)
-    }
-
     /// A partition answered `effect`, which has left the outbox.
     pub(super) fn effect_answered(
         &mut self,
-        _ctx: &mut ApplyContext<'_>,
-        _carts: &mut Carts,
-        _order: OrderId,
-        _id: EventId,
+        ctx: &mut ApplyContext<'_>,
+        carts: &mut Carts,
+        order: OrderId,
+        id: EventId,
         _effect: &Effect,
-        _answer: &PeerOutcome,
+        answer: &PeerOutcome,
     ) -> Outcome {
-        Err(Refusal::NotFound)
+        if let Some(mut step) = self.step(ctx, carts, order) {
+            step.hold_answered(id, answer);
+        }
+        Ok(Done::Nothing)
     }
 
-    /// An adapter answered `effect`, which has left the outbox; never `Unknown`.
+    /// An adapter answered `effect`, which has left the outbox; never `Unknown`, for which it stays there.
     pub(super) fn effect_result(
         &mut self,
-        _ctx: &mut ApplyContext<'_>,
-        _carts: &mut Carts,
-        _order: OrderId,
-        _id: EventId,
+        ctx: &mut ApplyContext<'_>,
+        carts: &mut Carts,
+        order: OrderId,
+        id: EventId,
         _effect: &Effect,
-        _outcome: &EffectOutcome,
+        outcome: &EffectOutcome,
     ) -> Outcome {
-        Err(Refusal::NotFound)
+        if let Some(mut step) = self.step(ctx, carts, order) {
+            step.payment_answered(id, outcome);
+        }
+        Ok(Done::Nothing)
     }
 
-    /// Ends what is due, at most `budget` orders; returns how many.
-    pub(super) fn run_timers(&mut self, _ctx: &mut ApplyContext<'_>, _carts: &mut Carts, _budget: usize) -> usize {
-        0
+    /// Gives up orders that are past their deadline, then forgets those that failed long ago; at most `budget`, returns how many.
+    pub(super) fn run_timers(&mut self, ctx: &mut ApplyContext<'_>, carts: &mut Carts, budget: usize) -> usize {
+        let mut ended = 0;
+        while ended < budget.min(DEADLINES_MAX) {
+            let Some((_, id)) = self.times.undecided.first().copied().filter(|(at, _)| *at <= ctx.time) else { break };
+            match self.step(ctx, carts, id) {
+                Some(mut step) => step.stop(Ending::Expired),
+                None => unreachable!("only orders of the table are listed"),
+            }
+            ended += 1;
+        }
+        while ended < budget {
+            let Some((_, id)) = self.times.failed.first().copied().filter(|(at, _)| *at <= ctx.time) else { break };
+            self.times.failed.pop_first();
+            self.table.remove(&id);
+            ended += 1;
+        }
+        ended
     }
 
     pub(super) fn next_timer(&self) -> Option<Millis> {
-        None
+        let first = |times: &BTreeSet<(Millis, OrderId)>| times.first().map(|(at, _)| *at);
+        first(&self.times.undecided).into_iter().chain(first(&self.times.failed)).min()
     }
 
-    /// Every order agrees with the effects that are open for it.
-    pub(super) fn check(&self, _outbox: &Outbox) -> Result<(), String> {
-        Ok(())
+    /// Every order agrees with the effects that are open for it, and every list with the orders. O(orders + effects).
+    pub(super) fn check(&self, outbox: &Outbox) -> Result<(), String> {
+        let mut waited_for = 0;
+        for order in self.table.values() {
+            for effect in order.holds.iter().filter_map(OrderHold::effect).chain(order.saga.effect()) {
+                waited_for += 1;
+                if outbox.open.get(&effect).is_none_or(|open| open.concern != Concern::Order(order.id)) {
+                    return Err(format!("order {} waits for effect {effect}, which is not open for it", order.id));
+                }
+            }
+            if order.status == OrderStatus::Placing && order.settled() != matches!(order.saga, Saga::AwaitingAction { .. }) {
+                return Err(format!("order {} is being placed and yet settled", order.id));
+            }
+        }
+        let open = outbox.open.values().filter(|effect| matches!(effect.concern, Concern::Order(_))).count();
+        if open != waited_for {
+            return Err(format!("{open} effects are open for orders, which wait for {waited_for}"));
+        }
+        let listed = Timetable::of(self.table.values());
+        let same = (listed.placing, listed.undecided.len(), listed.failed.len())
+            == (self.times.placing, self.times.undecided.len(), self.times.failed.len())
+            && listed.undecided == self.times.undecided
+            && listed.needing_source == self.times.needing_source;
+        if same { Ok(()) } else { Err("the orders' timetable does not match the orders".to_owned()) }
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.section("orders");
+        digest.write_u64(self.count);
+        for order in self.table.values() {
+            // Debug shows every field but ciphertext, which is added.
+            digest.text(&format!("{order:?}"));
+            digest.archive(&order.email);
+            digest.archive(&order.address);
+            digest.archive(&order.token);
+        }
+        digest.text(&format!("{:?}", self.times.failed));
+    }
+
+    fn step<'s, 'a>(&'s mut self, ctx: &'s mut ApplyContext<'a>, carts: &'s mut Carts, order: OrderId) -> Option<Step<'s, 'a>> {
+        let order = self.table.get_mut(&order)?;
+        Some(Step { order, ctx, carts, times: &mut self.times })
+    }
+}
+
+impl Timetable {
+    /// What the lists must be, but for the times in `failed`, which orders do not keep.
+    fn of<'o>(orders: impl Iterator<Item = &'o Order>) -> Self {
+        let mut times = Self::default();
+        for order in orders {
+            if order.saga.undecided() {
+                times.undecided.insert((order.decide_by, order.id));
+            }
+            if matches!(order.saga, Saga::NeedsSource { .. }) {
+                times.needing_source.insert(order.id);
+            }
+            match order.status {
+                OrderStatus::Placing => times.placing += 1,
+                OrderStatus::Expired => _ = times.failed.insert((Millis(0), order.id)),
+                OrderStatus::Open | OrderStatus::OnHold | OrderStatus::Closed | OrderStatus::Cancelled => {}
+            }
+        }
+        times
     }
 }

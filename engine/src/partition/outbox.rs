@@ -4,10 +4,11 @@
 //! answer is proposed here as `EffectAnswered` or `EffectResult` → apply takes it out and goes on. A restart sends all that are left.
 
 use super::digest::Digest;
+use super::orders::Work;
 use crate::record::v1::Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use wire::{EffectWork, EventId, Millis, OrderId, PartitionId, Refusal};
+use wire::{EventId, Millis, OrderId, PartitionId, Refusal};
 
 /// Effects a partition may have open. At the limit commands that would add one are refused as `LimitReached`; the later steps of a
 /// saga under way still go in, so that it can end.
@@ -23,7 +24,7 @@ pub enum Target {
         /// Its name, such as `sandbox`.
         name: String,
         /// What to do.
-        work: EffectWork,
+        work: Work,
     },
 }
 
@@ -113,6 +114,18 @@ impl Outbox {
                 self.open.remove(&id)
             }
             Target::Adapter { .. } | Target::Partition(..) => None,
+        }
+    }
+
+    /// Takes out an effect that its asker no longer wants; `false`, and nothing is done, if an adapter was ever handed it and so may
+    /// be at work on it. A command for a partition may be under way all the same: what follows it must say so (tombstones).
+    pub(super) fn withdraw(&mut self, id: EventId) -> bool {
+        match self.open.get(&id).map(|effect| (&effect.target, effect.lease)) {
+            None | Some((Target::Adapter { .. }, Some(_))) => false,
+            Some((Target::Partition(..), _) | (Target::Adapter { .. }, None)) => {
+                self.adapters.remove(&id);
+                self.open.remove(&id).is_some()
+            }
         }
     }
 

@@ -1,0 +1,273 @@
+//! The checkout saga's states. The transitions are in `partition/orders/`; each is one logged command.
+//!
+//! ```text
+//!  PlaceOrder → Holding → Pinning → Authorising ─────────────→ Committing → Capturing → Open
+//!                 ↑  ↘      ↙         ↓        ↘ ↗                ↑ (nothing to pay: from Pinning)
+//!                 │ GivingBack    AwaitingAction ⇄ Confirming
+//!                 │     ↓
+//!                 └─ NeedsSource          (at most RESOURCE_MAX times)
+//!
+//!  to give up, undecided:  [Stopping →] [Voiding →] GivingBack → Ended      cancel:  Open → Refunding | Voiding → GivingBack → Ended
+//! ```
+//!
+//! What it promises: stock is pinned before money is asked for; money is taken only after every hold is committed; holds are given
+//! back only after the provider has said that no money is reserved; and whatever happens every hold ends.
+
+use crate::record::v1::{HoldLine, ShortLine};
+use wire::{EventId, HoldId, NextAction, OrderStatus, PartitionId, Refusal};
+
+/// How far an order has come. Each variant holds just what that state needs; the holds wait on their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saga {
+    /// Each location was asked to hold its part of the plan.
+    Holding {
+        /// From 0.
+        attempt: u16,
+        /// What came short so far.
+        short: Vec<ShortLine>,
+    },
+    /// A location came short and what was held is given back: another plan is wanted from outside.
+    NeedsSource {
+        /// The number the next attempt will have.
+        attempt: u16,
+        /// Why the last one failed, in case there is no other plan.
+        refusal: Refusal,
+    },
+    /// All is held; each hold is asked not to expire.
+    Pinning {
+        /// From 0.
+        attempt: u16,
+    },
+    /// The provider was asked to reserve the money.
+    Authorising {
+        /// The effect under way.
+        effect: EventId,
+    },
+    /// The buyer must act.
+    AwaitingAction {
+        /// What to do.
+        next: NextAction,
+    },
+    /// The buyer acted; the provider was asked how it ended.
+    Confirming {
+        /// The effect under way.
+        effect: EventId,
+    },
+    /// Given up while the provider was asked for money: its answer decides what there is to void.
+    Stopping {
+        /// The effect under way, an authorisation or its confirmation.
+        effect: EventId,
+        /// Where to end.
+        ending: Ending,
+    },
+    /// The provider was asked to let reserved money go.
+    Voiding {
+        /// The effect under way.
+        effect: EventId,
+        /// Where to end.
+        ending: Ending,
+    },
+    /// Decided: the order will stand. Each hold is being committed.
+    Committing {
+        /// What to do once it stands.
+        then: WhenOpen,
+    },
+    /// The provider was asked for the reserved money.
+    Capturing {
+        /// The effect under way.
+        effect: EventId,
+        /// What to do when it has answered.
+        then: WhenOpen,
+    },
+    /// It stands.
+    Open,
+    /// Cancelled: the provider was asked to give the money back.
+    Refunding {
+        /// The effect under way.
+        effect: EventId,
+    },
+    /// Each hold is being released, or restocked if it was committed.
+    GivingBack {
+        /// What to do when all are back.
+        then: AfterGivingBack,
+    },
+    /// Nothing is charged, held or under way.
+    Ended {
+        /// How.
+        ending: Ending,
+    },
+}
+
+impl Saga {
+    /// The adapter's effect whose answer it waits for.
+    #[must_use]
+    pub fn effect(&self) -> Option<EventId> {
+        match self {
+            Self::Authorising { effect }
+            | Self::Confirming { effect }
+            | Self::Stopping { effect, .. }
+            | Self::Voiding { effect, .. }
+            | Self::Capturing { effect, .. }
+            | Self::Refunding { effect } => Some(*effect),
+            Self::Holding { .. }
+            | Self::NeedsSource { .. }
+            | Self::Pinning { .. }
+            | Self::AwaitingAction { .. }
+            | Self::Committing { .. }
+            | Self::Open
+            | Self::GivingBack { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
+
+    /// May the deadline or a cancel still stop it from standing?
+    #[must_use]
+    pub fn undecided(&self) -> bool {
+        match self {
+            Self::Holding { .. }
+            | Self::NeedsSource { .. }
+            | Self::Pinning { .. }
+            | Self::Authorising { .. }
+            | Self::AwaitingAction { .. }
+            | Self::Confirming { .. }
+            | Self::GivingBack { then: AfterGivingBack::Source { .. } } => true,
+            Self::Stopping { .. }
+            | Self::Voiding { .. }
+            | Self::Committing { .. }
+            | Self::Capturing { .. }
+            | Self::Open
+            | Self::Refunding { .. }
+            | Self::GivingBack { then: AfterGivingBack::End(_) }
+            | Self::Ended { .. } => false,
+        }
+    }
+}
+
+/// What to do once the order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenOpen {
+    /// Nothing more: it is open.
+    Keep,
+    /// Somebody cancelled it meanwhile.
+    Cancel,
+}
+
+/// What to do when all holds are given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AfterGivingBack {
+    /// Ask for another plan.
+    Source {
+        /// The number the next attempt will have.
+        attempt: u16,
+        /// Why the last one failed.
+        refusal: Refusal,
+    },
+    /// End.
+    End(Ending),
+}
+
+/// How an order came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The checkout was refused; the cart is open again.
+    Refused(Refusal),
+    /// Not decided in time; the cart is open again.
+    Expired,
+    /// Cancelled before it stood; the cart is open again.
+    CalledOff,
+    /// Cancelled after it stood; the cart stays ordered.
+    Cancelled,
+}
+
+impl Ending {
+    /// The status of an order that ended so.
+    #[must_use]
+    pub fn status(&self) -> OrderStatus {
+        match self {
+            Self::Refused(_) | Self::Expired => OrderStatus::Expired,
+            Self::CalledOff | Self::Cancelled => OrderStatus::Cancelled,
+        }
+    }
+
+    /// What the checkout answers; `None` if the order stood.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Expired | Self::CalledOff => Some(Refusal::OrderState { status: self.status() }),
+            Self::Cancelled => None,
+        }
+    }
+}
+
+/// One location's part of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderHold {
+    /// Made of order, location and attempt: the same whenever it is asked for, so asking twice holds once.
+    pub id: HoldId,
+    /// Where the location's stock lives.
+    pub partition: PartitionId,
+    /// Location code.
+    pub location: String,
+    /// Of which attempt.
+    pub attempt: u16,
+    /// What.
+    pub lines: Vec<HoldLine>,
+    /// Where it stands.
+    pub state: HoldState,
+}
+
+/// Where a hold stands, as far as the order knows. Those with an effect wait for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldState {
+    /// Asked for.
+    Asked(EventId),
+    /// Taken; expires unless pinned.
+    Held,
+    /// Asked not to expire.
+    Pinning(EventId),
+    /// Does not expire.
+    Pinned,
+    /// Being committed.
+    Committing(EventId),
+    /// Sold.
+    Committed,
+    /// Being released or restocked.
+    GivingBack {
+        /// The effect under way.
+        effect: EventId,
+        /// What it will have been.
+        end: HoldEnd,
+    },
+    /// Nothing is held under it.
+    Ended(HoldEnd),
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldEnd {
+    /// The location had too little, or no room.
+    NotTaken,
+    /// It was taken and then expired, or a tombstone kept it out.
+    Gone,
+    /// Given back.
+    Released,
+    /// Given back after it was committed.
+    Restocked,
+    /// The location would not take the units back: they stay committed, for operators to see to.
+    Stuck,
+}
+
+impl OrderHold {
+    /// The effect whose answer it waits for.
+    #[must_use]
+    pub fn effect(&self) -> Option<EventId> {
+        match self.state {
+            HoldState::Asked(effect)
+            | HoldState::Pinning(effect)
+            | HoldState::Committing(effect)
+            | HoldState::GivingBack { effect, .. } => Some(effect),
+            HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Ended(_) => None,
+        }
+    }
+}

@@ -152,7 +152,7 @@ fn measure(c: &mut Criterion, corpus: &Corpus) {
         assert!(2 * answered > queries.len(), "only {answered} of {} queries find anything", queries.len());
         let mut turn = queries.iter().cycle();
         group.bench_function(name, |b| {
-            // One iteration is the whole set, divided by hand when reading: queries differ too much for one to stand for all.
+            // A round is the whole query set and its time the mean of one query: queries differ too much for one to stand for all.
             b.iter_custom(|rounds| {
                 let mut spent = Duration::ZERO;
                 for _ in 0..rounds {

@@ -1,4 +1,91 @@
 //! Product search in memory: full text, filters, facets and suggestions over documents that change all the time.
+//!
+//! An [`Index`] takes [`Document`]s and answers a [`Query`] with keys, scores, facet counts and a cursor for the next page. It knows
+//! documents and queries: no shop, no file, no clock, no thread. The caller keeps the documents themselves, gives the index its time
+//! ([`Index::maintain`]), and says which documents are in stock at the moment of a search ([`Live`]).
+//!
+//! ```
+//! use search_index::{AttributeValue, Columns, DocKey, Document, FacetCounts, FacetField, FacetRequest, Filter, Index, Query, Settings, Sort};
+//!
+//! let cartridge = |key, title: &str, brand: &str, price| Document {
+//!     title: title.into(),
+//!     brand: Some(brand.into()),
+//!     category: vec!["printers".into(), "printers/ink".into()],
+//!     price: Some(price),
+//!     attributes: vec![("type".into(), AttributeValue::Text("Original".into()))],
+//!     ..Document::new(DocKey(key))
+//! };
+//! let mut index = Index::build(
+//!     Settings::default(),
+//!     [cartridge(1, "HP 80 ink cartridge cyan", "HP", 12_595), cartridge(2, "Canon CLI-8 ink cartridge", "Canon", 1_499)],
+//! )?;
+//!
+//! // Brands are counted as if the brand filter were not there: what a shop shows beside the list.
+//! let query = Query {
+//!     text: Some("ink cartridges".into()),
+//!     filters: vec![Filter::Brand(vec!["HP".into()]), Filter::Category(vec!["printers".into()]), Filter::InStock(true)],
+//!     facets: vec![FacetRequest { field: FacetField::Brand, limit: 10 }],
+//!     sort: Sort::Price,
+//!     total: true,
+//!     ..Query::default()
+//! };
+//! let results = index.search(&query, Some(&|key| key != DocKey(7)))?;
+//! assert_eq!(results.hits[0].key, DocKey(1));
+//! assert_eq!(results.total, Some(1));
+//! let FacetCounts::Values(brands) = &results.facets[0].counts else { unreachable!("brands are counted by value") };
+//! assert_eq!(brands.iter().map(|brand| (brand.count, brand.selected)).collect::<Vec<_>>(), [(1, false), (1, true)]);
+//!
+//! // A price changes in place; text changes by upsert. Both are seen by the next search.
+//! index.set_columns(DocKey(1), Columns { price: Some(9_900), ..Columns::default() })?;
+//! assert_eq!(index.suggest("ink cart", 5).completions[0].text, "ink cartridge");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a search answers
+//!
+//! Documents with *all* terms come first, by BM25 over all fields; when they do not fill the page, documents with *some* terms follow
+//! and [`Results::relaxed`] says so. In any other order than relevance, documents with some terms appear only when none has all.
+//! [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
+//! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
+//! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). No match is an empty answer, never an error.
+//!
+//! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
+//! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
+//!
+//! # Several indexes, one answer
+//!
+//! Every shard answers [`Index::search_part`]; [`merge`] joins the [`Part`]s of one query. Facets, totals and column orders equal those
+//! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash;
+//! and an index in which no document has `hp80` looks for `hp` and `80` instead, whatever the other indexes have.
+//!
+//! # How it works
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `analysis` | text to terms, the same for documents and queries |
+//! | `head`, `segment`, `compaction` | postings: a mutable hash map, immutable parts with a term FST, and how the one becomes the other |
+//! | `rows`, `names`, `attributes` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes |
+//! | `rank` | BM25 with field weights folded into one list a term |
+//! | `filter`, `facet` | sets of rows, exact counts |
+//! | `search`, `results` | one query over one index; one answer from many |
+//! | `suggest` | completions of the last word |
+//! | `highlight` | which words of a shown text a query found |
+//!
+//! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
+//!   the order of writes change nothing. A test compares whole random lives with a map read from end to end.
+//! - **Invariant:** nothing depends on hash order, time or chance: equal writes give equal indexes.
+//! - **Bound:** everything outside can send has a named limit, refused with a [`QueryError`], [`DocumentError`] or [`CursorError`].
+//!
+//! # What it costs
+//!
+//! Measured on two shared cores of an x86-64 server with 19,406 electronics products (371,000 attribute values under 5,354 names) and
+//! 68 shoppers' queries, `benches/search.rs`: 0.5 to 0.9 s to build on one core; the process at 34 to 48 MB; top 20 in 17 µs, with three
+//! facets in 39 µs, with a brand filter too in 64 µs; a price change in 14 ns; an upsert with its share of the merging in 0.1 ms.
+//!
+//! # Not here
+//!
+//! Typo tolerance, synonyms, phrases and proximity, block-max pruning, "did you mean", merchandising rules.
+
 #![forbid(unsafe_code)]
 
 mod analysis;
@@ -10,6 +97,7 @@ mod document;
 mod facet;
 mod filter;
 mod head;
+mod highlight;
 mod index;
 mod names;
 mod postings;
@@ -26,6 +114,7 @@ pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,
     DocumentError, FACETABLE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
 };
+pub use highlight::Highlighter;
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, QUERY_BYTES_MAX,

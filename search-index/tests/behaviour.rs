@@ -50,7 +50,7 @@ fn spellings_meet() {
         ("日本語 プリンター", "日本", true),
     ] {
         let one = index(&[title]);
-        let all = Query { sort: Sort::Popularity, filters: Vec::new(), total: true, ..text(query) };
+        let all = Query { sort: Sort::Popularity, total: true, ..text(query) };
         let results = one.search(&all, None).expect("within bounds");
         assert_eq!(results.total == Some(1) && !results.relaxed, matches, "{title} / {query}");
     }
@@ -251,7 +251,7 @@ fn liveness_is_asked_late() {
     let asked = std::cell::Cell::new(0);
     let live = |key: DocKey| {
         asked.set(asked.get() + 1);
-        key.0 % 2 == 0
+        key.0.is_multiple_of(2)
     };
     let query = Query { filters: vec![Filter::InStock(true)], limit: 5, sort: Sort::Price, ..text("lamp") };
     let results = index.search(&query, Some(&live)).expect("within bounds");
@@ -262,4 +262,12 @@ fn liveness_is_asked_late() {
     assert_eq!(results.total, Some(500));
     let FacetCounts::Values(values) = &results.facets[0].counts else { panic!("wanted values") };
     assert_eq!(values.iter().map(|value| (value.count, value.selected)).collect::<Vec<_>>(), [(500, false), (500, true)]);
+}
+
+#[test] // Shards live on threads, and parts travel between them.
+fn an_index_and_its_parts_may_change_threads() {
+    fn may_move<T: Send + Sync>() {}
+    may_move::<Index>();
+    may_move::<search_index::Part>();
+    may_move::<Query>();
 }

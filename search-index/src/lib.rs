@@ -78,9 +78,10 @@
 //!
 //! # What it costs
 //!
-//! Measured on two shared cores of an x86-64 server with 19,406 electronics products (371,000 attribute values under 5,354 names) and
-//! 68 shoppers' queries, `benches/search.rs`: 0.5 to 0.9 s to build on one core; the process at 34 to 48 MB; top 20 in 17 µs, with three
-//! facets in 39 µs, with a brand filter too in 64 µs; a price change in 14 ns; an upsert with its share of the merging in 0.1 ms.
+//! Wall times on two shared x86-64 cores at load 4 (at load 12 they double), one thread, with 19,406 electronics products (371,000
+//! attribute values under 5,354 names) and 68 shoppers' queries, `benches/search.rs`: 0.9 s to build; the process at 34 to 48 MB; top 20
+//! in 17 µs, with three facets in 39 µs, with a brand filter too in 64 µs; a price change in 14 ns; an upsert with its share of the
+//! merging in 0.1 ms.
 //!
 //! # Not here
 //!

@@ -51,14 +51,12 @@ pub enum Facet {
     Brand,
     /// Categories, ancestors included.
     Category,
-    /// Least, most and mean price.
+    /// Least and most price.
     Price,
     /// Prices in this many buckets of equal width.
     PriceHistogram(u16),
     /// Can be had or not.
     InStock,
-    /// Ratings by whole star.
-    Rating,
     /// Values of an attribute.
     Attribute(String),
 }
@@ -138,15 +136,13 @@ pub struct FacetValue {
     pub selected: bool,
 }
 
-/// Least, most and mean of a number facet, in its own unit.
+/// Ends of a number facet, in its own unit.
 #[derive(Clone, Copy, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub struct FacetStats {
     /// Least.
     pub min: f64,
     /// Most.
     pub max: f64,
-    /// Mean.
-    pub avg: f64,
 }
 
 /// A facet counted.

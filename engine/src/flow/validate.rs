@@ -1,0 +1,83 @@
+//! Bounds of what a request brings, checked again behind the gateway: the engine trusts nobody.
+
+use wire::{Address, FieldError, PaymentMethod, Refusal, StockAdjustment, limits};
+
+fn invalid(pointer: &str, code: &str, detail: String) -> Refusal {
+    Refusal::Invalid(vec![FieldError { pointer: pointer.to_owned(), code: code.to_owned(), detail }])
+}
+
+fn text(pointer: &str, text: &str, min: usize, max: usize) -> Result<(), Refusal> {
+    if text.len() < min {
+        return Err(invalid(pointer, "required", "must not be empty".to_owned()));
+    }
+    if text.len() > max {
+        return Err(invalid(pointer, "too_long", format!("at most {max} bytes, found {}", text.len())));
+    }
+    Ok(())
+}
+
+/// A SKU named in a body that the shop does not have.
+pub(super) fn unknown_sku(pointer: &str) -> Refusal {
+    invalid(pointer, "unknown_sku", "no variant has this id or key".to_owned())
+}
+
+pub(super) fn address(address: &Address) -> Result<(), Refusal> {
+    let Address { name, line1, line2, city, region, postal_code, country, phone } = address;
+    let max = limits::ADDRESS_FIELD_BYTES_MAX;
+    text("/name", name, 1, max)?;
+    text("/line1", line1, 1, max)?;
+    text("/line2", line2.as_deref().unwrap_or_default(), 0, max)?;
+    text("/city", city, 1, max)?;
+    text("/region", region.as_deref().unwrap_or_default(), 0, max)?;
+    text("/postal_code", postal_code, 0, max)?;
+    text("/phone", phone.as_deref().unwrap_or_default(), 0, max)?;
+    if country.len() == 2 && country.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        Ok(())
+    } else {
+        Err(invalid("/country", "invalid", "two capital letters of ISO 3166-1, such as US".to_owned()))
+    }
+}
+
+pub(super) fn checkout(email: &str, payment: &PaymentMethod) -> Result<(), Refusal> {
+    text("/email", email, 1, limits::EMAIL_BYTES_MAX)?;
+    let plausible = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !host.starts_with('.') && !host.ends_with('.') && !host.contains('@')
+    });
+    if !plausible || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid("/email", "invalid", "an address such as ada@example.org".to_owned()));
+    }
+    text("/payment/provider", &payment.provider, 1, limits::KEY_BYTES_MAX)?;
+    text("/payment/token", &payment.token, 1, limits::PAYMENT_TOKEN_BYTES_MAX)
+}
+
+pub(super) fn adjustment(adjustment: &StockAdjustment) -> Result<(), Refusal> {
+    text("/location", &adjustment.location, 1, limits::KEY_BYTES_MAX)?;
+    text("/reason", &adjustment.reason, 0, limits::TITLE_BYTES_MAX)?;
+    text("/id", adjustment.id.as_deref().unwrap_or_default(), 0, limits::KEY_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_plausible_or_refused() {
+        let payment = PaymentMethod { provider: "sandbox".to_owned(), token: "pm_card_visa".to_owned() };
+        for (email, good) in [
+            ("ada@example.org", true),
+            ("a.b+c@mail.example.co.uk", true),
+            ("", false),
+            ("ada", false),
+            ("@example.org", false),
+            ("ada@localhost", false),
+            ("ada@example.", false),
+            ("a da@example.org", false),
+            ("ada@@example.org", false),
+            ("ada@example.org\n", false),
+        ] {
+            assert_eq!(checkout(email, &payment).is_ok(), good, "{email:?}");
+        }
+        let long = format!("{}@example.org", "a".repeat(300));
+        assert!(checkout(&long, &payment).is_err());
+    }
+}

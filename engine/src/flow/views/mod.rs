@@ -1,0 +1,18 @@
+//! Between stored state and what is sent: products, carts and orders as seen, and inputs as stored.
+//!
+//! Two vocabularies on purpose: `record::v1` is frozen, `wire` may grow. Every conversion is a full match, so a new variant stops here.
+
+mod catalog;
+mod order;
+mod search;
+
+pub(crate) use catalog::{document, product, search_hit, stored_product};
+pub(crate) use order::{cart, order, stored_address};
+pub(crate) use search::{category_counts, facet, facet_name, index_settings, query, query_refusal};
+
+use wire::{Currency, Money};
+
+/// The price in a currency.
+pub(crate) fn price_in(prices: &[Money], currency: Currency) -> Option<Money> {
+    prices.iter().copied().find(|price| price.currency == currency)
+}

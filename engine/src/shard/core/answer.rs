@@ -1,0 +1,143 @@
+//! Answers to the questions of other shards, and of this one's own flows, from memory.
+//!
+//! Path: [`Ask`] → [`State::answer`] → [`Answer`]; a proposal is answered when it is applied.
+
+use super::{
+    peer::{Answer, Ask, PeerMessage, SkuCard, StockAt},
+    state::State,
+};
+use crate::{domain::product::Product, flow::views, shard::Output};
+use wire::{Failure, OrderView, Refusal, ShardId, SkuId};
+
+impl State {
+    /// Another shard asks.
+    pub(crate) fn asked_by(&mut self, from: ShardId, id: u64, ask: Ask) {
+        match ask {
+            Ask::Propose(partition, entry) => {
+                let proposed = self.propose(partition, *entry);
+                let ctx = self.ctx();
+                self.spawn.push(Box::pin(async move {
+                    let answer = proposed.await.unwrap_or(Err(Failure::Internal)).map(Answer::Committed);
+                    ctx.with_mut(|state| state.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } }));
+                }));
+            }
+            query => {
+                let answer = self.answer(query);
+                self.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } });
+            }
+        }
+    }
+
+    /// Answers a query from memory.
+    pub(crate) fn answer(&self, ask: Ask) -> Result<Answer, Failure> {
+        match ask {
+            // Proposals take the way through the log; they do not come here.
+            Ask::Propose(..) => Err(Failure::Internal),
+            Ask::ResolveSku(partition, key) => {
+                let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
+                Ok(Answer::Sku(partition.sku_claim(&key).and_then(|claim| claim.sku())))
+            }
+            Ask::Cards(partition, skus) => {
+                let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
+                Ok(Answer::Cards(skus.iter().map(|sku| self.card(partition, *sku)).collect()))
+            }
+            Ask::Stock(skus) => Ok(Answer::Stock(skus.iter().flat_map(|sku| self.stock_at(*sku)).collect())),
+            Ask::Search(query) => {
+                let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
+                let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
+                let hits = part.hits.iter().filter_map(|hit| self.hit(hit)).collect();
+                Ok(Answer::Search(Box::new(part), hits))
+            }
+            Ask::Suggest(text, limit) => {
+                let found = self.index.suggest(&text, usize::from(limit));
+                let products = found.products.iter().filter_map(|suggestion| {
+                    let product = self.product_of(suggestion.key)?;
+                    Some((suggestion.key, product.id, product.content.key.clone(), product.content.title.clone()))
+                });
+                let products = products.collect();
+                Ok(Answer::Suggest(found, products))
+            }
+            Ask::CategoryCounts => {
+                let counts = views::category_counts(&self.index).map_err(|error| views::query_refusal(&error))?;
+                Ok(Answer::CategoryCounts(counts))
+            }
+            Ask::Orders { status, limit, after } => Ok(Answer::Orders(self.orders(status, limit, after)?)),
+        }
+    }
+
+    /// What carts need to know of a SKU.
+    pub(crate) fn card(&self, partition: &crate::partition::Partition, sku: SkuId) -> Option<SkuCard> {
+        let (product, place) = partition.sku(sku)?;
+        let (_, variant) = product.variant(place)?;
+        let availability = self.availability(product, place);
+        let content = &product.content;
+        Some(SkuCard {
+            sku,
+            key: variant.key.clone(),
+            product: product.id,
+            product_key: content.key.clone(),
+            title: content.title.clone(),
+            image: content.images.first().map(|image| image.url.clone()),
+            prices: if product.is_for_sale() { variant.prices.clone() } else { Vec::new() },
+            availability,
+        })
+    }
+
+    /// Live availability of a product's variant.
+    pub(crate) fn availability(&self, product: &Product, place: usize) -> wire::Availability {
+        let word = self.docs.get(&super::deliver::doc_key(product.id)).and_then(|doc| doc.stock.get(place));
+        word.map_or_else(wire::Availability::default, |word| word.availability())
+    }
+
+    /// The product behind a document.
+    pub(crate) fn product_of(&self, key: search_index::DocKey) -> Option<&Product> {
+        let product = self.docs.get(&key)?.product;
+        self.partition(product.partition())?.product(product)
+    }
+
+    fn hit(&self, hit: &search_index::Hit) -> Option<wire::SearchHit> {
+        let doc = self.docs.get(&hit.key)?;
+        let product = self.partition(doc.product.partition())?.product(doc.product)?;
+        views::search_hit(product, &doc.stock, hit.score)
+    }
+
+    /// Rows of a SKU at this shard's locations.
+    fn stock_at(&self, sku: SkuId) -> Vec<StockAt> {
+        let mut found = Vec::new();
+        for (id, slot) in &self.partitions {
+            let rows = slot.partition.stock_rows(sku);
+            if rows.is_empty() {
+                continue;
+            }
+            // Holds name no location of their own; they are shown with the partition's first row.
+            let mut holds = slot.partition.stock_holds(sku);
+            for row in rows {
+                found.push(StockAt { sku, partition: *id, row, holds: std::mem::take(&mut holds) });
+            }
+        }
+        found
+    }
+
+    fn orders(&self, status: Option<wire::OrderStatus>, limit: u16, after: Option<wire::OrderId>) -> Result<Vec<OrderView>, Failure> {
+        let mut latest: Vec<wire::OrderId> = Vec::new();
+        for slot in self.partitions.values() {
+            let found = slot
+                .partition
+                .orders()
+                .rev()
+                .filter(|order| after.is_none_or(|after| order.id < after))
+                .filter(|order| order.listed() && status.is_none_or(|status| order.status == status))
+                .take(usize::from(limit));
+            latest.extend(found.map(|order| order.id));
+        }
+        latest.sort_unstable_by(|a, b| b.cmp(a));
+        latest.truncate(usize::from(limit));
+        latest
+            .iter()
+            .map(|id| {
+                let order = self.partition(id.partition()).and_then(|partition| partition.order(*id)).ok_or(Failure::Internal)?;
+                views::order(order, &self.config.keyring).map_err(|_erased| Failure::Refused(Refusal::NotFound))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! From the log to a running core: entries are replayed in order, then the index and the shared views are made from the state.
+//!
+//! Path: folder's logs → [`Builder::replay`] for every entry of the shard's partitions → [`Builder::finish`] → [`ShardCore`], which sends
+//! every effect that is left. A builder is `Send`; the core it makes stays on its thread.
+
+use super::{
+    Config, ShardCore,
+    clock::LogClock,
+    pipeline::Pipeline,
+    state::{Random, Slot, State},
+    task::Tasks,
+    wait::Waits,
+};
+use crate::{
+    flow,
+    log::Writer,
+    partition::{Changes, Partition},
+    record::{self, RecordError},
+    shard::Now,
+};
+use hashbrown::HashMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Weak,
+};
+use wire::{Millis, PartitionId, SkuId, placement};
+
+/// Why a log cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The partition is another shard's: a fault of the caller.
+    #[error("partition {partition} is not this shard's")]
+    Foreign {
+        /// Which.
+        partition: u16,
+    },
+    /// An entry is missing or comes twice.
+    #[error("partition {partition} goes from entry {last} to {found}; entries are missing, so restore the folder from a backup")]
+    Gap {
+        /// Which.
+        partition: u16,
+        /// Index of the entry before.
+        last: u64,
+        /// Index found.
+        found: u64,
+    },
+    /// An entry cannot be read.
+    #[error("entry {index} of partition {partition}")]
+    Record {
+        /// Which.
+        partition: u16,
+        /// Its index.
+        index: u64,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+}
+
+/// A core that is being filled from the log.
+pub struct Builder {
+    config: Config,
+    partitions: BTreeMap<PartitionId, (Partition, u64)>,
+    changes: Changes,
+    last_time: Millis,
+}
+
+impl Builder {
+    /// Empty partitions, those that the shard owns.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let partitions = (0..config.partitions)
+            .map(PartitionId)
+            .filter(|id| config.owns(*id))
+            .map(|id| (id, (Partition::new(id, config.epoch, config.partitions), 0)))
+            .collect();
+        Self { config, partitions, changes: Changes::default(), last_time: Millis(0) }
+    }
+
+    /// Applies the next entry of a partition.
+    ///
+    /// # Errors
+    /// See [`ReplayError`]; the state is then of no use.
+    pub fn replay(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), ReplayError> {
+        let Some((state, last)) = self.partitions.get_mut(&partition) else {
+            return Err(ReplayError::Foreign { partition: partition.0 });
+        };
+        if index != *last + 1 {
+            return Err(ReplayError::Gap { partition: partition.0, last: *last, found: index });
+        }
+        let entry = record::decode(body).map_err(|source| ReplayError::Record { partition: partition.0, index, source })?;
+        state.apply(time, &entry, &mut self.changes);
+        self.changes.clear();
+        *last = index;
+        self.last_time = self.last_time.max(time);
+        Ok(())
+    }
+
+    /// The time of the newest entry; 0 when there is none.
+    #[must_use]
+    pub fn last_time(&self) -> Millis {
+        self.last_time
+    }
+
+    /// The partitions as replayed, in order.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.values().map(|(partition, _)| partition)
+    }
+
+    /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
+    #[must_use]
+    pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
+        let Self { config, partitions, changes: _, last_time } = self;
+        let tasks = Tasks::default();
+        let mut docs = HashMap::default();
+        let mut documents = Vec::new();
+        for (partition, _) in partitions.values() {
+            for product in partition.products() {
+                docs.insert(super::deliver::doc_key(product.id), config.doc(product));
+                if product.is_for_sale() {
+                    documents.push(flow::views::document(product));
+                }
+            }
+        }
+        let mut index = search_index::Index::new(flow::views::index_settings());
+        if let Err(error) = index.extend(documents) {
+            tracing::error!(%error, "a product cannot be indexed");
+        }
+        let categories = placement::categories_partition(config.partitions);
+        if let Some((partition, _)) = partitions.get(&categories) {
+            config.shared.publish_categories(std::sync::Arc::clone(partition.categories()));
+        }
+        let slots = partitions.into_iter().map(|(id, (partition, appended))| {
+            let slot = Slot { partition, appended, keys_in_use: hashbrown::HashSet::default(), timers_running: false };
+            (id, slot)
+        });
+        let mut state = State {
+            now,
+            clock: LogClock::new(last_time, now),
+            partitions: slots.collect(),
+            index,
+            docs,
+            row_stock: HashMap::default(),
+            pipeline: Pipeline::new(writer),
+            waits: Waits::default(),
+            outputs: VecDeque::new(),
+            spawn: Vec::new(),
+            reactor: tasks.reactor(),
+            asked: HashMap::default(),
+            next_ask: 0,
+            random: Random::new(seed),
+            draining: false,
+            me: Weak::new(),
+            config,
+        };
+        let mut rows: Vec<(SkuId, u32)> = Vec::new();
+        let mut effects = Vec::new();
+        let mut resource = Vec::new();
+        for (id, slot) in &state.partitions {
+            rows.extend(slot.partition.stock().rows().map(|(sku, _, row)| (sku, row.available.0)));
+            effects.extend(slot.partition.outbox().open.keys().map(|effect| (*id, *effect)));
+            resource
+                .extend(slot.partition.orders().filter(|order| flow::checkout::wants_source(order).is_some()).map(|order| (*id, order.id)));
+        }
+        for (sku, available) in rows {
+            state.stock_word(sku).moved(0, available);
+        }
+        let core = ShardCore::new(state, tasks);
+        {
+            let mut state = core.state.borrow_mut();
+            for (partition, effect) in effects {
+                state.send_effect(partition, effect);
+            }
+            for (partition, order) in resource {
+                let ctx = state.ctx();
+                state.spawn.push(Box::pin(flow::checkout::resource(ctx, partition, order)));
+            }
+        }
+        core
+    }
+}

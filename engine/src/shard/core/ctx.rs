@@ -1,0 +1,178 @@
+//! What a flow can do: look at the shard, propose commands anywhere, ask other shards, wait.
+//!
+//! Path: flow → [`Ctx`] → [`State`], borrowed for one call → a [`Signal`](super::task::Signal) to await. Read first: [`Ctx::propose`].
+
+use super::{
+    Config,
+    peer::{Answer, Ask, Committed, PeerMessage},
+    state::State,
+    task::{Signal, signal},
+    wait::Woken,
+};
+use crate::{
+    record::v1::{Command, Entry},
+    seal::{Plain, Sealed},
+    shard::{Now, Output},
+};
+use std::{cell::RefCell, rc::Rc};
+use wire::{EventId, Failure, OrderId, PartitionId, ShardId, placement};
+
+/// A flow's hold on the shard. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Ctx {
+    state: Rc<RefCell<State>>,
+}
+
+/// An answer to come.
+type Asked = Signal<Result<Answer, Failure>>;
+
+impl Ctx {
+    pub(crate) fn new(state: Rc<RefCell<State>>) -> Self {
+        Self { state }
+    }
+
+    /// Looks at the shard. Not to be called within itself.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.borrow())
+    }
+
+    /// Changes what is beside the partitions (waits, leases).
+    pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        change(&mut self.state.borrow_mut())
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.with(|state| state.now)
+    }
+
+    pub(crate) fn config<R>(&self, look: impl FnOnce(&Config) -> R) -> R {
+        self.with(|state| look(&state.config))
+    }
+
+    /// Seals a personal field under a fresh nonce.
+    pub(crate) fn seal<T: Plain>(&self, value: &T) -> Sealed<T> {
+        self.with_mut(|state| {
+            let nonce = state.random.bytes();
+            state.config.keyring.seal(value, nonce)
+        })
+    }
+
+    /// Logs and applies a command on the partition, whichever shard of the node owns it.
+    ///
+    /// # Errors
+    /// Failures before the log; a refusal is an outcome, in `Committed`.
+    pub(crate) async fn propose(&self, partition: PartitionId, entry: Entry) -> Result<Committed, Failure> {
+        if self.config(|config| config.owns(partition)) {
+            let signal = self.with_mut(|state| state.propose(partition, entry));
+            return signal.await.unwrap_or(Err(Failure::Internal));
+        }
+        let owner = self.config(|config| placement::shard_of(partition, config.shards));
+        match self.ask(owner, Ask::Propose(partition, Box::new(entry))).await? {
+            Answer::Committed(committed) => Ok(committed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Proposes a command of the system's own.
+    pub(crate) async fn command(&self, partition: PartitionId, command: Command) -> Result<Committed, Failure> {
+        self.propose(partition, Entry::of(command)).await
+    }
+
+    /// Asks the owner of a partition.
+    pub(crate) async fn ask_partition(&self, partition: PartitionId, ask: Ask) -> Result<Answer, Failure> {
+        let owner = self.config(|config| placement::shard_of(partition, config.shards));
+        self.ask(owner, ask).await
+    }
+
+    /// Asks every shard; answers come in their order.
+    pub(crate) async fn ask_all(&self, ask: Ask) -> Result<Vec<Answer>, Failure> {
+        let shards = self.config(|config| config.shards);
+        let asked: Vec<Asked> = (0..shards).map(|shard| self.send(ShardId(shard), ask.clone())).collect();
+        join(asked).await
+    }
+
+    /// Asks several at once; answers come in the order of `asks`.
+    pub(crate) async fn ask_each(&self, asks: Vec<(PartitionId, Ask)>) -> Result<Vec<Answer>, Failure> {
+        let shards = self.config(|config| config.shards);
+        let asked: Vec<Asked> = asks.into_iter().map(|(partition, ask)| self.send(placement::shard_of(partition, shards), ask)).collect();
+        join(asked).await
+    }
+
+    async fn ask(&self, shard: ShardId, ask: Ask) -> Result<Answer, Failure> {
+        self.send(shard, ask).await.unwrap_or(Err(Failure::Internal))
+    }
+
+    fn send(&self, to: ShardId, ask: Ask) -> Asked {
+        self.with_mut(|state| {
+            let (done, signal) = signal(&state.reactor);
+            if to == state.config.shard {
+                match ask {
+                    Ask::Propose(partition, entry) => {
+                        let proposed = state.propose(partition, *entry);
+                        state.spawn.push(Box::pin(async move {
+                            done.set(proposed.await.unwrap_or(Err(Failure::Internal)).map(Answer::Committed));
+                        }));
+                    }
+                    query => done.set(state.answer(query)),
+                }
+                return signal;
+            }
+            state.next_ask += 1;
+            let id = state.next_ask;
+            state.asked.insert(id, done);
+            state.outputs.push_back(Output::Peer { to, message: PeerMessage::Ask { id, ask } });
+            signal
+        })
+    }
+
+    /// Waits until the order's checkout, action or cancel settles, or `until_us`. The caller looks at the order before, and after.
+    pub(crate) async fn order_settles(&self, order: OrderId, until_us: u64) -> Woken {
+        self.wait(until_us, |state, wait| state.waits.on_order(order, wait)).await
+    }
+
+    /// Waits until each of these effects of this shard is answered.
+    pub(crate) async fn answered(&self, partition: PartitionId, effects: &[EventId], until_us: u64) -> Woken {
+        for effect in effects {
+            let open = self.with(|state| state.partition(partition).is_some_and(|p| p.outbox().open.contains_key(effect)));
+            if open && self.wait(until_us, |state, wait| state.waits.on_effect(*effect, wait)).await == Woken::Late {
+                return Woken::Late;
+            }
+        }
+        Woken::Happened
+    }
+
+    /// Waits until there may be work for an adapter.
+    pub(crate) async fn work(&self, until_us: u64) -> Woken {
+        self.wait(until_us, |state, wait| state.waits.on_work(wait)).await
+    }
+
+    /// Waits.
+    pub(crate) async fn sleep_until(&self, until_us: u64) {
+        self.wait(until_us, |_, _| ()).await;
+    }
+
+    async fn wait(&self, until_us: u64, register: impl FnOnce(&mut State, u64)) -> Woken {
+        let signal = self.with_mut(|state| {
+            let (setter, signal) = signal(&state.reactor);
+            let wait = state.waits.add(setter);
+            state.waits.at(until_us, wait);
+            register(state, wait);
+            signal
+        });
+        signal.await.unwrap_or(Woken::Late)
+    }
+}
+
+async fn join(asked: Vec<Asked>) -> Result<Vec<Answer>, Failure> {
+    let mut answers = Vec::with_capacity(asked.len());
+    for signal in asked {
+        answers.push(signal.await.unwrap_or(Err(Failure::Internal))?);
+    }
+    Ok(answers)
+}
+
+/// A shard answered another kind than it was asked for: a fault of ours, told once and not passed on.
+pub(crate) fn unexpected(answer: &Answer) -> Failure {
+    tracing::error!(?answer, "a shard answered something else than it was asked");
+    Failure::Internal
+}

@@ -1,0 +1,165 @@
+//! After apply: index, shared words, outbox and waits are brought in line with what changed.
+//!
+//! Path: `Changes` → [`State::bring_in_line`] → index documents and shared views, before the answer → a flow per effect that sends it until its
+//! answer is logged → the flows that waited. A start sends every effect that is left.
+//! Bounds: as many deliveries as open effects (`OUTBOX_MAX` a partition); a target that is overloaded is asked again after a pause.
+
+use super::{
+    ctx::Ctx,
+    state::{Doc, State},
+};
+use crate::{
+    domain::product::Product,
+    flow,
+    partition::{Changes, outbox::Target, peer_outcome},
+    record::v1::{Command, Entry},
+};
+use std::sync::Arc;
+use wire::{EventId, PartitionId, ProductId, SkuId};
+
+/// Pause before an effect is sent again, doubling from the first to the second, milliseconds.
+const RESEND_MS: (u64, u64) = (10, 1_000);
+/// Things one `RunTimers` ends at most, so that a batch of expiries does not delay requests.
+const TIMER_STEP_MAX: u32 = 256;
+
+/// The index's key of a product: partition and seq of the command that made it. Stable over restarts, and no two products share one.
+pub(crate) fn doc_key(product: ProductId) -> search_index::DocKey {
+    let raw = product.0.0;
+    let partition = (raw >> 64) as u64 & 0xffff;
+    let seq = (raw >> 16) as u64 & 0xffff_ffff_ffff;
+    search_index::DocKey((partition << 48) | seq)
+}
+
+impl State {
+    /// Brings everything around a partition in line with what an apply changed.
+    pub(crate) fn bring_in_line(&mut self, id: PartitionId, changes: &Changes) {
+        for product in &changes.products {
+            self.reindex(id, *product);
+        }
+        for change in &changes.stock {
+            let sku = SkuId(wire::RawId(change.sku.0));
+            self.stock_word(sku).moved(change.before.available.0, change.after.available.0);
+        }
+        if changes.categories
+            && let Some(partition) = self.partition(id)
+        {
+            self.config.shared.publish_categories(Arc::clone(partition.categories()));
+        }
+        for effect in &changes.effects {
+            self.send_effect(id, *effect);
+        }
+        for effect in &changes.answered {
+            self.waits.effect_answered(*effect);
+        }
+        for order in &changes.settled {
+            self.waits.order_settled(*order);
+        }
+        for order in &changes.resource {
+            let ctx = self.ctx();
+            self.spawn.push(Box::pin(flow::checkout::resource(ctx, id, *order)));
+        }
+    }
+
+    /// The word of a SKU whose row is here; made known to the node when first seen.
+    pub(crate) fn stock_word(&mut self, sku: SkuId) -> &Arc<crate::shared::SkuStock> {
+        let shared = &self.config.shared;
+        self.row_stock.entry(sku).or_insert_with(|| shared.stock(sku))
+    }
+
+    /// Puts a product into the index as it is, or takes it out.
+    pub(crate) fn reindex(&mut self, partition: PartitionId, product: ProductId) {
+        let key = doc_key(product);
+        let found = self.partitions.get(&partition).and_then(|slot| slot.partition.product(product));
+        match found {
+            Some(found) => {
+                let doc = self.config.doc(found);
+                if found.is_for_sale() {
+                    // Bounds of the index are wider than the catalog's; a document it refuses is still sold, and found by its key.
+                    if let Err(error) = self.index.upsert(&flow::views::document(found)) {
+                        tracing::error!(%error, %product, "a product cannot be indexed");
+                    }
+                } else {
+                    self.index.remove(key);
+                }
+                self.docs.insert(key, doc);
+            }
+            None => {
+                self.index.remove(key);
+                self.docs.remove(&key);
+            }
+        }
+    }
+
+    /// Starts sending an effect, or tells the adapters.
+    pub(crate) fn send_effect(&mut self, partition: PartitionId, effect: EventId) {
+        let Some(target) = self.partition(partition).and_then(|p| p.outbox().open.get(&effect)).map(|effect| &effect.target) else {
+            return;
+        };
+        match target {
+            Target::Partition(to, command) => {
+                let (to, command) = (*to, command.clone());
+                let ctx = self.ctx();
+                self.spawn.push(Box::pin(deliver(ctx, partition, effect, to, command)));
+            }
+            Target::Adapter { .. } => self.waits.work_ready(),
+        }
+    }
+
+    /// Proposes the timers of partitions where something is due.
+    pub(crate) fn run_timers(&mut self) {
+        let now = self.stamp();
+        let due: Vec<PartitionId> = self
+            .partitions
+            .iter()
+            .filter(|(_, slot)| !slot.timers_running && slot.partition.next_timer().is_some_and(|at| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            if let Some(slot) = self.partitions.get_mut(&id) {
+                slot.timers_running = true;
+            }
+            let proposed = self.propose(id, Entry::of(Command::RunTimers { max: TIMER_STEP_MAX }));
+            let ctx = self.ctx();
+            self.spawn.push(Box::pin(async move {
+                proposed.await;
+                ctx.with_mut(|state| {
+                    if let Some(slot) = state.partitions.get_mut(&id) {
+                        slot.timers_running = false;
+                    }
+                });
+            }));
+        }
+    }
+
+    /// When the next timer of any partition is due, monotonic.
+    pub(crate) fn next_timer_us(&self) -> Option<u64> {
+        let due = self.partitions.values().filter(|slot| !slot.timers_running).filter_map(|slot| slot.partition.next_timer()).min()?;
+        Some(self.clock.mono_at(due))
+    }
+}
+
+/// Sends an effect to its partition until the answer is logged here.
+async fn deliver(ctx: Ctx, from: PartitionId, effect: EventId, to: PartitionId, command: Command) {
+    let mut pause_ms = RESEND_MS.0;
+    let answer = loop {
+        match ctx.command(to, command.clone()).await {
+            Ok(committed) => break peer_outcome(&committed.applied.outcome),
+            Err(failure) => {
+                tracing::debug!(?failure, %effect, "an effect is sent again");
+                ctx.sleep_until(ctx.now().mono_us + pause_ms * 1_000).await;
+                pause_ms = (pause_ms * 2).min(RESEND_MS.1);
+            }
+        }
+    };
+    // Proposed here, on the asking partition's own shard: it fails only when the disk is full or the engine stops; then the start sends again.
+    while ctx.command(from, Command::EffectAnswered { effect, answer: answer.clone() }).await.is_err() {
+        ctx.sleep_until(ctx.now().mono_us + RESEND_MS.1 * 1_000).await;
+    }
+}
+
+impl super::Config {
+    /// What the core keeps beside a product.
+    pub(crate) fn doc(&self, product: &Product) -> Doc {
+        Doc { product: product.id, stock: product.skus.iter().map(|sku| self.shared.stock(*sku)).collect() }
+    }
+}

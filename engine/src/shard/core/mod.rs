@@ -1,0 +1,239 @@
+//! [`ShardCore`]: the sans-IO machine of one shard. Batching, admission, commit and reply order live here and nowhere else.
+//!
+//! Path: [`Input::Call`] → a flow (`crate::flow`) reads partitions, asks other shards, proposes → `pipeline` logs and applies → the flow renders →
+//! [`Output::Reply`]. Read first: [`ShardCore::handle`] and [`ShardCore::poll_output`], then `pipeline.rs`, `deliver.rs`, `ctx.rs`.
+//! Bounds: [`CALLS_MAX`] calls (browsing is refused from [`BROWSE_CALLS_MAX`] on, so that checkouts get through), `PROPOSALS_MAX` proposals.
+//! Deliberately absent: sockets, files, threads and clocks. Time, random seed and finished writes come in as inputs.
+
+mod answer;
+mod build;
+mod clock;
+pub(crate) mod ctx;
+mod deliver;
+pub mod peer;
+mod pipeline;
+pub(crate) mod state;
+pub(crate) mod task;
+#[cfg(test)]
+mod tests;
+pub(crate) mod wait;
+
+pub use build::{Builder, ReplayError};
+pub(crate) use deliver::doc_key;
+pub use pipeline::PROPOSALS_MAX;
+
+use crate::{
+    flow,
+    seal::Keyring,
+    shard::{CallToken, Input, Now, Output},
+    shared::Shared,
+};
+use ctx::Ctx;
+use hashbrown::HashMap;
+use peer::PeerMessage;
+use state::State;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+use task::{TaskId, Tasks};
+use wire::{Failure, Op, PartitionId, Request, Response, ShardId, placement};
+
+/// Calls under way at a shard. One more is refused as overload.
+pub const CALLS_MAX: usize = 16_384;
+/// From so many calls on, reads of the catalog are refused as overload; carts, checkouts and staff go on.
+pub const BROWSE_CALLS_MAX: usize = CALLS_MAX * 3 / 4;
+
+/// What a core needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which shard this is.
+    pub shard: ShardId,
+    /// Shards of the node.
+    pub shards: u16,
+    /// Partitions of the cluster.
+    pub partitions: u16,
+    /// Of the folder; part of every position.
+    pub epoch: u32,
+    /// Seals and opens personal fields.
+    pub keyring: Keyring,
+    /// Views shared by the node's shards.
+    pub shared: Arc<Shared>,
+    /// A hold lasts this long unless pinned.
+    pub hold_ttl_ms: u64,
+    /// A checkout may stay undecided this long, the buyer's bank included.
+    pub decide_ms: u64,
+    /// Take the money when the order is placed, or on shipment.
+    pub capture_at_once: bool,
+    /// Adapters that payments may name.
+    pub providers: Vec<String>,
+}
+
+impl Config {
+    /// Is the partition this shard's?
+    pub(crate) fn owns(&self, partition: PartitionId) -> bool {
+        placement::shard_of(partition, self.shards) == self.shard
+    }
+}
+
+/// One shard.
+pub struct ShardCore {
+    state: Rc<RefCell<State>>,
+    tasks: Tasks,
+    calls: HashMap<CallToken, Calling, foldhash::fast::RandomState>,
+}
+
+struct Calling {
+    task: TaskId,
+    deadline: (u64, u64),
+}
+
+impl State {
+    pub(crate) fn ctx(&self) -> Ctx {
+        Ctx::new(self.me.upgrade().expect("flows run while the core lives"))
+    }
+}
+
+impl ShardCore {
+    fn new(state: State, tasks: Tasks) -> Self {
+        let state = Rc::new(RefCell::new(state));
+        state.borrow_mut().me = Rc::downgrade(&state);
+        Self { state, tasks, calls: HashMap::default() }
+    }
+
+    /// Takes one event. Give it several, then poll the outputs: what arrived together shares a write.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.state.borrow_mut().now = now;
+        match input {
+            Input::Call { token, request } => self.call(token, request),
+            Input::Cancel(token) => self.end_call(token),
+            Input::Peer { from, message: PeerMessage::Ask { id, ask } } => self.state.borrow_mut().asked_by(from, id, ask),
+            Input::Peer { from: _, message: PeerMessage::Answer { id, answer } } => {
+                let asked = self.state.borrow_mut().asked.remove(&id);
+                if let Some(asked) = asked {
+                    asked.set(answer);
+                }
+            }
+            Input::Written(batch) => self.state.borrow_mut().written(batch),
+            Input::Prepared(plan) => self.state.borrow_mut().prepared(&plan),
+            Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
+            Input::Tick => self.tick(now),
+            Input::Drain => self.state.borrow_mut().draining = true,
+        }
+        self.run();
+    }
+
+    /// What the driver must do next; call until `None`. The first call after inputs closes the batch they made.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let mut state = self.state.borrow_mut();
+        if state.outputs.is_empty() {
+            state.pump();
+        }
+        state.outputs.pop_front()
+    }
+
+    /// The monotonic time, microseconds, at which a [`Input::Tick`] is wanted.
+    pub fn next_wake(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        [state.waits.next_alarm(), state.pipeline.next_wake(), state.next_timer_us()].into_iter().flatten().min()
+    }
+
+    /// No call runs, nothing is on its way to the disk, and the log's end is marked.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.state.borrow().pipeline.is_idle()
+    }
+
+    /// Calls under way.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn call(&mut self, token: CallToken, request: Request) {
+        if let Some(failure) = self.refuses(&request.op) {
+            let response = Response { positions: Vec::new(), replayed: false, result: Err(failure) };
+            self.state.borrow_mut().outputs.push_back(Output::Reply { token, response });
+            return;
+        }
+        let ctx = Ctx::new(Rc::clone(&self.state));
+        let deadline = {
+            let mut state = self.state.borrow_mut();
+            let at = state.in_ms(u64::from(request.timeout_ms));
+            state.waits.deadline(at, token)
+        };
+        let task = self.tasks.spawn(Box::pin(async move {
+            let response = flow::answer(&ctx, request).await;
+            ctx.with_mut(|state| state.outputs.push_back(Output::Reply { token, response }));
+        }));
+        self.calls.insert(token, Calling { task, deadline });
+    }
+
+    /// Admission: what is refused before anything is done for it.
+    fn refuses(&self, op: &Op) -> Option<Failure> {
+        let state = self.state.borrow();
+        if state.draining && !flow::is_system(op) {
+            return Some(Failure::ShuttingDown);
+        }
+        let bound = if flow::is_browsing(op) { BROWSE_CALLS_MAX } else { CALLS_MAX };
+        if self.calls.len() >= bound {
+            return Some(Failure::Overloaded { retry_after_ms: 250 });
+        }
+        if flow::is_command(op) && !flow::is_system(op) { state.pipeline.refuses() } else { None }
+    }
+
+    fn tick(&mut self, now: Now) {
+        loop {
+            let fired = self.state.borrow_mut().waits.fire(now.mono_us);
+            match fired {
+                None => break,
+                Some(None) => {}
+                Some(Some(token)) => {
+                    if self.calls.contains_key(&token) {
+                        self.end_call(token);
+                        let response = Response { positions: Vec::new(), replayed: false, result: Err(Failure::DeadlineExceeded) };
+                        self.state.borrow_mut().outputs.push_back(Output::Reply { token, response });
+                    }
+                }
+            }
+        }
+        self.state.borrow_mut().run_timers();
+    }
+
+    fn end_call(&mut self, token: CallToken) {
+        if let Some(call) = self.calls.remove(&token) {
+            self.tasks.cancel(call.task);
+            self.state.borrow_mut().waits.forget(call.deadline);
+        }
+    }
+
+    /// Runs flows until all wait.
+    fn run(&mut self) {
+        loop {
+            let spawned = std::mem::take(&mut self.state.borrow_mut().spawn);
+            let idle = spawned.is_empty();
+            for flow in spawned {
+                self.tasks.spawn(flow);
+            }
+            if !self.tasks.run() && idle {
+                break;
+            }
+        }
+        self.settle_replies();
+    }
+
+    /// Forgets calls that were answered.
+    fn settle_replies(&mut self) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        for output in state.outputs.iter().rev() {
+            let Output::Reply { token, .. } = output else { continue };
+            if let Some(call) = self.calls.remove(token) {
+                state.waits.forget(call.deadline);
+            }
+        }
+    }
+}
+
+impl Drop for ShardCore {
+    fn drop(&mut self) {
+        // Flows hold the state, and the state holds flows to spawn: end both, so that neither keeps the other alive.
+        self.tasks = Tasks::default();
+        self.state.borrow_mut().spawn.clear();
+    }
+}

@@ -1,0 +1,125 @@
+//! What shards of a node say to each other.
+//!
+//! Path: a flow asks → [`PeerMessage::Ask`] → the owner's core answers a query from memory, or proposes a command → [`PeerMessage::Answer`] →
+//! the flow goes on. Bounds: as many open asks as flows make; each flow asks at most once per partition or shard at a time.
+
+use crate::partition::Applied;
+use crate::record::v1::Entry;
+use std::sync::Arc;
+use wire::{
+    Availability, EventId, Failure, HoldView, Money, OrderId, OrderStatus, OrderView, PartitionId, Position, ProductId, SearchHit, SkuId,
+    StockRow,
+};
+
+/// A message between shards.
+#[derive(Debug)]
+pub enum PeerMessage {
+    /// Asks; the answer carries the same number.
+    Ask {
+        /// The asker's number.
+        id: u64,
+        /// What.
+        ask: Ask,
+    },
+    /// Answers.
+    Answer {
+        /// The asker's number.
+        id: u64,
+        /// With what; a failure is one of the answering shard.
+        answer: Result<Answer, Failure>,
+    },
+}
+
+/// What can be asked. Those that name a partition go to its owner, the others to every shard.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Log and apply a command.
+    Propose(PartitionId, Box<Entry>),
+    /// Which SKU has this key?
+    ResolveSku(PartitionId, String),
+    /// What a cart needs to know of these SKUs of the partition's products.
+    Cards(PartitionId, Vec<SkuId>),
+    /// Rows and open holds of SKUs at the shard's locations.
+    Stock(Arc<[SkuId]>),
+    /// The shard's part of a search.
+    Search(Arc<search_index::Query>),
+    /// The shard's part of suggestions.
+    Suggest(Arc<str>, u16),
+    /// Active products per category key, at the shard.
+    CategoryCounts,
+    /// The shard's latest orders.
+    Orders {
+        /// Only these.
+        status: Option<OrderStatus>,
+        /// At most so many.
+        limit: u16,
+        /// Placed before this one.
+        after: Option<OrderId>,
+    },
+}
+
+/// Answers, in the order of [`Ask`].
+#[derive(Debug)]
+pub enum Answer {
+    /// The command is durable and applied.
+    Committed(Committed),
+    /// The SKU, if the key is taken for good.
+    Sku(Option<SkuId>),
+    /// One for each SKU asked for; `None` where there is no such variant.
+    Cards(Vec<Option<SkuCard>>),
+    /// By SKU as asked, then location code.
+    Stock(Vec<StockAt>),
+    /// Hits with what is shown of them, in the part's order.
+    Search(Box<search_index::Part>, Vec<SearchHit>),
+    /// Completions, and products with what is shown of them.
+    Suggest(search_index::Suggestions, Vec<(search_index::DocKey, ProductId, String, String)>),
+    /// By category key.
+    CategoryCounts(Vec<(String, u64)>),
+    /// Latest first.
+    Orders(Vec<OrderView>),
+}
+
+/// A command that is durable and applied.
+#[derive(Debug)]
+pub struct Committed {
+    /// What came of it.
+    pub applied: Applied,
+    /// Where it stands.
+    pub position: Position,
+    /// Effects it put into the outbox.
+    pub effects: Vec<EventId>,
+}
+
+/// A variant as carts see it.
+#[derive(Clone, Debug)]
+pub struct SkuCard {
+    /// `sku_…`
+    pub sku: SkuId,
+    /// The merchant's SKU key.
+    pub key: String,
+    /// Its product.
+    pub product: ProductId,
+    /// The merchant's product key.
+    pub product_key: String,
+    /// Name of the product.
+    pub title: String,
+    /// First picture.
+    pub image: Option<String>,
+    /// All of them; empty when the product is not active.
+    pub prices: Vec<Money>,
+    /// Live.
+    pub availability: Availability,
+}
+
+/// A stock row with its open holds.
+#[derive(Clone, Debug)]
+pub struct StockAt {
+    /// Which SKU.
+    pub sku: SkuId,
+    /// Where the location's rows live.
+    pub partition: PartitionId,
+    /// The columns.
+    pub row: StockRow,
+    /// Open holds on it.
+    pub holds: Vec<HoldView>,
+}

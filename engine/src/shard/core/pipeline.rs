@@ -1,0 +1,227 @@
+//! From proposal to apply: propose, persist, commit, apply, each a step of its own, so that replication fits between the second and the third.
+//!
+//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it when no write is on its way →
+//! `Output::Write` → [`State::written`] → applied in log order → the proposer's signal. While one batch is written the next gathers.
+//! Bounds: [`PROPOSALS_MAX`] waiting; the batch's own size.
+
+use super::{
+    peer::Committed,
+    state::State,
+    task::{Setter, Signal, signal},
+};
+use crate::{
+    log::{AppendError, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
+    partition::{Applied, Changes},
+    record::{self, v1::Entry},
+    shard::Output,
+};
+use std::collections::VecDeque;
+use wire::{Failure, Millis, PartitionId, Position, Refusal};
+
+/// Proposals that wait for room in a batch. One more of a client is refused as overload.
+pub const PROPOSALS_MAX: usize = 8_192;
+/// After this long without a write the last batch is marked durable.
+const IDLE_MARK_US: u64 = 3_000;
+/// How often a segment that could not be allocated is asked for again.
+const SEGMENT_RETRY_MS: u64 = 1_000;
+/// Raft's term, until there is replication.
+const TERM: u64 = 1;
+
+/// What a proposer gets.
+pub(crate) type Proposed = Result<Committed, Failure>;
+
+struct Proposal {
+    partition: PartitionId,
+    entry: Entry,
+    done: Setter<Proposed>,
+}
+
+struct InLog {
+    proposal: Proposal,
+    time: Millis,
+}
+
+/// Is there a segment to go on in?
+enum Space {
+    Fine,
+    /// The disk is full: this is asked for again at that time.
+    Full {
+        plan: SegmentPlan,
+        retry_us: u64,
+    },
+}
+
+/// Proposals on their way through the log.
+pub(crate) struct Pipeline {
+    writer: Writer,
+    waiting: VecDeque<Proposal>,
+    /// In the open batch.
+    open: Vec<InLog>,
+    /// In the batch being written.
+    flight: Vec<InLog>,
+    space: Space,
+    /// When the log fell idle with its last batch unmarked.
+    idle_since_us: Option<u64>,
+    scratch: Vec<u8>,
+    changes: Changes,
+}
+
+impl Pipeline {
+    pub(crate) fn new(writer: Writer) -> Self {
+        Self {
+            writer,
+            waiting: VecDeque::new(),
+            open: Vec::new(),
+            flight: Vec::new(),
+            space: Space::Fine,
+            idle_since_us: None,
+            scratch: Vec::new(),
+            changes: Changes::default(),
+        }
+    }
+
+    /// Proposals not applied yet.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + self.open.len() + self.flight.len()
+    }
+
+    /// Nothing waits, nothing is written, the end is marked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.len() == 0 && self.writer.in_flight().is_none() && self.idle_since_us.is_none()
+    }
+
+    /// Should a client's command be refused, and why?
+    pub(crate) fn refuses(&self) -> Option<Failure> {
+        match self.space {
+            Space::Full { .. } => Some(Failure::StorageFull),
+            Space::Fine if self.waiting.len() >= PROPOSALS_MAX => Some(Failure::Overloaded { retry_after_ms: 100 }),
+            Space::Fine => None,
+        }
+    }
+
+    /// When it wants a tick.
+    pub(crate) fn next_wake(&self) -> Option<u64> {
+        let idle = self.idle_since_us.map(|since| since + IDLE_MARK_US);
+        let retry = match self.space {
+            Space::Full { retry_us, .. } => Some(retry_us),
+            Space::Fine => None,
+        };
+        idle.into_iter().chain(retry).min()
+    }
+}
+
+impl State {
+    /// Takes a command for a partition of this shard. The signal is set when it is applied.
+    pub(crate) fn propose(&mut self, partition: PartitionId, entry: Entry) -> Signal<Proposed> {
+        let (done, signal) = signal(&self.reactor);
+        if self.partitions.contains_key(&partition) {
+            self.pipeline.waiting.push_back(Proposal { partition, entry, done });
+        } else {
+            done.set(Err(Failure::WrongShard));
+        }
+        signal
+    }
+
+    /// Moves what waits into the open batch, and the batch to the disk if none is on its way.
+    pub(crate) fn pump(&mut self) {
+        while let Some(proposal) = self.pipeline.waiting.pop_front() {
+            let time = self.stamp();
+            let pipeline = &mut self.pipeline;
+            let slot = self.partitions.get_mut(&proposal.partition).expect("checked when proposed");
+            if let Err(error) = record::encode(&proposal.entry, &mut pipeline.scratch) {
+                tracing::error!(%error, "a command cannot be archived");
+                proposal.done.set(Err(Failure::Internal));
+                continue;
+            }
+            let index = slot.appended + 1;
+            match pipeline.writer.append(Record::entry(proposal.partition.0, TERM, index, time.0, &pipeline.scratch)) {
+                Ok(_covered_by_the_batch_it_is_kept_with) => {
+                    slot.appended = index;
+                    pipeline.open.push(InLog { proposal, time });
+                }
+                Err(AppendError::BatchFull { .. }) => {
+                    pipeline.waiting.push_front(proposal);
+                    break;
+                }
+                Err(AppendError::TooLong { bytes }) => {
+                    let what = format!("bytes of one command ({bytes})");
+                    let max = crate::log::RECORD_BODY_BYTES_MAX as u64;
+                    proposal.done.set(Err(Failure::Refused(Refusal::LimitReached { what, max })));
+                }
+            }
+        }
+        if let Some(since) = self.pipeline.idle_since_us
+            && self.now.mono_us >= since + IDLE_MARK_US
+            && self.pipeline.writer.idle_mark()
+        {
+            self.pipeline.idle_since_us = None;
+        }
+        match self.pipeline.writer.seal() {
+            Ok(batch) => {
+                self.pipeline.flight.append(&mut self.pipeline.open);
+                self.pipeline.idle_since_us = None;
+                self.outputs.push_back(Output::Write(batch));
+            }
+            Err(NotSealed::Empty | NotSealed::InFlight(_) | NotSealed::AwaitsSegment(_)) => {}
+        }
+        if let Some(plan) = self.pipeline.writer.needs_segment() {
+            self.outputs.push_back(Output::Prepare(plan));
+        }
+        if let Space::Full { plan, retry_us } = &mut self.pipeline.space
+            && self.now.mono_us >= *retry_us
+        {
+            *retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
+            self.outputs.push_back(Output::Prepare(plan.clone()));
+        }
+    }
+
+    /// A segment is there.
+    pub(crate) fn prepared(&mut self, plan: &SegmentPlan) {
+        let salt = crate::log::Salt(u64::from_le_bytes(self.random.bytes()));
+        self.pipeline.writer.segment_ready(plan.number, salt);
+        if let Space::Full { .. } = std::mem::replace(&mut self.pipeline.space, Space::Fine) {
+            tracing::info!(path = plan.path, "there is room for the log again; commands are taken");
+        }
+    }
+
+    /// A segment cannot be had.
+    pub(crate) fn not_prepared(&mut self, plan: SegmentPlan) {
+        if matches!(self.pipeline.space, Space::Fine) {
+            tracing::error!(
+                path = plan.path,
+                bytes = plan.bytes,
+                "no room for the log: commands are refused until the disk has space again"
+            );
+        }
+        let retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
+        self.pipeline.space = Space::Full { plan, retry_us };
+    }
+
+    /// A batch is durable: its entries are committed, and applied in order.
+    pub(crate) fn written(&mut self, batch: SealedBatch) {
+        // The token is spent at once: `flight` holds just the entries of the batch it covers.
+        let _durable = self.pipeline.writer.durable(batch.number);
+        self.pipeline.writer.recycle(batch);
+        let mut flight = std::mem::take(&mut self.pipeline.flight);
+        let had_entries = !flight.is_empty();
+        for InLog { proposal: Proposal { partition, entry, done }, time } in flight.drain(..) {
+            done.set(Ok(self.apply(partition, time, &entry)));
+        }
+        self.pipeline.flight = flight;
+        if had_entries {
+            self.pipeline.idle_since_us = Some(self.now.mono_us);
+        }
+    }
+
+    fn apply(&mut self, id: PartitionId, time: Millis, entry: &Entry) -> Committed {
+        let mut changes = std::mem::take(&mut self.pipeline.changes);
+        changes.clear();
+        let slot = self.partitions.get_mut(&id).expect("checked when proposed");
+        let applied: Applied = slot.partition.apply(time, entry, &mut changes);
+        self.bring_in_line(id, &changes);
+        let position = Position { epoch: self.config.epoch, partition: id, seq: applied.seq };
+        let committed = Committed { applied, position, effects: changes.effects.clone() };
+        self.pipeline.changes = changes;
+        committed
+    }
+}

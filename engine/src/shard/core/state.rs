@@ -1,0 +1,108 @@
+//! What the core and its flows share: the shard's partitions, index, log and waits.
+//!
+//! Path: flows read and propose through [`Ctx`](super::ctx::Ctx), the core reports what became durable. Borrowed in short sections, never over an
+//! `.await`. Read first: [`State`]; then `pipeline.rs` (proposal to apply), `wait.rs`, `deliver.rs` (outbox).
+
+use super::{
+    Config,
+    clock::LogClock,
+    pipeline::Pipeline,
+    task::{Flow, Reactor, Setter},
+    wait::Waits,
+};
+use crate::{
+    partition::Partition,
+    shard::{Now, Output},
+    shared::SkuStock,
+};
+use hashbrown::{HashMap, HashSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+use wire::{Failure, Millis, PartitionId, ProductId, SkuId};
+
+type Hash = foldhash::fast::RandomState;
+
+/// A partition of this shard, with what surrounds it.
+pub(crate) struct Slot {
+    pub(crate) partition: Partition,
+    /// Index of the entry appended last to the log; applied ones may lag behind.
+    pub(crate) appended: u64,
+    /// Keys of requests that have not reached the log's end yet.
+    pub(crate) keys_in_use: HashSet<u128, Hash>,
+    /// A `RunTimers` is on its way.
+    pub(crate) timers_running: bool,
+}
+
+/// A product in the index.
+pub(crate) struct Doc {
+    pub(crate) product: ProductId,
+    /// One for each variant, in order.
+    pub(crate) stock: Vec<Arc<SkuStock>>,
+}
+
+/// One shard's everything.
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) now: Now,
+    pub(crate) clock: LogClock,
+    pub(crate) partitions: BTreeMap<PartitionId, Slot>,
+    pub(crate) index: search_index::Index,
+    /// By the index's key; looked up, never iterated.
+    pub(crate) docs: HashMap<search_index::DocKey, Doc, Hash>,
+    /// Words of SKUs whose rows are here; looked up, never iterated.
+    pub(crate) row_stock: HashMap<SkuId, Arc<SkuStock>, Hash>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) waits: Waits,
+    pub(crate) outputs: VecDeque<Output>,
+    /// Flows to start when the running one yields.
+    pub(crate) spawn: Vec<Flow>,
+    pub(crate) reactor: Rc<Reactor>,
+    /// Questions to other shards that are not answered yet.
+    pub(crate) asked: HashMap<u64, Setter<Result<super::peer::Answer, Failure>>, Hash>,
+    pub(crate) next_ask: u64,
+    pub(crate) random: Random,
+    pub(crate) draining: bool,
+    /// The cell it lives in, for flows started from inside.
+    pub(crate) me: Weak<RefCell<State>>,
+}
+
+impl State {
+    /// The partition, if this shard owns it.
+    pub(crate) fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.get(&id).map(|slot| &slot.partition)
+    }
+
+    /// The time of an entry made now.
+    pub(crate) fn stamp(&mut self) -> Millis {
+        self.clock.stamp(self.now)
+    }
+
+    /// The monotonic time `ms` from now.
+    pub(crate) fn in_ms(&self, ms: u64) -> u64 {
+        self.now.mono_us.saturating_add(ms.saturating_mul(1_000))
+    }
+}
+
+/// Random bytes from a seed: nonces of sealed fields and salts of segments. The driver gives the seed, so a simulation repeats.
+pub(crate) struct Random {
+    seed: [u8; 32],
+    drawn: u64,
+}
+
+impl Random {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self { seed, drawn: 0 }
+    }
+
+    /// The next `N` bytes, at most 32: a keyed BLAKE3 of a counter.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        const { assert!(N <= 32) };
+        self.drawn += 1;
+        let hash = blake3::keyed_hash(&self.seed, &self.drawn.to_le_bytes());
+        std::array::from_fn(|i| hash.as_bytes()[i])
+    }
+}

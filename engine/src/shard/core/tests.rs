@@ -1,0 +1,421 @@
+//! Whole shards over a disk in memory: what a client sees, with every write delayed until the driver says so.
+
+use super::{Builder, Config, ShardCore};
+use crate::{
+    log::{LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentSource, Start, Writer},
+    partition::Partition,
+    seal::Keyring,
+    shard::{CallToken, Input, Now, Output},
+    shared::Shared,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use wire::{
+    Address, Body, CartView, Currency, EffectOutcome, EffectResult, EffectWork, Failure, Filter, Idempotency, Millis, Money, Op,
+    OpeningStock, OrderStatus, OrderView, PartitionId, PaymentMethod, PaymentStatus, Principal, ProductInput, ProductStatus, Refusal,
+    Request, Response, Role, SearchQuery, ShardId, SkuRef, Topology, Upserted, VariantInput, placement,
+};
+
+const PARTITIONS: u16 = 64;
+const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN * 8;
+
+/// A node in memory: its shards, time that only moves when told, and entries as logged, for a restart.
+struct Node {
+    cores: Vec<ShardCore>,
+    now: Now,
+    next_token: u64,
+    replies: Vec<(CallToken, Response)>,
+    /// What earlier runs left.
+    before: Vec<Logged>,
+    /// Each shard's disk.
+    disks: Vec<Disk>,
+}
+
+/// An entry as read back: partition, index, time, body.
+type Logged = (PartitionId, u64, Millis, Vec<u8>);
+
+/// Segment files in memory.
+#[derive(Default)]
+struct Disk(BTreeMap<SegmentNumber, Vec<u8>>);
+
+impl Disk {
+    fn write(&mut self, batch: &SealedBatch) {
+        let file = self.0.entry(batch.segment).or_insert_with(|| vec![0; SEGMENT_BYTES as usize]);
+        let at = usize::try_from(batch.offset).expect("small files");
+        file[at..at + batch.bytes().len()].copy_from_slice(batch.bytes());
+    }
+}
+
+impl SegmentSource for Disk {
+    fn segments(&mut self) -> std::io::Result<Vec<SegmentFile>> {
+        Ok(self.0.iter().map(|(number, file)| SegmentFile { number: *number, bytes: file.len() as u64 }).collect())
+    }
+
+    fn read(&mut self, segment: SegmentNumber, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        let at = usize::try_from(offset).expect("small files");
+        into.copy_from_slice(&self.0[&segment][at..at + into.len()]);
+        Ok(())
+    }
+}
+
+fn identity(shard: u16, shards: u16) -> LogIdentity {
+    LogIdentity { folder: 1, generation: 1, shard, shards }
+}
+
+fn config(shard: u16, shards: u16, shared: &Arc<Shared>) -> Config {
+    Config {
+        shard: ShardId(shard),
+        shards,
+        partitions: PARTITIONS,
+        epoch: 1,
+        keyring: Keyring::new(&[7; 32]),
+        shared: Arc::clone(shared),
+        hold_ttl_ms: 15 * 60_000,
+        decide_ms: 60 * 60_000,
+        capture_at_once: true,
+        providers: vec!["sandbox".to_owned()],
+    }
+}
+
+impl Node {
+    fn start(shards: u16, log: Vec<Logged>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let now = Now { wall: Millis(1_800_000_000_000), mono_us: 0 };
+        let cores = (0..shards).map(|shard| {
+            let mut builder = Builder::new(config(shard, shards, &shared));
+            for (partition, index, time, body) in &log {
+                if placement::shard_of(*partition, shards).0 == shard {
+                    builder.replay(*partition, *index, *time, body).expect("a log this test wrote");
+                }
+            }
+            builder.finish(Writer::new(identity(shard, shards), SEGMENT_BYTES, Start::fresh()), now, [shard as u8; 32])
+        });
+        let cores: Vec<ShardCore> = cores.collect();
+        let disks = cores.iter().map(|_| Disk::default()).collect();
+        let mut node = Self { cores, now, next_token: 0, replies: Vec::new(), before: log, disks };
+        node.advance(1);
+        node
+    }
+
+    /// Everything in memory is lost; the disks are read as a start reads them.
+    fn restart(self, shards: u16) -> Self {
+        let Self { cores, disks, before: mut log, .. } = self;
+        let old = u16::try_from(cores.len()).expect("few shards");
+        for (shard, disk) in (0..old).zip(disks) {
+            let mut reader = Reader::new(disk, identity(shard, old), None).expect("headers this test wrote");
+            while let Next::Batch(batch) = reader.advance().expect("batches this test wrote") {
+                for record in batch.records.filter(|record| record.index > 0) {
+                    log.push((PartitionId(record.partition), record.index, Millis(record.time_ms), record.body.to_vec()));
+                }
+            }
+        }
+        Self::start(shards, log)
+    }
+
+    /// Lets time pass and everything settle.
+    fn advance(&mut self, ms: u64) {
+        self.now = Now { wall: self.now.wall.plus(ms), mono_us: self.now.mono_us + ms * 1_000 };
+        let ticks = (0..self.cores.len()).map(|shard| (shard, Input::Tick)).collect();
+        self.run(ticks);
+    }
+
+    fn run(&mut self, mut inputs: VecDeque<(usize, Input)>) {
+        while let Some((shard, input)) = inputs.pop_front() {
+            self.now.mono_us += 1;
+            let core = &mut self.cores[shard];
+            core.handle(self.now, input);
+            while let Some(output) = core.poll_output() {
+                match output {
+                    Output::Write(batch) => {
+                        self.disks[shard].write(&batch);
+                        inputs.push_back((shard, Input::Written(batch)));
+                    }
+                    Output::Prepare(plan) => inputs.push_back((shard, Input::Prepared(plan))),
+                    Output::Reply { token, response } => self.replies.push((token, response)),
+                    Output::Peer { to, message } => {
+                        let from = ShardId(u16::try_from(shard).expect("few shards"));
+                        inputs.push_back((usize::from(to.0), Input::Peer { from, message }));
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, request: Request) -> CallToken {
+        let shards = u16::try_from(self.cores.len()).expect("few shards");
+        let shard = match placement::route(&request.op, Topology { partitions: PARTITIONS, shards }) {
+            placement::Route::Partition(partition) => placement::shard_of(partition, shards),
+            placement::Route::Shard(shard) => shard,
+            placement::Route::Any => ShardId(0),
+        };
+        self.next_token += 1;
+        let token = CallToken(self.next_token);
+        self.run([(usize::from(shard.0), Input::Call { token, request })].into());
+        token
+    }
+
+    fn reply(&mut self, token: CallToken) -> Option<Response> {
+        let at = self.replies.iter().position(|(other, _)| *other == token)?;
+        Some(self.replies.swap_remove(at).1)
+    }
+
+    fn call(&mut self, principal: Principal, op: Op) -> Result<Body, Failure> {
+        let token = self.send(Request { principal, ..Request::system(op) });
+        self.reply(token).expect("nothing it waits for is outside").result
+    }
+
+    fn admin(&mut self, op: Op) -> Result<Body, Failure> {
+        self.call(Principal::Staff { role: Role::Admin }, op)
+    }
+
+    /// Does what adapters are asked for, until nothing is asked.
+    fn work(&mut self, answer: impl Fn(&EffectWork) -> EffectOutcome) {
+        loop {
+            let mut any = false;
+            for shard in 0..self.cores.len() {
+                let shard = ShardId(u16::try_from(shard).expect("few shards"));
+                let take = Op::TakeEffects { shard, adapters: vec!["sandbox".to_owned()], max: 10, lease_ms: 60_000, wait_ms: 0 };
+                let token = self.send(Request::system(take));
+                self.advance(1);
+                let Some(Response { result: Ok(Body::Effects(effects)), .. }) = self.reply(token) else { panic!("no effects") };
+                for effect in effects {
+                    any = true;
+                    let outcome = answer(&effect.work);
+                    let result = EffectResult { id: effect.id, fence: effect.fence, outcome };
+                    assert_eq!(self.call(Principal::System, Op::EffectResult(result)), Ok(Body::Done));
+                }
+            }
+            if !any {
+                break;
+            }
+        }
+    }
+
+    fn check(&self) {
+        for core in &self.cores {
+            for slot in core.state.borrow().partitions.values() {
+                slot.partition.check().expect("the state fits together");
+            }
+        }
+    }
+
+    fn digests(&self) -> Vec<u64> {
+        let mut all: Vec<(PartitionId, u64)> = Vec::new();
+        for core in &self.cores {
+            all.extend(core.state.borrow().partitions.iter().map(|(id, slot)| (*id, Partition::digest(&slot.partition))));
+        }
+        all.sort_unstable();
+        all.into_iter().map(|(_, digest)| digest).collect()
+    }
+}
+
+fn product(key: &str, title: &str, price: i64, stock: u32) -> Op {
+    Op::PutProduct(Box::new(ProductInput {
+        key: key.to_owned(),
+        title: title.to_owned(),
+        description: String::new(),
+        brand: Some("Korvan".to_owned()),
+        category: Some("printers/ink".to_owned()),
+        attributes: Vec::new(),
+        images: Vec::new(),
+        variants: vec![VariantInput {
+            key: key.to_owned(),
+            options: Vec::new(),
+            prices: vec![Money { amount: price, currency: Currency::USD }],
+            barcodes: Vec::new(),
+        }],
+        stock: vec![OpeningStock { variant: key.to_owned(), location: "main".to_owned(), on_hand: stock }],
+        popularity: 0,
+        released: None,
+        status: ProductStatus::Active,
+    }))
+}
+
+fn address() -> Address {
+    Address {
+        name: "Ada".to_owned(),
+        line1: "1 Main St".to_owned(),
+        line2: None,
+        city: "Springfield".to_owned(),
+        region: None,
+        postal_code: "12345".to_owned(),
+        country: "US".to_owned(),
+        phone: None,
+    }
+}
+
+fn cart_of(body: Result<Body, Failure>) -> CartView {
+    match body {
+        Ok(Body::Cart(cart)) => *cart,
+        other => panic!("a cart was expected, not {other:?}"),
+    }
+}
+
+fn order_of(body: Result<Body, Failure>) -> OrderView {
+    match body {
+        Ok(Body::Order(order)) => *order,
+        other => panic!("an order was expected, not {other:?}"),
+    }
+}
+
+/// A cart with `quantity` of `sku` and an address.
+fn filled(node: &mut Node, partition: u16, sku: &str, quantity: u32) -> CartView {
+    let cart = cart_of(node.call(Principal::Anonymous, Op::CreateCart { currency: Currency::USD, partition: PartitionId(partition) }));
+    let guest = Principal::Guest { cart: cart.id };
+    let add = Op::AddLine { cart: cart.id, sku: SkuRef::Key(sku.to_owned()), quantity };
+    cart_of(node.call(guest, add));
+    cart_of(node.call(guest, Op::SetAddress { cart: cart.id, address: address() }))
+}
+
+fn checkout(cart: &CartView, key: u128) -> Request {
+    Request {
+        principal: Principal::Guest { cart: cart.id },
+        idempotency: Some(Idempotency { key, fingerprint: 1 }),
+        ..Request::system(Op::Checkout {
+            cart: cart.id,
+            email: "ada@example.org".to_owned(),
+            payment: PaymentMethod { provider: "sandbox".to_owned(), token: "pm_card_visa".to_owned() },
+            accept_total: cart.totals.total,
+            wait_ms: 5_000,
+        })
+    }
+}
+
+fn stock(node: &mut Node, sku: &str) -> (u32, u32, u32) {
+    match node.admin(Op::GetStock(SkuRef::Key(sku.to_owned()))) {
+        Ok(Body::Stock(view)) => (view.locations[0].available, view.locations[0].held, view.locations[0].committed),
+        other => panic!("stock was expected, not {other:?}"),
+    }
+}
+
+fn found(node: &mut Node, text: &str, filters: Vec<Filter>) -> Vec<String> {
+    let query = SearchQuery { text: text.to_owned(), filters, limit: 10, ..SearchQuery::default() };
+    match node.call(Principal::Anonymous, Op::Search(query)) {
+        Ok(Body::Search(results)) => results.items.into_iter().map(|hit| hit.key).collect(),
+        other => panic!("results were expected, not {other:?}"),
+    }
+}
+
+fn buys(shards: u16) {
+    let mut node = Node::start(shards, Vec::new());
+    for (key, title) in [("1399", "HP 80 Original Cyan"), ("1400", "HP 80 Original Magenta"), ("7", "Garden chair")] {
+        let put = node.admin(product(key, title, 12_595, 2));
+        assert!(matches!(put, Ok(Body::Upserted { what: Upserted::Created, version: 1, .. })), "{put:?}");
+        assert_eq!(stock(&mut node, key), (2, 0, 0), "stock is there when the product is");
+    }
+    assert_eq!(found(&mut node, "cyan", vec![Filter::InStock(true)]), ["1399"]);
+    let cart = filled(&mut node, 5, "1399", 2);
+    assert_eq!((cart.totals.total.amount, cart.problems.len()), (25_190, 0));
+
+    let token = node.send(checkout(&cart, 77));
+    assert_eq!(stock(&mut node, "1399"), (0, 2, 0), "held before any payment");
+    assert_eq!(found(&mut node, "cyan", vec![Filter::InStock(true)]), Vec::<String>::new());
+    let again = node.send(checkout(&cart, 77));
+    node.work(|_| EffectOutcome::Succeeded);
+    let first = node.reply(token).expect("settled");
+    let order = order_of(first.result);
+    assert_eq!((order.status, order.payment_status), (OrderStatus::Open, PaymentStatus::Captured));
+    assert_eq!(stock(&mut node, "1399"), (0, 0, 2));
+    let replay = node.reply(again).expect("settled with the first");
+    assert!(replay.replayed && !first.replayed);
+    assert_eq!(order_of(replay.result).id, order.id);
+    let closed = node.send(checkout(&cart, 78));
+    assert_eq!(node.reply(closed).map(|r| r.result), Some(Err(Failure::Refused(Refusal::CartClosed))));
+    node.check();
+
+    // After a restart with another number of shards everything is as it was, the key included.
+    let digests = node.digests();
+    let mut node = node.restart(shards % 3 + 1);
+    assert_eq!(node.digests(), digests);
+    let replay = node.send(checkout(&cart, 77));
+    let replay = node.reply(replay).expect("at once");
+    assert_eq!((replay.replayed, order_of(replay.result).id), (true, order.id));
+    assert_eq!(found(&mut node, "cyan", vec![]), ["1399"]);
+    assert_eq!(found(&mut node, "cyan", vec![Filter::InStock(true)]), Vec::<String>::new());
+
+    let cancel = Op::CancelOrder { order: order.id, reason: "changed my mind".to_owned(), wait_ms: 5_000 };
+    let token = node.send(Request { principal: Principal::Guest { cart: cart.id }, ..Request::system(cancel) });
+    node.work(|_| EffectOutcome::Succeeded);
+    let cancelled = order_of(node.reply(token).expect("settled").result);
+    assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
+    assert_eq!(stock(&mut node, "1399"), (2, 0, 0), "cancel restocks");
+    node.check();
+}
+
+#[test]
+fn a_guest_buys_on_one_shard() {
+    buys(1);
+}
+
+#[test]
+fn a_guest_buys_across_shards() {
+    buys(2);
+    buys(3);
+}
+
+#[test]
+fn a_declined_payment_leaves_nothing_held_and_the_cart_open() {
+    let mut node = Node::start(2, Vec::new());
+    node.admin(product("A", "Lamp", 500, 1)).expect("stored");
+    let cart = filled(&mut node, 1, "A", 1);
+    let token = node.send(checkout(&cart, 1));
+    node.work(|_| EffectOutcome::Refused { code: "insufficient_funds".to_owned() });
+    let refusal = Refusal::PaymentDeclined { decline_code: "insufficient_funds".to_owned() };
+    assert_eq!(node.reply(token).map(|r| r.result), Some(Err(Failure::Refused(refusal))));
+    assert_eq!(stock(&mut node, "A"), (1, 0, 0));
+    let token = node.send(checkout(&cart, 2));
+    node.work(|_| EffectOutcome::Succeeded);
+    assert_eq!(order_of(node.reply(token).expect("settled").result).status, OrderStatus::Open);
+    node.check();
+}
+
+#[test]
+fn more_buyers_than_units() {
+    let mut node = Node::start(2, Vec::new());
+    node.admin(product("A", "Lamp", 500, 5)).expect("stored");
+    let carts: Vec<CartView> = (0..20).map(|i| filled(&mut node, i, "A", 1)).collect();
+    let tokens: Vec<CallToken> = carts.iter().enumerate().map(|(i, cart)| node.send(checkout(cart, 100 + i as u128))).collect();
+    node.work(|_| EffectOutcome::Succeeded);
+    let results: Vec<_> = tokens.into_iter().map(|token| node.reply(token).expect("settled").result).collect();
+    let sold = results.iter().filter(|r| matches!(r, Ok(Body::Order(order)) if order.status == OrderStatus::Open)).count();
+    let short = results.iter().filter(|r| matches!(r, Err(Failure::Refused(Refusal::InsufficientStock(_))))).count();
+    assert_eq!((sold, short), (5, 15));
+    assert_eq!(stock(&mut node, "A"), (0, 0, 5));
+    node.check();
+}
+
+#[test]
+fn an_undecided_order_ends_with_nothing_held() {
+    let mut node = Node::start(1, Vec::new());
+    node.admin(product("A", "Lamp", 500, 1)).expect("stored");
+    let cart = filled(&mut node, 1, "A", 1);
+    let token = node.send(checkout(&cart, 1));
+    assert_eq!(stock(&mut node, "A"), (0, 1, 0));
+    node.advance(6_000);
+    let waiting = order_of(node.reply(token).expect("wait_ms passed").result);
+    assert_eq!(waiting.status, OrderStatus::Placing);
+    // The adapter is gone; log time advances at most 1.1 times as fast as the monotonic clock.
+    node.advance(70 * 60_000);
+    node.work(|_| EffectOutcome::Succeeded);
+    for _ in 0..5 {
+        node.advance(10);
+        node.work(|_| EffectOutcome::Succeeded);
+    }
+    assert_eq!(stock(&mut node, "A"), (1, 0, 0));
+    node.check();
+}
+
+#[test]
+fn a_guest_sees_only_their_own() {
+    let mut node = Node::start(1, Vec::new());
+    node.admin(product("A", "Lamp", 500, 1)).expect("stored");
+    let (mine, other) = (filled(&mut node, 1, "A", 1), filled(&mut node, 1, "A", 1));
+    let not_found = Err(Failure::Refused(Refusal::NotFound));
+    assert_eq!(node.call(Principal::Guest { cart: other.id }, Op::GetCart(mine.id)), not_found);
+    assert_eq!(node.call(Principal::Anonymous, Op::GetCart(mine.id)), not_found);
+    let forbidden = Err(Failure::Refused(Refusal::Forbidden));
+    assert_eq!(node.call(Principal::Guest { cart: mine.id }, Op::GetStock(SkuRef::Key("A".to_owned()))), forbidden);
+    assert_eq!(node.call(Principal::Anonymous, product("B", "Chair", 1, 1)), forbidden);
+}

@@ -1,0 +1,81 @@
+//! A shard: the machine that owns a set of partitions ([`core::ShardCore`], sans-IO) and the drivers that move its bytes.
+//!
+//! Path: driver → [`Input`] → `ShardCore::handle` → [`Output`] → driver. A driver makes no decision: it carries out outputs in the order
+//! given and reports what happened.
+
+pub mod core;
+pub mod drivers;
+
+use crate::log::{Durable, SealedBatch, SegmentPlan};
+use crate::shard::core::peer::PeerMessage;
+use wire::{Millis, Request, Response, ShardId};
+
+/// Names a call within its shard; the driver makes it and gets the answer under it, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallToken(pub u64);
+
+/// The clocks, read by the driver once per turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Wall clock.
+    pub wall: Millis,
+    /// A clock that never goes back, microseconds from an arbitrary start.
+    pub mono_us: u64,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A client asks.
+    Call {
+        /// Under which to answer.
+        token: CallToken,
+        /// What.
+        request: Request,
+    },
+    /// The client is gone: no answer is wanted. What was proposed is carried out.
+    Cancel(CallToken),
+    /// Another shard of this node says something.
+    Peer {
+        /// Which.
+        from: ShardId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// The batch of the last [`Output::Write`] is on disk; its bytes come back for reuse.
+    Written(SealedBatch),
+    /// The segment of [`Output::Prepare`] is allocated and its header is on disk.
+    Prepared(SegmentPlan),
+    /// The segment cannot be allocated (disk full); the core refuses new commands and asks again later.
+    NotPrepared(SegmentPlan),
+    /// Time passed.
+    Tick,
+    /// Take no new calls, let what runs end.
+    Drain,
+}
+
+/// What the driver must do, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Write the batch at its offset of its segment, durably; then give [`Input::Written`]. A failure ends the process.
+    Write(SealedBatch),
+    /// Allocate a segment and write its header durably; then [`Input::Prepared`] or [`Input::NotPrepared`].
+    Prepare(SegmentPlan),
+    /// Answer a call.
+    Reply {
+        /// Which.
+        token: CallToken,
+        /// With what.
+        response: Response,
+    },
+    /// Tell another shard of this node.
+    Peer {
+        /// Which.
+        to: ShardId,
+        /// What.
+        message: PeerMessage,
+    },
+}
+
+/// A position that survives a crash; see [`Durable`].
+pub type DurableBatch = Durable;

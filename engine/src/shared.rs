@@ -1,0 +1,106 @@
+//! What the shards of a node share: derived views for reading, each changed by one owner.
+//!
+//! Path: a partition's changes → its shard publishes here, before it answers → any shard reads while it renders or searches.
+//! Nothing here decides anything: holds are taken in the ledger, and all of it is made anew from the log at start.
+//! Bounds: one word per SKU ever stocked or sold; one tree.
+
+use crate::domain::category::CategoryTree;
+use hashbrown::HashMap;
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicU32, Ordering},
+};
+use wire::{Availability, SkuId, limits::SHOWN_QUANTITY_MAX};
+
+/// How many units of a SKU can be had, as shoppers are told: over all locations the sum of `min(available, SHOWN_QUANTITY_MAX)`.
+///
+/// So it changes only when some row is short, and is above zero exactly when the SKU is in stock somewhere: one word serves the
+/// search filter and the product page. Only the shards that own the SKU's rows add to it.
+#[derive(Debug, Default)]
+pub struct SkuStock(AtomicU32);
+
+impl SkuStock {
+    /// What shoppers are told.
+    pub fn availability(&self) -> Availability {
+        // Relaxed: the count guards no other memory, and an answer that must show it travels through a queue that orders the two.
+        Availability { quantity: self.0.load(Ordering::Relaxed).min(SHOWN_QUANTITY_MAX), backorder: false }
+    }
+
+    /// Can at least one be had?
+    pub fn in_stock(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// A row of this SKU went from `before` to `after` units available.
+    pub fn moved(&self, before: u32, after: u32) {
+        let (before, after) = (before.min(SHOWN_QUANTITY_MAX), after.min(SHOWN_QUANTITY_MAX));
+        // Wrapping addition of the difference: rows of several locations may move at once. Relaxed as above.
+        if before != after {
+            self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Parts of the table of SKUs, so that shards starting up do not queue for one lock.
+const STRIPES: usize = 64;
+
+#[expect(clippy::disallowed_types, reason = "taken when a SKU or row is first seen, never to read stock")]
+type Stripe = std::sync::Mutex<HashMap<SkuId, Arc<SkuStock>, foldhash::fast::RandomState>>;
+
+/// The views of one node.
+#[derive(Debug)]
+pub struct Shared {
+    stock: Vec<Stripe>,
+    /// Replaced as a whole by the owner of the tree; readers keep the `Arc` they took.
+    categories: RwLock<Arc<CategoryTree>>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { stock: (0..STRIPES).map(|_| Stripe::default()).collect(), categories: RwLock::default() }
+    }
+}
+
+impl Shared {
+    /// The word of a SKU, made when missing. Keep it: this takes a lock, the word does not.
+    pub fn stock(&self, sku: SkuId) -> Arc<SkuStock> {
+        let raw = sku.0.0;
+        let stripe = &self.stock[((raw ^ (raw >> 16) ^ (raw >> 80)) % STRIPES as u128) as usize];
+        // A panic while the lock is held leaves the map whole: it only inserts.
+        let mut map = stripe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(map.entry(sku).or_default())
+    }
+
+    /// The category tree as last published.
+    pub fn categories(&self) -> Arc<CategoryTree> {
+        Arc::clone(&self.categories.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Publishes a tree; called by the shard that owns its partition.
+    pub fn publish_categories(&self, tree: Arc<CategoryTree>) {
+        *self.categories.write().unwrap_or_else(std::sync::PoisonError::into_inner) = tree;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // Each row: moves of two locations, then what shoppers are told.
+    fn the_word_tells_the_capped_sum() {
+        for (moves, shown) in [
+            (&[(0, 25)][..], 10),
+            (&[(0, 25), (25, 12), (12, 3)], 3),
+            (&[(0, 3), (0, 4), (3, 0)], 4),
+            (&[(0, 1), (1, 0)], 0),
+            (&[(0, 500), (0, 500), (500, 0)], 10),
+        ] {
+            let word = SkuStock::default();
+            for (before, after) in moves {
+                word.moved(*before, *after);
+            }
+            assert_eq!(word.availability().quantity, shown, "{moves:?}");
+            assert_eq!(word.in_stock(), shown > 0);
+        }
+    }
+}

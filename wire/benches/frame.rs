@@ -33,7 +33,7 @@ fn search_answer() -> Frame {
         category: Some("printers/ink-and-toner".into()),
         price: Some(Money { amount: i64::from(n) * 100, currency: Currency::USD }),
         image: Some(format!("https://images.example.com/p/{n}.jpg")),
-        in_stock: n % 3 != 0,
+        in_stock: !n.is_multiple_of(3),
         sku: SkuId(RawId(u128::from(n) + 1)),
         score: 12.5,
     };

@@ -459,12 +459,10 @@ impl Buffer {
     #[expect(clippy::should_implement_trait, reason = "frames borrow the buffer, which an iterator's items cannot")]
     pub fn next(&mut self) -> Result<Option<RawFrame<'_>>, DecodeError> {
         let bytes = &self.bytes[self.taken..];
-        let Some(header) = (match Header::decode(bytes) {
-            Ok(header) => Some(header),
-            Err(DecodeError::Incomplete { .. }) => None,
+        let header = match Header::decode(bytes) {
+            Ok(header) => header,
+            Err(DecodeError::Incomplete { .. }) => return Ok(None),
             Err(error) => return Err(error),
-        }) else {
-            return Ok(None);
         };
         if header.kind.sender() != self.from {
             return Err(DecodeError::Direction { kind: header.kind });
@@ -475,6 +473,12 @@ impl Buffer {
         };
         self.taken += need;
         Ok(Some(RawFrame { header, body }))
+    }
+
+    /// Nothing is left that [`Self::next`] has not given out.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
     }
 }
 

@@ -3,9 +3,8 @@
 //! Path: [`Partition::apply`] → `run` → the table that owns the entity → [`Outcome`] → the idempotency table.
 //! Every entry takes a number, also one that is refused or replayed; none can fail or stop the partition.
 
-use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, outbox::Concern, timers};
+use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, outbox::Concern, timers};
 use crate::record::v1::{Command, Entry};
-use std::sync::Arc;
 use wire::{EffectOutcome, Millis, Refusal, Seq};
 
 impl Partition {
@@ -25,7 +24,7 @@ impl Partition {
                 None if self.keys.is_full() => Err(self.keys.full()),
                 None => {
                     let outcome = self.run(entry, changes);
-                    self.keys.remember(self.last_time, idempotency, &outcome);
+                    self.keys.remember(self.last_time, idempotency, entry.if_match, &outcome);
                     outcome
                 }
             },
@@ -34,7 +33,7 @@ impl Partition {
     }
 
     fn run(&mut self, entry: &Entry, changes: &mut Changes) -> Outcome {
-        let Self { id, epoch, partitions, seq, last_time, keys, outbox, products, claims, categories, stock, carts, orders } = self;
+        let Self { id, epoch, partitions, seq, last_time, keys, outbox, products, claims, categories: tree, stock, carts, orders } = self;
         let mut ctx = ApplyContext {
             time: *last_time,
             seq: *seq,
@@ -55,8 +54,8 @@ impl Partition {
             Command::FinaliseSku { key, owner, sku } => claims.finalise(ctx, key, owner, *sku),
             Command::ReleaseSku { key, owner, sku } => claims.release(ctx, key, owner, *sku),
 
-            Command::EnsureCategory { key } => Arc::make_mut(categories).ensure(ctx, key),
-            Command::PutCategory { key, name, parent } => Arc::make_mut(categories).put(ctx, key, name, parent.as_deref()),
+            Command::EnsureCategory { key } => categories::ensure(tree, ctx, key),
+            Command::PutCategory { key, name, parent } => categories::put(tree, ctx, key, name, parent.as_deref()),
 
             Command::OpenStock { id, sku, location, on_hand } => stock.open(ctx, *id, *sku, location, *on_hand),
             Command::AdjustStock { id, sku, location, change, reason } => stock.adjust(ctx, *id, *sku, location, *change, reason),

@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod carts;
+mod categories;
 mod claims;
 mod context;
 mod digest;
@@ -25,8 +26,8 @@ pub use context::{ApplyContext, Minted, ORDINALS_MAX, hash128};
 pub use digest::Digest;
 pub use keys::{IDEMPOTENCY_KEEP_MS, IDEMPOTENCY_KEYS_MAX, Replay, STORED_OUTCOME_BYTES_MAX};
 pub use outcome::{Applied, Changes, Done, Outcome, peer_outcome};
-pub use products::PRODUCTS_MAX;
-pub use stock::{LOCATIONS_MAX, Stock};
+pub use products::{OPENED_KEPT_MAX, PRODUCTS_MAX, SKUS_MAX};
+pub use stock::{LEDGER_LIMITS, LOCATIONS_MAX, Stock};
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
 use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
@@ -36,20 +37,20 @@ use wire::{CartId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductI
 /// A slice of the key space: its tables, and the number of the last command applied.
 #[derive(Debug)]
 pub struct Partition {
-    pub(super) id: PartitionId,
-    pub(super) epoch: u32,
+    id: PartitionId,
+    epoch: u32,
     /// Of the cluster: for the placement of what it asks of others.
-    pub(super) partitions: u16,
-    pub(super) seq: Seq,
-    pub(super) last_time: Millis,
-    pub(super) keys: keys::Keys,
-    pub(super) outbox: outbox::Outbox,
-    pub(super) products: products::Products,
-    pub(super) claims: claims::Claims,
-    pub(super) categories: Arc<CategoryTree>,
-    pub(super) stock: Stock,
-    pub(super) carts: carts::Carts,
-    pub(super) orders: orders::Orders,
+    partitions: u16,
+    seq: Seq,
+    last_time: Millis,
+    keys: keys::Keys,
+    outbox: outbox::Outbox,
+    products: products::Products,
+    claims: claims::Claims,
+    categories: Arc<CategoryTree>,
+    stock: Stock,
+    carts: carts::Carts,
+    orders: orders::Orders,
 }
 
 /// What [`Partition::check`] looked at.
@@ -214,7 +215,7 @@ impl Partition {
         self.outbox.digest(&mut digest);
         self.products.digest(&mut digest);
         self.claims.digest(&mut digest);
-        self.categories.digest(&mut digest);
+        categories::digest(&self.categories, &mut digest);
         self.stock.digest(&mut digest);
         self.carts.digest(&mut digest);
         self.orders.digest(&mut digest);

@@ -1,5 +1,6 @@
 //! What applying a command gives: an outcome for the caller, and changes for the shard around the partition.
 
+use crate::record::v1::{PeerOutcome, ShortLine};
 use inventory_ledger::RowChange;
 use wire::{CartId, CategoryId, OrderId, ProductId, Refusal, SkuId, Upserted};
 
@@ -53,6 +54,38 @@ pub enum Done {
         /// Run again.
         more: bool,
     },
+}
+
+/// What a partition answers to an effect of another, from the outcome of applying the effect's command.
+#[must_use]
+pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
+    match outcome {
+        Ok(Done::Held { remaining }) => PeerOutcome::Held { remaining: remaining.clone() },
+        Ok(
+            Done::Nothing
+            | Done::Product { .. }
+            | Done::Category { .. }
+            | Done::Cart(_)
+            | Done::Order(_)
+            | Done::Stock { .. }
+            | Done::Leased { .. }
+            | Done::Timers { .. },
+        ) => PeerOutcome::Done,
+        Err(Refusal::InsufficientStock(shortages)) => {
+            let short = |line: &wire::Shortage| ShortLine { sku: line.sku, requested: line.requested, available: line.available };
+            PeerOutcome::Short(shortages.iter().map(short).collect())
+        }
+        // The stock table says so of a hold that is unknown or over.
+        Err(Refusal::NotFound) => PeerOutcome::Gone,
+        Err(Refusal::LimitReached { what, max }) => PeerOutcome::Refused { why: format!("no room for more {what} than {max}") },
+        Err(Refusal::KeyTaken { key }) => PeerOutcome::Refused { why: format!("another product has the SKU key {key}") },
+        Err(Refusal::Invalid(fields)) => {
+            let why = fields.first().map_or_else(String::new, |field| format!("{}: {}", field.pointer, field.detail));
+            PeerOutcome::Refused { why }
+        }
+        // No command that is sent as an effect gives the others; said as it is, should one come to.
+        Err(refusal) => PeerOutcome::Refused { why: format!("{refusal:?}") },
+    }
 }
 
 /// What one apply gives.

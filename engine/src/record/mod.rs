@@ -3,6 +3,8 @@
 //! Boundary: a type of a released version never changes. A new need is a new variant at the end of an enum, or a new version with
 //! an upgrade function; fixtures of every version are compared byte for byte.
 
+#[cfg(test)]
+mod tests;
 pub mod v1;
 
 use rkyv::{rancor, util::AlignedVec};

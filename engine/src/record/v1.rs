@@ -6,7 +6,10 @@
 
 use crate::seal::Sealed;
 use rkyv::{Archive, Deserialize, Serialize};
-use wire::{ActionOutcome, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId, PartitionId, ProductId, SkuId};
+use wire::{
+    ActionOutcome, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId, PartitionId,
+    ProductId, SkuId,
+};
 
 /// First byte of every record of this version.
 pub const VERSION: u8 = 1;
@@ -36,48 +39,129 @@ impl Entry {
 pub enum Command {
     // --- catalog: on the partition of the product key
     PutProduct(Box<Product>),
-    DeleteProduct { product: ProductId },
+    DeleteProduct {
+        product: ProductId,
+    },
     // --- claims: on the partition of the claimed key
     /// Takes the key for the product, pending until finalised. Again by the same owner: the same answer.
-    ClaimSku { key: String, owner: String },
-    FinaliseSku { key: String, owner: String, sku: SkuId },
+    ClaimSku {
+        key: String,
+        owner: String,
+    },
+    FinaliseSku {
+        key: String,
+        owner: String,
+        sku: SkuId,
+    },
     /// `sku`: this final claim, or a pending one that was to become it; `None`: only a pending claim. A later claim stays.
-    ReleaseSku { key: String, owner: String, sku: Option<SkuId> },
+    ReleaseSku {
+        key: String,
+        owner: String,
+        sku: Option<SkuId>,
+    },
     // --- category tree: on its one partition
     /// Makes what is missing of the path; each part of the key up to a `/` is an ancestor's key.
-    EnsureCategory { key: String },
-    PutCategory { key: String, name: String, parent: Option<String> },
+    EnsureCategory {
+        key: String,
+    },
+    PutCategory {
+        key: String,
+        name: String,
+        parent: Option<String>,
+    },
     // --- stock: on the partition of the location
     /// Only if the row does not exist.
-    OpenStock { id: u128, sku: SkuId, location: String, on_hand: u32 },
-    AdjustStock { id: u128, sku: SkuId, location: String, change: StockChange, reason: String },
+    OpenStock {
+        id: u128,
+        sku: SkuId,
+        location: String,
+        on_hand: u32,
+    },
+    AdjustStock {
+        id: u128,
+        sku: SkuId,
+        location: String,
+        change: StockChange,
+        reason: String,
+    },
     /// All lines or none.
-    Hold { hold: HoldId, order: OrderId, location: String, lines: Vec<HoldLine>, ttl_ms: u64 },
-    Pin { hold: HoldId },
-    CommitHold { hold: HoldId },
+    Hold {
+        hold: HoldId,
+        order: OrderId,
+        location: String,
+        lines: Vec<HoldLine>,
+        ttl_ms: u64,
+    },
+    Pin {
+        hold: HoldId,
+    },
+    CommitHold {
+        hold: HoldId,
+    },
     /// An unknown id leaves a tombstone, so that a late hold cannot strand stock.
-    ReleaseHold { hold: HoldId },
+    ReleaseHold {
+        hold: HoldId,
+    },
     /// Units of a committed hold back to `available`; at most once.
-    Restock { hold: HoldId },
+    Restock {
+        hold: HoldId,
+    },
     // --- carts and orders: on the cart's partition
-    CreateCart { currency: Currency },
-    AddLine { cart: CartId, sku: SkuId, product: ProductId, quantity: u32 },
-    SetLineQuantity { cart: CartId, line: LineId, quantity: u32 },
-    SetAddress { cart: CartId, address: Sealed<Address> },
+    CreateCart {
+        currency: Currency,
+    },
+    AddLine {
+        cart: CartId,
+        sku: SkuId,
+        product: ProductId,
+        quantity: u32,
+    },
+    SetLineQuantity {
+        cart: CartId,
+        line: LineId,
+        quantity: u32,
+    },
+    SetAddress {
+        cart: CartId,
+        address: Sealed<Address>,
+    },
     PlaceOrder(Box<PlaceOrder>),
     /// After a shortage: another plan, or none.
-    ResourceOrder { order: OrderId, attempt: u16, plan: Sourcing },
-    PaymentAction { order: OrderId, outcome: ActionOutcome },
-    CancelOrder { order: OrderId, reason: String },
+    ResourceOrder {
+        order: OrderId,
+        attempt: u16,
+        plan: Sourcing,
+    },
+    PaymentAction {
+        order: OrderId,
+        outcome: ActionOutcome,
+    },
+    CancelOrder {
+        order: OrderId,
+        reason: String,
+    },
     // --- outbox: on the partition that asked
     /// What the target partition answered to an effect.
-    EffectAnswered { effect: EventId, answer: PeerOutcome },
+    EffectAnswered {
+        effect: EventId,
+        answer: PeerOutcome,
+    },
     /// An adapter takes effects; the fence of each is this command's seq.
-    LeaseEffects { effects: Vec<EventId>, holder: String, ttl_ms: u64 },
-    EffectResult { effect: EventId, fence: u64, outcome: EffectOutcome },
+    LeaseEffects {
+        effects: Vec<EventId>,
+        holder: String,
+        ttl_ms: u64,
+    },
+    EffectResult {
+        effect: EventId,
+        fence: u64,
+        outcome: EffectOutcome,
+    },
     // --- time
     /// Ends what is due at the entry's time, at most `max` things: holds, orders' deadlines, carts, claims, keys.
-    RunTimers { max: u32 },
+    RunTimers {
+        max: u32,
+    },
 }
 
 /// A product as stored; without ids, which apply mints or keeps.
@@ -241,10 +325,14 @@ pub struct ShortLine {
 pub enum PeerOutcome {
     Done,
     /// The hold is taken; what remained available of each line's SKU.
-    Held { remaining: Vec<u32> },
+    Held {
+        remaining: Vec<u32>,
+    },
     Short(Vec<ShortLine>),
     /// The hold cannot go on: expired, released, or its id has a tombstone.
     Gone,
     /// A bound of the target is reached; the effect has failed for good.
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
 }

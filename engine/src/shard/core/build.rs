@@ -151,6 +151,7 @@ impl Builder {
             next_ask: 0,
             random: Random::new(seed),
             draining: false,
+            index_untidy: true,
             me: Weak::new(),
             config,
         };
@@ -166,7 +167,7 @@ impl Builder {
         for (sku, available) in rows {
             state.stock_word(sku).moved(0, available);
         }
-        let core = ShardCore::new(state, tasks);
+        let mut core = ShardCore::new(state, tasks);
         {
             let mut state = core.state.borrow_mut();
             for (partition, effect) in effects {
@@ -177,6 +178,7 @@ impl Builder {
                 state.spawn.push(Box::pin(flow::checkout::resource(ctx, partition, order)));
             }
         }
+        core.run();
         core
     }
 }

@@ -132,7 +132,8 @@ impl ShardCore {
     /// The monotonic time, microseconds, at which a [`Input::Tick`] is wanted.
     pub fn next_wake(&self) -> Option<u64> {
         let state = self.state.borrow();
-        [state.waits.next_alarm(), state.pipeline.next_wake(), state.next_timer_us()].into_iter().flatten().min()
+        let untidy = state.index_untidy.then_some(state.now.mono_us);
+        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), state.next_timer_us()].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked.
@@ -192,7 +193,9 @@ impl ShardCore {
                 }
             }
         }
-        self.state.borrow_mut().run_timers();
+        let mut state = self.state.borrow_mut();
+        state.run_timers();
+        state.tidy_index();
     }
 
     fn end_call(&mut self, token: CallToken) {

@@ -66,6 +66,8 @@ pub(crate) struct State {
     pub(crate) next_ask: u64,
     pub(crate) random: Random,
     pub(crate) draining: bool,
+    /// The index has segments to seal or merge; a little of it at each tick.
+    pub(crate) index_untidy: bool,
     /// The cell it lives in, for flows started from inside.
     pub(crate) me: Weak<RefCell<State>>,
 }

@@ -44,12 +44,8 @@ impl<T> std::fmt::Debug for Sealed<T> {
 }
 
 impl<T> Sealed<T> {
-    /// Bytes it takes in memory beside its own fields.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The ciphertext, for state digests.
+    #[must_use]
     pub fn ciphertext(&self) -> (&[u8; NONCE_BYTES], &[u8]) {
         (&self.nonce, &self.bytes)
     }

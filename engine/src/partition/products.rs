@@ -12,7 +12,7 @@ use crate::{
     domain::product::{self, Product},
     record::v1::{self, Command, PeerOutcome},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use wire::{
@@ -35,7 +35,7 @@ pub const OPENED_KEPT_MAX: usize = 10_000;
 struct Stored {
     product: Product,
     /// Which (SKU, location) were asked to open, by hash, so that writing a product again sends nothing again.
-    opened: Vec<u64>,
+    opened: VecDeque<u64>,
 }
 
 /// All products, with ways to find them.
@@ -81,7 +81,7 @@ impl Products {
                 for (variant, sku) in content.variants.iter().zip(&skus) {
                     finalise(ctx, &content.key, &variant.key, *sku);
                 }
-                self.store(ctx, Product { id, version: 1, content: without_stock(content), skus }, Vec::new());
+                self.store(ctx, Product { id, version: 1, content: without_stock(content), skus }, VecDeque::new());
                 (id, 1, Upserted::Created)
             }
             Some(Stored { product: old, .. }) if same_but_stock(&old.content, content) => (old.id, old.version, Upserted::Unchanged),
@@ -151,7 +151,7 @@ impl Products {
         self.store(ctx, Product { id, version, content: without_stock(content), skus }, opened);
     }
 
-    fn store(&mut self, ctx: &mut ApplyContext<'_>, product: Product, opened: Vec<u64>) {
+    fn store(&mut self, ctx: &mut ApplyContext<'_>, product: Product, opened: VecDeque<u64>) {
         for (index, sku) in (0u32..).zip(&product.skus) {
             self.by_sku.insert(*sku, (product.id, index));
         }
@@ -169,16 +169,17 @@ impl Products {
             return;
         }
         let skus: HashMap<&str, SkuId> = product.variants().map(|(sku, variant)| (variant.key.as_str(), sku)).collect();
+        let known: HashSet<u64> = opened.iter().copied().collect();
         for row in &content.stock {
             let Some(&sku) = skus.get(row.variant.as_str()) else { continue };
             let mark = opened_mark(sku, &row.location);
-            if opened.contains(&mark) {
+            if known.contains(&mark) {
                 continue;
             }
             if opened.len() >= OPENED_KEPT_MAX {
-                opened.remove(0);
+                opened.pop_front();
             }
-            opened.push(mark);
+            opened.push_back(mark);
             // The quantity is a part of the name: one id is one movement, whole.
             let (product, variant) = (id.0.0.to_le_bytes(), sku.0.0.to_le_bytes());
             let name = hash128(&[b"open stock", &product, &variant, row.location.as_bytes(), &row.on_hand.to_le_bytes()]);

@@ -1,2 +1,65 @@
-//! bench
-fn main() {}
+//! Measures Emporion from outside: `cargo run --release -p bench -- shop`.
+//!
+//! Path: [`server`] starts the real program on a folder of its own → [`client`] speaks HTTP/3 to it → [`shop`] runs the cases → [`bench::report`] prints
+//! them. CPU time is the server's, read from `/proc`; the load's own is apart. Results with their conditions are in `RESULTS.md`.
+
+mod client;
+mod server;
+mod shop;
+
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Parser)]
+#[command(about = "Measures Emporion from outside")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// One JSON object a line instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A whole shop over HTTP/3: import, product reads, searches, checkouts, memory, restart
+    Shop(ShopArguments),
+}
+
+/// What `shop` takes.
+#[derive(clap::Args)]
+struct ShopArguments {
+    /// The program to measure
+    #[arg(long, default_value = "target/release/emporion")]
+    program: PathBuf,
+    /// Products in the shape of icecat: JSON lines, gzip or plain
+    #[arg(long, default_value = "../shared/data/icecat/products.jsonl.gz")]
+    products: PathBuf,
+    /// Queries: tab-separated, the text in the second column, a heading line
+    #[arg(long, default_value = "../shared/data/icecat/queries_dev.tsv")]
+    queries: PathBuf,
+    /// Operations of each case
+    #[arg(long, default_value_t = 5_000)]
+    ops: u64,
+    /// Requests in flight; each waits for its answer before the next (closed loop)
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("no runtime: {error}")),
+    };
+    let Command::Shop(shop) = arguments.command;
+    match runtime.block_on(shop::run(&shop, arguments.json)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("bench: {why}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,3 @@
+//! What benches share: cases and how they are printed.
+
+pub mod report;

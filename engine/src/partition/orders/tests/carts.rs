@@ -2,13 +2,20 @@
 
 use super::{DECIDE_MS, Shop, nowhere, product, sku};
 use crate::domain::cart::{CART_EMPTY_TTL_MS, CART_GUEST_TTL_MS, CartState};
-use crate::partition::Done;
+use crate::partition::{Changes, Done, carts::CARTS_MAX};
 use crate::record::v1::{Command, Entry};
 use wire::limits::{CART_LINES_MAX, LINE_QUANTITY_MAX};
 use wire::{CartId, CartStatus, Currency, LineId, Refusal};
 
 fn add(cart: CartId, number: u16, quantity: u32) -> Command {
     Command::AddLine { cart, sku: sku(number), product: product(number), quantity }
+}
+
+/// Is it the refusal wanted?
+type Fits = fn(&Refusal) -> bool;
+
+fn limit_of(what: &str, max: u64) -> Refusal {
+    Refusal::LimitReached { what: what.to_owned(), max }
 }
 
 #[test]
@@ -43,19 +50,19 @@ fn bad_changes_are_refused() {
     let cart = shop.cart(&[(1, LINE_QUANTITY_MAX - 1)]);
     let line = shop.partition.cart(cart).expect("made above").lines[0].id;
     let before = shop.partition.cart(cart).cloned();
-    let limit = |refusal: &Refusal| matches!(refusal, Refusal::LimitReached { max, .. } if *max == u64::from(LINE_QUANTITY_MAX));
+    let limit = |refusal: &Refusal| *refusal == limit_of("units of a line", u64::from(LINE_QUANTITY_MAX));
     let invalid = |refusal: &Refusal| matches!(refusal, Refusal::Invalid(_));
     let not_found = |refusal: &Refusal| *refusal == Refusal::NotFound;
-    let rows: [(Command, &dyn Fn(&Refusal) -> bool); 9] = [
-        (add(cart, 1, 2), &limit),
-        (add(cart, 1, u32::MAX), &limit),
-        (add(cart, 2, LINE_QUANTITY_MAX + 1), &limit),
-        (add(cart, 2, 0), &invalid),
-        (add(CartId(nowhere()), 1, 1), &not_found),
-        (Command::SetLineQuantity { cart, line, quantity: LINE_QUANTITY_MAX + 1 }, &invalid),
-        (Command::SetLineQuantity { cart, line: LineId(nowhere()), quantity: 1 }, &not_found),
-        (Command::SetLineQuantity { cart, line: LineId(nowhere()), quantity: 0 }, &not_found),
-        (Command::SetLineQuantity { cart: CartId(nowhere()), line, quantity: 0 }, &not_found),
+    let rows: [(Command, Fits); 9] = [
+        (add(cart, 1, 2), limit),
+        (add(cart, 1, u32::MAX), limit),
+        (add(cart, 2, LINE_QUANTITY_MAX + 1), limit),
+        (add(cart, 2, 0), invalid),
+        (add(CartId(nowhere()), 1, 1), not_found),
+        (Command::SetLineQuantity { cart, line, quantity: LINE_QUANTITY_MAX + 1 }, invalid),
+        (Command::SetLineQuantity { cart, line: LineId(nowhere()), quantity: 1 }, not_found),
+        (Command::SetLineQuantity { cart, line: LineId(nowhere()), quantity: 0 }, not_found),
+        (Command::SetLineQuantity { cart: CartId(nowhere()), line, quantity: 0 }, not_found),
     ];
     for (command, fits) in rows {
         let refusal = shop.apply(command.clone()).expect_err("refused");
@@ -70,7 +77,7 @@ fn a_cart_takes_so_many_lines() {
     let lines: Vec<(u16, u32)> = (0..CART_LINES_MAX as u16).map(|number| (number, 1)).collect();
     let cart = shop.cart(&lines);
     let refusal = shop.apply(add(cart, 9_999, 1)).expect_err("one too many");
-    assert_eq!(refusal, Refusal::LimitReached { what: "lines of a cart".to_owned(), max: CART_LINES_MAX as u64 });
+    assert_eq!(refusal, limit_of("lines of a cart", CART_LINES_MAX as u64));
     assert_eq!(shop.apply(add(cart, 0, 1)), Ok(Done::Cart(cart)), "a line that is there still grows");
 }
 
@@ -134,5 +141,20 @@ fn a_cart_outlives_its_time_while_its_checkout_runs() {
     shop.checkout(cart, "visa");
     shop.pass(DECIDE_MS - 1);
     assert_eq!(shop.partition.cart(cart).expect("kept").status(shop.now), CartStatus::CheckingOut);
+    shop.check();
+}
+
+#[test]
+fn a_partition_takes_so_many_carts() {
+    let mut shop = Shop::new(&[]);
+    let make = Entry::of(Command::CreateCart { currency: Currency::USD });
+    for _ in 0..CARTS_MAX {
+        assert!(shop.partition.apply(shop.now, &make, &mut Changes::default()).outcome.is_ok());
+    }
+    let one_more = shop.partition.apply(shop.now, &make, &mut Changes::default()).outcome;
+    assert_eq!(one_more, Err(limit_of("carts of a partition", CARTS_MAX as u64)));
+    // Sweeping makes room, a bounded number at a time.
+    shop.pass(CART_EMPTY_TTL_MS);
+    assert!(shop.apply(make.command).is_ok());
     shop.check();
 }

@@ -51,8 +51,10 @@ impl Place {
         self.units = self.units + units - before;
     }
 
+    /// For which order units are set aside under this hold, if any are.
     pub(super) fn owner(&self, hold: HoldId) -> Option<OrderId> {
-        self.holds.get(&hold).map(|hold| hold.order)
+        let hold = self.holds.get(&hold)?;
+        matches!(hold.state, State::Held | State::Pinned | State::Committed).then_some(hold.order)
     }
 
     /// Drops a hold, whatever its state: a fault.
@@ -253,8 +255,10 @@ impl Provider {
         })
     }
 
-    pub(super) fn captured(&self, reference: &str) -> bool {
-        self.accounts.get(reference).is_some_and(|account| account.captures > 0)
+    /// Would a capture take money?
+    pub(super) fn would_capture(&self, reference: &str) -> bool {
+        let account = self.accounts.get(reference);
+        account.is_some_and(|account| account.money == Money::Reserved && !account.refuses("capture"))
     }
 
     /// May the buyer still finish the payment there?
@@ -291,7 +295,9 @@ impl Account {
                 EffectOutcome::Succeeded
             }
             Money::Captured | Money::Refunded => EffectOutcome::Succeeded,
-            Money::NeedsBuyer | Money::Declined | Money::Voided => panic!("only reserved money is captured"),
+            // A message of an old lease, overtaken by a void.
+            Money::Voided => refused("voided"),
+            Money::NeedsBuyer | Money::Declined => panic!("only reserved money is captured"),
         }
     }
 

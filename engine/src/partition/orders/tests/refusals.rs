@@ -2,7 +2,7 @@
 
 use super::{HOLD_TTL_MS, Shop, nowhere, price, sku, usd};
 use crate::domain::cart::CartState;
-use crate::partition::Done;
+use crate::partition::{Done, orders::ORDERS_FAILED_MAX};
 use crate::record::v1::{Command, Entry, GATHER_AGE_MS_MAX, HoldLine, PlaceOrder, Source, Sourcing};
 use wire::limits::AMOUNT_MAX;
 use wire::{CartId, Currency, Millis, Money, PartitionId, Refusal, Shortage};
@@ -188,4 +188,18 @@ fn an_order_keeps_what_was_agreed() {
     let again = shop.cart(&[(1, 1)]);
     let second = shop.checkout(again, "visa");
     assert_eq!(shop.order(second).number.to_string(), "03-000002");
+}
+
+#[test] // The tables are too large to fill in a test: their counts are set instead.
+fn a_partition_takes_so_many_undecided_and_failed_orders() {
+    let mut shop = Shop::new(&[&[(1, 9)]]);
+    let cart = shop.cart(&[(1, 1)]);
+    let place = shop.gather(cart, "visa");
+    shop.partition.orders.times.placing = ORDERS_FAILED_MAX;
+    let refusal = Refusal::LimitReached { what: "undecided and failed orders of a partition".to_owned(), max: ORDERS_FAILED_MAX as u64 };
+    assert_eq!(shop.place(place.clone()), Err(refusal));
+    assert_eq!(shop.partition.cart(cart).expect("kept").state, CartState::Open);
+    shop.partition.orders.times.placing = 0;
+    assert!(shop.place(place).is_ok());
+    shop.check();
 }

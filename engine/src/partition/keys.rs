@@ -220,4 +220,30 @@ mod tests {
         keys.remember(Millis(0), &stale, Some(3), &mismatch);
         assert_eq!((keys.look_up(&overtaken), keys.look_up(&stale)), (None, Some(Replay::Same(mismatch))));
     }
+
+    #[test]
+    fn at_the_bound_only_known_keys_are_answered() {
+        use crate::partition::{Changes, Partition};
+        use crate::record::v1::{Command, Entry};
+        let mut partition = Partition::new(wire::PartitionId(0), 0, 64);
+        let cart = Command::CreateCart { currency: wire::Currency::USD };
+        let keyed = |key| Entry { idempotency: Some(Idempotency { key, fingerprint: 0 }), ..Entry::of(cart.clone()) };
+        let mut changes = Changes::default();
+        let first = partition.apply(Millis(1), &keyed(0), &mut changes);
+        for key in 1..IDEMPOTENCY_KEYS_MAX as u128 {
+            partition.keys.remember(Millis(2), &Idempotency { key, fingerprint: 0 }, None, &Ok(Done::Nothing));
+        }
+        assert!(partition.idempotency_full());
+        let refused = partition.apply(Millis(3), &keyed(u128::MAX), &mut changes);
+        assert!(matches!(refused.outcome, Err(Refusal::LimitReached { .. })) && !refused.replayed);
+        let again = partition.apply(Millis(4), &keyed(0), &mut changes);
+        assert_eq!((again.outcome, again.replayed), (first.outcome, true));
+
+        // A day after the oldest there is room for one.
+        let sweep = Entry::of(Command::RunTimers { max: 1 });
+        partition.apply(Millis(1 + IDEMPOTENCY_KEEP_MS), &sweep, &mut changes);
+        assert!(!partition.idempotency_full());
+        assert!(partition.apply(Millis(1 + IDEMPOTENCY_KEEP_MS), &keyed(u128::MAX), &mut changes).outcome.is_ok());
+        assert!(partition.idempotency_full());
+    }
 }

@@ -191,7 +191,7 @@ impl Order {
         matches!(self.saga, Saga::Open | Saga::AwaitingAction { .. } | Saga::Ended { .. })
     }
 
-    /// Why its checkout came to nothing; `None` while it runs, and once the order stands or stood.
+    /// Why its checkout came to nothing; `None` while it runs, once the order stands, and for a cancelled one, which is shown as such.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match &self.saga {

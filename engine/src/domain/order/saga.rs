@@ -189,13 +189,13 @@ impl Ending {
         }
     }
 
-    /// What the checkout answers; `None` if the order stood.
+    /// What the checkout answers. `None` for a cancelled order: it is shown as what it is, whether or not it ever stood.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal.clone()),
-            Self::Expired | Self::CalledOff => Some(Refusal::OrderState { status: self.status() }),
-            Self::Cancelled => None,
+            Self::Expired => Some(Refusal::OrderState { status: self.status() }),
+            Self::CalledOff | Self::Cancelled => None,
         }
     }
 }

@@ -1,0 +1,170 @@
+"""Search, suggestions, import and stock."""
+
+import re
+import unittest
+import urllib.parse
+
+from contract import Contract, over_all_protocols
+from trade import Merchant, money, new_key, path_key, product, ready_guest
+
+
+class Finding(Contract):
+    """What a merchant writes and a shopper finds."""
+
+    # -- finding ---------------------------------------------------------------------------------------------------------------------------
+
+    def search(self, **query):
+        """A search that must succeed."""
+        answer = self.ask("GET", "/v1/search?" + urllib.parse.urlencode(query, doseq=True))
+        self.assertEqual(answer.status, 200, str(answer))
+        return answer
+
+    def keys(self, **query):
+        """Keys found, in order."""
+        return [item["product"]["key"] for item in self.search(**query).json["items"]]
+
+    def test_search_with_facets(self):
+        brands = ["Norden", "Sudwerk", "Ostra"]
+        lines = [
+            product(
+                f"facet-{n:02}",
+                price=1000 + 100 * n,
+                on_hand=0 if n % 5 == 0 else 9,
+                title=f"Quokka kettle number {n}",
+                brand=brands[n % 3],
+                category="kitchen/kettles" if n % 2 else "kitchen/pots",
+                attributes={"t_colour": ["red", "green"][n % 2], "n_width": float(n), "b_loud": n % 2 == 0},
+            )
+            for n in range(30)
+        ]
+        _, summary = self.merchant.load(*lines)
+        self.assertEqual((summary["created"], summary["refused"]), (30, 0))
+        first = self.search(
+            q="quokka kettle", facets="brand,attr.t_colour,in_stock,category,price:histogram(5)", limit=10, total="true"
+        ).json
+        self.assertEqual((first["total"], len(first["items"])), (30, 10))
+        counts = {row["value"]: row["count"] for row in first["facets"]["brand"]["values"]}
+        self.assertEqual(counts, {"Norden": 10, "Sudwerk": 10, "Ostra": 10})
+        self.assertEqual({row["value"]: row["count"] for row in first["facets"]["attr.t_colour"]["values"]}, {"red": 15, "green": 15})
+        self.assertEqual({row["value"]: row["count"] for row in first["facets"]["in_stock"]["values"]}, {"true": 24, "false": 6})
+        (prices,) = [facet for name, facet in first["facets"].items() if name.startswith("price")]
+        self.assertEqual((prices["stats"]["min"], prices["stats"]["max"]), (1000, 3900))
+        self.assertEqual(sum(row["count"] for row in prices["values"]), 30)
+        item = first["items"][0]
+        self.assertEqual(set(item["product"]) - {"image", "rating"}, {"id", "key", "title", "brand", "category", "price", "in_stock"})
+        self.assertRegex(item["sku"], r"^sku_[0-9a-z]{26}$")
+
+        base = {"q": "quokka", "limit": 100}
+        self.assertEqual(self.keys(**base, sort="price"), [f"facet-{n:02}" for n in range(30)])
+        self.assertEqual(self.keys(**base, sort="-price")[:2], ["facet-29", "facet-28"])
+        self.assertEqual(len(self.keys(**base, filter="brand:Norden|Ostra")), 20)
+        self.assertEqual(sorted(self.keys(**base, filter=["brand:Norden", "price:..1300"])), ["facet-00", "facet-03"])
+        self.assertEqual(len(self.keys(**base, filter="in_stock:true")), 24)
+        self.assertEqual(len(self.keys(**base, filter="attr.n_width:10..14")), 5)
+        self.assertEqual(len(self.keys(**base, filter="attr.t_colour:red", category="kitchen")), 15)
+        self.assertEqual(len(self.keys(**base, category="kitchen/kettles")), 15)
+        chosen = self.search(**base, filter="brand:Ostra", facets="brand").json["facets"]["brand"]["values"]
+        self.assertEqual([row["value"] for row in chosen if row["selected"]], ["Ostra"])
+
+        paged, path = [], "/v1/search?q=quokka&sort=price&limit=7"
+        while path:
+            answer = self.ask("GET", path)
+            paged += [item["product"]["key"] for item in answer.json["items"]]
+            link = re.fullmatch(r'<([^>]+)>; rel="next"', answer.headers.get("link", ""))
+            self.assertEqual(bool(link), answer.json["next"] is not None)
+            path = link and link.group(1)
+        self.assertEqual(paged, [f"facet-{n:02}" for n in range(30)], "pages neither repeat nor lose")
+
+        nothing = self.search(q="zzzz", total="true").json
+        self.assertEqual((nothing["items"], nothing["next"], nothing["total"]), ([], None, 0))
+        for wrong in ("filter=brand", "filter=price:a..b", "facets=colour", "sort=cheap", "limit=0", "limit=101", "q=a&q=b"):
+            self.problem(self.ask("GET", f"/v1/search?{wrong}"), 422, "validation_failed")
+        self.problem(self.ask("GET", "/v1/search?after=AAAA"), 400, "bad_cursor")
+
+    def test_writes_are_found_at_once(self):
+        for n in range(10):
+            key = self.fresh(title=f"Wombat stool {n}", on_hand=1)
+            self.assertEqual(self.keys(q=f"wombat stool {n}", limit=1), [key])
+            rows, _ = self.merchant.load(product(key, title=f"Numbat bench {n}", on_hand=None))
+            self.assertEqual(rows[0]["status"], "updated", rows)
+            self.assertEqual(self.keys(q=f"numbat bench {n}", limit=1), [key])
+            self.assertNotIn(key, self.keys(q="wombat", limit=100))
+            self.assertIn(key, self.keys(q="numbat", filter="in_stock:true", limit=100))
+            self.assertEqual(ready_guest(self.client, key, 1).check_out().status, 201)
+            self.assertNotIn(key, self.keys(q="numbat", filter="in_stock:true", limit=100), "sold out, and the search knows")
+            self.assertIn(key, self.keys(q="numbat", filter="in_stock:false", limit=100))
+            gone = self.merchant.ask("DELETE", f"/v1/admin/products/{path_key(key)}")
+            self.assertEqual(gone.status, 204, str(gone))
+            self.assertNotIn(key, self.keys(q="numbat", limit=100))
+            self.problem(self.ask("GET", f"/v1/products/{path_key(key)}"), 404, "not_found")
+
+    def test_completions(self):
+        self.fresh(title="Zanzibarian teapot")
+        answer = self.ask("GET", "/v1/suggest?q=zanzib")
+        self.assertEqual(answer.status, 200, str(answer))
+        self.assertIn("zanzibarian", [text.lower() for text in answer.json["completions"]])
+
+    # -- the merchant ----------------------------------------------------------------------------------------------------------------------
+
+    def test_import_line_by_line(self):
+        key = self.fresh()
+        rows, summary = self.merchant.load(
+            product(key),
+            product(key, price=2999),
+            {"type": "product", "key": "broken"},
+            {"type": "stock", "sku": key, "location": "main", "mode": "delta", "quantity": 5, "id": f"{key}-1"},
+            {"type": "stock", "sku": key, "location": "main", "mode": "delta", "quantity": 5, "id": f"{key}-1"},
+            {"type": "nonsense"},
+        )
+        self.assertEqual([row["line"] for row in rows], [1, 2, 3, 4, 5, 6])
+        self.assertEqual([row["status"] for row in rows], ["unchanged", "updated", "refused", "updated", "unchanged", "refused"], rows)
+        self.assertEqual(
+            {name: summary[name] for name in ("created", "updated", "unchanged", "refused")},
+            {"created": 0, "updated": 2, "unchanged": 2, "refused": 2},
+        )
+        self.assertEqual(rows[2]["error"]["code"], "validation_failed")
+        self.stock_is(key, on_hand=30, available=30)
+        self.assertEqual(self.ask("GET", f"/v1/products/{path_key(key)}").json["variants"][0]["price"], money(2999))
+
+    def test_stock_adjustments(self):
+        key = self.fresh(on_hand=10)
+        self.assertEqual(ready_guest(self.client, key, 4).check_out().status, 201)
+
+        def adjust(**change):
+            body = {"sku": f"key={key}", "location": "main", "reason": "count", **change}
+            return self.merchant.ask("POST", "/v1/admin/stock/adjust", body, idempotency_key=new_key())
+
+        more = adjust(delta=5)
+        self.assertEqual((more.status, more.json["locations"][0]["available"]), (200, 11), str(more))
+        self.assertEqual(self.problem(adjust(set=20, expected=3), 409, "stock_mismatch")["actual"], 15)
+        self.assertEqual(adjust(set=20, expected=15).json["locations"][0]["on_hand"], 20)
+        committed = self.problem(adjust(set=3), 409, "stock_committed")
+        self.assertEqual((committed["available"], committed["committed"]), (16, 4))
+        self.problem(adjust(delta=1, set=1), 422, "validation_failed")
+        self.stock_is(key, on_hand=20, available=16, committed=4, held=0)
+        body = {"sku": f"key={key}", "location": "main", "delta": -1, "reason": "broke"}
+        idem = new_key()
+        for _ in range(3):
+            self.assertEqual(self.merchant.ask("POST", "/v1/admin/stock/adjust", body, idempotency_key=idem).status, 200)
+        self.stock_is(key, on_hand=19, available=15)
+        live = self.ask("GET", f"/v1/stock?sku={path_key(key)}").json["items"]
+        self.assertEqual([(row["key"], row["availability"]["quantity"]) for row in live], [(key, 10)])
+
+    def test_roles(self):
+        path = f"/v1/admin/stock/{path_key(self.fresh())}"
+        self.problem(self.ask("GET", path), 401, "unauthenticated")
+        self.problem(self.ask("GET", path, headers={"authorization": "Bearer x.y.z"}), 401, "unauthenticated")
+        self.problem(self.ask("GET", "/v1/search?q=a", headers={"authorization": "Bearer x.y.z"}), 401, "unauthenticated")
+        minted = self.shop.run("token", "--data", self.shop.data, "--role", "warehouse")
+        self.assertEqual(minted.returncode, 0, minted.stderr)
+        warehouse = Merchant(self.client, minted.stdout.strip())
+        self.assertEqual(warehouse.ask("GET", path).status, 200)
+        self.problem(warehouse.ask("DELETE", "/v1/admin/products/key=x"), 403, "forbidden")
+        spoilt = minted.stdout.strip()[:-4] + "AAAA"
+        self.problem(Merchant(self.client, spoilt).ask("GET", path), 401, "unauthenticated")
+
+
+globals().update(over_all_protocols(Finding))
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

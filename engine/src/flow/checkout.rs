@@ -20,6 +20,9 @@ use crate::{
 use std::collections::BTreeMap;
 use wire::{Body, CartId, Failure, Money, OrderId, PartitionId, PaymentMethod, Refusal, SkuId};
 
+/// How often a checkout is gathered anew when its cart changes meanwhile; then the conflict is the answer.
+const GATHER_TRIES_MAX: u32 = 3;
+
 /// What the buyer asks for.
 pub(super) struct Asked {
     pub(super) cart: CartId,
@@ -39,20 +42,31 @@ pub(super) async fn checkout(ctx: &Ctx, head: &Head, trail: &mut Trail, asked: A
         Keyed::Again(outcome) => return settled(ctx, outcome, until_us).await,
         Keyed::First(guard) => guard,
     };
-    let place = gather(ctx, asked).await?;
-    let outcome = trail.note(ctx.propose(partition, head.entry(Command::PlaceOrder(Box::new(place)))).await?);
+    let mut tries = 0;
+    let outcome = loop {
+        let place = gather(ctx, &asked).await?;
+        let committed = ctx.propose(partition, head.entry(Command::PlaceOrder(Box::new(place)))).await?;
+        tries += 1;
+        match trail.note(committed) {
+            // The cart or the clock moved on between reading and placing: not the buyer's doing, and not remembered under the key.
+            Err(Refusal::VersionMismatch { .. }) if head.if_match.is_none() && tries < GATHER_TRIES_MAX => {}
+            Err(Refusal::PricesOutdated) if tries < GATHER_TRIES_MAX => {}
+            outcome => break outcome,
+        }
+    };
     // From here the key is in the table: a repeat finds the order and waits for it too.
     drop(guard);
     settled(ctx, outcome, until_us).await
 }
 
 /// Reads what the order is made from. Refuses what is not remembered under the key anyway; the rest is for apply to refuse.
-async fn gather(ctx: &Ctx, asked: Asked) -> Result<PlaceOrder, Failure> {
+async fn gather(ctx: &Ctx, asked: &Asked) -> Result<PlaceOrder, Failure> {
     let Asked { cart: id, email, payment, accept_total, wait_ms: _ } = asked;
+    let id = *id;
     let cart = read(ctx, id.partition(), |partition| partition.cart(id).cloned())?.ok_or_else(|| refused(Refusal::NotFound))?;
     let known = ctx.config(|config| config.providers.contains(&payment.provider));
     if !known {
-        return Err(refused(Refusal::UnknownProvider { provider: payment.provider }));
+        return Err(refused(Refusal::UnknownProvider { provider: payment.provider.clone() }));
     }
     let is_open = matches!(cart.state, CartState::Open);
     if is_open && cart.lines.is_empty() {
@@ -78,10 +92,10 @@ async fn gather(ctx: &Ctx, asked: Asked) -> Result<PlaceOrder, Failure> {
     Ok(PlaceOrder {
         cart: id,
         cart_version: cart.version,
-        email: ctx.seal(&email),
-        provider: payment.provider,
+        email: ctx.seal(email),
+        provider: payment.provider.clone(),
         token: ctx.seal(&payment.token),
-        accept_total,
+        accept_total: *accept_total,
         lines,
         plan,
         gathered_at,

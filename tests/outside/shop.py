@@ -134,7 +134,13 @@ class Shop:
     def run(self, *arguments, **options):
         """Another command of the program, to its end."""
         return subprocess.run(
-            [str(binary()), *map(str, arguments)], cwd=self.home, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL, **options
+            [str(binary()), *map(str, arguments)],
+            cwd=self.home,
+            text=True,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            **options,
         )
 
     def close(self):

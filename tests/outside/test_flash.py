@@ -6,7 +6,6 @@ import time
 import unittest
 
 import clients
-import trade
 from shop import Shop
 from trade import Merchant, money, new_key, product, ready_guest
 
@@ -91,7 +90,9 @@ class Flash(unittest.TestCase):
             ends = [future.result() for future in running]
         seconds = time.monotonic() - began
         told = sum((buyer.told for buyer in buyers), collections.Counter())
-        print(f"\n{self.id().rsplit('.', 1)[-1]}: {BUYERS} buyers, {UNITS} units, {seconds:.2f} s: {collections.Counter(ends)}; answers {told}")
+        print(
+            f"\n{self.id().rsplit('.', 1)[-1]}: {BUYERS} buyers, {UNITS} units, {seconds:.2f} s: {collections.Counter(ends)}; answers {told}"
+        )
         self.assertEqual(collections.Counter(ends), {"bought": UNITS, "sold out": BUYERS - UNITS})
         self.assertEqual(len({buyer.order for buyer in buyers if buyer.order}), UNITS, "two buyers were given one order")
         self.books(buyers)

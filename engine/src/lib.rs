@@ -1,1 +1,26 @@
-//! engine
+//! The engine of Emporion: a shop's catalog, search, stock, carts and orders in memory, every change in a log.
+//!
+//! Path: [`Engine::open`] reads a data folder and starts one executor per shard → [`Engine::call`] sends a [`wire::Request`] to the shard that owns
+//! its key → the answer, once it is durable. Read first: [`Engine`], then `ARCHITECTURE.md` beside this crate's folder, which is the map of what
+//! is inside. The example `embed` puts a product into a shop, finds it, and fills a cart.
+//!
+//! What it promises: nothing answered is lost, no unit is sold twice, a request with the same idempotency key has one outcome, and searches
+//! see what was written before the answer to it went out.
+
+mod config;
+pub mod domain;
+mod flow;
+pub mod folder;
+mod handle;
+pub mod log;
+pub mod partition;
+pub mod record;
+pub mod seal;
+pub mod shard;
+pub mod shared;
+mod start;
+
+pub use config::{Capture, Config, ConfigError, DURATION_MAX, PARTITIONS_MAX, SHARDS_MAX, WireListen};
+pub use folder::FolderError;
+pub use handle::{Engine, Shutdown};
+pub use start::*;

@@ -6,7 +6,7 @@
 pub mod core;
 pub mod drivers;
 
-use crate::log::{Durable, SealedBatch, SegmentPlan};
+use crate::log::{SealedBatch, SegmentPlan};
 use crate::shard::core::peer::PeerMessage;
 use wire::{Millis, Request, Response, ShardId};
 
@@ -76,6 +76,3 @@ pub enum Output {
         message: PeerMessage,
     },
 }
-
-/// A position that survives a crash; see [`Durable`].
-pub type DurableBatch = Durable;

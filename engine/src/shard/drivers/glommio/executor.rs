@@ -1,0 +1,396 @@
+//! The executor of one shard: a loop of turns around its core.
+//!
+//! Path of a turn: finished writes, notes from other shards, calls, the timer → [`ShardCore::handle`] for each → outputs once, so that what
+//! arrived together shares a write → disk, other shards, callers. Nothing to do: wait for whichever comes first.
+//! Bounds per turn: [`TURN_NOTES_MAX`], [`TURN_CALLS_MAX`], and the executor's own time slice; none of the sources can starve another.
+
+use std::{
+    collections::VecDeque,
+    future::pending,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_lite::FutureExt;
+use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, PoolPlacement, Shares, timer::Timer};
+use hashbrown::HashMap;
+
+use super::{
+    disk::Disk,
+    end_process,
+    queue::{Asked, Inbox, Note, Port},
+};
+use crate::shard::{
+    CallToken, Input, Now, Output,
+    core::{ShardCore, peer::PeerMessage},
+    drivers::Clock,
+};
+use wire::{Response, ShardId};
+
+/// Notes taken in a turn; the others wait for the next.
+const TURN_NOTES_MAX: usize = 64;
+/// Calls taken in a turn; the others wait for the next.
+const TURN_CALLS_MAX: usize = 256;
+/// Calls taken in a turn although the time slice is over: so a slow turn makes progress.
+const TURN_CALLS_MIN: usize = 8;
+/// An idle executor looks for work this long before it sleeps: a wake-up costs more than that of a core that is its own.
+const SPIN: Duration = Duration::from_micros(50);
+/// Time slice: how long the loop may go on before finished writes are looked for.
+const SLICE: Duration = Duration::from_micros(100);
+/// Memory registered with the kernel for writes: the largest batch and some more.
+const IO_MEMORY_BYTES: usize = 2 << 20;
+/// A shard whose messages did not fit another's queue tries again after this long.
+const FULL_RETRY: Duration = Duration::from_micros(50);
+/// Shortest wait for a timer, so that a timer which is always due does not keep the core busy.
+const TICK_US_MIN: u64 = 100;
+
+/// Where shards and the handle agree that a drain is over. By shard.
+#[derive(Debug)]
+pub(crate) struct Board {
+    shards: Vec<Standing>,
+}
+
+/// How one shard stands; written by it at the end of each turn once it drains.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Standing {
+    idle: AtomicBool,
+    /// Messages for other shards, counted when the core gives them out.
+    sent: AtomicU64,
+    /// Messages from other shards, counted when the core gets them.
+    received: AtomicU64,
+}
+
+impl Board {
+    pub(crate) fn new(shards: u16) -> Arc<Self> {
+        Arc::new(Self { shards: (0..shards).map(|_| Standing::default()).collect() })
+    }
+
+    /// `Some(messages)` when every shard is idle and as many messages were received as sent. Twice in a row with the same number: nothing
+    /// moves, and nothing is on its way (the four-counter method of Mattern, "Algorithms for distributed termination detection", 1987).
+    pub(crate) fn quiet(&self) -> Option<u64> {
+        // SeqCst throughout: it is read a few hundred times at shutdown and has to be obvious, not fast.
+        let received: u64 = self.shards.iter().map(|shard| shard.received.load(Ordering::SeqCst)).sum();
+        let idle = self.shards.iter().all(|shard| shard.idle.load(Ordering::SeqCst));
+        let sent: u64 = self.shards.iter().map(|shard| shard.sent.load(Ordering::SeqCst)).sum();
+        (idle && sent == received).then_some(sent)
+    }
+}
+
+/// What an executor is started with.
+pub(crate) struct Setup {
+    pub(crate) shard: ShardId,
+    /// Core to be pinned to.
+    pub(crate) cpu: usize,
+    /// Whether another shard has the same core: then an idle one sleeps at once.
+    pub(crate) shared_cpu: bool,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    pub(crate) inbox: Inbox,
+    /// Ways to all shards, itself included, in their order.
+    pub(crate) ports: Arc<[Port]>,
+    pub(crate) board: Arc<Board>,
+}
+
+/// Starts the executor's thread. `make` runs on it, may block, and makes the core once the logs are read; without one the thread ends.
+///
+/// # Errors
+/// What glommio says when the thread or its pinning cannot be had; errors of its rings come from joining.
+pub(crate) fn spawn(
+    setup: Setup,
+    make: impl FnOnce(Clock) -> Option<ShardCore> + Send + 'static,
+) -> Result<ExecutorJoinHandle<()>, glommio::GlommioError<()>> {
+    LocalExecutorBuilder::new(Placement::Fixed(setup.cpu))
+        .name("shard")
+        .spin_before_park(if setup.shared_cpu { Duration::ZERO } else { SPIN })
+        .preempt_timer(SLICE)
+        .io_memory(IO_MEMORY_BYTES)
+        // Blocking work (allocating segments) must not share the shard's core.
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+        .spawn(move || async move {
+            let clock = Clock::start();
+            if let Some(core) = make(clock) {
+                let _fault = EndOnPanic(setup.shard);
+                serve(core, setup, clock).await;
+            }
+        })
+}
+
+/// A panic in a shard is a fault of ours: its partitions would be gone and the others would wait for it.
+struct EndOnPanic(ShardId);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end_process(&format!("shard {} met a fault of the engine itself (see the panic above)", self.0.0));
+        }
+    }
+}
+
+async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
+    let executor = glommio::executor();
+    let requests = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "requests");
+    let log = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "log");
+    let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
+    let shard = Shard {
+        core,
+        clock,
+        disk: Disk::start(setup.data, log, background),
+        inbox: setup.inbox,
+        replies: HashMap::default(),
+        peers: Peers::new(setup.shard, setup.ports),
+        standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
+        stopping: false,
+        early_call: None,
+        early_note: None,
+    };
+    glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above").await;
+}
+
+/// The loop's own things.
+struct Shard {
+    core: ShardCore,
+    clock: Clock,
+    disk: Disk,
+    inbox: Inbox,
+    replies: HashMap<CallToken, oneshot::Sender<Response>, foldhash::fast::RandomState>,
+    peers: Peers,
+    standing: Reporting,
+    stopping: bool,
+    /// Taken off the queue while waiting; first in the next turn.
+    early_call: Option<Asked>,
+    early_note: Option<Note>,
+}
+
+impl Shard {
+    async fn run(mut self) {
+        // What the core has to say from the start: effects that are left, its first segment.
+        self.perform();
+        loop {
+            let worked = self.turn();
+            if self.stopping && self.disk.is_idle() {
+                return;
+            }
+            if worked {
+                glommio::executor().yield_task_queue_now().await;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Takes what is there, within bounds. False when there was nothing.
+    fn turn(&mut self) -> bool {
+        let now = self.clock.now();
+        self.peers.flush();
+        self.standing.busy();
+        let mut worked = false;
+        while let Some(report) = self.disk.report() {
+            self.core.handle(now, report);
+            worked = true;
+        }
+        for _ in 0..TURN_NOTES_MAX {
+            let Some(note) = self.early_note.take().or_else(|| self.inbox.notes.try_recv().ok()) else { break };
+            self.note(now, note);
+            worked = true;
+        }
+        // While another shard's queue is full no work is taken on that would add to it.
+        if !self.peers.are_behind() && !self.stopping {
+            for taken in 0..TURN_CALLS_MAX {
+                if taken >= TURN_CALLS_MIN && glommio::executor().need_preempt() {
+                    break;
+                }
+                let Some(asked) = self.early_call.take().or_else(|| self.inbox.calls.try_recv().ok()) else { break };
+                worked = true;
+                // The caller gave up while its call was in the queue.
+                if asked.reply.is_closed() {
+                    continue;
+                }
+                self.replies.insert(asked.token, asked.reply);
+                self.core.handle(now, Input::Call { token: asked.token, request: asked.request });
+            }
+        }
+        // A tick alone is no reason for another turn at once: a timer that is always due comes every `TICK_US_MIN`.
+        if self.core.next_wake().is_some_and(|due| due <= now.mono_us) {
+            self.core.handle(now, Input::Tick);
+        }
+        worked |= self.perform();
+        let quiet = self.core.is_idle() && self.replies.is_empty() && !self.peers.are_behind() && self.inbox.calls.is_empty();
+        self.standing.end_of_turn(quiet, self.peers.sent);
+        worked
+    }
+
+    fn note(&mut self, now: Now, note: Note) {
+        match note {
+            Note::Peer { from, messages } => {
+                self.standing.received += messages.len() as u64;
+                for message in messages {
+                    self.core.handle(now, Input::Peer { from, message });
+                }
+            }
+            Note::Cancel(token) => {
+                // Not there: it is answered already, or its call is still in the queue and falls out when its turn comes.
+                if self.replies.remove(&token).is_some() {
+                    self.core.handle(now, Input::Cancel(token));
+                }
+            }
+            Note::Drain => {
+                self.standing.draining = true;
+                self.core.handle(now, Input::Drain);
+            }
+            Note::Stop => self.stopping = true,
+        }
+    }
+
+    /// Carries out what the core wants. False when it wants nothing.
+    fn perform(&mut self) -> bool {
+        let mut worked = false;
+        while let Some(output) = self.core.poll_output() {
+            worked = true;
+            match output {
+                // On the way out nothing new goes to the disk: its callers were told that the engine ends.
+                Output::Write(_) | Output::Prepare(_) if self.stopping => {}
+                Output::Write(batch) => self.disk.write(batch),
+                Output::Prepare(plan) => self.disk.prepare(plan),
+                Output::Reply { token, response } => {
+                    if let Some(reply) = self.replies.remove(&token) {
+                        // Nobody waits any more: the caller is gone.
+                        let _ = reply.send(response);
+                    }
+                }
+                Output::Peer { to, message } => self.peers.put(to, message),
+            }
+        }
+        self.peers.flush();
+        worked
+    }
+
+    /// Sleeps until something happens. What it takes off a queue is first in the next turn.
+    async fn wait(&mut self) {
+        let now = self.clock.now();
+        let due = self.core.next_wake().map(|due| Duration::from_micros(due.saturating_sub(now.mono_us).max(TICK_US_MIN)));
+        let (timer, takes_calls) = match (due, self.peers.are_behind()) {
+            (due, true) => (Some(due.map_or(FULL_RETRY, |due| due.min(FULL_RETRY))), false),
+            (due, false) => (due, !self.stopping),
+        };
+        let time = async {
+            match timer {
+                Some(after) => drop(Timer::new(after).await),
+                None => pending().await,
+            }
+            Woken::Other
+        };
+        let call = async {
+            match self.inbox.calls.recv_async().await {
+                Ok(asked) => Woken::Call(asked),
+                Err(flume::RecvError::Disconnected) => pending().await,
+            }
+        };
+        let note = async {
+            match self.inbox.notes.recv_async().await {
+                Ok(note) => Woken::Note(note),
+                Err(flume::RecvError::Disconnected) => pending().await,
+            }
+        };
+        let disk = async {
+            self.disk.reported().await;
+            Woken::Other
+        };
+        let woken = if takes_calls { disk.or(note).or(call).or(time).await } else { disk.or(note).or(time).await };
+        match woken {
+            Woken::Call(asked) => self.early_call = Some(asked),
+            Woken::Note(note) => self.early_note = Some(note),
+            Woken::Other => {}
+        }
+    }
+}
+
+/// What ended a wait.
+enum Woken {
+    Call(Asked),
+    Note(Note),
+    Other,
+}
+
+/// Messages to other shards, gathered over a turn.
+struct Peers {
+    me: ShardId,
+    ports: Arc<[Port]>,
+    /// For each shard what has not gone yet.
+    gathered: Vec<Vec<PeerMessage>>,
+    /// For each shard the notes that did not fit its queue, oldest first. Bounded by the calls under way, since none is taken while there is one.
+    behind: Vec<VecDeque<Note>>,
+    sent: u64,
+}
+
+impl Peers {
+    fn new(me: ShardId, ports: Arc<[Port]>) -> Self {
+        let gathered = ports.iter().map(|_| Vec::new()).collect();
+        let behind = ports.iter().map(|_| VecDeque::new()).collect();
+        Self { me, ports, gathered, behind, sent: 0 }
+    }
+
+    fn put(&mut self, to: ShardId, message: PeerMessage) {
+        self.sent += 1;
+        self.gathered[usize::from(to.0)].push(message);
+    }
+
+    /// Some shard's queue was full.
+    fn are_behind(&self) -> bool {
+        self.behind.iter().any(|notes| !notes.is_empty())
+    }
+
+    /// Sends what was gathered, one note for each shard; to a shard whose queue is full later, in order.
+    fn flush(&mut self) {
+        for ((port, messages), behind) in self.ports.iter().zip(&mut self.gathered).zip(&mut self.behind) {
+            if !messages.is_empty() {
+                behind.push_back(Note::Peer { from: self.me, messages: std::mem::take(messages) });
+            }
+            while let Some(note) = behind.pop_front() {
+                match port.try_tell(note) {
+                    Ok(()) => {}
+                    Err(flume::TrySendError::Full(note)) => {
+                        behind.push_front(note);
+                        break;
+                    }
+                    // The node is going down: nobody waits for the answer.
+                    Err(flume::TrySendError::Disconnected(_)) => {}
+                }
+            }
+        }
+    }
+}
+
+/// A shard's side of the [`Board`].
+struct Reporting {
+    board: Arc<Board>,
+    shard: ShardId,
+    draining: bool,
+    received: u64,
+}
+
+impl Reporting {
+    fn mine(&self) -> &Standing {
+        &self.board.shards[usize::from(self.shard.0)]
+    }
+
+    /// Before anything is taken: this shard may be about to send.
+    fn busy(&self) {
+        if self.draining {
+            self.mine().idle.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn end_of_turn(&self, quiet: bool, sent: u64) {
+        if self.draining {
+            let mine = self.mine();
+            mine.sent.store(sent, Ordering::SeqCst);
+            mine.received.store(self.received, Ordering::SeqCst);
+            mine.idle.store(quiet, Ordering::SeqCst);
+        }
+    }
+}

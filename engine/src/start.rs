@@ -1,0 +1,392 @@
+//! Opening a folder: checks, recovery, replay, and the executors.
+//!
+//! Path: [`Config`] → what the machine offers (`host`) → [`Folder`] and its lock → every log, read by one thread per shard, each for its own partitions
+//! (`replay`) → the ends of the logs decide where the writers go on → cores → executors running. Read first: [`open`].
+//! An error leaves the folder as it was, but for an empty folder that was made. With another number of shards than before a new generation
+//! of logs begins, and the older ones are only read from then on (`log/FORMAT.md`).
+
+mod host;
+mod replay;
+mod uring;
+mod verify;
+
+pub use host::{HostError, MEMLOCK_BYTES_PER_SHARD};
+pub use replay::ReplayLogError;
+pub use verify::{PartitionReport, Report, VerifyError, verify};
+
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+};
+
+use glommio::ExecutorJoinHandle;
+
+use crate::{
+    config::{Capture, Config, ConfigError, SHARDS_MAX},
+    folder::{Folder, FolderError, Generation},
+    log::{Cut, LogIdentity, Record, RecordKind, RecoverError, Start, Tail, Writer},
+    seal::Keyring,
+    shard::{
+        core::{self, Builder},
+        drivers::{
+            Clock,
+            glommio::{
+                executor::{self, Board, Setup},
+                queue::{self, Port},
+            },
+        },
+    },
+    shared::Shared,
+};
+use replay::{Plan, Sink, Walked};
+use wire::{Millis, PartitionId, ShardId, Topology};
+
+/// How far the clock may be behind the last entry: more is a clock that was not set yet, and every hold would seem to last for ever.
+pub const CLOCK_BEHIND_MS_MAX: u64 = 3_600_000;
+
+/// Why an engine does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The machine.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The logs.
+    #[error(transparent)]
+    Log(#[from] ReplayLogError),
+    /// The file system has no direct I/O.
+    #[error(
+        "{path} is on a file system without direct I/O, which the log needs: put the data folder on ext4, XFS or another file system of a local disk"
+    )]
+    NoDirectIo {
+        /// The folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The clock is behind.
+    #[error(
+        "the clock is {behind_ms} ms before the last entry of the log: set it (is NTP running?), or start with `--accept-clock` if it is right and the \
+         entry's time is not"
+    )]
+    ClockBehind {
+        /// By how much.
+        behind_ms: u64,
+    },
+    /// No random numbers from the system.
+    #[error("no random numbers from the system")]
+    Random(#[source] getrandom::Error),
+    /// A shard's executor does not start.
+    #[error("the executor of shard {shard} does not start: {why}")]
+    Executor {
+        /// Which.
+        shard: u16,
+        /// What its runtime says.
+        why: String,
+    },
+}
+
+impl From<RecoverError> for OpenError {
+    fn from(error: RecoverError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+/// What opening a folder found and did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Executors, and logs written to.
+    pub shards: u16,
+    /// Fixed when the folder was made.
+    pub partitions: u16,
+    /// Generation of the logs written to.
+    pub generation: u32,
+    /// Whether that generation began with this start, because the number of shards is another.
+    pub new_generation: bool,
+    /// Entries replayed.
+    pub entries: u64,
+    /// Bytes of log read for them.
+    pub bytes: u64,
+    /// Torn writes behind the logs' ends, which were never acknowledged.
+    pub cut: Vec<Cut>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// An engine that runs.
+pub(crate) struct Running {
+    pub(crate) folder: Folder,
+    pub(crate) topology: Topology,
+    pub(crate) ports: Arc<[Port]>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) threads: Vec<ExecutorJoinHandle<()>>,
+    pub(crate) opened: Opened,
+}
+
+/// What an executor gets once all logs are read.
+struct Go {
+    writer: Writer,
+    seed: [u8; 32],
+}
+
+/// An executor that is starting: it reports what it replayed, waits for its writer, and reports that its core is made.
+struct Starting {
+    thread: ExecutorJoinHandle<()>,
+    replayed: mpsc::Receiver<Result<Walked, OpenError>>,
+    go: mpsc::Sender<Go>,
+    made: mpsc::Receiver<()>,
+}
+
+/// Opens the folder and starts its executors. Blocks until every entry is replayed and every shard runs.
+///
+/// # Errors
+/// [`OpenError`]; no thread is left behind.
+pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
+    let clock = Clock::start();
+    config.validate()?;
+    let allowed = host::allowed_cpus();
+    let wanted = config.shards.or_else(|| config.cpus.as_ref().map(|cpus| shards_for(cpus.len())));
+    let shards = wanted.unwrap_or_else(|| shards_for(allowed.len() / 2));
+    let cpus = host::place(shards, config.cpus.as_deref(), &allowed)?;
+    host::check(shards)?;
+    let mut folder = Folder::open(&config.data, config.partitions)?;
+    host::direct_io(folder.path())?;
+    let partitions = folder.meta().partitions;
+    let shards = match wanted {
+        Some(shards) if shards > partitions => return Err(ConfigError::ShardsOverPartitions { shards, partitions }.into()),
+        Some(_) => shards,
+        None => shards.min(partitions),
+    };
+    let topology = Topology { partitions, shards };
+    let plan = Plan::read(&folder)?;
+    let keyring = Keyring::new(&*folder.shop_key()?);
+    let shared = Arc::new(Shared::default());
+    let core_config = |shard| core::Config {
+        shard,
+        shards,
+        partitions,
+        epoch: folder.meta().epoch,
+        keyring: keyring.clone(),
+        shared: Arc::clone(&shared),
+        hold_ttl_ms: millis(config.hold_ttl),
+        decide_ms: millis(config.decide_max),
+        capture_at_once: match config.capture {
+            Capture::AtOnce => true,
+            Capture::OnShipment => false,
+        },
+        providers: config.providers.clone(),
+    };
+
+    let (ports, inboxes): (Vec<Port>, Vec<_>) = (0..shards).map(|_| queue::port()).unzip();
+    let (ports, board): (Arc<[Port]>, _) = (ports.into(), Board::new(shards));
+    let mut starting = Vec::with_capacity(usize::from(shards));
+    for (number, inbox) in (0..shards).zip(inboxes) {
+        let cpu = cpus[usize::from(number)];
+        let setup = Setup {
+            shard: ShardId(number),
+            cpu,
+            shared_cpu: cpus[..usize::from(shards)].iter().filter(|other| **other == cpu).count() > 1,
+            data: folder.path().to_owned(),
+            inbox,
+            ports: Arc::clone(&ports),
+            board: Arc::clone(&board),
+        };
+        match start_one(setup, core_config(ShardId(number)), plan.clone()) {
+            Ok(one) => starting.push(one),
+            Err(error) => return Err(give_up(starting, error)),
+        }
+    }
+    let walked = match gather(&starting) {
+        Ok(walked) => walked,
+        Err((_, Some(error))) => return Err(give_up(starting, error)),
+        Err((shard, None)) => return Err(died(starting, shard)),
+    };
+    let next = match prepare(config, &mut folder, shards, &walked, clock.now().wall) {
+        Ok(next) => next,
+        Err(error) => return Err(give_up(starting, error)),
+    };
+    for (one, go) in starting.iter().zip(next.go) {
+        // An executor that ended meanwhile is met below.
+        let _ = one.go.send(go);
+    }
+    if let Some(shard) = starting.iter().position(|one| one.made.recv().is_err()) {
+        return Err(died(starting, shard));
+    }
+    let opened = Opened {
+        shards,
+        partitions,
+        generation: next.generation.number,
+        new_generation: next.is_new,
+        entries: walked.entries,
+        bytes: walked.bytes,
+        cut: walked.cuts(),
+        seconds: clock.elapsed().as_secs_f64(),
+    };
+    tell(folder.path(), &opened);
+    let threads = starting.into_iter().map(|one| one.thread).collect();
+    Ok(Running { folder, topology, ports, board, threads, opened })
+}
+
+fn shards_for(cpus: usize) -> u16 {
+    u16::try_from(cpus).unwrap_or(SHARDS_MAX).clamp(1, SHARDS_MAX)
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("validated against DURATION_MAX")
+}
+
+fn tell(path: &Path, opened: &Opened) {
+    for cut in &opened.cut {
+        tracing::warn!(
+            file = cut.file,
+            offset = cut.offset,
+            bytes = cut.bytes,
+            why = %cut.why,
+            "cut a torn write from the end of the log; it was never acknowledged"
+        );
+    }
+    tracing::info!(
+        path = %path.display(),
+        shards = opened.shards,
+        generation = opened.generation,
+        entries = opened.entries,
+        seconds = opened.seconds,
+        "opened"
+    );
+}
+
+/// Takes the entries of one shard's partitions.
+struct ShardSink {
+    builder: Builder,
+    shard: ShardId,
+    shards: u16,
+}
+
+impl Sink for ShardSink {
+    fn wants(&self, partition: PartitionId) -> bool {
+        wire::placement::shard_of(partition, self.shards) == self.shard
+    }
+
+    fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
+        self.builder.replay(partition, index, time, body).map_err(|error| with_causes(&error))
+    }
+}
+
+/// An error and its causes on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn start_one(setup: Setup, config: core::Config, plan: Plan) -> Result<Starting, OpenError> {
+    let (replayed_to, replayed) = mpsc::channel();
+    let (go, go_from) = mpsc::channel::<Go>();
+    let (made_to, made) = mpsc::channel();
+    let (shard, shards) = (setup.shard, config.shards);
+    let make = move |clock: Clock| {
+        let mut sink = ShardSink { builder: Builder::new(config), shard, shards };
+        let walked = plan.walk(&mut sink).map_err(OpenError::from);
+        let failed = walked.is_err();
+        if replayed_to.send(walked).is_err() || failed {
+            return None;
+        }
+        let Go { writer, seed } = go_from.recv().ok()?;
+        let core = sink.builder.finish(writer, clock.now(), seed);
+        made_to.send(()).ok()?;
+        Some(core)
+    };
+    let thread = executor::spawn(setup, make).map_err(|error| OpenError::Executor { shard: shard.0, why: error.to_string() })?;
+    Ok(Starting { thread, replayed, go, made })
+}
+
+/// Waits for all replays. The error of the lowest shard, or that its thread died without saying why.
+fn gather(starting: &[Starting]) -> Result<Walked, (usize, Option<OpenError>)> {
+    let mut all = Walked::default();
+    for (shard, one) in starting.iter().enumerate() {
+        match one.replayed.recv() {
+            Ok(Ok(walked)) => all.add(walked),
+            Ok(Err(error)) => return Err((shard, Some(error))),
+            Err(mpsc::RecvError) => return Err((shard, None)),
+        }
+    }
+    Ok(all)
+}
+
+/// Ends every thread and gives the error back.
+fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
+    for Starting { thread, replayed, go, made } in starting {
+        drop((replayed, go, made));
+        // Its own error, if any, is not the one to be told.
+        let _ = thread.join();
+    }
+    error
+}
+
+/// Ends every thread and says why one died.
+fn died(mut starting: Vec<Starting>, shard: usize) -> OpenError {
+    let Starting { thread, replayed, go, made } = starting.remove(shard);
+    drop((replayed, go, made));
+    let why = thread.join().map_or_else(|error| error.to_string(), |()| "it ended early".into());
+    let number = u16::try_from(shard).expect("shards are numbered in 16 bits");
+    give_up(starting, OpenError::Executor { shard: number, why })
+}
+
+/// What comes after recovery.
+struct Next {
+    generation: Generation,
+    is_new: bool,
+    go: Vec<Go>,
+}
+
+/// Decides where the logs go on: in the last generation, or in a new one when the number of shards is another.
+fn prepare(config: &Config, folder: &mut Folder, shards: u16, walked: &Walked, wall: Millis) -> Result<Next, OpenError> {
+    let behind_ms = walked.last_time.0.saturating_sub(wall.0);
+    if behind_ms > CLOCK_BEHIND_MS_MAX && !config.accept_clock {
+        return Err(OpenError::ClockBehind { behind_ms });
+    }
+    walked.sync(folder.path())?;
+    let last = folder.meta().generations.last().copied();
+    let (generation, is_new) = match last {
+        Some(last) if last.shards == shards => (last, false),
+        // A generation that nothing was written into is given up: only one that was closes the one before it.
+        Some(last) => (folder.begin_generation(shards, walked.is_empty(last))?, true),
+        None => (folder.begin_generation(shards, false)?, true),
+    };
+    let before = folder.meta().generations.iter().rev().nth(1).copied();
+    let tail_of = |generation: Generation, shard| walked.tails.get(&(generation.number, shard));
+    let ends = |generation: Generation| -> Vec<&(LogIdentity, Tail)> {
+        (0..generation.shards).map(|shard| tail_of(generation, shard).expect("every log of every generation was read")).collect()
+    };
+    let mut go = Vec::with_capacity(usize::from(shards));
+    for shard in 0..shards {
+        let tail = tail_of(generation, shard).map(|(_, tail)| tail);
+        let start = tail.map_or_else(Start::fresh, Tail::start);
+        let mut writer = Writer::new(folder.log(generation, shard), config.segment_bytes, start);
+        if tail.is_none_or(|tail| tail.place.is_none())
+            && let Some(before) = before
+        {
+            for (log, tail) in ends(before) {
+                let body = tail.log_end(log).encode();
+                let end = Record { kind: RecordKind::LogEnd, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };
+                // They go out with the first batch, before any entry of this log is acknowledged.
+                let _appended = writer.append(end).expect("SHARDS_MAX log ends fit an empty batch");
+            }
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(OpenError::Random)?;
+        go.push(Go { writer, seed });
+    }
+    Ok(Next { generation, is_new, go })
+}

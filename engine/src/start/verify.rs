@@ -1,0 +1,131 @@
+//! Looks a whole folder over without changing it.
+//!
+//! Path: [`verify`] → lock → every log from its beginning → entries applied to fresh partitions → each partition's own check → [`Report`].
+//! Bounds: memory for the whole state, as an engine would need; one core.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::replay::{Plan, ReplayLogError, Sink};
+use crate::{
+    folder::{Folder, FolderError},
+    log::Cut,
+    partition::{Changes, Partition},
+    record,
+    shard::drivers::Clock,
+};
+use wire::{Millis, PartitionId, Seq};
+
+/// Why a folder cannot be looked over at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The folder itself.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+/// What was found. Damage is reported, not an error of [`verify`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// By number, all of them.
+    pub partitions: Vec<PartitionReport>,
+    /// Entries read, over all partitions.
+    pub entries: u64,
+    /// Bytes of log read.
+    pub bytes: u64,
+    /// Latest time of an entry; zero without one.
+    pub last_time: Millis,
+    /// Torn writes behind the logs' ends: no damage, they were never acknowledged. The next start leaves them behind.
+    pub cut: Vec<Cut>,
+    /// Logs that cannot be read to their end. Entries of their partitions behind the damage are not in this report.
+    pub damage: Vec<ReplayLogError>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One partition, after all of its entries that could be read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PartitionReport {
+    /// Which.
+    pub partition: PartitionId,
+    /// Commands applied.
+    pub seq: Seq,
+    /// Hash of the whole state: equal states, equal hashes.
+    pub digest: u64,
+    /// Stock rows and open holds, or which identity does not hold.
+    pub checked: Result<(u64, u64), String>,
+}
+
+impl Report {
+    /// Every log was read to its end, and every partition's identities hold.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty() && self.partitions.iter().all(|partition| partition.checked.is_ok())
+    }
+
+    /// Stock rows of all partitions that check.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.partitions.iter().filter_map(|partition| partition.checked.as_ref().ok()).map(|(rows, _)| rows).sum()
+    }
+
+    /// Open holds of all partitions that check.
+    #[must_use]
+    pub fn open_holds(&self) -> u64 {
+        self.partitions.iter().filter_map(|partition| partition.checked.as_ref().ok()).map(|(_, holds)| holds).sum()
+    }
+}
+
+/// Reads and replays everything in the folder `data`, which no engine may have open. Changes nothing but the process id in the lock file.
+///
+/// # Errors
+/// When there is no such folder, or it is in use, or its `folder.json` does not read. What is wrong in the logs is in the report.
+pub fn verify(data: &Path) -> Result<Report, VerifyError> {
+    let clock = Clock::start();
+    let folder = Folder::open_existing(data)?;
+    let meta = folder.meta();
+    let fresh = |id| (id, Partition::new(id, meta.epoch, meta.partitions));
+    let mut all = Everything { partitions: (0..meta.partitions).map(PartitionId).map(fresh).collect(), changes: Changes::default() };
+    let (walked, damage) = match Plan::read(&folder) {
+        Ok(plan) => plan.walk_all(&mut all),
+        Err(error) => (super::Walked::default(), vec![error]),
+    };
+    let partitions = all.partitions.into_iter().map(|(id, partition)| PartitionReport {
+        partition: id,
+        seq: partition.seq(),
+        digest: partition.digest(),
+        checked: partition.check().map(|checked| (checked.rows, checked.open_holds)),
+    });
+    Ok(Report {
+        partitions: partitions.collect(),
+        entries: walked.entries,
+        bytes: walked.bytes,
+        last_time: walked.last_time,
+        cut: walked.cuts(),
+        damage,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+/// Takes every entry.
+struct Everything {
+    partitions: BTreeMap<PartitionId, Partition>,
+    changes: Changes,
+}
+
+impl Sink for Everything {
+    fn wants(&self, partition: PartitionId) -> bool {
+        self.partitions.contains_key(&partition)
+    }
+
+    fn take(&mut self, partition: PartitionId, _index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
+        let entry = record::decode(body).map_err(|error| super::with_causes(&error))?;
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.apply(time, &entry, &mut self.changes);
+            self.changes.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! What a search found, and ideas while typing. The query's own grammar is in `routes::search_query`.
+
+use super::{Members, Money, Shown};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use utoipa::ToSchema;
+use wire::{ProductId, SkuId};
+
+/// A product found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HitProduct {
+    /// `prod_…`
+    #[schema(value_type = String)]
+    id: Shown<ProductId>,
+    /// The merchant's key.
+    key: String,
+    /// Name.
+    title: String,
+    /// Maker.
+    brand: Option<String>,
+    /// Key of its category.
+    category: Option<String>,
+    /// Of the variant shown.
+    price: Option<Money>,
+    /// First picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// Can some variant be had?
+    in_stock: bool,
+}
+
+/// A hit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Hit {
+    /// The product.
+    product: HitProduct,
+    /// `sku_…`, the variant shown.
+    #[schema(value_type = String)]
+    sku: Shown<SkuId>,
+    /// How well it matches; comparable within one answer.
+    score: f32,
+}
+
+/// A value of a facet.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FacetValue {
+    /// In text form.
+    value: String,
+    /// Hits that have it.
+    count: u64,
+    /// Does a filter of the query name it?
+    selected: bool,
+}
+
+/// Of a number facet, in its own unit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FacetStats {
+    /// Least.
+    min: f64,
+    /// Most.
+    max: f64,
+}
+
+/// A facet counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Facet {
+    /// Most frequent first.
+    values: Vec<FacetValue>,
+    /// Of number facets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<FacetStats>,
+}
+
+/// What a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchPage {
+    /// In order.
+    items: Vec<Hit>,
+    /// By name.
+    #[schema(value_type = Object)]
+    facets: Members<Facet>,
+    /// Exact, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// True when some hits lack a word.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    relaxed: bool,
+    /// Cursor of the next page; null on the last.
+    pub next: Option<String>,
+    /// Time in the engine, microseconds.
+    took_us: u64,
+}
+
+/// A cursor as the engine made it, fit for a query string.
+#[must_use]
+pub fn cursor(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Undoes [`cursor`].
+#[must_use]
+pub fn cursor_bytes(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+impl From<wire::SearchHit> for Hit {
+    fn from(hit: wire::SearchHit) -> Self {
+        Self {
+            product: HitProduct {
+                id: Shown(hit.product),
+                key: hit.key,
+                title: hit.title,
+                brand: hit.brand,
+                category: hit.category,
+                price: hit.price.map(Into::into),
+                image: hit.image,
+                in_stock: hit.in_stock,
+            },
+            sku: Shown(hit.sku),
+            score: hit.score,
+        }
+    }
+}
+
+impl From<wire::SearchResults> for SearchPage {
+    fn from(results: wire::SearchResults) -> Self {
+        let facets = results.facets.into_iter().map(|facet| {
+            let values = facet.values.into_iter().map(|v| FacetValue { value: v.value, count: v.count, selected: v.selected });
+            let stats = facet.stats.map(|stats| FacetStats { min: stats.min, max: stats.max });
+            (facet.name, Facet { values: values.collect(), stats })
+        });
+        Self {
+            items: results.items.into_iter().map(Into::into).collect(),
+            facets: Members(facets.collect()),
+            total: results.total,
+            relaxed: results.relaxed,
+            next: results.next.as_deref().map(cursor),
+            took_us: results.took_us,
+        }
+    }
+}
+
+/// A product whose title begins so.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SuggestedProduct {
+    /// `prod_…`
+    #[schema(value_type = String)]
+    id: Shown<ProductId>,
+    /// The merchant's key.
+    key: String,
+    /// Name.
+    title: String,
+}
+
+/// A category whose name begins so.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SuggestedCategory {
+    /// The merchant's key.
+    key: String,
+    /// Name.
+    name: String,
+}
+
+/// Ideas while typing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Suggestions {
+    /// The text with its last word completed, best first.
+    completions: Vec<String>,
+    /// Products.
+    products: Vec<SuggestedProduct>,
+    /// Categories.
+    categories: Vec<SuggestedCategory>,
+}
+
+impl From<wire::Suggestions> for Suggestions {
+    fn from(found: wire::Suggestions) -> Self {
+        let products = found.products.into_iter().map(|(id, key, title)| SuggestedProduct { id: Shown(id), key, title });
+        let categories = found.categories.into_iter().map(|(key, name)| SuggestedCategory { key, name });
+        Self { completions: found.completions, products: products.collect(), categories: categories.collect() }
+    }
+}

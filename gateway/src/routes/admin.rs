@@ -1,0 +1,100 @@
+//! Writing the catalog, one thing at a time.
+
+use super::unexpected;
+use crate::{
+    App,
+    dto::{self, Shown, category, product_body::ProductBody, stock},
+    http::{
+        caller::{CALL_MS, Caller, Keyed},
+        etag::ETag,
+        json::Json,
+        problem::Problem,
+        reference,
+        reply::Reply,
+    },
+};
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+};
+use std::sync::Arc;
+use wire::{Body, CategoryRef, Op, Principal, ProductRef, Role, Upserted};
+
+const fn status(what: Upserted) -> StatusCode {
+    match what {
+        Upserted::Created => StatusCode::CREATED,
+        Upserted::Updated | Upserted::Unchanged => StatusCode::OK,
+    }
+}
+
+/// The key of the product that the path names: writing goes by key.
+async fn product_key(app: &App, caller: &Caller, principal: Principal, id: &str) -> Result<String, Problem> {
+    match reference::product(id)? {
+        ProductRef::Key(key) => Ok(key),
+        id @ ProductRef::Id(_) => {
+            let request = wire::Request { principal, trace: caller.id.0, ..wire::Request::system(Op::GetProduct(id)) };
+            let answer = crate::http::caller::call(app, request).await?;
+            let Body::Product(view) = answer.body else { return Err(unexpected(&answer)) };
+            Ok(view.key)
+        }
+    }
+}
+
+/// Write a product: what was there under its key is replaced.
+#[utoipa::path(put, path = "/v1/admin/products/{id}", tag = "admin", security(("staff" = [])), request_body = ProductBody,
+    params(("id" = String, Path, description = "prod_… or key=MERCHANT-KEY")),
+    responses((status = 200, body = stock::Upserted), (status = 201, body = stock::Upserted),
+        (status = 412, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn put_product(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>, json: Json) -> Result<Reply, Problem> {
+    let principal = caller.staff(&[Role::Merchandiser])?;
+    let idempotency = caller.idempotency(principal, Keyed::Optional, json.fingerprint())?;
+    let body: ProductBody = json.shape()?;
+    let key = product_key(&app, &caller, principal, &id).await?;
+    let input = body.check(Some(key))?;
+    let answer = caller.call(&app, principal, idempotency, CALL_MS, Op::PutProduct(Box::new(input))).await?;
+    let Body::Upserted { id, version, what } = answer.body else { return Err(unexpected(&answer)) };
+    let reply = Reply::json(&stock::Upserted { status: stock::upserted(what), id: Shown(id), version }).status(status(what));
+    Ok(reply.written(&answer.positions, answer.replayed).etag(&ETag::version(version), None))
+}
+
+/// Delete a product.
+#[utoipa::path(delete, path = "/v1/admin/products/{id}", tag = "admin", security(("staff" = [])),
+    params(("id" = String, Path, description = "prod_… or key=MERCHANT-KEY")),
+    responses((status = 204, description = "Gone"), (status = 404, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn delete_product(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Reply, Problem> {
+    let principal = caller.staff(&[Role::Merchandiser])?;
+    let answer = caller.ask(&app, principal, Op::DeleteProduct(reference::product(&id)?)).await?;
+    let Body::Done = answer.body else { return Err(unexpected(&answer)) };
+    Ok(Reply::empty(StatusCode::NO_CONTENT).written(&answer.positions, answer.replayed))
+}
+
+/// Write a category.
+#[utoipa::path(put, path = "/v1/admin/categories/{id}", tag = "admin", security(("staff" = [])), request_body = category::CategoryBody,
+    params(("id" = String, Path, description = "cat_… or key=MERCHANT-KEY")),
+    responses((status = 200, body = category::UpsertedCategory), (status = 201, body = category::UpsertedCategory)))]
+pub(crate) async fn put_category(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    json: Json,
+) -> Result<Reply, Problem> {
+    let principal = caller.staff(&[Role::Merchandiser])?;
+    let idempotency = caller.idempotency(principal, Keyed::Optional, json.fingerprint())?;
+    let body: category::CategoryBody = json.shape()?;
+    let key = match reference::category(&id)? {
+        CategoryRef::Key(key) => key,
+        id @ CategoryRef::Id(_) => {
+            let request = wire::Request { principal, trace: caller.id.0, ..wire::Request::system(Op::GetCategory(id)) };
+            let answer = crate::http::caller::call(&app, request).await?;
+            let Body::Categories(views) = answer.body else { return Err(unexpected(&answer)) };
+            views.into_iter().next().ok_or_else(Problem::not_found)?.key
+        }
+    };
+    let input = body.check(Some(key))?;
+    let answer = caller.call(&app, principal, idempotency, CALL_MS, Op::PutCategory(input)).await?;
+    let Body::UpsertedCategory { category: view, what } = answer.body else { return Err(unexpected(&answer)) };
+    let version = view.version;
+    let written = category::UpsertedCategory { status: stock::upserted(what), category: (*view).into() };
+    let reply = Reply::json(&written).status(status(what)).written(&answer.positions, answer.replayed);
+    Ok(reply.etag(&ETag::version(version), None))
+}

@@ -1,0 +1,63 @@
+//! Search and suggestions.
+
+use super::{search_query, unexpected};
+use crate::{
+    App,
+    dto::{self, search},
+    http::{
+        caller::Caller,
+        problem::Problem,
+        query::{self, Query},
+        reply::Reply,
+    },
+};
+use axum::extract::State;
+use std::sync::Arc;
+use wire::{Body, Op, limits};
+
+/// Suggestions of each kind that a request which does not say gets.
+const SUGGESTIONS: u16 = 8;
+
+/// Search the catalog.
+///
+/// `filter` may be repeated: `brand:HP|Canon`, `category:KEY`, `price:1000..5000`, `rating:4..`, `in_stock:true`, `attr.NAME:VALUE|VALUE`,
+/// `attr.NAME:1.5..3`. `facets` is a comma list of `brand`, `category`, `price`, `price:histogram(10)`, `in_stock`, `attr.NAME`.
+#[utoipa::path(get, path = "/v1/search", tag = "shop",
+    params(
+        ("q" = Option<String>, Query, description = "What was typed; without it everything is browsed"),
+        ("category" = Option<String>, Query, description = "Id or key, with all below it"),
+        ("filter" = Option<Vec<String>>, Query, description = "Conditions, all of which must hold"),
+        ("facets" = Option<String>, Query, description = "What to count"),
+        ("sort" = Option<String>, Query, description = "relevance, price, -price, rating, newest or popularity"),
+        ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("total" = Option<bool>, Query, description = "Count all hits"),
+        ("highlight" = Option<bool>, Query, description = "Mark the words found"),
+        ("explain" = Option<bool>, Query, description = "Taken"),
+        ("typo" = Option<bool>, Query, description = "Taken"),
+    ),
+    responses((status = 200, body = search::SearchPage), (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn search(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
+    let query = search_query::parse(caller.raw_query.as_deref())?;
+    let answer = caller.ask(&app, caller.public(), Op::Search(query)).await?;
+    let Body::Search(results) = answer.body else { return Err(unexpected(&answer)) };
+    let page = search::SearchPage::from(*results);
+    let next = page.next.as_deref().map(|after| query::next_page("/v1/search", caller.raw_query.as_deref(), after));
+    Ok(Reply::json(&page).public("search").next_page(next))
+}
+
+/// Ideas while typing.
+#[utoipa::path(get, path = "/v1/suggest", tag = "shop",
+    params(("q" = Option<String>, Query, description = "What was typed so far"), ("limit" = Option<u16>, Query, description = "Of each kind")),
+    responses((status = 200, body = search::Suggestions)))]
+pub(crate) async fn suggest(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
+    let mut query = Query::parse(caller.raw_query.as_deref())?;
+    let (text, limit) = (query.one("q")?.unwrap_or_default(), query.limit(SUGGESTIONS)?);
+    query.end()?;
+    if text.len() > limits::QUERY_BYTES_MAX {
+        return Err(Problem::field("/q", "too_long", format!("at most {} bytes", limits::QUERY_BYTES_MAX)));
+    }
+    let answer = caller.ask(&app, caller.public(), Op::Suggest { text, limit }).await?;
+    let Body::Suggestions(found) = answer.body else { return Err(unexpected(&answer)) };
+    Ok(Reply::json(&search::Suggestions::from(found)).public("suggest"))
+}

@@ -22,5 +22,7 @@ mod start;
 
 pub use config::{Capture, Config, ConfigError, DURATION_MAX, PARTITIONS_MAX, SHARDS_MAX, WireListen};
 pub use folder::FolderError;
-pub use handle::{Engine, Shutdown};
-pub use start::*;
+pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};
+pub use start::{
+    CLOCK_BEHIND_MS_MAX, HostError, MEMLOCK_BYTES_PER_SHARD, OpenError, Opened, PartitionReport, ReplayLogError, Report, VerifyError, verify,
+};

@@ -15,6 +15,7 @@ pub use replay::ReplayLogError;
 pub use verify::{PartitionReport, Report, VerifyError, verify};
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{Arc, mpsc},
 };
@@ -79,6 +80,17 @@ pub enum OpenError {
         /// By how much.
         behind_ms: u64,
     },
+    /// A shard's port cannot be had.
+    #[error("nobody can listen on {address}: choose another base port in the configuration, or end what uses it (`ss -lup`)")]
+    Listen {
+        /// The shard's own.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Certificates of the link.
+    #[error(transparent)]
+    Tls(#[from] wire::quic::TlsError),
     /// No random numbers from the system.
     #[error("no random numbers from the system")]
     Random(#[source] getrandom::Error),
@@ -136,12 +148,12 @@ struct Go {
     seed: [u8; 32],
 }
 
-/// An executor that is starting: it reports what it replayed, waits for its writer, and reports that its core is made.
+/// An executor that is starting: it reports what it replayed, waits for its writer, and reports that it serves.
 struct Starting {
     thread: ExecutorJoinHandle<()>,
     replayed: mpsc::Receiver<Result<Walked, OpenError>>,
     go: mpsc::Sender<Go>,
-    made: mpsc::Receiver<()>,
+    serving: mpsc::Receiver<std::io::Result<()>>,
 }
 
 /// Opens the folder and starts its executors. Blocks until every entry is replayed and every shard runs.
@@ -184,11 +196,17 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         providers: config.providers.clone(),
     };
 
+    let link = match &config.wire {
+        None => None,
+        Some(wire) => Some((wire.listen, wire::quic::server_config(&wire.authority_pem, &wire.credentials)?)),
+    };
+    config.validate_port(shards)?;
     let (ports, inboxes): (Vec<Port>, Vec<_>) = (0..shards).map(|_| queue::port()).unzip();
     let (ports, board): (Arc<[Port]>, _) = (ports.into(), Board::new(shards));
     let mut starting = Vec::with_capacity(usize::from(shards));
     for (number, inbox) in (0..shards).zip(inboxes) {
         let cpu = cpus[usize::from(number)];
+        let (serving_to, serving) = mpsc::channel();
         let setup = Setup {
             shard: ShardId(number),
             cpu,
@@ -197,8 +215,11 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             inbox,
             ports: Arc::clone(&ports),
             board: Arc::clone(&board),
+            link: link.clone().map(|(address, tls)| (shard_address(address, usize::from(number)), tls)),
+            topology,
+            serving: serving_to,
         };
-        match start_one(setup, core_config(ShardId(number)), plan.clone()) {
+        match start_one(setup, serving, core_config(ShardId(number)), plan.clone()) {
             Ok(one) => starting.push(one),
             Err(error) => return Err(give_up(starting, error)),
         }
@@ -216,8 +237,19 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         // An executor that ended meanwhile is met below.
         let _ = one.go.send(go);
     }
-    if let Some(shard) = starting.iter().position(|one| one.made.recv().is_err()) {
-        return Err(died(starting, shard));
+    for shard in 0..starting.len() {
+        match (starting[shard].serving.recv(), &config.wire) {
+            (Ok(Ok(())), _) => {}
+            (Ok(Err(source)), Some(wire)) => {
+                let address = shard_address(wire.listen, shard);
+                end_all(&ports);
+                return Err(give_up(starting, OpenError::Listen { address, source }));
+            }
+            (Ok(Err(_)), None) | (Err(mpsc::RecvError), _) => {
+                end_all(&ports);
+                return Err(died(starting, shard));
+            }
+        }
     }
     let opened = Opened {
         shards,
@@ -290,10 +322,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn start_one(setup: Setup, config: core::Config, plan: Plan) -> Result<Starting, OpenError> {
+fn start_one(setup: Setup, serving: mpsc::Receiver<std::io::Result<()>>, config: core::Config, plan: Plan) -> Result<Starting, OpenError> {
     let (replayed_to, replayed) = mpsc::channel();
     let (go, go_from) = mpsc::channel::<Go>();
-    let (made_to, made) = mpsc::channel();
     let (shard, shards) = (setup.shard, config.shards);
     let make = move |clock: Clock| {
         let mut sink = ShardSink { builder: Builder::new(config), shard, shards };
@@ -303,12 +334,25 @@ fn start_one(setup: Setup, config: core::Config, plan: Plan) -> Result<Starting,
             return None;
         }
         let Go { writer, seed } = go_from.recv().ok()?;
-        let core = sink.builder.finish(writer, clock.now(), seed);
-        made_to.send(()).ok()?;
-        Some(core)
+        Some(sink.builder.finish(writer, clock.now(), seed))
     };
     let thread = executor::spawn(setup, make).map_err(|error| OpenError::Executor { shard: shard.0, why: error.to_string() })?;
-    Ok(Starting { thread, replayed, go, made })
+    Ok(Starting { thread, replayed, go, serving })
+}
+
+/// Ends executors that already serve.
+fn end_all(ports: &[Port]) {
+    for port in ports {
+        port.tell(queue::Note::Stop);
+    }
+}
+
+/// Where a shard listens.
+fn shard_address(base: SocketAddr, shard: usize) -> SocketAddr {
+    let shard = u16::try_from(shard).expect("shards are numbered in 16 bits");
+    // Port 0, any free one, is of use with one shard only.
+    let port = if base.port() == 0 { 0 } else { base.port() + shard };
+    SocketAddr::new(base.ip(), port)
 }
 
 /// Waits for all replays. The error of the lowest shard, or that its thread died without saying why.
@@ -326,8 +370,8 @@ fn gather(starting: &[Starting]) -> Result<Walked, (usize, Option<OpenError>)> {
 
 /// Ends every thread and gives the error back.
 fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
-    for Starting { thread, replayed, go, made } in starting {
-        drop((replayed, go, made));
+    for Starting { thread, replayed, go, serving } in starting {
+        drop((replayed, go, serving));
         // Its own error, if any, is not the one to be told.
         let _ = thread.join();
     }
@@ -336,8 +380,8 @@ fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
 
 /// Ends every thread and says why one died.
 fn died(mut starting: Vec<Starting>, shard: usize) -> OpenError {
-    let Starting { thread, replayed, go, made } = starting.remove(shard);
-    drop((replayed, go, made));
+    let Starting { thread, replayed, go, serving } = starting.remove(shard);
+    drop((replayed, go, serving));
     let why = thread.join().map_or_else(|error| error.to_string(), |()| "it ended early".into());
     let number = u16::try_from(shard).expect("shards are numbered in 16 bits");
     give_up(starting, OpenError::Executor { shard: number, why })

@@ -7,10 +7,13 @@
 use std::{
     collections::VecDeque,
     future::pending,
+    io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -20,16 +23,17 @@ use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Pool
 use hashbrown::HashMap;
 
 use super::{
-    disk::Disk,
+    disk::{DISK_THREADS, Disk},
     end_process,
     queue::{Asked, Inbox, Note, Port},
+    quic::{self, Listen},
 };
 use crate::shard::{
     CallToken, Input, Now, Output,
     core::{ShardCore, peer::PeerMessage},
     drivers::Clock,
 };
-use wire::{Response, ShardId};
+use wire::{CallError, Failure, Response, ShardId, Topology, quic::ServerHandle};
 
 /// Notes taken in a turn; the others wait for the next.
 const TURN_NOTES_MAX: usize = 64;
@@ -41,8 +45,10 @@ const TURN_CALLS_MIN: usize = 8;
 const SPIN: Duration = Duration::from_micros(50);
 /// Time slice: how long the loop may go on before finished writes are looked for.
 const SLICE: Duration = Duration::from_micros(100);
-/// Memory registered with the kernel for writes: the largest batch and some more.
-const IO_MEMORY_BYTES: usize = 2 << 20;
+/// Longest wait, at an orderly end, for clients of the link to take their last answers and leave.
+const LEAVE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// What a client of the link is told to wait when the shard's queue is full.
+const RETRY_AFTER_MS: u32 = 50;
 /// A shard whose messages did not fit another's queue tries again after this long.
 const FULL_RETRY: Duration = Duration::from_micros(50);
 /// Shortest wait for a timer, so that a timer which is always due does not keep the core busy.
@@ -94,6 +100,12 @@ pub(crate) struct Setup {
     /// Ways to all shards, itself included, in their order.
     pub(crate) ports: Arc<[Port]>,
     pub(crate) board: Arc<Board>,
+    /// Where to serve the link, if anywhere, and with which certificates.
+    pub(crate) link: Option<(SocketAddr, quinn::ServerConfig)>,
+    /// How keys are spread.
+    pub(crate) topology: Topology,
+    /// Told once, when the shard serves or cannot.
+    pub(crate) serving: mpsc::Sender<io::Result<()>>,
 }
 
 /// Starts the executor's thread. `make` runs on it, may block, and makes the core once the logs are read; without one the thread ends.
@@ -108,9 +120,9 @@ pub(crate) fn spawn(
         .name("shard")
         .spin_before_park(if setup.shared_cpu { Duration::ZERO } else { SPIN })
         .preempt_timer(SLICE)
-        .io_memory(IO_MEMORY_BYTES)
-        // Blocking work (allocating segments) must not share the shard's core.
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+        // The log's buffers are its own.
+        .io_memory(0)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(DISK_THREADS))
         .spawn(move || async move {
             let clock = Clock::start();
             if let Some(core) = make(clock) {
@@ -136,6 +148,20 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     let requests = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "requests");
     let log = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "log");
     let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
+    let own = setup.ports[usize::from(setup.shard.0)].clone();
+    let listen = |(address, tls)| {
+        let listen = Listen { address, tls, topology: setup.topology, shard: setup.shard, queue: Some(requests) };
+        // The client names the shard; if it has the map wrong, the core says so.
+        quic::listen(listen, move |_identity, request| answer(own.call(request)))
+    };
+    let server = match setup.link.map(listen).transpose() {
+        Ok(server) => server.map(|(server, _address)| server),
+        Err(error) => {
+            // The one who waits for this gives up; if nobody does, there is nothing to serve.
+            let _ = setup.serving.send(Err(error));
+            return;
+        }
+    };
     let shard = Shard {
         core,
         clock,
@@ -144,11 +170,25 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
         replies: HashMap::default(),
         peers: Peers::new(setup.shard, setup.ports),
         standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
+        server,
         stopping: false,
         early_call: None,
         early_note: None,
     };
-    glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above").await;
+    if setup.serving.send(Ok(())).is_ok() {
+        glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above").await;
+    }
+}
+
+/// The answer to a client of the link.
+async fn answer(call: wire::Call) -> Response {
+    let failure = match call.await {
+        Ok(response) => return response,
+        Err(CallError::QueueFull) => Failure::Overloaded { retry_after_ms: RETRY_AFTER_MS },
+        Err(CallError::Unreachable(_)) => Failure::ShuttingDown,
+        Err(_) => Failure::Internal,
+    };
+    Response { positions: Vec::new(), replayed: false, result: Err(failure) }
 }
 
 /// The loop's own things.
@@ -160,6 +200,8 @@ struct Shard {
     replies: HashMap<CallToken, oneshot::Sender<Response>, foldhash::fast::RandomState>,
     peers: Peers,
     standing: Reporting,
+    /// The link's end, if this shard listens.
+    server: Option<ServerHandle>,
     stopping: bool,
     /// Taken off the queue while waiting; first in the next turn.
     early_call: Option<Asked>,
@@ -173,13 +215,19 @@ impl Shard {
         loop {
             let worked = self.turn();
             if self.stopping && self.disk.is_idle() {
-                return;
+                break;
             }
             if worked {
                 glommio::executor().yield_task_queue_now().await;
             } else {
                 self.wait().await;
             }
+        }
+        // Whoever still waits here or over the link is told that nothing comes.
+        self.replies.clear();
+        if let Some(server) = self.server.take() {
+            let patience = if self.standing.draining { LEAVE_WAIT_MAX } else { Duration::ZERO };
+            quic::leave(server, patience).await;
         }
     }
 
@@ -240,6 +288,9 @@ impl Shard {
             }
             Note::Drain => {
                 self.standing.draining = true;
+                if let Some(server) = &self.server {
+                    server.goaway();
+                }
                 self.core.handle(now, Input::Drain);
             }
             Note::Stop => self.stopping = true,

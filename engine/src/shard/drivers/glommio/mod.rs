@@ -1,6 +1,6 @@
-//! The driver of real life: one glommio executor per shard, pinned to a core, disk and timers by io_uring.
+//! The driver of real life: one glommio executor per shard, pinned to a core; network and timers by io_uring.
 //!
-//! Path: `queue` (calls from threads outside, notes from other shards) and `disk` (finished writes) → `executor`'s loop, one turn after the
+//! Path: `queue` (calls from threads outside, notes from other shards), `quic` (calls over the link) and `disk` (finished writes) → `executor`'s loop, one turn after the
 //! other → `ShardCore` → `disk`, `queue` of other shards, callers' one-shots. Read first: `executor`.
 //! Bounds: [`queue::CALL_QUEUE_MAX`], [`queue::NOTE_QUEUE_MAX`], the executor's amounts per turn; one batch on its way to the disk.
 //!
@@ -10,6 +10,7 @@
 mod disk;
 pub(crate) mod executor;
 pub(crate) mod queue;
+mod quic;
 
 /// Ends the process, saying why in one line. After a failed write or sync nobody can know what is on the disk, and after a fault of our own
 /// nobody can know what the memory holds; the log can, so the way on is a new start.

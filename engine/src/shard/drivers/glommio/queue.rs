@@ -18,9 +18,9 @@ use crate::shard::{CallToken, core::peer::PeerMessage};
 use wire::{Call, CallError, Request, Response, ShardId};
 
 /// Calls to one shard that its executor has not taken yet. At the limit a call is refused; those taken are bounded by the core.
-pub const CALL_QUEUE_MAX: usize = 4_096;
+pub(crate) const CALL_QUEUE_MAX: usize = 4_096;
 /// Notes to one shard that its executor has not taken yet; a note carries all that one shard has for another at the end of a turn.
-pub const NOTE_QUEUE_MAX: usize = 1_024;
+pub(crate) const NOTE_QUEUE_MAX: usize = 1_024;
 
 /// A call on its way in.
 #[derive(Debug)]

@@ -213,6 +213,32 @@ async fn a_client_that_gives_everything_up_is_sent_away() {
     assert_eq!(head.status.as_u16(), 200);
 }
 
+#[tokio::test] // 20 MB of answers wait here, more than the sockets hold: without room for them both sides would wait for the other.
+async fn an_import_may_be_sent_whole_before_its_answers_are_read() {
+    const LINES: usize = 100_000;
+    let server = start();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls(&server, b"http/1.1")));
+    let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+    let tcp = TcpStream::connect(server.address).await.expect("a connection");
+    let mut stream = connector.connect(name, tcp).await.expect("a handshake");
+    let line = format!("{{}}{}\n", " ".repeat(97));
+    let head = format!(
+        "POST /v1/admin/import HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: {}\r\n\
+         content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        super::bearer(wire::Role::Admin),
+        line.len() * LINES
+    );
+    let exchange = async {
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream.write_all(line.repeat(LINES).as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("an answer");
+        String::from_utf8(answer).expect("UTF-8")
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(60), exchange).await.expect("neither side waits for the other");
+    assert!(answer.contains(&format!("\"refused\":{LINES}")), "the summary counts every line");
+}
+
 #[tokio::test]
 async fn old_tls_is_refused() {
     let server = start();

@@ -1,2 +1,41 @@
-//! emporion
-fn main() {}
+//! The `emporion` program: command line, configuration, and the parts put together.
+//!
+//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`import`], [`token`], [`verify`].
+//! Read first: [`cli::Command`], then [`serve::run`]. Exit codes: 0 done, 1 failed, 2 usage; an error is one line on standard error.
+//! Deliberately absent: rules of the shop. Those are the engine's; the HTTP contract is the gateway's.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod demo;
+mod fail;
+mod files;
+mod import;
+mod logging;
+mod running;
+mod serve;
+mod token;
+mod verify;
+
+use std::process::ExitCode;
+
+/// Shards and gateway allocate on many threads at once, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = cli::parse().and_then(|command| match command {
+        cli::Command::Serve(args) => serve::run(&args),
+        cli::Command::Import(args) => import::run(args),
+        cli::Command::Token(args) => token::run(&args),
+        cli::Command::Verify(args) => verify::run(&args),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            if !fail.is_told() {
+                eprintln!("emporion: {fail}");
+            }
+            fail.code()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `server.json`: how other programs find the shop that runs on a data folder.
+//!
+//! Written when the shop is ready, as a whole; removed at a clean stop. After a crash it stays behind, so readers check the process too.
+
+use crate::{fail::Fail, files};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+const NAME: &str = "server.json";
+
+/// What it says. Paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Where the shop is, such as `https://127.0.0.1:8443`.
+    pub(crate) url: String,
+    /// Certificate of the authority that its certificate comes from.
+    pub(crate) ca: PathBuf,
+    /// Holds a token of the role `admin`.
+    pub(crate) token_file: PathBuf,
+    /// The process.
+    pub(crate) pid: u32,
+    /// Where the operators' pages are, if anywhere.
+    #[serde(default)]
+    pub(crate) admin_url: Option<String>,
+}
+
+impl Running {
+    pub(crate) fn write(&self, data: &Path) -> Result<(), Fail> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| Fail::Failed(format!("{NAME} cannot be written: {error}")))?;
+        text.push(b'\n');
+        files::write(&data.join(NAME), &text, 0o644)
+    }
+
+    /// The shop that runs on `data`.
+    pub(crate) fn find(data: &Path) -> Result<Self, Fail> {
+        let path = data.join(NAME);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Fail::Failed(format!(
+                    "no shop runs on {}: start one with `emporion serve --data {0}`, or name another with --data DIR or --server URL",
+                    data.display()
+                )));
+            }
+            Err(error) => return Err(files::failed("read", &path, &error)),
+        };
+        let running: Self = serde_json::from_slice(&text)
+            .map_err(|error| Fail::Failed(format!("{} does not read ({error}): start the shop again", path.display())))?;
+        if !Path::new("/proc").join(running.pid.to_string()).exists() {
+            return Err(Fail::Failed(format!(
+                "the shop on {} does not run any more (process {} is gone): start it again with `emporion serve --data {0}`",
+                data.display(),
+                running.pid
+            )));
+        }
+        Ok(running)
+    }
+
+    /// Removes what a start before left behind, or this one at its end.
+    pub(crate) fn remove(data: &Path) {
+        if let Err(error) = fs::remove_file(data.join(NAME))
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "{NAME} cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Options of `serve`: from the command line, then from the file, then defaults.
+
+use crate::{cli::DATA, fail::Fail};
+use clap::Args;
+use serde::Deserialize;
+use std::{net::SocketAddr, path::Path, path::PathBuf, str::FromStr, time::Duration};
+
+/// What can be set in both places, under the same names. `None`: not said.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Settings {
+    /// Folder of the data, made when it is not there [default: ./emporion-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where the shop is served, TCP and UDP; port 0 takes a free one [default: 127.0.0.1:8443].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the operators' pages (/metrics) are served, or `off` [default: 127.0.0.1:9443].
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub(crate) admin_listen: Option<AdminListen>,
+    /// Engine threads, each on a core of its own; may change from start to start [default: half of the cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<u16>,
+    /// Cores for them, such as 0-3,8 [default: the first ones].
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpus: Option<Cpus>,
+    /// Requests a second from one address; 0 is no limit [default: 1000].
+    #[arg(long, value_name = "N")]
+    pub(crate) per_address: Option<u32>,
+    /// Fill an empty catalog with 10,000 invented products.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// When money is taken: `at-once`, or `manual` to leave it authorised [default: at-once].
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) capture: Option<Capture>,
+    /// Minutes after which stock of an unpaid order is given back [default: 15].
+    #[arg(long, value_name = "N")]
+    pub(crate) hold_minutes: Option<u32>,
+    /// Start although the clock is more than an hour before the last entry of the log.
+    #[arg(long)]
+    pub(crate) accept_clock: bool,
+}
+
+/// Where the operators' pages are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl FromStr for AdminListen {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address.parse().map(Self::At).map_err(|_| "an address and a port, such as 127.0.0.1:9443, or off".into()),
+        }
+    }
+}
+
+/// Numbers of cores.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Cpus(pub(crate) Vec<usize>);
+
+/// Highest number of a core that is believed.
+const CPU_MAX: usize = 4_095;
+
+impl FromStr for Cpus {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "core numbers up to 4095, such as 0-3,8".to_owned();
+        let number = |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu <= CPU_MAX).ok_or_else(wrong);
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            match part.split_once('-') {
+                None => cpus.push(number(part)?),
+                Some((first, last)) => {
+                    let range = number(first)?..=number(last)?;
+                    if range.is_empty() {
+                        return Err(wrong());
+                    }
+                    cpus.extend(range);
+                }
+            }
+        }
+        Ok(Self(cpus))
+    }
+}
+
+/// When money is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum Capture {
+    /// As soon as the order is placed.
+    AtOnce,
+    /// Later.
+    Manual,
+}
+
+impl FromStr for Capture {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "at-once" => Ok(Self::AtOnce),
+            "manual" => Ok(Self::Manual),
+            _ => Err("at-once or manual".into()),
+        }
+    }
+}
+
+macro_rules! from_string {
+    ($($name:ident)*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    )*};
+}
+from_string! { AdminListen Cpus Capture }
+
+impl Settings {
+    /// Adds what the file says, where the command line said nothing.
+    pub(crate) fn with_file(&self, file: Option<&Path>) -> Result<Self, Fail> {
+        let from_file = match file {
+            None => Self::default(),
+            Some(path) => {
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| Fail::Usage(format!("{} cannot be read: {error}", path.display())))?;
+                toml::from_str(&text).map_err(|error| {
+                    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+                    let why = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+                    Fail::Usage(format!("{}:{line}: {why}; see `emporion serve --help` for the names", path.display()))
+                })?
+            }
+        };
+        let said = self.clone();
+        Ok(Self {
+            data: said.data.or(from_file.data),
+            listen: said.listen.or(from_file.listen),
+            admin_listen: said.admin_listen.or(from_file.admin_listen),
+            shards: said.shards.or(from_file.shards),
+            cpus: said.cpus.or(from_file.cpus),
+            per_address: said.per_address.or(from_file.per_address),
+            demo: said.demo || from_file.demo,
+            capture: said.capture.or(from_file.capture),
+            hold_minutes: said.hold_minutes.or(from_file.hold_minutes),
+            accept_clock: said.accept_clock || from_file.accept_clock,
+        })
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| DATA.into())
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_443)))
+    }
+
+    /// What the engine is opened with.
+    pub(crate) fn engine(&self) -> engine::Config {
+        let mut config = engine::Config::new(self.data());
+        config.shards = self.shards;
+        config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
+        config.accept_clock = self.accept_clock;
+        config.providers = vec![adapters::sandbox::NAME.into()];
+        config.capture = match self.capture {
+            None | Some(Capture::AtOnce) => engine::Capture::AtOnce,
+            Some(Capture::Manual) => engine::Capture::OnShipment,
+        };
+        if let Some(minutes) = self.hold_minutes {
+            config.hold_ttl = Duration::from_secs(u64::from(minutes) * 60);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Settings, Fail> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("shop.toml");
+        std::fs::write(&path, text).expect("writes");
+        Settings { listen: Some(([127, 0, 0, 1], 1).into()), ..Settings::default() }.with_file(Some(&path))
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ncapture = 'manual'\ndemo = true")
+            .expect("reads");
+        assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert_eq!((both.admin_listen, both.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
+        assert_eq!((both.cpus, both.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
+    }
+
+    #[test] // Each row is a file and a part of what is said about it.
+    fn wrong_files_are_usage_errors_with_a_line() {
+        for (text, says) in [
+            ("data = 'd'\nlisten_ = '1'", "shop.toml:2: unknown field `listen_`"),
+            ("\n\nshards = 'two'", "shop.toml:3: "),
+            ("cpus = '3-1'", "shop.toml:1: core numbers"),
+            ("admin-listen = 'on'", "or off"),
+            ("capture = 'never'", "at-once or manual"),
+        ] {
+            let Err(Fail::Usage(why)) = file(text) else { panic!("{text} is taken") };
+            assert!(why.contains(says) && !why.contains('\n'), "{why}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong usage.";
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_HELP)]
+#[command(after_help = SERVE_HELP, args_override_self = true)]
 pub(crate) struct ServeArgs {
     /// Read options from this TOML file; the command line goes before it.
     #[arg(long, value_name = "FILE")]

@@ -263,7 +263,7 @@ impl From<Problem> for Failed {
         let text = match problem.code {
             Code::NOT_FOUND => return Self::from(No::Refused(Refusal::NotFound)),
             Code::OVERLOADED | Code::UNAVAILABLE | Code::STORAGE_FULL => "Please try again in a moment.",
-            Code::DEADLINE_EXCEEDED => "It may yet be done. Send the same form again to learn what came of it: nothing happens twice.",
+            Code::DEADLINE_EXCEEDED => "It may yet be done. See whether it was before you try again.",
             Code::INTERNAL => "It was noted, and will be looked into.",
             _ => "Go back, look it over and try again.",
         };

@@ -52,6 +52,8 @@ pub(crate) struct Server {
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks and waits")]
     pub(crate) fn start(program: &Path, data: &Path) -> Result<Self, BenchError> {
+        // Left by a killed one.
+        let _ = std::fs::remove_file(data.join("server.json"));
         let begun = Instant::now();
         let child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--per-address", "0", "--data"])

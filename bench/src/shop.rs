@@ -114,14 +114,14 @@ where
 async fn product(mut client: Client, inputs: Inputs, number: u64) -> Result<(), BenchError> {
     let key = pick(&inputs.0, number);
     let answer = client.send("GET", &format!("/v1/products/key={key}"), &[], None).await?;
-    if answer.status == 200 { Ok(()) } else { Err(BenchError::other(format!("product {key}: {}", answer.status))) }
+    expect(answer, 200).map(drop)
 }
 
 async fn search(mut client: Client, inputs: Inputs, number: u64) -> Result<(), BenchError> {
     let query = pick(&inputs.1, number);
     let path = format!("/v1/search?q={query}&limit=20&facets=brand,attr.t_type,price");
     let answer = client.send("GET", &path, &[], None).await?;
-    if answer.status == 200 { Ok(()) } else { Err(BenchError::other(format!("search {query}: {}", answer.status))) }
+    expect(answer, 200).map(drop)
 }
 
 /// A guest's whole purchase: cart, line, address, checkout, and the order must be captured.

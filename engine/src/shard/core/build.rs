@@ -145,6 +145,7 @@ impl Builder {
             pipeline: Pipeline::new(writer),
             waits: Waits::default(),
             outputs: VecDeque::new(),
+            answered: Vec::new(),
             spawn: Vec::new(),
             reactor: tasks.reactor(),
             asked: HashMap::default(),

@@ -160,7 +160,10 @@ impl ShardCore {
         };
         let task = self.tasks.spawn(Box::pin(async move {
             let response = flow::answer(&ctx, request).await;
-            ctx.with_mut(|state| state.outputs.push_back(Output::Reply { token, response }));
+            ctx.with_mut(|state| {
+                state.answered.push(token);
+                state.outputs.push_back(Output::Reply { token, response });
+            });
         }));
         self.calls.insert(token, Calling { task, deadline });
     }
@@ -223,10 +226,8 @@ impl ShardCore {
     /// Forgets calls that were answered.
     fn settle_replies(&mut self) {
         let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        for output in state.outputs.iter().rev() {
-            let Output::Reply { token, .. } = output else { continue };
-            if let Some(call) = self.calls.remove(token) {
+        while let Some(token) = state.answered.pop() {
+            if let Some(call) = self.calls.remove(&token) {
                 state.waits.forget(call.deadline);
             }
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     partition::Partition,
-    shard::{Now, Output},
+    shard::{CallToken, Now, Output},
     shared::SkuStock,
 };
 use hashbrown::{HashMap, HashSet};
@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) pipeline: Pipeline,
     pub(crate) waits: Waits,
     pub(crate) outputs: VecDeque<Output>,
+    /// Calls answered in this turn, still to be forgotten.
+    pub(crate) answered: Vec<CallToken>,
     /// Flows to start when the running one yields.
     pub(crate) spawn: Vec<Flow>,
     pub(crate) reactor: Rc<Reactor>,

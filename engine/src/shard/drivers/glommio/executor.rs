@@ -25,6 +25,7 @@ use hashbrown::HashMap;
 use super::{
     disk::{DISK_THREADS, Disk},
     end_process,
+    park::{Activity, Watch},
     queue::{Asked, Inbox, Note, Port},
     quic::{self, Listen},
 };
@@ -44,7 +45,7 @@ const TURN_CALLS_MIN: usize = 8;
 /// An idle executor looks for work this long before it sleeps: a wake-up costs more than that of a core that is its own.
 const SPIN: Duration = Duration::from_micros(50);
 /// Time slice: how long the loop may go on before finished writes are looked for.
-const SLICE: Duration = Duration::from_micros(100);
+const SLICE_US: u64 = 100;
 /// Longest wait, at an orderly end, for clients of the link to take their last answers and leave.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// What a client of the link is told to wait when the shard's queue is full.
@@ -119,7 +120,6 @@ pub(crate) fn spawn(
     LocalExecutorBuilder::new(Placement::Fixed(setup.cpu))
         .name("shard")
         .spin_before_park(if setup.shared_cpu { Duration::ZERO } else { SPIN })
-        .preempt_timer(SLICE)
         // The log's buffers are its own.
         .io_memory(0)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(DISK_THREADS))
@@ -145,9 +145,10 @@ impl Drop for EndOnPanic {
 
 async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     let executor = glommio::executor();
-    let requests = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "requests");
-    let log = executor.create_task_queue(Shares::Static(1_000), Latency::Matters(SLICE), "log");
+    let requests = executor.create_task_queue(Shares::Static(1_000), Latency::NotImportant, "requests");
+    let log = executor.create_task_queue(Shares::Static(1_000), Latency::NotImportant, "log");
     let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
+    let activity = Activity::default();
     let own = setup.ports[usize::from(setup.shard.0)].clone();
     let listen = |(address, tls)| {
         let listen = Listen { address, tls, topology: setup.topology, shard: setup.shard, queue: Some(requests) };
@@ -174,9 +175,12 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
         stopping: false,
         early_call: None,
         early_note: None,
+        activity: activity.clone(),
     };
     if setup.serving.send(Ok(())).is_ok() {
-        glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above").await;
+        let run = glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above");
+        let watch = async { match Watch::new(activity).await {} };
+        run.or(watch).await;
     }
 }
 
@@ -206,6 +210,7 @@ struct Shard {
     /// Taken off the queue while waiting; first in the next turn.
     early_call: Option<Asked>,
     early_note: Option<Note>,
+    activity: Activity,
 }
 
 impl Shard {
@@ -214,11 +219,14 @@ impl Shard {
         self.perform();
         loop {
             let worked = self.turn();
+            if worked {
+                self.activity.note();
+            }
             if self.stopping && self.disk.is_idle() {
                 break;
             }
             if worked {
-                glommio::executor().yield_task_queue_now().await;
+                glommio::timer::sleep(Duration::ZERO).await;
             } else {
                 self.wait().await;
             }
@@ -249,7 +257,7 @@ impl Shard {
         // While another shard's queue is full no work is taken on that would add to it.
         if !self.peers.are_behind() && !self.stopping {
             for taken in 0..TURN_CALLS_MAX {
-                if taken >= TURN_CALLS_MIN && glommio::executor().need_preempt() {
+                if taken >= TURN_CALLS_MIN && taken % TURN_CALLS_MIN == 0 && self.clock.now().mono_us >= now.mono_us + SLICE_US {
                     break;
                 }
                 let Some(asked) = self.early_call.take().or_else(|| self.inbox.calls.try_recv().ok()) else { break };
@@ -361,6 +369,7 @@ impl Shard {
 }
 
 /// What ended a wait.
+#[expect(clippy::large_enum_variant, reason = "moved once for each wake-up; a box would be an allocation")]
 enum Woken {
     Call(Asked),
     Note(Note),

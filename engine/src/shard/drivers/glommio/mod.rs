@@ -9,6 +9,7 @@
 
 mod disk;
 pub(crate) mod executor;
+mod park;
 pub(crate) mod queue;
 mod quic;
 

@@ -1,0 +1,65 @@
+//! Keeps an executor from sleeping over work it has.
+//!
+//! glommio 0.9 parks when its task queues did not run, and takes "preempted before the first ran" for "nothing to run": if the preemption
+//! timer has fired by the time it looks, it sleeps with runnable tasks, and only the next completion or timer wakes it (the fork of
+//! glommio that is maintained has the same finding and a fix, pull request 53; it is not published). A busy machine made that happen every
+//! second or two of full load: everything waited for the next deadline of a call.
+//!
+//! The executor polls its main future right before it parks. [`Watch`] is that future, beside the loop: each poll sets a timer, so a park ends
+//! by itself. Bounds: [`PAUSE_MIN`] after work, doubling to [`PAUSE_MAX`] while there is none, which costs an idle core 50 wake-ups a second.
+
+use glommio::timer::Timer;
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// Longest sleep over work after a turn that did something.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+/// Longest sleep over work after a quiet time.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// Turns that did something, counted by the loop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activity(Rc<Cell<u64>>);
+
+impl Activity {
+    pub(super) fn note(&self) {
+        self.0.set(self.0.get().wrapping_add(1));
+    }
+}
+
+/// Never ends; to be polled beside the executor's main future.
+pub(super) struct Watch {
+    activity: Activity,
+    seen: u64,
+    pause: Duration,
+    timer: Option<Timer>,
+}
+
+impl Watch {
+    pub(super) fn new(activity: Activity) -> Self {
+        Self { activity, seen: 0, pause: PAUSE_MIN, timer: None }
+    }
+}
+
+impl Future for Watch {
+    type Output = std::convert::Infallible;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let count = self.activity.0.get();
+        self.pause = if count == self.seen { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+        self.seen = count;
+        let mut timer = Timer::new(self.pause);
+        // Pending: it was made with time to run.
+        if Pin::new(&mut timer).poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        self.timer = Some(timer);
+        Poll::Pending
+    }
+}

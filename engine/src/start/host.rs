@@ -112,7 +112,7 @@ pub(super) fn direct_io(folder: &Path) -> Result<(), OpenError> {
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(folder.join(LOCK));
     match opened {
         Err(source) if source.raw_os_error() == Some(libc::EINVAL) => {
-            let memory = rustix::fs::statfs(folder).is_ok_and(|stat| i64::from(stat.f_type) == TMPFS);
+            let memory = rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type == TMPFS);
             if memory { Ok(()) } else { Err(OpenError::NoDirectIo { path: folder.display().to_string(), source }) }
         }
         // Other failures are met, and told, where the log is opened.

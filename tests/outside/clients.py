@@ -47,12 +47,12 @@ class _Http3(QuicConnectionProtocol):
         super().__init__(*args, **kwargs)
         self._http = H3Connection(self._quic)
         self._open = {}
-        self._failed = None
+        self.failed = None
 
     async def ask(self, headers, body):
         """Sends one request and waits for the whole answer."""
-        if self._failed:
-            raise self._failed
+        if self.failed:
+            raise self.failed
         stream = self._quic.get_next_available_stream_id()
         answer = asyncio.get_running_loop().create_future()
         self._open[stream] = (answer, [], bytearray())
@@ -64,10 +64,10 @@ class _Http3(QuicConnectionProtocol):
 
     def fail(self, why):
         """Gives up every open request, and refuses those to come."""
-        self._failed = ConnectionError(why)
+        self.failed = ConnectionError(why)
         for answer, _, _ in self._open.values():
             if not answer.done():
-                answer.set_exception(self._failed)
+                answer.set_exception(self.failed)
         self._open.clear()
 
     def quic_event_received(self, event):
@@ -135,6 +135,11 @@ class Http3:
             gathered[name] = f"{gathered[name]}, {value}" if name in gathered else value
         return Answer("3", int(gathered.pop(":status")), gathered, content)
 
+    @property
+    def broken(self):
+        """Has the connection ended?"""
+        return self._connection.failed is not None
+
     def lose(self):
         """Drops the connection without a word, as when the other end is gone: nobody would say so over UDP before a timeout."""
         Http3._loop.call_soon_threadsafe(self._connection.fail, "the shop is gone")
@@ -150,6 +155,8 @@ class Http3:
 
 class Curl:
     """curl, one process a request."""
+
+    broken = False
 
     def __init__(self, shop, version):
         self.version = version

@@ -29,7 +29,14 @@ class Journey:
         cls.merchant = Merchant(clients.http2(cls.shop), cls.shop.token)
         cls.merchant.load(
             product("lamp", price=4999, title=HOSTILE, brand="Lumetra", category="home/lamps", on_hand=25),
-            product("shade", price=1500, title="Lampshade of linen", brand="Hollin", category="home/lamps", on_hand=1),
+            product(
+                "shade",
+                price=1500,
+                title="Shade of linen for a small reading lamp beside the bed",
+                brand="Hollin",
+                category="home/lamps",
+                on_hand=1,
+            ),
             product("kettle", price=3000, title="Kettle of copper", brand="Ondine", category="kitchen/kettles", on_hand=25),
         )
         cls.browser = Browser(cls.shop, quic=cls.quic)
@@ -55,7 +62,9 @@ class Journey:
         browser.go("search-button", "/search")
         self.clean()
         titles = browser.texts("result-link")
-        self.assertEqual((titles[0], sorted(titles)), (HOSTILE, sorted([HOSTILE, "Lampshade of linen"])))
+        self.assertEqual(
+            (titles[0], sorted(titles)), (HOSTILE, sorted([HOSTILE, "Shade of linen for a small reading lamp beside the bed"]))
+        )
         browser.go("result-link", "/p/")
         self.clean()
         self.assertEqual(browser.text("product-title"), HOSTILE, "shown as text, not run")
@@ -71,6 +80,8 @@ class Journey:
         self.fill_in("pm_card_chargeDeclined")
         browser.go("place-order", "/checkout")
         self.assertTrue(browser.text("refused"))
+        (noted,) = browser.complaints()
+        self.assertIn("402", noted, "the status is the refusal's own")
         self.assertEqual(browser.value("email"), BUYER["email"], "what was typed is still there")
         browser.choose("payment", "pm_card_visa")
         browser.go("place-order", "/orders/")
@@ -106,7 +117,7 @@ class Journey:
 
     def test_last_one(self):
         browser = self.browser
-        browser.open("/search?q=lampshade")
+        browser.open("/search?q=shade+of+linen")
         browser.go("result-link", "/p/")
         browser.go("add-to-cart", "/cart")
         browser.type("line-quantity", "2")

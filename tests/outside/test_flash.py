@@ -100,6 +100,8 @@ class Flash(unittest.TestCase):
 
     def books(self, buyers):
         """What the merchant sees must be what the buyers were told."""
+        for n, buyer in enumerate(buyers):
+            buyer.guest.client = self.clients[n % CONNECTIONS]
         row, holds = self.merchant.stock("flash")
         self.assertEqual((row["on_hand"], row["available"], row["held"], row["committed"]), (UNITS, 0, 0, UNITS), row)
         self.assertEqual(holds, [])
@@ -126,8 +128,6 @@ class Flash(unittest.TestCase):
         self.assertGreater(sum(buyer.told["lost"] for buyer in buyers), 0, "nobody noticed the kill: it came too late to test anything")
         # Once more, cold: what was acknowledged is what is there.
         self.kill()
-        for n, buyer in enumerate(buyers):
-            buyer.guest.client = self.clients[n % CONNECTIONS]
         self.books(buyers)
         for buyer in buyers[:20]:
             if buyer.order:

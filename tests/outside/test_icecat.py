@@ -37,11 +37,15 @@ class Icecat(unittest.TestCase):
             checked = shop.run("verify", shop.data)
             self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
             starting = shop.start()
-            print(f"stopped in {stopping:.2f} s, ready again in {starting:.2f} s, {shop.memory_mb():.0f} MB resident")
+            print(
+                f"stopped in {stopping:.2f} s, ready again in {starting:.2f} s ({shop.cpu_s():.2f} s of processor), {shop.memory_mb():.0f} MB resident"
+            )
             self.all_there()
             shop.kill()
             restarting = shop.start()
-            print(f"killed, ready again in {restarting:.2f} s, {shop.memory_mb('VmHWM'):.0f} MB at most")
+            print(
+                f"killed, ready again in {restarting:.2f} s ({shop.cpu_s():.2f} s of processor), {shop.memory_mb('VmHWM'):.0f} MB at most"
+            )
             self.all_there()
             self.assertLess(max(starting, restarting), RESTART_MAX_S)
 

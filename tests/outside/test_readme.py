@@ -27,14 +27,15 @@ class Readme(unittest.TestCase):
         self.addCleanup(shutil.rmtree, data, ignore_errors=True)
         command = readme.the_block("Start the shop", "sh").strip()
         self.assertEqual(len(command.splitlines()), 1, "one command")
-        log = tempfile.TemporaryFile()
-        self.addCleanup(log.close)
+        log = self.enterContext(tempfile.TemporaryFile())
         shop = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.addCleanup(self.end, shop)
         self.wait_for(shop, data, log)
 
         session = readme.the_block("A first session", "sh")
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", session], cwd=ROOT, text=True, capture_output=True, check=False, timeout=300)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", session], cwd=ROOT, text=True, capture_output=True, check=False, timeout=300
+        )
         self.assertEqual(done.returncode, 0, f"the session fails:\n{done.stdout}\n{done.stderr}")
         shown = readme.the_block("A first session", "text")
         self.assertEqual(readme.masked(done.stdout), readme.masked(shown), "the README shows another output")

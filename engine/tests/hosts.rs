@@ -106,6 +106,7 @@ fn fill_and_free(place: &Path) {
     assert_carts(&engine, &carts);
     std::fs::remove_file(ballast).unwrap();
     let again = (0..100).find_map(|_| {
+        #[expect(clippy::disallowed_methods, reason = "a test waits for a child process")]
         std::thread::sleep(Duration::from_millis(100));
         create_cart(&engine, 0).ok()
     });

@@ -15,6 +15,7 @@ use crate::{
     shard::core::{
         ctx::{Ctx, unexpected},
         peer::{Answer, Ask, StockAt},
+        state::State,
     },
 };
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ async fn gather(ctx: &Ctx, asked: &Asked) -> Result<PlaceOrder, Failure> {
     if is_open && cart.address.is_none() {
         return Err(refused(Refusal::AddressRequired));
     }
-    let gathered_at = ctx.with_mut(|state| state.stamp());
+    let gathered_at = ctx.with_mut(State::stamp);
     let skus: Vec<SkuId> = cart.lines.iter().map(|line| line.sku).collect();
     let cards = cards(ctx, &skus).await?;
     let lines = cart.lines.iter().zip(cards).map(|(line, card)| PricedLine {

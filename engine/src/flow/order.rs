@@ -62,7 +62,7 @@ pub(super) async fn list(ctx: &Ctx, head: &Head, status: Option<OrderStatus>, li
             other => return Err(unexpected(&other)),
         }
     }
-    orders.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.id));
     orders.truncate(usize::from(limit));
     Ok(Body::Orders(orders))
 }

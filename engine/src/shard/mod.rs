@@ -25,6 +25,7 @@ pub struct Now {
 
 /// What happened outside.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once into the core; a box would be an allocation for each call")]
 pub enum Input {
     /// A client asks.
     Call {

@@ -35,7 +35,7 @@ impl State {
             Ask::Propose(..) => Err(Failure::Internal),
             Ask::ResolveSku(partition, key) => {
                 let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
-                Ok(Answer::Sku(partition.sku_claim(&key).and_then(|claim| claim.sku())))
+                Ok(Answer::Sku(partition.sku_claim(&key).and_then(crate::partition::Claim::sku)))
             }
             Ask::Cards(partition, skus) => {
                 let partition = self.partition(partition).ok_or(Failure::WrongShard)?;

@@ -177,8 +177,10 @@ mod tests {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let log = Rc::clone(&seen);
         tasks.spawn(Box::pin(async move {
-            log.borrow_mut().push(wait_first.await);
-            log.borrow_mut().push(wait_second.await);
+            let first = wait_first.await;
+            log.borrow_mut().push(first);
+            let second = wait_second.await;
+            log.borrow_mut().push(second);
         }));
         assert!(tasks.run());
         assert!(!tasks.run(), "nothing to do while it waits");

@@ -7,10 +7,11 @@
 //!
 //! Why a thread and not the ring: glommio gives direct writes to a ring that must be polled, on any device whose first read it finds in an
 //! unwritten extent. There the executor spins while a write is on its way, and takes the core from the kernel's worker that has to
-//! finish it. Measured with real-time priority on two busy cores (load 6), one shard, 1 / 64 / 256 callers: by the polled ring 164, 5,900 and
-//! 22,000 durable calls a second, by the plain ring 243, 8,900 and 36,500, by a thread 5,600, 298,000 and 658,000 (p50 175, 205 and
-//! 382 µs), which is what the disk gives (`O_DSYNC` write of 4 KiB alone: 125 to 148 µs). The thread also writes the batch from where it
-//! is, without a copy.
+//! finish it. Durable calls a second of one shard with 1 / 16 / 64 / 256 callers in a closed loop, on two cores shared with compilers (load 4
+//! to 6; a machine that a shop shares with its gateway is like that), best of two runs: ring 226 / 1,700 / 10,800 / 32,000, thread
+//! 382 / 4,800 / 48,000 / 110,000. With real-time priority: ring 546 / 70,000 / 228,000 / 738,000, thread 5,200 / 59,000 / 180,000 / 599,000. So
+//! a ring on a core of its own is a fifth faster with very many callers, and up to ten times slower otherwise. The thread also writes the
+//! batch from where it is, without a copy.
 
 use std::{
     cell::{Cell, RefCell},

@@ -34,8 +34,8 @@ pub(crate) enum Command {
 }
 
 const SERVE_HELP: &str = "\
-The first start makes the data folder, a certificate authority for development, and an admin token, and prints where they are.
-The same address answers HTTP/3, HTTP/2 and HTTP/1.1, always encrypted. Ctrl-C or SIGTERM stops the shop in order; even a
+The first start makes the data folder, a certificate authority for development, and an admin token, and prints where they are. \
+The same address answers HTTP/3, HTTP/2 and HTTP/1.1, always encrypted. Ctrl-C or SIGTERM stops the shop in order; even a \
 power cut loses nothing that was acknowledged.
 
 Examples:
@@ -72,7 +72,7 @@ pub(crate) struct ServeArgs {
 }
 
 const IMPORT_HELP: &str = "\
-Products are known by their key: sending a file again changes nothing and is quick, so after an interruption simply repeat the
+Products are known by their key: sending a file again changes nothing and is quick, so after an interruption simply repeat the \
 command. A line that cannot be taken is refused alone, with its number and reason on standard error; the exit code is then 1.
 
 Examples:

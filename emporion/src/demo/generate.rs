@@ -57,12 +57,8 @@ fn product(number: usize, kind: &Kind, random: &mut Random, titles: &mut BTreeSe
     }
     let uses = random.pick(kind.uses);
     let listed = told[1..].join(", ");
-    let description = format!(
-        "{} {} {listed}. {}",
-        random.pick(OPENINGS).replace("{brand}", brand).replace("{noun}", &noun.to_lowercase()).replace("{use}", uses),
-        "It comes with",
-        random.pick(CLOSINGS)
-    );
+    let opening = random.pick(OPENINGS).replace("{brand}", brand).replace("{noun}", &noun.to_lowercase()).replace("{use}", uses);
+    let description = format!("{opening} In short: {listed}. {}", random.pick(CLOSINGS));
     let base = price(kind.price, random);
     let variants = variants(&key, kind, base, random);
     let stock = variants

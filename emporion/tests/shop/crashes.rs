@@ -12,6 +12,7 @@ use adapters::sandbox;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -161,9 +162,7 @@ async fn every_acknowledged_write_is_there_after_a_kill() {
     settled(&api, "sold").await;
     let sold = api.stock("sold").await["locations"][0]["committed"].as_u64().expect("units");
     assert!(sold >= orders as u64, "{sold} sold, {orders} acknowledged");
-    let taken =
-        sandbox::read(&shop.data.join("sandbox")).expect("the provider's books").values().filter(|account| account.net() == 1000).count();
-    assert_eq!(taken as u64, sold, "one payment a unit");
+    paid(&shop.data, sold).await;
     assert!(shop.stop().await.success());
 }
 
@@ -176,6 +175,22 @@ async fn settled(api: &Api, key: &str) -> Value {
             return stock;
         }
         assert!(Instant::now() < until, "still held: {stock}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until so many payments of 10.00 are taken and nothing is reserved: money is taken after the stock is committed, and a capture that a
+/// crash cut off is done again when its lease is over.
+async fn paid(data: &Path, wanted: u64) -> BTreeMap<String, sandbox::Account> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let accounts = sandbox::read(&data.join("sandbox")).expect("the provider's books");
+        let taken = accounts.values().filter(|account| account.net() == 1000).count() as u64;
+        let reserved: i64 = accounts.values().map(sandbox::Account::reserved).sum();
+        if taken == wanted && reserved == 0 {
+            return accounts;
+        }
+        assert!(Instant::now() < until, "{wanted} units are committed, {taken} paid, {reserved} cents reserved");
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -211,19 +226,8 @@ async fn a_checkout_cut_off_anywhere_ends_paid_or_with_nothing_taken() {
         let ends = checkouts.join_all().await;
         shop = Shop::start_again(&folder, listen).await;
         let stock = settled(&api, "thing").await;
-        // The money is taken after the stock is committed: give the last captures their time.
-        let until = Instant::now() + PATIENCE;
         let committed = stock["locations"][0]["committed"].as_u64().expect("units");
-        let books = loop {
-            let accounts = sandbox::read(&shop.data.join("sandbox")).expect("the provider's books");
-            let taken = accounts.values().filter(|account| account.net() == 1000).count() as u64;
-            let reserved: i64 = accounts.values().map(sandbox::Account::reserved).sum();
-            if taken == committed && reserved == 0 {
-                break accounts;
-            }
-            assert!(Instant::now() < until, "round {round}: {committed} committed, {taken} paid, {reserved} reserved");
-            sleep(Duration::from_millis(100)).await;
-        };
+        let books = paid(&shop.data, committed).await;
         assert!(books.values().all(|account| account.net() == 0 || account.net() == 1000));
         let mut by_status: BTreeMap<String, u32> = BTreeMap::new();
         for (guest, payment, answer) in ends {

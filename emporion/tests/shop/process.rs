@@ -76,7 +76,7 @@ impl Shop {
     pub(crate) async fn start_with(folder: &Folder, args: &[&str]) -> Self {
         let data = folder.data();
         let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
-        let mut child = emporion()
+        let child = emporion()
             .args(["serve", "--admin-listen", "off", "--per-address", "0", "--data"])
             .arg(&data)
             .args(args)
@@ -84,14 +84,17 @@ impl Shop {
             .stderr(log)
             .spawn()
             .expect("the program starts");
+        // From here on it is killed whatever happens.
+        let mut shop = Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = child.try_wait().expect("a child") {
+            if let Some(status) = shop.child.try_wait().expect("a child") {
                 panic!("the shop ended with {status}: {}", folder.log());
             }
-            if let Some(running) = running(&data).filter(|running| running["pid"] == child.id()) {
+            if let Some(running) = running(&shop.data).filter(|running| running["pid"] == shop.child.id()) {
                 let url = running["url"].as_str().expect("a url").trim_start_matches("https://");
-                return Self { child, data, listen: url.parse().expect("an address") };
+                shop.listen = url.parse().expect("an address");
+                return shop;
             }
             assert!(Instant::now() < until, "the shop is not ready: {}", folder.log());
             sleep(Duration::from_millis(10)).await;

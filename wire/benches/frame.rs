@@ -48,7 +48,6 @@ fn search_answer() -> Frame {
         total: Some(1_234),
         relaxed: false,
         next: Some(vec![7; 24]),
-        took_us: 850,
     };
     let response = Response { positions: Vec::new(), replayed: false, result: Ok(Body::Search(Box::new(results))) };
     Frame::Response { id: RequestId(1), trace: 1, response: Box::new(response) }

@@ -263,7 +263,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         Just(Ok(Body::Done)),
         (vec(hit, 0..20), any::<Option<u64>>()).prop_map(|(items, total)| {
             let (facets, next) = (Vec::new(), Some(vec![1, 2, 3]));
-            Ok(Body::Search(Box::new(SearchResults { items, facets, total, relaxed: false, next, took_us: 9 })))
+            Ok(Body::Search(Box::new(SearchResults { items, facets, total, relaxed: false, next })))
         }),
         vec((text, text, text), 0..4).prop_map(|fields| {
             let fields = fields.into_iter().map(|(pointer, code, detail)| FieldError { pointer, code, detail });

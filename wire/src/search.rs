@@ -169,8 +169,6 @@ pub struct SearchResults {
     pub relaxed: bool,
     /// Cursor of the next page.
     pub next: Option<Vec<u8>>,
-    /// Time in the engine, microseconds.
-    pub took_us: u64,
 }
 
 /// Ideas while typing.

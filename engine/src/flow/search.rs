@@ -11,7 +11,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use wire::{Body, Failure, Refusal, SearchQuery, SearchResults, Suggestions};
 
 pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failure> {
-    let begun_us = ctx.now().mono_us;
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let tree = ctx.config(|config| config.shared.categories());
     let query = Arc::new(views::query(query, &tree).map_err(refused)?);
@@ -37,7 +36,6 @@ pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failur
         total: merged.total,
         relaxed: merged.relaxed,
         next: merged.next.map(|cursor| cursor.encode().to_vec()),
-        took_us: ctx.now().mono_us - begun_us,
     })))
 }
 

@@ -122,8 +122,10 @@ impl From<wire::SearchHit> for Hit {
     }
 }
 
-impl From<wire::SearchResults> for SearchPage {
-    fn from(results: wire::SearchResults) -> Self {
+impl SearchPage {
+    /// The engine's results, and how long it took to get them.
+    #[must_use]
+    pub fn new(results: wire::SearchResults, took_us: u64) -> Self {
         let facets = results.facets.into_iter().map(|facet| {
             let values = facet.values.into_iter().map(|v| FacetValue { value: v.value, count: v.count, selected: v.selected });
             let stats = facet.stats.map(|stats| FacetStats { min: stats.min, max: stats.max });
@@ -135,7 +137,7 @@ impl From<wire::SearchResults> for SearchPage {
             total: results.total,
             relaxed: results.relaxed,
             next: results.next.as_deref().map(cursor),
-            took_us: results.took_us,
+            took_us,
         }
     }
 }

@@ -57,7 +57,6 @@ fn found(items: Vec<SearchHit>) -> SearchResults {
         ],
         relaxed: false,
         next: Some(vec![1, 2, 255]),
-        took_us: 1,
     }
 }
 

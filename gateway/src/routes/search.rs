@@ -13,6 +13,7 @@ use crate::{
 };
 use axum::extract::State;
 use std::sync::Arc;
+use tokio::time::Instant;
 use wire::{Body, Op, limits};
 
 /// Suggestions of each kind that a request which does not say gets.
@@ -39,9 +40,11 @@ const SUGGESTIONS: u16 = 8;
     responses((status = 200, body = search::SearchPage), (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn search(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
     let query = search_query::parse(caller.raw_query.as_deref())?;
+    let asked = Instant::now();
     let answer = caller.ask(&app, caller.public(), Op::Search(query)).await?;
+    let took_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
     let Body::Search(results) = answer.body else { return Err(unexpected(&answer)) };
-    let page = search::SearchPage::from(*results);
+    let page = search::SearchPage::new(*results, took_us);
     let next = page.next.as_deref().map(|after| query::next_page("/v1/search", caller.raw_query.as_deref(), after));
     Ok(Reply::json(&page).public("search").next_page(next))
 }

@@ -1,4 +1,5 @@
 //! The command line. The words here are the contract with people and scripts; each subcommand's module does the work.
+#![allow(rustdoc::bare_urls, reason = "clap shows these texts as they are, where angle brackets would be noise")]
 
 use crate::{
     fail::Fail,

@@ -112,9 +112,9 @@ class Refusing(Contract):
         path = f"/v1/carts/{guest.id}/lines"
         body = b'{"sku":"key=a","quantity":1}'
         token = {"cart-token": guest.token}
-        # Over HTTP/2, curl 7.88 loses an answer that comes before it has sent its whole body.
+        self.problem(self.ask("POST", path, body, {**token, "content-type": "text/plain"}), 415, "unsupported_media_type")
+        # Over HTTP/2, curl 7.88 never sees an answer that comes before a body of this size.
         if self.client.version != "2":
-            self.problem(self.ask("POST", path, body, {**token, "content-type": "text/plain"}), 415, "unsupported_media_type")
             large = b'{"sku":"' + b"a" * 300_000 + b'","quantity":1}'
             self.problem(self.ask("POST", path, large, {**token, "content-type": "application/json"}), 413, "too_large")
         self.problem(self.ask("GET", "/v1/nothing/here"), 404, "not_found")

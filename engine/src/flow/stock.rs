@@ -2,7 +2,7 @@
 
 use super::{Head, Keyed, Trail, cart::cards, keyed, refused, resolve_sku, validate};
 use crate::{
-    partition::hash128,
+    partition::{Done, hash128},
     record::v1::{Command, StockChange},
     shard::core::{
         ctx::{Ctx, unexpected},
@@ -59,7 +59,8 @@ pub(super) async fn adjust(ctx: &Ctx, head: &Head, trail: &mut Trail, adjustment
     };
     let outcome = trail.note(ctx.propose(partition, head.entry(Command::AdjustStock { id, sku, location, change, reason })).await?);
     drop(guard);
-    outcome.map_err(refused)?;
+    // The caller's own id makes it happen once, like a key.
+    trail.replayed |= matches!(outcome.map_err(refused)?, Done::Stock { repeated: true, .. });
     view(ctx, sku).await
 }
 

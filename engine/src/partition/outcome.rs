@@ -36,6 +36,8 @@ pub enum Done {
     Stock {
         /// Of which SKU.
         sku: SkuId,
+        /// The movement was booked before under its id; nothing changed.
+        repeated: bool,
     },
     /// A hold is taken; what remained available of each line's SKU.
     Held {

@@ -315,7 +315,7 @@ impl Stock {
     fn moved(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {
         self.note(ctx);
         match moved {
-            Ok(_) => Ok(Done::Stock { sku }),
+            Ok(moved) => Ok(Done::Stock { sku, repeated: moved.replayed }),
             Err(MoveRefused::Mismatch { actual }) => Err(Refusal::StockMismatch { actual: u64::from(actual.0) }),
             Err(MoveRefused::Committed { available, held, committed }) => {
                 Err(Refusal::StockCommitted { available: available.0, held: held.0, committed: committed.0 })

@@ -49,11 +49,15 @@ fn changes_of_what_is_on_hand() {
     ] {
         let mut bench = Bench::new();
         let opened = bench.run(Command::OpenStock { id: 1, sku: sku(1), location: "main".to_owned(), on_hand: 5 });
-        assert_eq!(opened, Ok(Done::Stock { sku: sku(1) }));
+        assert_eq!(opened, Ok(Done::Stock { sku: sku(1), repeated: false }));
         assert_eq!(bench.changes.stock.len(), 1);
         let outcome = bench.run(adjust(2, change));
         assert_eq!(outcome.err(), wanted, "{change:?}");
         assert_eq!(row(&bench).0, available, "{change:?}");
+        if wanted.is_none() {
+            assert_eq!(bench.run(adjust(2, change)), Ok(Done::Stock { sku: sku(1), repeated: true }), "once per id: {change:?}");
+            assert_eq!(row(&bench).0, available, "{change:?}");
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn an_opening_applies_only_where_there_is_no_row() {
     let mut bench = Bench::new();
     bench.run(adjust(1, StockChange::Set(3))).expect("set");
     let late = Command::OpenStock { id: 2, sku: sku(1), location: "main".to_owned(), on_hand: 25 };
-    assert_eq!(bench.run(late), Ok(Done::Stock { sku: sku(1) }));
+    assert_eq!(bench.run(late), Ok(Done::Stock { sku: sku(1), repeated: false }));
     assert_eq!(row(&bench), (3, 0, 0));
     assert!(bench.changes.stock.is_empty());
 }

@@ -96,7 +96,7 @@ pub struct SearchQuery {
     pub after: Option<Vec<u8>>,
     /// Count all hits.
     pub total: bool,
-    /// Mark the words found.
+    /// Mark the words found: the place for it; hits carry no marks yet.
     pub highlight: bool,
 }
 

@@ -33,7 +33,7 @@ const SUGGESTIONS: u16 = 8;
         ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
         ("after" = Option<String>, Query, description = "`next` of the page before"),
         ("total" = Option<bool>, Query, description = "Count all hits"),
-        ("highlight" = Option<bool>, Query, description = "Mark the words found"),
+        ("highlight" = Option<bool>, Query, description = "Taken; hits carry no marks yet"),
         ("explain" = Option<bool>, Query, description = "Taken"),
         ("typo" = Option<bool>, Query, description = "Taken"),
     ),

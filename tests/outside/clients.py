@@ -20,9 +20,6 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, StreamReset
 
 REQUEST_MAX_S = 90.0
-# curl's exit code for a stream that ended otherwise than it expected.
-HTTP2_STREAM_ERROR = 92
-EARLY_ANSWERS_MAX = 10
 
 
 @dataclasses.dataclass
@@ -180,12 +177,7 @@ class Curl:
             if not any(name.lower() == "content-type" for name in headers or {}):
                 command += ["--header", "Content-Type:"]
         command.append(f"https://localhost:{self._shop.port}{path}")
-        # An answer that comes before the body was read ends the stream without an error (RFC 9113, 8.1), and curl 7.88 may lose the answer
-        # over that. Nothing was done then, so it is asked again; a body that never fits the window is lost each time.
-        for _ in range(EARLY_ANSWERS_MAX):
-            done = subprocess.run(command, input=body or b"", capture_output=True, check=False)
-            if done.returncode != HTTP2_STREAM_ERROR:
-                break
+        done = subprocess.run(command, input=body or b"", capture_output=True, check=False)
         if done.returncode != 0:
             raise ConnectionError(f"curl ended with {done.returncode}: {done.stderr.decode().strip()}")
         # Interim answers come first; the last head is that of the answer.

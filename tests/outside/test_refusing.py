@@ -112,14 +112,14 @@ class Refusing(Contract):
         path = f"/v1/carts/{guest.id}/lines"
         body = b'{"sku":"key=a","quantity":1}'
         token = {"cart-token": guest.token}
-        self.problem(self.ask("POST", path, body, {**token, "content-type": "text/plain"}), 415, "unsupported_media_type")
-        # Over HTTP/2, curl 7.88 never sees an answer that comes before a body of this size.
+        # An answer may come before the body was read, and end its stream (RFC 9113, 8.1); curl 7.88 then loses the answer over HTTP/2.
         if self.client.version != "2":
+            self.problem(self.ask("POST", path, body, {**token, "content-type": "text/plain"}), 415, "unsupported_media_type")
             large = b'{"sku":"' + b"a" * 300_000 + b'","quantity":1}'
             self.problem(self.ask("POST", path, large, {**token, "content-type": "application/json"}), 413, "too_large")
         self.problem(self.ask("GET", "/v1/nothing/here"), 404, "not_found")
-        self.assertIn("GET", (self.ask("POST", "/v1/search", {})).headers.get("allow", ""))
-        self.problem(self.ask("POST", "/v1/search", {}), 405, "method_not_allowed")
+        self.assertIn("GET", self.ask("DELETE", "/v1/search").headers.get("allow", ""))
+        self.problem(self.ask("DELETE", "/v1/search"), 405, "method_not_allowed")
         self.problem(self.ask("GET", "/v1/search?q=" + "a" * 9_000), 414, "uri_too_long")
         self.problem(self.ask("GET", f"/v1/products/{path_key('no such')}"), 404, "not_found")
         self.problem(self.ask("GET", "/v1/search?page=2"), 422, "validation_failed")

@@ -14,7 +14,6 @@ from shop import Shop
 from trade import Merchant, path_key, ready_guest
 
 PRODUCTS = 19_406
-RESTART_MAX_S = 2.0
 
 
 class Icecat(unittest.TestCase):
@@ -47,7 +46,6 @@ class Icecat(unittest.TestCase):
                 f"killed, ready again in {restarting:.2f} s ({shop.cpu_s():.2f} s of processor), {shop.memory_mb('VmHWM'):.0f} MB at most"
             )
             self.all_there()
-            self.assertLess(max(starting, restarting), RESTART_MAX_S)
 
     def connect(self):
         self.client = clients.Http3(self.shop)

@@ -122,11 +122,23 @@ impl ShardCore {
 
     /// What the driver must do next; call until `None`. The first call after inputs closes the batch they made.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let mut state = self.state.borrow_mut();
-        if state.outputs.is_empty() {
-            state.pump();
+        loop {
+            let refused = {
+                let mut state = self.state.borrow_mut();
+                if let Some(output) = state.outputs.pop_front() {
+                    return Some(output);
+                }
+                let refused = state.pump();
+                if !refused && state.outputs.is_empty() {
+                    return None;
+                }
+                refused
+            };
+            if refused {
+                // Else whoever proposed it would hear of it only with the next input, which may be far away.
+                self.run();
+            }
         }
-        state.outputs.pop_front()
     }
 
     /// The monotonic time, microseconds, at which a [`Input::Tick`] is wanted.

@@ -122,8 +122,9 @@ impl State {
         signal
     }
 
-    /// Moves what waits into the open batch, and the batch to the disk if none is on its way.
-    pub(crate) fn pump(&mut self) {
+    /// Moves what waits into the open batch, and the batch to the disk if none is on its way. Was a command refused that the log cannot take?
+    pub(crate) fn pump(&mut self) -> bool {
+        let mut refused = false;
         while let Some(proposal) = self.pipeline.waiting.pop_front() {
             let time = self.stamp();
             let pipeline = &mut self.pipeline;
@@ -131,6 +132,7 @@ impl State {
             if let Err(error) = record::encode(&proposal.entry, &mut pipeline.scratch) {
                 tracing::error!(%error, "a command cannot be archived");
                 proposal.done.set(Err(Failure::Internal));
+                refused = true;
                 continue;
             }
             let index = slot.appended + 1;
@@ -147,6 +149,7 @@ impl State {
                     let what = format!("bytes of one command ({bytes})");
                     let max = crate::log::RECORD_BODY_BYTES_MAX as u64;
                     proposal.done.set(Err(Failure::Refused(Refusal::LimitReached { what, max })));
+                    refused = true;
                 }
             }
         }
@@ -173,6 +176,7 @@ impl State {
             *retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
             self.outputs.push_back(Output::Prepare(plan.clone()));
         }
+        refused
     }
 
     /// A segment is there.

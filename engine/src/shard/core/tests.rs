@@ -419,3 +419,21 @@ fn a_guest_sees_only_their_own() {
     assert_eq!(node.call(Principal::Guest { cart: mine.id }, Op::GetStock(SkuRef::Key("A".to_owned()))), forbidden);
     assert_eq!(node.call(Principal::Anonymous, product("B", "Chair", 1, 1)), forbidden);
 }
+
+#[test] // The log refuses it only when it is appended, after the flows of the turn have run.
+fn a_command_too_long_for_the_log_is_answered_at_once() {
+    let mut node = Node::start(1, Vec::new());
+    node.admin(product("big", "Big", 500, 1)).expect("stored");
+    node.advance(100);
+    // All else it needs is there by now, so that no other input comes along to move it on.
+    let Op::PutProduct(mut input) = product("big", "Big", 500, 1) else { panic!("a product") };
+    input.stock.clear();
+    let word = "x".repeat(wire::limits::ATTRIBUTE_VALUE_BYTES_MAX);
+    input.attributes = (0..wire::limits::ATTRIBUTES_MAX)
+        .map(|number| wire::Attribute { name: format!("a{number}"), value: wire::AttributeValue::Keyword(word.clone()) })
+        .collect();
+    let refused = node.admin(Op::PutProduct(input));
+    assert!(matches!(refused, Err(Failure::Refused(Refusal::LimitReached { .. }))), "{refused:?}");
+    assert_eq!(node.cores[0].calls(), 0, "no call is left waiting");
+    node.check();
+}

@@ -29,6 +29,9 @@ pub const LEDGER_LIMITS: Limits = Limits { rows_max: 1 << 22, holds_max: 1 << 22
 /// How often the ledger is swept once it has something to forget.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
 
+/// The ledger's reason of deliveries; those of adjustments are hashes of the merchant's words.
+const RECEIVED: u32 = 1;
+
 /// A location nobody has stock at.
 const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
 
@@ -159,20 +162,74 @@ impl Stock {
         let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, id, owner, &lines, ttl_ms));
         match held {
             Ok(held) => Ok(Done::Held { remaining: held.remaining.into_iter().map(|units| units.0).collect() }),
-            Err(HoldRefused::Short { lines }) => {
-                let short = |line: ledger::ShortLine| Shortage {
-                    line: line.index,
-                    sku: SkuId(RawId(line.sku.0)),
-                    requested: line.requested.0,
-                    available: line.available.0,
-                };
-                Err(Refusal::InsufficientStock(lines.into_iter().map(short).collect()))
-            }
-            Err(HoldRefused::Tombstoned) => Err(Refusal::NotFound),
-            Err(HoldRefused::IdReused) => Err(invalid("/hold", "hold_reused", "an id of its own for each hold")),
-            Err(HoldRefused::Malformed(bad)) => Err(invalid("/lines", "bad_lines", &bad.to_string())),
-            Err(HoldRefused::Full(full)) => Err(no_room(full)),
+            Err(refused) => Err(refusal(refused)),
         }
+    }
+
+    /// Sets lines aside under a caller's id.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
+    pub(super) fn reserve(
+        &mut self,
+        ctx: &mut ApplyContext<'_>,
+        hold: HoldId,
+        owner: OrderId,
+        location: &str,
+        lines: &[HoldLine],
+        ttl_ms: u32,
+        partial: bool,
+    ) -> Outcome {
+        if hold.0.time().plus(limits::RESERVATION_WINDOW_MS) < ctx.time {
+            return Err(Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS });
+        }
+        if partial {
+            return Err(invalid("/partial", "not_supported", "false"));
+        }
+        let location = self.find(location);
+        let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
+        let asked: Vec<_> = lines.iter().map(line).collect();
+        let (now, owner) = (at(ctx), ledger::Owner(owner.0.0));
+        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, id, owner, &asked, u64::from(ttl_ms)));
+        match held {
+            Ok(held) => {
+                let line =
+                    |(remaining, line): (ledger::Units, &HoldLine)| wire::ReservedLine { taken: line.quantity, remaining: remaining.0 };
+                let lines = held.remaining.into_iter().zip(lines).map(line).collect();
+                Ok(Done::Reserved { expires_at: Millis(held.expires_at.0), lines, replayed: held.replayed })
+            }
+            Err(refused) => Err(refusal(refused)),
+        }
+    }
+
+    /// Books a delivery, all of it or nothing: each line is a movement of its own under an id made of the delivery's and the SKU's.
+    pub(super) fn receive(&mut self, ctx: &mut ApplyContext<'_>, id: u128, location: &str, lines: &[HoldLine]) -> Outcome {
+        let now = at(ctx);
+        let place = self.intern(location)?;
+        let kept = self.ledger.usage();
+        let mut new_rows = 0;
+        for line in lines {
+            let row = self.ledger.row(number(line.sku), place);
+            new_rows += u32::from(row.is_none());
+            if u64::from(row.unwrap_or_default().on_hand().0) + u64::from(line.quantity) > u64::from(ledger::UNITS_MAX.0) {
+                return Err(too_many_units(ledger::UNITS_MAX.0));
+            }
+        }
+        if kept.rows + new_rows > LEDGER_LIMITS.rows_max {
+            return Err(no_room(Full::Rows));
+        }
+        if kept.movements as usize + lines.len() > LEDGER_LIMITS.movements_kept_max as usize {
+            return Err(no_room(Full::Movements));
+        }
+        let mut booked_before = 0;
+        for line in lines {
+            let movement = MovementId(hash128(&[b"receive", &id.to_le_bytes(), &line.sku.0.0.to_le_bytes()]));
+            let delta = i64::from(line.quantity);
+            match self.ledger.adjust(now, movement, number(line.sku), place, delta, ledger::Reason(RECEIVED)) {
+                Ok(moved) => booked_before += usize::from(moved.replayed),
+                Err(refused) => return self.moved(ctx, line.sku, Err(refused)),
+            }
+        }
+        self.note(ctx);
+        Ok(Done::Received { replayed: booked_before == lines.len() })
     }
 
     /// Keeps a hold from expiring.
@@ -344,6 +401,25 @@ fn at(ctx: &ApplyContext<'_>) -> ledger::Millis {
 
 fn number(sku: SkuId) -> ledger::Sku {
     ledger::Sku(sku.0.0)
+}
+
+/// A hold that was not taken, as the shop says it.
+fn refusal(refused: HoldRefused) -> Refusal {
+    match refused {
+        HoldRefused::Short { lines } => {
+            let short = |line: ledger::ShortLine| Shortage {
+                line: line.index,
+                sku: SkuId(RawId(line.sku.0)),
+                requested: line.requested.0,
+                available: line.available.0,
+            };
+            Refusal::InsufficientStock(lines.into_iter().map(short).collect())
+        }
+        HoldRefused::Tombstoned => Refusal::NotFound,
+        HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
+        HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
+        HoldRefused::Full(full) => no_room(full),
+    }
 }
 
 fn check_units(units: u32) -> Result<(), Refusal> {

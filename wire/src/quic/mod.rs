@@ -9,6 +9,7 @@ pub mod authority;
 pub mod client;
 pub mod identity;
 pub mod server;
+pub mod service;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,8 @@ use crate::frame::{Buffer, DecodeError, Frame, Header, Side};
 pub use authority::{AuthorityError, Credentials, DevCa};
 pub use client::QuicClient;
 pub use identity::{Identity, IdentityError, Part};
-pub use server::{Server, ServerHandle};
+pub use server::{Handled, Server, ServerHandle};
+pub use service::{Answer, Service};
 
 use quinn::{
     IdleTimeout, RecvStream, TransportConfig, VarInt,

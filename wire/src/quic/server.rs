@@ -1,24 +1,24 @@
 //! A shard's end of the link.
 //!
-//! Path: [`Server::serve`] accepts → `connection`: who is it, hello, welcome → a `requests` task a stream reads frames → a task a request
-//! runs the handler → a queue a stream → `answers` writes what has gathered, in one go. Read first: `requests`.
-//! Bounds: [`CONNECTIONS_MAX`], [`HANDSHAKES_MAX`], [`REQUESTS_IN_FLIGHT_MAX`], [`ANSWERS_QUEUED_MAX`].
+//! Path: [`Server::serve`] accepts → `connection`: who is it, hello, welcome → a `requests` task a stream reads frames → the [`Service`] → its
+//! answers gather in the stream's outbox (`service.rs`) → `answers` writes them in one go. Read first: `requests`.
+//! Bounds: [`CONNECTIONS_MAX`], [`HANDSHAKES_MAX`], [`REQUESTS_IN_FLIGHT_MAX`], [`ANSWERS_QUEUED_MAX`](super::service::ANSWERS_QUEUED_MAX).
 //!
-//! Everything lives on one thread and on any executor: the caller says how to spawn, handlers need not be `Send`, and no clock is
-//! read. When a client is gone, or takes a request back, the handler's future is dropped at its next await: what a handler must
-//! carry through, it hands to somebody else before it waits.
+//! Everything lives on one thread and on any executor: the caller says how to spawn, services need not be `Send`, and no clock is
+//! read. When a client is gone, or takes a request back, the service is told, or a handler's future is dropped at its next await: what must be
+//! carried through is handed to somebody else before.
 
 use super::{
-    Arrived, CONNECTIONS_MAX, CloseCode, Frames, HANDSHAKES_MAX, Identity, REQUESTS_IN_FLIGHT_MAX, StreamFault, WRITE_BYTES_MAX, peer,
+    Arrived, CONNECTIONS_MAX, CloseCode, Frames, HANDSHAKES_MAX, Identity, REQUESTS_IN_FLIGHT_MAX, StreamFault, peer,
+    service::{Answer, Outbox, Service},
 };
-use crate::frame::{self, EncodeError, Frame, Hello, Kind, RequestId, Side, Welcome};
+use crate::frame::{self, Frame, Hello, Kind, Side, Welcome};
 use crate::{Failure, FieldError, Refusal, Request, Response, ShardId, Topology};
 use bytes::Bytes;
 use futures_lite::future;
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     future::Future,
     pin::{Pin, pin},
     rc::Rc,
@@ -28,8 +28,6 @@ use std::{
 /// A task of this thread.
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Answers of a stream that wait for their turn. At the bound requests that are done wait, then reading stops.
-pub const ANSWERS_QUEUED_MAX: usize = 64;
 /// What an overloaded client is told to wait.
 const RETRY_AFTER_MS: u32 = 50;
 /// Requests of a stream started in one turn of its task, before others of the thread have theirs.
@@ -127,14 +125,9 @@ impl Server {
     }
 
     /// Accepts until the endpoint is closed. Each request of a client that may send it (see [`Identity::may`]) becomes a call of
-    /// `handler`, as many at once as there are; its answer goes back when it is there. A handler's future is dropped unfinished
-    /// when nobody waits for it any more.
-    pub async fn serve<H, F>(self, handler: H)
-    where
-        H: Fn(Identity, Request) -> F + 'static,
-        F: Future<Output = Response> + 'static,
-    {
-        let (state, handler) = (self.state, Rc::new(handler));
+    /// `service`; its answer goes back when it is there.
+    pub async fn serve<S: Service>(self, service: S) {
+        let (state, service) = (self.state, Rc::new(service));
         while let Some(incoming) = state.endpoint.accept().await {
             let handshakes = state.handshakes.get();
             if state.leaving.get() || state.connections.get() >= CONNECTIONS_MAX || handshakes >= HANDSHAKES_MAX {
@@ -144,7 +137,7 @@ impl Server {
                 let _ = incoming.retry(); // fails only where `may_retry` says so
             } else {
                 let counted = Counted::new(&state, |state| &state.connections);
-                (state.spawn)(Box::pin(connection(counted, incoming, Rc::clone(&handler))));
+                (state.spawn)(Box::pin(connection(counted, incoming, Rc::clone(&service))));
             }
         }
     }
@@ -174,28 +167,62 @@ impl ServerHandle {
     }
 }
 
-/// What all streams of a connection share.
-struct Link {
-    state: Rc<State>,
-    connection: Connection,
-    identity: Identity,
-    in_flight: Cell<u32>,
+/// A service of an `async` handler: its futures are tasks of their own. One is dropped unfinished when nobody waits for it any more.
+pub struct Handled<H> {
+    spawn: Box<dyn Fn(LocalTask)>,
+    handler: H,
 }
 
-/// A request under way, until its answer is handed to QUIC.
-struct Permit(Rc<Link>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-    }
-}
-
-async fn connection<H, F>(counted: Counted, incoming: Incoming, handler: Rc<H>)
+impl<H, F> Handled<H>
 where
     H: Fn(Identity, Request) -> F + 'static,
     F: Future<Output = Response> + 'static,
 {
+    /// `spawn` starts a task on this thread and lets it run.
+    #[must_use]
+    pub fn new(spawn: impl Fn(LocalTask) + 'static, handler: H) -> Self {
+        Self { spawn: Box::new(spawn), handler }
+    }
+}
+
+impl<H, F> Service for Handled<H>
+where
+    H: Fn(Identity, Request) -> F + 'static,
+    F: Future<Output = Response> + 'static,
+{
+    /// Dropped, it ends the task.
+    type Call = oneshot::Sender<()>;
+
+    fn call(&self, identity: &Identity, request: Request, answer: Answer) -> Self::Call {
+        let (call, taken_back) = oneshot::async_channel();
+        let response = (self.handler)(identity.clone(), request);
+        (self.spawn)(Box::pin(async move {
+            let taken_back = async {
+                let _ = taken_back.await; // nothing is ever sent: it ends when the sender is dropped
+                None
+            };
+            if let Some(response) = future::or(async { Some(response.await) }, taken_back).await {
+                answer.send(&response);
+            }
+        }));
+        call
+    }
+
+    fn cancel(&self, call: Self::Call) {
+        drop(call);
+    }
+}
+
+/// What all streams of a connection share.
+pub(super) struct Link {
+    state: Rc<State>,
+    connection: Connection,
+    pub(super) identity: Identity,
+    /// Requests from their arrival until their answers are handed to QUIC.
+    pub(super) in_flight: Cell<u32>,
+}
+
+async fn connection<S: Service>(counted: Counted, incoming: Incoming, service: Rc<S>) {
     let (state, address) = (Rc::clone(&counted.0), incoming.remote_address());
     let handshake = Counted::new(&state, |state| &state.handshakes);
     let connection = match incoming.await {
@@ -217,7 +244,7 @@ where
     tracing::debug!(%address, %identity, "engine link: connected");
     let link = Rc::new(Link { state, connection, identity, in_flight: Cell::new(0) });
     let (code, reason) = match greet(&link).await {
-        Ok((say, hear)) => future::or(control(&link, say, hear), streams(&link, handler)).await,
+        Ok((say, hear)) => future::or(control(&link, say, hear), streams(&link, service)).await,
         Err(end) => end,
     };
     tracing::debug!(identity = %link.identity, reason, "engine link: ended");
@@ -280,69 +307,39 @@ fn end_of(fault: StreamFault) -> End {
 }
 
 /// Accepts request streams; how many there can be is QUIC's limit.
-async fn streams<H, F>(link: &Rc<Link>, handler: Rc<H>) -> End
-where
-    H: Fn(Identity, Request) -> F + 'static,
-    F: Future<Output = Response> + 'static,
-{
+async fn streams<S: Service>(link: &Rc<Link>, service: Rc<S>) -> End {
     loop {
         match link.connection.accept_bi().await {
             Ok((say, hear)) => {
-                let (queue, queued) = flume::bounded(ANSWERS_QUEUED_MAX);
-                let waited = Waited::default();
-                (link.state.spawn)(Box::pin(answers(say, queued, Rc::clone(&waited))));
-                (link.state.spawn)(Box::pin(requests(Rc::clone(link), hear, queue, waited, Rc::clone(&handler))));
+                let outbox = Outbox::new(Rc::clone(link), Rc::clone(&service));
+                (link.state.spawn)(Box::pin(answers(say, Rc::clone(&outbox))));
+                (link.state.spawn)(Box::pin(requests(Rc::clone(link), hear, outbox)));
             }
             Err(error) => return (CloseCode::Done, error.to_string()),
         }
     }
 }
 
-/// Requests of a stream under way. Dropping an entry drops the handler's future.
-type Waited = Rc<RefCell<HashMap<RequestId, oneshot::Sender<()>>>>;
-
-/// An answer on its way out, and the place it takes until then.
-struct Answer {
-    bytes: Bytes,
-    _permit: Option<Permit>,
-}
-
-async fn requests<H, F>(link: Rc<Link>, hear: RecvStream, queue: flume::Sender<Answer>, waited: Waited, handler: Rc<H>)
-where
-    H: Fn(Identity, Request) -> F + 'static,
-    F: Future<Output = Response> + 'static,
-{
+async fn requests<S: Service>(link: Rc<Link>, hear: RecvStream, outbox: Rc<Outbox<S>>) {
     let mut frames = Frames::new(hear, Side::Server);
     let mut turn = 0;
     let (code, reason) = loop {
+        // A client that does not take its answers is read no further.
+        if !outbox.room().await {
+            break (CloseCode::Done, "the client takes no more answers".into());
+        }
         let Arrived { header, frame } = match frames.next().await {
             Ok(Some(arrived)) => arrived,
-            Ok(None) => return, // answers still go out; `answers` clears up
+            Ok(None) => return outbox.end(), // what is under way is still answered
             Err(fault) => break end_of(fault),
         };
         let refusal = match frame {
             Ok(Frame::Request { id, request }) => match refusal(&link, &request) {
                 Some(failure) => failure,
                 None => {
-                    let (cancel, cancelled) = oneshot::async_channel();
-                    if waited.borrow_mut().insert(id, cancel).is_some() {
+                    if !outbox.begin(id, *request) {
                         break (CloseCode::Protocol, format!("request id {} is under way already", id.0));
                     }
-                    link.in_flight.set(link.in_flight.get() + 1);
-                    let (permit, queue, waited) = (Permit(Rc::clone(&link)), queue.clone(), Rc::clone(&waited));
-                    let (trace, answer) = (request.trace, handler(link.identity.clone(), *request));
-                    (link.state.spawn)(Box::pin(async move {
-                        let cancelled = async {
-                            let _ = cancelled.await; // nothing is ever sent: it ends when the sender is dropped
-                            None
-                        };
-                        let answer = future::or(async { Some(answer.await) }, cancelled).await;
-                        waited.borrow_mut().remove(&id);
-                        if let Some(response) = answer {
-                            let bytes = encode(id, trace, &response);
-                            let _ = queue.send_async(Answer { bytes, _permit: Some(permit) }).await; // the client is gone: nobody to tell
-                        }
-                    }));
                     turn += 1;
                     if turn % REQUESTS_A_TURN_MAX == 0 {
                         future::yield_now().await;
@@ -351,7 +348,7 @@ where
                 }
             },
             Ok(Frame::Cancel { id }) => {
-                waited.borrow_mut().remove(&id); // or it is answered already
+                outbox.cancel(id);
                 continue;
             }
             Err(error) if header.kind == Kind::Request => {
@@ -361,21 +358,17 @@ where
             }
             Ok(_) | Err(_) => break (CloseCode::Protocol, format!("{:?} on a request stream", header.kind)),
         };
-        let response = Response { positions: Vec::new(), replayed: false, result: Err(refusal) };
-        let bytes = encode(header.id, header.trace, &response);
-        // A client that does not take its refusals is read no further.
-        if queue.send_async(Answer { bytes, _permit: None }).await.is_err() {
-            break (CloseCode::Done, "the client takes no more answers".into());
-        }
+        outbox.refuse(header.id, header.trace, refusal);
     };
-    waited.borrow_mut().clear();
+    outbox.cancel_all();
+    outbox.end();
     if code != CloseCode::Done {
         tracing::warn!(identity = %link.identity, reason, "engine link: closed");
         code.close(&link.connection, &reason);
     }
 }
 
-/// Why a request does not reach the handler.
+/// Why a request does not reach the service.
 fn refusal(link: &Link, request: &Request) -> Option<Failure> {
     if !link.identity.may(request) {
         tracing::warn!(identity = %link.identity, op = ?std::mem::discriminant(&request.op), "engine link: forbidden");
@@ -389,46 +382,21 @@ fn refusal(link: &Link, request: &Request) -> Option<Failure> {
     }
 }
 
-fn encode(id: RequestId, trace: u128, response: &Response) -> Bytes {
-    let mut bytes = Vec::new();
-    if let Err(error) = frame::encode_response(id, trace, response, &mut bytes) {
-        tracing::error!(%error, trace = format_args!("{trace:032x}"), "engine link: an answer cannot be sent");
-        let failure = match error {
-            EncodeError::TooLong { max, .. } => {
-                Failure::Refused(Refusal::LimitReached { what: "bytes of an answer".into(), max: max as u64 })
-            }
-            EncodeError::Archive { .. } => Failure::Internal,
-        };
-        let response = Response { positions: response.positions.clone(), replayed: response.replayed, result: Err(failure) };
-        bytes.clear();
-        // Positions alone can only be too many by the engine's own fault; then the client's patience ends the call.
-        let _ = frame::encode_response(id, trace, &response, &mut bytes);
-    }
-    bytes.into()
-}
-
 /// Writes answers, as many at a time as have gathered. Ends when all are written and none can come, or when nobody reads them.
-async fn answers(mut say: SendStream, queued: flume::Receiver<Answer>, waited: Waited) {
+async fn answers<S: Service>(mut say: SendStream, outbox: Rc<Outbox<S>>) {
     let mut gone = pin!(say.stopped());
     loop {
-        let next = future::or(async { queued.recv_async().await.ok() }, async {
+        let next = future::or(outbox.gathered(), async {
             let _ = gone.as_mut().await; // the client wants no more, or the connection is lost
             None
         });
-        let Some(first) = next.await else { break };
-        let (mut len, mut batch, mut permits) = (first.bytes.len(), vec![first.bytes], vec![first._permit]);
-        while len < WRITE_BYTES_MAX
-            && let Ok(next) = queued.try_recv()
-        {
-            len += next.bytes.len();
-            batch.push(next.bytes);
-            permits.push(next._permit);
-        }
-        if say.write_all_chunks(&mut batch).await.is_err() {
+        let Some((frames, requests)) = next.await else { break };
+        let written = say.write_chunk(Bytes::from(frames)).await;
+        outbox.handed_over(requests);
+        if written.is_err() {
             break;
         }
     }
-    // Nobody waits for what is still under way.
-    waited.borrow_mut().clear();
+    outbox.abandon();
     let _ = say.finish(); // fails only if the client stopped the stream
 }

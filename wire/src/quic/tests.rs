@@ -92,10 +92,14 @@ impl Engine {
                     let spawn = |task| drop(tokio::task::spawn_local(task));
                     let server = Server::new(endpoint.expect("an endpoint"), Topology { partitions: 64, shards }, ShardId(shard), spawn);
                     let handle = server.handle();
-                    let serving = tokio::task::spawn_local(server.serve(move |_, request| {
-                        begun.fetch_add(1, Ordering::SeqCst);
-                        answer(shard, request, Unfinished(Arc::clone(&dropped), Cell::new(false)))
-                    }));
+                    let service = Handled::new(
+                        |task| drop(tokio::task::spawn_local(task)),
+                        move |_, request| {
+                            begun.fetch_add(1, Ordering::SeqCst);
+                            answer(shard, request, Unfinished(Arc::clone(&dropped), Cell::new(false)))
+                        },
+                    );
+                    let serving = tokio::task::spawn_local(server.serve(service));
                     while let Ok(order) = received.recv_async().await {
                         match order {
                             Order::GoAway => handle.goaway(),

@@ -7,7 +7,7 @@ use super::{
     Config, ShardCore,
     clock::LogClock,
     pipeline::Pipeline,
-    state::{Random, Slot, State},
+    state::{Random, Slot, State, Timers},
     task::Tasks,
     wait::Waits,
 };
@@ -132,13 +132,21 @@ impl Builder {
             config.shared.publish_categories(std::sync::Arc::clone(partition.categories()));
         }
         let slots = partitions.into_iter().map(|(id, (partition, appended))| {
-            let slot = Slot { partition, appended, keys_in_use: hashbrown::HashSet::default(), timers_running: false };
+            let slot = Slot {
+                partition,
+                appended,
+                keys_in_use: hashbrown::HashSet::default(),
+                timers_running: false,
+                next_timer: None,
+                timer_stale: false,
+            };
             (id, slot)
         });
         let mut state = State {
             now,
             clock: LogClock::new(last_time, now),
             partitions: slots.collect(),
+            timers: Timers::default(),
             index,
             docs,
             row_stock: HashMap::default(),
@@ -168,6 +176,8 @@ impl Builder {
         for (sku, available) in rows {
             state.stock_word(sku).moved(0, available);
         }
+        let ids: Vec<_> = state.partitions.keys().copied().collect();
+        ids.into_iter().for_each(|id| state.timer_changed(id));
         let mut core = ShardCore::new(state, tasks);
         {
             let mut state = core.state.borrow_mut();

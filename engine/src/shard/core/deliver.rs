@@ -6,7 +6,7 @@
 
 use super::{
     ctx::Ctx,
-    state::{Doc, State},
+    state::{Doc, Slot, State},
 };
 use crate::{
     domain::product::Product,
@@ -112,16 +112,16 @@ impl State {
     /// Proposes the timers of partitions where something is due.
     pub(crate) fn run_timers(&mut self) {
         let now = self.stamp();
-        let due: Vec<PartitionId> = self
-            .partitions
-            .iter()
-            .filter(|(_, slot)| !slot.timers_running && slot.partition.next_timer().is_some_and(|at| at <= now))
-            .map(|(id, _)| *id)
-            .collect();
+        if self.next_timer().is_none_or(|at| at > now) {
+            return;
+        }
+        let is_due = |slot: &Slot| !slot.timers_running && slot.next_timer.is_some_and(|at| at <= now);
+        let due: Vec<PartitionId> = self.partitions.iter().filter(|(_, slot)| is_due(slot)).map(|(id, _)| *id).collect();
         for id in due {
             if let Some(slot) = self.partitions.get_mut(&id) {
                 slot.timers_running = true;
             }
+            self.timer_changed(id);
             let proposed = self.propose(id, Entry::of(Command::RunTimers { max: TIMER_STEP_MAX }));
             let ctx = self.ctx();
             self.spawn.push(Box::pin(async move {
@@ -130,6 +130,7 @@ impl State {
                     if let Some(slot) = state.partitions.get_mut(&id) {
                         slot.timers_running = false;
                     }
+                    state.timer_changed(id);
                 });
             }));
         }
@@ -143,8 +144,8 @@ impl State {
     }
 
     /// When the next timer of any partition is due, monotonic.
-    pub(crate) fn next_timer_us(&self) -> Option<u64> {
-        let due = self.partitions.values().filter(|slot| !slot.timers_running).filter_map(|slot| slot.partition.next_timer()).min()?;
+    pub(crate) fn next_timer_us(&mut self) -> Option<u64> {
+        let due = self.next_timer()?;
         Some(self.clock.mono_at(due))
     }
 }

@@ -144,9 +144,10 @@ impl ShardCore {
 
     /// The monotonic time, microseconds, at which a [`Input::Tick`] is wanted.
     pub fn next_wake(&self) -> Option<u64> {
-        let state = self.state.borrow();
+        let mut state = self.state.borrow_mut();
+        let timer = state.next_timer_us();
         let untidy = state.index_untidy.then_some(state.now.mono_us);
-        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), state.next_timer_us()].into_iter().flatten().min()
+        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), timer].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked.

@@ -35,6 +35,18 @@ pub(crate) struct Slot {
     pub(crate) keys_in_use: HashSet<u128, Hash>,
     /// A `RunTimers` is on its way.
     pub(crate) timers_running: bool,
+    /// When its next timer is due, unless it is among the stale ones of [`Timers`].
+    pub(crate) next_timer: Option<Millis>,
+    /// It is among them.
+    pub(crate) timer_stale: bool,
+}
+
+/// When the next timer of the shard is due, kept because it is asked for in every turn.
+#[derive(Default)]
+pub(crate) struct Timers {
+    /// Partitions whose timers may have changed since.
+    stale: Vec<PartitionId>,
+    next: Option<Millis>,
 }
 
 /// A product in the index.
@@ -50,6 +62,7 @@ pub(crate) struct State {
     pub(crate) now: Now,
     pub(crate) clock: LogClock,
     pub(crate) partitions: BTreeMap<PartitionId, Slot>,
+    pub(crate) timers: Timers,
     pub(crate) index: search_index::Index,
     /// By the index's key; looked up, never iterated.
     pub(crate) docs: HashMap<search_index::DocKey, Doc, Hash>,
@@ -92,6 +105,28 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A partition's timers may have changed.
+    pub(crate) fn timer_changed(&mut self, id: PartitionId) {
+        if let Some(slot) = self.partitions.get_mut(&id)
+            && !std::mem::replace(&mut slot.timer_stale, true)
+        {
+            self.timers.stale.push(id);
+        }
+    }
+
+    /// When the next timer of any partition is due, but for those whose timers are being run. O(1) unless something changed.
+    pub(crate) fn next_timer(&mut self) -> Option<Millis> {
+        if !self.timers.stale.is_empty() {
+            for id in self.timers.stale.drain(..) {
+                if let Some(slot) = self.partitions.get_mut(&id) {
+                    (slot.next_timer, slot.timer_stale) = (slot.partition.next_timer(), false);
+                }
+            }
+            self.timers.next = self.partitions.values().filter(|slot| !slot.timers_running).filter_map(|slot| slot.next_timer).min();
+        }
+        self.timers.next
     }
 
     /// The time of an entry made now.

@@ -9,23 +9,20 @@
 //! they are written now. Median of 1,500 writes of 4 KiB, microseconds: 125 to 165 into such blocks, 62 to 75 into blocks written before.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
+    cell::RefCell,
     fs::{File, OpenOptions},
-    future::poll_fn,
     io::{self, ErrorKind},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    task::{Poll, Waker},
     time::Duration,
 };
 
 use glommio::TaskQueueHandle;
 use rustix::fs::FallocateFlags;
 
-use super::{end_process, ring::LogRing};
+use super::{end_process, hand::Hand, ring::LogRing};
 use crate::log::{AlignedBuffer, SealedBatch, SegmentNumber, SegmentPlan};
 use crate::shard::Input;
 
@@ -35,50 +32,6 @@ pub(super) const DISK_THREADS: usize = 1;
 const FILL_BYTES: usize = 1 << 20;
 /// Pause between two of them while the log is in use, so that its own writes do not wait behind many: a segment of 64 MiB then takes a fifth of a second.
 const FILL_PAUSE: Duration = Duration::from_millis(2);
-
-/// Hands things from one task of an executor to another. One taker.
-pub(super) struct Hand<T> {
-    things: RefCell<VecDeque<T>>,
-    taker: Cell<Option<Waker>>,
-}
-
-impl<T> Hand<T> {
-    fn new() -> Rc<Self> {
-        Rc::new(Self { things: RefCell::new(VecDeque::new()), taker: Cell::new(None) })
-    }
-
-    fn put(&self, thing: T) {
-        self.things.borrow_mut().push_back(thing);
-        if let Some(taker) = self.taker.take() {
-            taker.wake();
-        }
-    }
-
-    fn try_take(&self) -> Option<T> {
-        self.things.borrow_mut().pop_front()
-    }
-
-    /// Waits until there is something, and leaves it there.
-    async fn filled(&self) {
-        poll_fn(|context| {
-            if self.things.borrow().is_empty() {
-                self.taker.set(Some(context.waker().clone()));
-                return Poll::Pending;
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    async fn take(&self) -> T {
-        loop {
-            self.filled().await;
-            if let Some(thing) = self.try_take() {
-                return thing;
-            }
-        }
-    }
-}
 
 /// Segments open for writing: the one in use and the one after it.
 type Open = Rc<RefCell<Vec<(SegmentNumber, Arc<File>)>>>;

@@ -10,6 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,6 +26,8 @@ use hashbrown::HashMap;
 use super::{
     disk::{DISK_THREADS, Disk},
     end_process,
+    hand::Hand,
+    link::{Calls, FromLink, failed},
     park::{Activity, Watch},
     queue::{Asked, Inbox, Note, Port},
     quic::{self, Listen, Listening},
@@ -34,7 +37,7 @@ use crate::shard::{
     core::{ShardCore, peer::PeerMessage},
     drivers::Clock,
 };
-use wire::{CallError, Failure, Response, ShardId, Topology};
+use wire::{Failure, Response, ShardId, Topology, quic::Answer};
 
 /// Notes taken in a turn; the others wait for the next.
 const TURN_NOTES_MAX: usize = 64;
@@ -56,7 +59,7 @@ const SLICE_US: u64 = 100;
 /// Longest wait, at an orderly end, for clients of the link to take their last answers and leave.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// What a client of the link is told to wait when the shard's queue is full.
-const RETRY_AFTER_MS: u32 = 50;
+pub(super) const RETRY_AFTER_MS: u32 = 50;
 /// A shard whose messages did not fit another's queue tries again after this long.
 const FULL_RETRY: Duration = Duration::from_micros(50);
 /// Shortest wait for a timer, so that a timer which is always due does not keep the core busy.
@@ -156,10 +159,11 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
     let activity = Activity::default();
     let own = setup.ports[usize::from(setup.shard.0)].clone();
+    let from_link = Hand::new();
+    let calls = Calls { queue: Rc::clone(&from_link), port: own };
     let listen = |(address, tls)| {
         let listen = Listen { address, tls, topology: setup.topology, shard: setup.shard, queue: Some(requests) };
-        // The client names the shard; if it has the map wrong, the core says so.
-        quic::listen(listen, move |_identity, request| answer(own.call(request)))
+        quic::listen(listen, calls)
     };
     let server = match setup.link.map(listen).transpose() {
         Ok(server) => server.map(|(server, _address)| server),
@@ -183,6 +187,7 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
         spins: !setup.shared_cpu,
         asleep_us: None,
         inbox: setup.inbox,
+        from_link,
         replies: HashMap::default(),
         peers: Peers::new(setup.shard, setup.ports),
         standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
@@ -199,17 +204,6 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     }
 }
 
-/// The answer to a client of the link.
-async fn answer(call: wire::Call) -> Response {
-    let failure = match call.await {
-        Ok(response) => return response,
-        Err(CallError::QueueFull) => Failure::Overloaded { retry_after_ms: RETRY_AFTER_MS },
-        Err(CallError::Unreachable(_)) => Failure::ShuttingDown,
-        Err(_) => Failure::Internal,
-    };
-    Response { positions: Vec::new(), replayed: false, result: Err(failure) }
-}
-
 /// The loop's own things.
 struct Shard {
     core: ShardCore,
@@ -220,7 +214,8 @@ struct Shard {
     /// Since when there is nothing to do but wait for a write.
     asleep_us: Option<u64>,
     inbox: Inbox,
-    replies: HashMap<CallToken, oneshot::Sender<Response>, foldhash::fast::RandomState>,
+    from_link: Rc<Hand<FromLink>>,
+    replies: HashMap<CallToken, Caller, foldhash::fast::RandomState>,
     peers: Peers,
     standing: Reporting,
     /// The link's end, if this shard listens.
@@ -252,7 +247,17 @@ impl Shard {
             }
         }
         // Whoever still waits here or over the link is told that nothing comes.
-        self.replies.clear();
+        for (_, caller) in self.replies.drain() {
+            match caller {
+                Caller::Within(reply) => drop(reply),
+                Caller::Link(answer) => answer.send(&failed(Failure::ShuttingDown)),
+            }
+        }
+        while let Some(asked) = self.from_link.try_take() {
+            if let FromLink::Call { answer, .. } = asked {
+                answer.send(&failed(Failure::ShuttingDown));
+            }
+        }
         if let Some(server) = self.server.take() {
             let patience = if self.standing.draining { LEAVE_WAIT_MAX } else { Duration::ZERO };
             quic::leave(server, patience).await;
@@ -286,8 +291,22 @@ impl Shard {
                 if asked.reply.is_closed() {
                     continue;
                 }
-                self.replies.insert(asked.token, asked.reply);
+                self.replies.insert(asked.token, Caller::Within(asked.reply));
                 self.core.handle(now, Input::Call { token: asked.token, request: asked.request });
+            }
+            for taken in 0..TURN_CALLS_MAX {
+                if taken >= TURN_CALLS_MIN && taken % TURN_CALLS_MIN == 0 && self.clock.now().mono_us >= now.mono_us + SLICE_US {
+                    break;
+                }
+                let Some(asked) = self.from_link.try_take() else { break };
+                worked = true;
+                match asked {
+                    FromLink::Call { token, request, answer } => {
+                        self.replies.insert(token, Caller::Link(answer));
+                        self.core.handle(now, Input::Call { token, request });
+                    }
+                    FromLink::Cancel(token) => self.cancel(now, token),
+                }
             }
         }
         // A tick alone is no reason for another turn at once: a timer that is always due comes every `TICK_US_MIN`.
@@ -295,7 +314,11 @@ impl Shard {
             self.core.handle(now, Input::Tick);
         }
         worked |= self.perform();
-        let quiet = self.core.is_idle() && self.replies.is_empty() && !self.peers.are_behind() && self.inbox.calls.is_empty();
+        let quiet = self.core.is_idle()
+            && self.replies.is_empty()
+            && !self.peers.are_behind()
+            && self.inbox.calls.is_empty()
+            && self.from_link.len() == 0;
         self.standing.end_of_turn(quiet, self.peers.sent);
         worked
     }
@@ -308,12 +331,7 @@ impl Shard {
                     self.core.handle(now, Input::Peer { from, message });
                 }
             }
-            Note::Cancel(token) => {
-                // Not there: it is answered already, or its call is still in the queue and falls out when its turn comes.
-                if self.replies.remove(&token).is_some() {
-                    self.core.handle(now, Input::Cancel(token));
-                }
-            }
+            Note::Cancel(token) => self.cancel(now, token),
             Note::Drain => {
                 self.standing.draining = true;
                 if let Some(server) = &self.server {
@@ -322,6 +340,13 @@ impl Shard {
                 self.core.handle(now, Input::Drain);
             }
             Note::Stop => self.stopping = true,
+        }
+    }
+
+    fn cancel(&mut self, now: Now, token: CallToken) {
+        // Not there: it is answered already, or its call is still in the queue and falls out when its turn comes.
+        if self.replies.remove(&token).is_some() {
+            self.core.handle(now, Input::Cancel(token));
         }
     }
 
@@ -335,12 +360,12 @@ impl Shard {
                 Output::Write(_) | Output::Prepare(_) if self.stopping => {}
                 Output::Write(batch) => self.disk.write(batch),
                 Output::Prepare(plan) => self.disk.prepare(plan),
-                Output::Reply { token, response } => {
-                    if let Some(reply) = self.replies.remove(&token) {
-                        // Nobody waits any more: the caller is gone.
-                        let _ = reply.send(response);
-                    }
-                }
+                Output::Reply { token, response } => match self.replies.remove(&token) {
+                    Some(Caller::Within(reply)) => drop(reply.send(response)),
+                    Some(Caller::Link(answer)) => answer.send(&response),
+                    // Nobody waits any more: the caller is gone.
+                    None => {}
+                },
                 Output::Peer { to, message } => self.peers.put(to, message),
             }
         }
@@ -390,13 +415,25 @@ impl Shard {
             self.disk.prepared().await;
             Woken::Other
         };
-        let woken = if takes_calls { disk.or(note).or(call).or(time).await } else { disk.or(note).or(time).await };
+        let link = async {
+            self.from_link.filled().await;
+            Woken::Other
+        };
+        let woken = if takes_calls { disk.or(note).or(call).or(link).or(time).await } else { disk.or(note).or(time).await };
         match woken {
             Woken::Call(asked) => self.early_call = Some(asked),
             Woken::Note(note) => self.early_note = Some(note),
             Woken::Other => {}
         }
     }
+}
+
+/// Who waits for an answer.
+enum Caller {
+    /// Somebody in this process.
+    Within(oneshot::Sender<Response>),
+    /// A client of the link.
+    Link(Answer),
 }
 
 /// What ended a wait.

@@ -9,6 +9,8 @@
 
 mod disk;
 pub(crate) mod executor;
+mod hand;
+mod link;
 mod park;
 pub(crate) mod queue;
 mod quic;

@@ -81,14 +81,19 @@ impl Port {
     ///
     /// Cost: two allocations and one lock of the queue; a sleeping executor is woken.
     pub(crate) fn call(&self, request: Request) -> Call {
-        // Relaxed: the number only has to be unique.
-        let token = CallToken(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
+        let token = self.token();
         let (reply, answer) = oneshot::async_channel();
         match self.inner.calls.try_send(Asked { token, request, reply }) {
             Ok(()) => Box::pin(Waiting { answer: Some(answer), token, port: self.clone() }),
             Err(flume::TrySendError::Full(_)) => Box::pin(std::future::ready(Err(CallError::QueueFull))),
             Err(flume::TrySendError::Disconnected(_)) => Box::pin(std::future::ready(Err(gone()))),
         }
+    }
+
+    /// A name for a call to this shard.
+    pub(super) fn token(&self) -> CallToken {
+        // Relaxed: the number only has to be unique.
+        CallToken(self.inner.next_token.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Tells the shard something. Blocks while its queue is full; false when the shard has ended.

@@ -1,6 +1,6 @@
 //! QUIC on a shard's own executor: quinn's runtime over glommio, and the endpoint a shard listens on.
 //!
-//! Path: datagrams → [`Socket::poll_recv`] (many at once, GRO) → quinn's tasks, spawned here → `wire::quic::Server` → the handler →
+//! Path: datagrams → [`Socket::poll_recv`] (many at once, GRO) → quinn's tasks, spawned here → `wire::quic::Server` → the service →
 //! quinn → [`Socket::try_send`] (GSO) → datagrams. Read first: [`listen`], then [`Socket`].
 //! Sending and receiving are system calls by quinn-udp, since glommio's socket knows no GSO, GRO and ECN; only waiting for a datagram
 //! goes through the ring, by a peek at it. Idle, this costs nothing.
@@ -27,8 +27,8 @@ use std::{
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
-use wire::quic::{Identity, Server, ServerHandle};
-use wire::{Request, Response, ShardId, Topology};
+use wire::quic::{Server, ServerHandle, Service};
+use wire::{ShardId, Topology};
 
 /// Bytes asked of the kernel for datagrams that wait to be read, and as many for those to be sent; it may give less
 /// (`net.core.rmem_max`, `wmem_max`). Past it datagrams are lost and sent again.
@@ -54,25 +54,20 @@ pub(crate) struct Listen {
     pub(crate) queue: Option<TaskQueueHandle>,
 }
 
-/// Listens on the calling executor and answers with `handler`, until [`leave`]. Returns the address too: port 0 takes any.
+/// Listens on the calling executor and answers with `service`, until [`leave`]. Returns the address too: port 0 takes any.
 ///
 /// # Errors
 /// If the address cannot be had, or the socket not be set up.
-pub(crate) fn listen<H, F>(listen: Listen, handler: H) -> io::Result<(Listening, SocketAddr)>
-where
-    H: Fn(Identity, Request) -> F + 'static,
-    F: Future<Output = Response> + 'static,
-{
+pub(crate) fn listen(listen: Listen, service: impl Service) -> io::Result<(Listening, SocketAddr)> {
     let Listen { address, tls, topology, shard, queue } = listen;
-    let socket = UdpSocket::bind(address)?;
-    let runtime = GlommioRuntime { queue };
-    let socket = Arc::new(Socket::new(socket)?);
+    let socket = Arc::new(Socket::new(UdpSocket::bind(address)?)?);
     let gone = Arc::downgrade(&socket);
+    let runtime = GlommioRuntime { queue };
     let endpoint = quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), Some(tls), socket, Arc::new(runtime))?;
     let address = endpoint.local_addr()?;
     let server = Server::new(endpoint, topology, shard, move |task| runtime.start(task));
     let handle = server.handle();
-    runtime.start(Box::pin(server.serve(handler)));
+    runtime.start(Box::pin(server.serve(service)));
     Ok((Listening { server: handle, socket: gone }, address))
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use std::{cell::Cell, future::pending, net::Ipv4Addr, sync::atomic::AtomicUsize, thread::JoinHandle};
-use wire::quic::{DevCa, Part, QuicClient, client_config, server_config};
-use wire::{Body, CallError, Client, Millis, Op, Principal, ShardId, Suggestions};
+use wire::quic::{DevCa, Handled, Identity, Part, QuicClient, client_config, server_config};
+use wire::{Body, CallError, Client, Millis, Op, Principal, Request, Response, ShardId, Suggestions};
 
 /// How the executor's main task ends.
 #[derive(Clone, Copy)]
@@ -67,11 +67,12 @@ fn start() -> Shard {
                 let queue = glommio::executor().create_task_queue(glommio::Shares::default(), glommio::Latency::NotImportant, "link");
                 let topology = Topology { partitions: 64, shards: 1 };
                 let listening = Listen { address: (Ipv4Addr::LOCALHOST, 0).into(), tls, topology, shard: ShardId(0), queue: Some(queue) };
-                let (server, address) = listen(listening, move |_, request| {
+                let spawn = move |task| drop(glommio::spawn_local_into(task, queue).expect("its queue").detach());
+                let service = Handled::new(spawn, move |_, request: Request| {
                     counters.0.fetch_add(1, Ordering::SeqCst);
                     answer(request, Unfinished(Arc::clone(&counters.1), Cell::new(false)))
-                })
-                .expect("a port");
+                });
+                let (server, address) = listen(listening, service).expect("a port");
                 tell.send(address).expect("a test");
                 match ended.recv_async().await.expect("a test") {
                     End::Leave => leave(server, Duration::from_secs(5)).await,

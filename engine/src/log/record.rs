@@ -99,6 +99,9 @@ impl<'a> Record<'a> {
         Self { kind: RecordKind::OverwriteFrom, partition, term, index, time_ms: 0, body: &[] }
     }
 
+    /// Bytes of a record's header.
+    pub(super) const HEADER_BYTES: usize = HEADER_BYTES;
+
     /// Length in a batch's body.
     pub(super) fn encoded_bytes(&self) -> usize {
         HEADER_BYTES + self.body.len()
@@ -106,14 +109,19 @@ impl<'a> Record<'a> {
 
     /// Writes itself to the front of `into`, which has the room.
     pub(super) fn encode(&self, into: &mut [u8]) {
-        let body_bytes = u32::try_from(self.body.len()).expect("checked against RECORD_BODY_BYTES_MAX");
+        self.encode_header(self.body.len(), into);
+        into[HEADER_BYTES..][..self.body.len()].copy_from_slice(self.body);
+    }
+
+    /// Writes its header for a body of `bytes` to the front of `into`.
+    pub(super) fn encode_header(&self, bytes: usize, into: &mut [u8]) {
+        let body_bytes = u32::try_from(bytes).expect("checked against RECORD_BODY_BYTES_MAX");
         put(into, 0, self.kind.code());
         put(into, 2, self.partition.to_le_bytes());
         put(into, 4, body_bytes.to_le_bytes());
         put(into, 8, self.term.to_le_bytes());
         put(into, 16, self.index.to_le_bytes());
         put(into, 24, self.time_ms.to_le_bytes());
-        into[HEADER_BYTES..][..self.body.len()].copy_from_slice(self.body);
     }
 }
 

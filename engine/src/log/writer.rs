@@ -247,6 +247,20 @@ impl Writer {
         Ok(Appended(self.number))
     }
 
+    /// Appends `record` with a body that `write` puts into the room it is given, saying how long it is: so the log's buffer is the first place it is
+    /// ever in. `None`, and nothing appended, when `write` says that the room is too small; [`Self::append`] then tells why.
+    pub fn append_with(&mut self, record: Record<'_>, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<Appended> {
+        let begin = self.open_end + Record::HEADER_BYTES;
+        let end = BUFFER_BYTES.min(begin.saturating_add(RECORD_BODY_BYTES_MAX));
+        let bytes = write(self.open.bytes_mut().get_mut(begin..end)?)?;
+        debug_assert!(bytes <= end - begin, "a body within its room");
+        record.encode_header(bytes, &mut self.open.bytes_mut()[self.open_end..]);
+        self.open_is_mark = false;
+        self.open_end = begin + bytes;
+        self.open_records += 1;
+        Some(Appended(self.number))
+    }
+
     /// Bytes of records in the open batch.
     #[must_use]
     pub fn open_len(&self) -> usize {

@@ -7,7 +7,7 @@
 mod tests;
 pub mod v1;
 
-use rkyv::{rancor, util::AlignedVec};
+use rkyv::{rancor, ser::writer::Buffer, util::AlignedVec};
 
 /// A body that cannot be read: written by a newer version, or damaged in a way its checksum did not show.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,15 @@ pub fn encode(entry: &v1::Entry, into: &mut Vec<u8>) -> Result<(), RecordError> 
     into.push(v1::VERSION);
     into.extend_from_slice(&archive);
     Ok(())
+}
+
+/// The same, at the front of `into`, without a copy. Says how many bytes it took; `None` when they do not fit, and then `into` holds rubbish.
+#[must_use]
+pub fn encode_into(entry: &v1::Entry, into: &mut [u8]) -> Option<usize> {
+    let (version, archive) = into.split_first_mut()?;
+    *version = v1::VERSION;
+    let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(entry, Buffer::from(archive)).ok()?;
+    Some(written.len() + 1)
 }
 
 /// Reads back what [`encode`] wrote. Checks every length and tag; O(bytes).

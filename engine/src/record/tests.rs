@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the texts. Once version 1 is released that is a break of every log there is: add a version instead.
 
-use super::{RecordError, decode, encode, v1};
+use super::{RecordError, decode, encode, encode_into, v1};
 use crate::seal::Keyring;
 use expect_test::{Expect, expect_file};
 use proptest::prelude::*;
@@ -178,6 +178,10 @@ fn every_command_has_its_bytes() {
         let entry = entry(command);
         encode(&entry, &mut bytes).expect("fixtures are small");
         assert_eq!(decode(&bytes).expect("what was encoded"), entry);
+        let mut room = vec![0xa5; bytes.len() + 3];
+        assert_eq!(encode_into(&entry, &mut room).map(|len| &room[..len]), Some(&bytes[..]), "{name}: in place as elsewhere");
+        let short = bytes.len() - 1;
+        assert_eq!(encode_into(&entry, &mut room[..short]), None, "{name}: one byte too few");
         found.push_str(&format!("{name}, {} bytes\n{}", bytes.len(), dump(&bytes)));
     }
     let wanted: expect_test::ExpectFile = expect_file!["fixtures/v1.txt"];

@@ -15,7 +15,7 @@ use crate::{
     record::v1::{Command, Entry},
 };
 use std::sync::Arc;
-use wire::{EventId, PartitionId, ProductId, SkuId};
+use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX};
 
 /// Pause before an effect is sent again, doubling from the first to the second, milliseconds.
 const RESEND_MS: (u64, u64) = (10, 1_000);
@@ -41,8 +41,13 @@ impl State {
             self.index_untidy = true;
         }
         for change in &changes.stock {
+            // What shoppers are told changes only near the end of a row: the word need not be looked up otherwise.
+            let (before, after) = (change.before.available.0, change.after.available.0);
+            if before.min(SHOWN_QUANTITY_MAX) == after.min(SHOWN_QUANTITY_MAX) {
+                continue;
+            }
             let sku = SkuId(wire::RawId(change.sku.0));
-            self.stock_word(sku).moved(change.before.available.0, change.after.available.0);
+            self.stock_word(sku).moved(before, after);
         }
         if changes.categories
             && let Some(partition) = self.partition(id)

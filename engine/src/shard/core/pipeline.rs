@@ -159,14 +159,23 @@ impl State {
             let time = self.stamp();
             let pipeline = &mut self.pipeline;
             let slot = self.partitions.get_mut(&proposal.partition).expect("checked when proposed");
+            let record = |index, body| Record::entry(proposal.partition.0, TERM, index, time.0, body);
+            let index = slot.appended + 1;
+            if let Some(_covered_by_the_batch_it_is_kept_with) =
+                pipeline.writer.append_with(record(index, &[]), |room| record::encode_into(&proposal.entry, room))
+            {
+                slot.appended = index;
+                pipeline.open.push(InLog { proposal, time });
+                continue;
+            }
+            // The rare rest: the batch is full, or the command is too long for any.
             if let Err(error) = record::encode(&proposal.entry, &mut pipeline.scratch) {
                 tracing::error!(%error, "a command cannot be archived");
                 self.tell(proposal.done, Err(Failure::Internal));
                 refused = true;
                 continue;
             }
-            let index = slot.appended + 1;
-            match pipeline.writer.append(Record::entry(proposal.partition.0, TERM, index, time.0, &pipeline.scratch)) {
+            match pipeline.writer.append(record(index, &pipeline.scratch)) {
                 Ok(_covered_by_the_batch_it_is_kept_with) => {
                     slot.appended = index;
                     pipeline.open.push(InLog { proposal, time });

@@ -17,6 +17,7 @@ use wire::{
 };
 
 /// What the link wants of the loop.
+#[expect(clippy::large_enum_variant, reason = "moved once; a box would be an allocation for each call")]
 pub(super) enum FromLink {
     /// Answer this.
     Call { token: CallToken, request: Request, answer: Answer },

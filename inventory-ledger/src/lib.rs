@@ -65,14 +65,18 @@
 
 mod answers;
 mod audit;
+mod chunks;
 mod holds;
 mod ids;
+mod index;
 mod ledger;
 mod limits;
 mod movements;
 mod reserve;
 mod rows;
+mod seqlock;
 mod stock;
+mod sync;
 
 pub use answers::{
     BadLines, Broken, CommitRefused, Committed, Expired, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView, MoveRefused,

@@ -22,7 +22,7 @@ use crate::{Location, Sku};
 pub(crate) const LEN_MAX: u32 = (1 << 31) - 2;
 
 /// Buckets in one chunk: 16 KiB.
-const CHUNK: usize = if cfg!(loom) { 2 } else { 1 << 12 };
+pub(crate) const CHUNK: usize = if cfg!(loom) { 2 } else { 1 << 12 };
 
 /// What identifies a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

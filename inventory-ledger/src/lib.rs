@@ -30,7 +30,7 @@
 //!
 //! ```
 //! use inventory_ledger::{
-//!     HoldId, HoldRefused, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, Units,
+//!     HoldId, HoldRefused, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, Units,
 //! };
 //!
 //! let mut ledger = Ledger::new(Limits::default());
@@ -39,11 +39,11 @@
 //!
 //! // Set three aside for an order, for a quarter of an hour.
 //! let three = [Line { sku: ink, location: berlin, quantity: Units(3) }];
-//! let held = ledger.hold(Millis(0), HoldId(7), Owner(70), &three, 900_000)?;
-//! assert_eq!(held.remaining, [Units(2)]);
+//! let held = ledger.hold(Millis(0), &HoldRequest::new(HoldId(7), Owner(70), &three, 900_000))?;
+//! assert_eq!((held.lines[0].taken, held.lines[0].remaining), (Units(3), Units(2)));
 //!
 //! // Another order comes short, and learns by how much.
-//! let refused = ledger.hold(Millis(1), HoldId(8), Owner(80), &three, 900_000);
+//! let refused = ledger.hold(Millis(1), &HoldRequest::new(HoldId(8), Owner(80), &three, 900_000));
 //! let Err(HoldRefused::Short { lines }) = refused else { panic!("two are left") };
 //! assert_eq!((lines[0].requested, lines[0].available), (Units(3), Units(2)));
 //!
@@ -66,23 +66,44 @@
 mod answers;
 mod audit;
 mod chunks;
+mod hash;
 mod holds;
+mod id_index;
 mod ids;
 mod index;
 mod ledger;
 mod limits;
+mod lines;
 mod movements;
+mod reader;
+mod record;
+mod request;
 mod reserve;
+mod restore;
+mod ring;
 mod rows;
+mod save;
 mod seqlock;
+mod settle;
+mod slab;
 mod stock;
 mod sync;
+mod wheel;
 
 pub use answers::{
-    BadLines, Broken, CommitRefused, Committed, Expired, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView, MoveRefused,
-    Moved, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, ShortLine, Swept,
+    BadLines, Broken, CommitRefused, Committed, Expired, Extended, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView,
+    MoveRefused, Moved, PerLine, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, Settled, ShortLine, Swept, Taken,
 };
 pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Sku, Units};
 pub use ledger::Ledger;
-pub use limits::{Full, HOLD_RETENTION_MS, LINES_MAX, Limits, MOVEMENT_WINDOW_MS, TOMBSTONE_MS, UNITS_MAX, Usage};
+pub use limits::{
+    EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
+    Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
+};
+pub use movements::{Act, Remembered, RestockBody, StockBody};
+pub use reader::Reader;
+pub use record::End;
+pub use request::{HoldRequest, IdKind};
+pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
+pub use save::{Saved, SavedBegin, SavedEnd, SavedHold, SavedLine, SavedRow, Stage};

@@ -12,7 +12,7 @@ use crate::{
 };
 use inventory_ledger as ledger;
 use ledger::{
-    CommitRefused, Full, HoldRefused, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused, RestockRefused,
+    CommitRefused, Full, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused, RestockRefused,
 };
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -24,7 +24,15 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const LOCATIONS_MAX: usize = 100_000;
 
 /// Of the ledger of a partition. As many movements as rows: filling a shop opens each row by a movement, all in a day.
-pub const LEDGER_LIMITS: Limits = Limits { rows_max: 1 << 22, holds_max: 1 << 22, tombstones_max: 1 << 20, movements_kept_max: 1 << 22 };
+/// A hold lasts for as long as the shop's settings say, so the ledger's own bound is as far as it goes (49 days); longer is cut to it.
+pub const LEDGER_LIMITS: Limits = Limits {
+    rows_max: 1 << 22,
+    holds_max: 1 << 22,
+    tombstones_max: 1 << 20,
+    movements_kept_max: 1 << 22,
+    id_window_ms: ledger::HOLD_WINDOW_MS,
+    hold_life_ms_max: u32::MAX,
+};
 
 /// How often the ledger is swept once it has something to forget.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
@@ -154,23 +162,29 @@ impl Stock {
     ) -> Outcome {
         let location = self.find(location);
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
-        let lines: Vec<_> = lines.iter().map(line).collect();
+        let asked: Vec<_> = lines.iter().map(line).collect();
         let (now, owner) = (at(ctx), ledger::Owner(order.0.0));
-        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, id, owner, &lines, ttl_ms));
+        let ttl_ms = ttl_ms.min(u64::from(LEDGER_LIMITS.hold_life_ms_max));
+        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest::new(id, owner, &asked, ttl_ms)));
         match held {
-            Ok(held) => Ok(Done::Held { remaining: held.remaining.into_iter().map(|units| units.0).collect() }),
-            Err(HoldRefused::Short { lines }) => {
-                let short = |line: ledger::ShortLine| Shortage {
+            Ok(held) => Ok(Done::Held { remaining: held.lines.iter().map(|line| line.remaining.0).collect() }),
+            // No hold of the engine is in doubt, so nothing contends; the lines are short all the same.
+            Err(HoldRefused::Short { lines: short_lines } | HoldRefused::Contended { lines: short_lines }) => {
+                let short = |line: &ledger::ShortLine| Shortage {
                     line: line.index,
-                    sku: SkuId(RawId(line.sku.0)),
+                    sku: lines[usize::from(line.index)].sku,
                     requested: line.requested.0,
                     available: line.available.0,
                 };
-                Err(Refusal::InsufficientStock(lines.into_iter().map(short).collect()))
+                Err(Refusal::InsufficientStock(short_lines.iter().map(short).collect()))
             }
             Err(HoldRefused::Tombstoned) => Err(Refusal::NotFound),
             Err(HoldRefused::IdReused) => Err(invalid("/hold", "hold_reused", "an id of its own for each hold")),
             Err(HoldRefused::Malformed(bad)) => Err(invalid("/lines", "bad_lines", &bad.to_string())),
+            // Its ids are opaque and its times were cut.
+            Err(refused @ (HoldRefused::TooOld | HoldRefused::TooNew | HoldRefused::TooLong { .. })) => {
+                Err(invalid("/hold", "hold_time", &refused.to_string()))
+            }
             Err(HoldRefused::Full(full)) => Err(no_room(full)),
         }
     }
@@ -191,6 +205,9 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.commit(now, id)) {
             Ok(_) => Ok(Done::Nothing),
             Err(CommitRefused::Unknown | CommitRefused::Expired | CommitRefused::Released) => Err(Refusal::NotFound),
+            Err(CommitRefused::Differs | CommitRefused::TooMany { .. } | CommitRefused::Malformed(_)) => {
+                Err(invalid("/hold", "commit", "a commit of the whole hold"))
+            }
         }
     }
 
@@ -200,6 +217,7 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id)) {
             // Without room for a tombstone a hold that comes late is taken, and falls back when its time is over: nobody pins it.
             Ok(_) | Err(ReleaseRefused::Full(_)) => Ok(Done::Nothing),
+            Err(ReleaseRefused::TooNew) => Err(invalid("/hold", "hold_time", "an opaque id")),
             Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a hold that is not committed; restock it")),
         }
     }

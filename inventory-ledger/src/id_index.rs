@@ -274,7 +274,7 @@ mod tests {
     fn agrees_with_a_map() {
         let few = |n: u32| mixed(n % 7);
         let crowded = |n: u32| 0xabcd_ef00 | (n & 0xff);
-        let extreme = |n: u32| if n % 2 == 0 { u32::MAX - n % 5 } else { n % 5 };
+        let extreme = |n: u32| if n.is_multiple_of(2) { u32::MAX - n % 5 } else { n % 5 };
         for hash in [mixed, few, crowded, extreme] {
             let (mut index, mut map) = (IdIndex::new(), BTreeMap::new());
             for n in 0..3_000_u32 {

@@ -67,9 +67,9 @@ mod tests {
                 let id = HoldId(n);
                 ledger.hold(Millis(0), &HoldRequest::new(id, Owner(1), &line, 10)).unwrap();
                 if n % 200 == 0 {
-                    ledger.commit(Millis(0), id).map(drop).unwrap()
+                    ledger.commit(Millis(0), id).map(drop).unwrap();
                 } else {
-                    ledger.release(Millis(0), id).map(drop).unwrap()
+                    ledger.release(Millis(0), id).map(drop).unwrap();
                 }
                 // Rows that come meanwhile are found, by whoever looks.
                 let other = Sku(10 + n);

@@ -63,7 +63,7 @@ impl<T: Entry> Slab<T> {
         }
         let at = self.fresh;
         assert!(at < PLACES_MAX, "the limits keep below it");
-        if at as usize % CHUNK == 0 {
+        if (at as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks[at as usize >> CHUNK_BITS].push(entry);

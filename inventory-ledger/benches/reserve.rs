@@ -181,6 +181,31 @@ fn with_a_million_live(c: &mut Criterion<CoreTime>) {
     group.finish();
 }
 
+/// Question: the same as above for a caller that has its operations at hand in batches of 32 pairs and warms the cache for each.
+/// Report pairs per second.
+fn in_batches(c: &mut Criterion<CoreTime>) {
+    const BATCH: u64 = 32;
+    let mut group = c.benchmark_group("ledger/reserve and release the oldest, in batches");
+    group.throughput(Throughput::Elements(BATCH)).sample_size(10);
+    let baskets = baskets(false);
+    let mut ledger = stocked();
+    (0..LIVE).for_each(|n| reserve(&mut ledger, n, &baskets[n as usize % BASKETS]));
+    let mut next = LIVE;
+    group.bench_function(BenchmarkId::new("1 M live", "uniform"), |b| {
+        b.iter(|| {
+            let new = (next..next + BATCH).map(|n| (id(n, instant(n)), &baskets[n as usize % BASKETS][..]));
+            let old = (next - LIVE..next - LIVE + BATCH).map(|n| (id(n, instant(n)), &[][..]));
+            ledger.warm(new.chain(old));
+            for _ in 0..BATCH {
+                reserve(&mut ledger, next, &baskets[next as usize % BASKETS]);
+                release(&mut ledger, instant(next), next - LIVE);
+                next += 1;
+            }
+        });
+    });
+    group.finish();
+}
+
 /// Question: how many holds a second end by themselves, in steps of 256, a thousand to the millisecond and all of fifteen minutes?
 /// Report holds per second; the steps' own bound is `EXPIRE_MOVES_PER_END`.
 fn expiry(c: &mut Criterion<CoreTime>) {
@@ -278,6 +303,6 @@ fn distinct(basket: &[Line; 3]) -> usize {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CoreTime);
-    targets = into_an_empty_table, with_a_million_live, expiry, beside_a_reader, hold_and_commit
+    targets = into_an_empty_table, with_a_million_live, in_batches, expiry, beside_a_reader, hold_and_commit
 }
 criterion_main!(benches);

@@ -127,6 +127,22 @@ impl HoldBook {
         self.find_hashed(self.hash.of(id), id)
     }
 
+    /// Loads what a look-up of this id begins with, and waits for nothing.
+    pub(crate) fn warm(&self, id: HoldId) {
+        self.index.warm(self.hash.of(id));
+    }
+
+    /// Loads what a look-up of this id will end with, if it is known.
+    pub(crate) fn warm_record(&self, id: HoldId) {
+        let hash = self.hash.of(id);
+        let first = self.index.find(hash, |_| true).map(Found::of_index); // by the hash alone: seldom another's
+        match first {
+            Some(Found::Live(place)) => drop(std::hint::black_box(self.record(place).ends())),
+            Some(Found::Ended(memory)) => drop(std::hint::black_box(self.ended(memory).end)),
+            None => {}
+        }
+    }
+
     fn find_hashed(&self, hash: u32, id: HoldId) -> Option<Found> {
         let is_it = |place| match Found::of_index(place) {
             Found::Live(place) => self.record(place).id() == id,

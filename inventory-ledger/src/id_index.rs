@@ -149,6 +149,12 @@ impl IdIndex {
         None
     }
 
+    /// Loads the entry that a look-up of this hash will begin at, and waits for nothing.
+    pub(crate) fn warm(&self, hash: u32) {
+        let segment = self.segment_of(hash).and_then(|at| self.segments.get(at));
+        std::hint::black_box(segment.and_then(|segment| segment.entries.get(segment.home(hash)).copied()));
+    }
+
     /// Adds an id that is not there.
     pub(crate) fn insert(&mut self, hash: u32, place: u32) {
         let entry = u64::from(hash) << 32 | u64::from(place);
@@ -173,6 +179,11 @@ impl IdIndex {
     pub(crate) fn replace(&mut self, hash: u32, from: u32, to: u32) {
         let (segment, at) = self.entry(hash, from);
         let segment = &mut self.segments[segment];
+        let alike = |at: usize| segment.entries.get(at).is_some_and(|&entry| hash_of(entry) == hash && entry != EMPTY);
+        if !alike(at + 1) && (at == 0 || !alike(at - 1)) {
+            segment.entries[at] = u64::from(hash) << 32 | u64::from(to);
+            return;
+        }
         // Equal hashes are in order of place, so the entry may have to move among them: seldom.
         segment.take_out(at);
         let put = segment.put(u64::from(hash) << 32 | u64::from(to));

@@ -88,7 +88,22 @@ impl KeyIndex {
     /// way. About two cache misses: the bucket, the row.
     #[inline]
     pub(crate) fn find<T: Keyed, const N: usize>(&self, rows: &Chunks<T, N>, key: RowKey) -> Option<u32> {
-        let hash = self.hash(key);
+        self.find_hashed(rows, key, self.hash(key))
+    }
+
+    /// Loads the first row that a look-up of this hash will look at, and waits for nothing: the look-ups of several rows then miss
+    /// the cache at the same time, where by themselves each would wait for the branches of the one before.
+    #[inline]
+    pub(crate) fn warm<T: Keyed, const N: usize>(&self, rows: &Chunks<T, N>, hash: u32) {
+        let link = self.buckets.get(bucket_of(hash, self.buckets.len())).load(Ordering::Acquire);
+        if let Link::Row(at) = Link::decode(link) {
+            std::hint::black_box(rows.get(at).next().load(Ordering::Relaxed)); // not acted upon: relaxed will do
+        }
+    }
+
+    /// As [`find`](KeyIndex::find), with the key's [`hash`](KeyIndex::hash).
+    #[inline]
+    pub(crate) fn find_hashed<T: Keyed, const N: usize>(&self, rows: &Chunks<T, N>, key: RowKey, hash: u32) -> Option<u32> {
         // Any bucket count that was ever true will do: a bucket that is split later is still an entry before its rows.
         let mut link = self.buckets.get(bucket_of(hash, self.buckets.len())).load(Ordering::Acquire);
         loop {
@@ -169,7 +184,9 @@ impl KeyIndex {
         in_list == rows.len() && entries == self.buckets.len() && (0..rows.len()).all(found)
     }
 
-    fn hash(&self, key: RowKey) -> u32 {
+    /// What decides a row's place in the index.
+    #[inline]
+    pub(crate) fn hash(&self, key: RowKey) -> u32 {
         self.hasher.hash_one((key.sku.0, key.location.0)) as u32
     }
 }

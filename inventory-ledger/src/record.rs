@@ -175,6 +175,11 @@ impl Record {
         HoldId(self.id.get())
     }
 
+    /// Something of its first and of its last cache line.
+    pub(crate) fn ends(&self) -> (u32, u8) {
+        (self.id.0[0], self.last_line)
+    }
+
     pub(crate) fn owner(&self) -> Owner {
         Owner(self.owner.get())
     }

@@ -11,8 +11,8 @@ use crate::lines::{HeldLine, Lines};
 use crate::record::{End, Flags, Record};
 use crate::rows::{Column, RowIx, Table};
 use crate::{
-    Expired, Full, HOLDS_MAX, Held, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine, ShortLine,
-    Swept, Taken, Units,
+    Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
+    ShortLine, Swept, Taken, Units,
 };
 
 /// Up to so many lines, those of the same row are found by comparing each with each; above, by sorting.
@@ -46,6 +46,8 @@ impl Ledger {
                 return Err(HoldRefused::TooNew);
             }
         }
+        self.holds.warm(request.id);
+        let rows = self.rows.find_all(request.lines);
         match self.holds.find(request.id) {
             Some(Found::Live(place)) => return self.repeat_live(place, request, ttl_ms),
             Some(Found::Ended(memory)) => return self.repeat_ended(memory, request, ttl_ms),
@@ -55,7 +57,6 @@ impl Ledger {
             return Err(Full::Holds.into());
         }
 
-        let rows: PerLine<Option<RowIx>> = request.lines.iter().map(|line| self.rows.find(line.sku, line.location)).collect();
         let mut held = if request.partial { self.part(&rows, request.lines)? } else { self.whole(&rows, request.lines)? };
         let mut plain = true;
         for (line, asked) in held.iter().zip(request.lines) {
@@ -72,6 +73,20 @@ impl Ledger {
         let record = Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags(request));
         self.holds.insert(record, &held, plain, || body(request, ttl_ms));
         Ok(Held { expires_at, lines: held.iter().map(taken).collect(), replayed: false })
+    }
+
+    /// Brings what operations on these holds will look at into the cache: for whoever has a batch of them at hand. Changes nothing,
+    /// and need not be called.
+    ///
+    /// With many holds an operation waits for memory two or three times; here the whole batch waits together. A few dozen
+    /// at a time: more drive each other out of the cache again. The lines are those of reservations to come; of known holds
+    /// they are not needed.
+    pub fn warm<'a>(&self, batch: impl Iterator<Item = (HoldId, &'a [Line])> + Clone) {
+        for (id, lines) in batch.clone() {
+            self.holds.warm(id);
+            lines.iter().for_each(|line| self.rows.warm(line.sku, line.location));
+        }
+        batch.for_each(|(id, _)| self.holds.warm_record(id));
     }
 
     /// Ends up to `max` holds whose time has come, in order of expiry: held → available.
@@ -230,7 +245,7 @@ impl Ledger {
 }
 
 /// Of a timed id: whether its time part is too far ahead.
-pub(crate) fn is_too_new(id: crate::HoldId, now: Millis) -> bool {
+pub(crate) fn is_too_new(id: HoldId, now: Millis) -> bool {
     id.time_part().0 > now.0 + u64::from(ID_SKEW_MS_MAX)
 }
 

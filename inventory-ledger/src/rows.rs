@@ -11,7 +11,7 @@ use crate::chunks::Chunks;
 use crate::index::{KeyCell, KeyIndex, Keyed, LEN_MAX, RowKey};
 use crate::seqlock;
 use crate::sync::{AtomicU32, Ordering};
-use crate::{Location, Sku, UNITS_MAX, Units};
+use crate::{Line, Location, PerLine, Sku, UNITS_MAX, Units};
 
 /// The columns of one row, in units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -205,6 +205,21 @@ impl Table {
     /// Where the row of this key is. Two cache misses: the index, the row.
     pub(crate) fn find(&self, sku: Sku, location: Location) -> Option<RowIx> {
         self.shared.find(sku, location)
+    }
+
+    /// Where the rows of these keys are, each with its cache misses beside those of the others.
+    pub(crate) fn find_all(&self, lines: &[Line]) -> PerLine<Option<RowIx>> {
+        let key = |line: &Line| RowKey { sku: line.sku, location: line.location };
+        let Rows { cells, index } = &*self.shared;
+        let hashes: PerLine<u32> = lines.iter().map(|line| index.hash(key(line))).collect();
+        hashes.iter().for_each(|&hash| index.warm(cells, hash));
+        lines.iter().zip(&hashes).map(|(line, &hash)| index.find_hashed(cells, key(line), hash).map(RowIx)).collect()
+    }
+
+    /// Loads what a look-up of this key will need, and waits for nothing.
+    pub(crate) fn warm(&self, sku: Sku, location: Location) {
+        let Rows { cells, index } = &*self.shared;
+        index.warm(cells, index.hash(RowKey { sku, location }));
     }
 
     /// Rows of one SKU, in order of location: every location is looked up.

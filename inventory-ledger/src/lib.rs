@@ -14,17 +14,21 @@
 //!
 //! What it promises:
 //!
-//! - A hold takes all its lines or none, and never more than is available: nothing is sold twice.
+//! - A hold takes all its lines or none (or, if it asks so, what is there), and never more than is available: nothing is sold
+//!   twice. A shortage that only holds in doubt explain is told from any other.
 //! - Every step may be repeated, as after a lost answer: ids make it happen once and answer alike. A release that overtakes
-//!   its hold leaves a tombstone, so a late hold cannot strand stock.
+//!   its hold leaves a tombstone, so a late hold cannot strand stock. An id with a time in it is refused once it is too old to
+//!   be remembered, and never run again.
 //! - It is deterministic: no clock, no randomness, no I/O, no hash order in any answer. The same calls give the same
 //!   [`digest`](Ledger::digest), so replicas that apply one log agree.
+//! - Its whole state can be [saved](Ledger::save) and [restored](Restore): the same digest, and the same answers from there on.
+//! - Other threads [read](Ledger::reader) rows without locks while it writes.
 //! - Every table has a bound ([`Limits`]) and refuses at it; nothing is forgotten early to make room.
 //!
 //! What its caller does: pass the time; call [`expire`](Ledger::expire) when [`next_expiry`](Ledger::next_expiry) comes and
 //! [`sweep`](Ledger::sweep) now and then, both in bounded steps; [`forget`](Ledger::forget) committed holds that are beyond
 //! cancelling; and take the changed rows with [`drain_changes`](Ledger::drain_changes). Durability is the caller's too: log
-//! the calls, and apply them again after a crash.
+//! the calls, and apply them again after a crash, on top of a snapshot if there is one.
 //!
 //! # Example
 //!
@@ -62,6 +66,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod answers;
 mod audit;

@@ -191,7 +191,8 @@ impl Restore {
         let bad = BadSnapshot::Hold { id: saved.id };
         let ledger = &mut self.ledger;
         let lines = held_lines(&saved.lines, ledger.rows.len()).ok_or(bad)?;
-        let needs_detail = saved.in_part || lines.len() > INLINE_LINES;
+        let only_remaining = |line: &HeldLine| *line == HeldLine { remaining: line.remaining, ..HeldLine::default() };
+        let needs_detail = saved.in_part || lines.len() > INLINE_LINES || !lines.iter().all(only_remaining);
         let shape = lines.is_empty() == tombstone && (saved.detailed || !needs_detail) && !(tombstone && saved.detailed);
         if !shape || ledger.holds.find(saved.id).is_some() || saved.until.max(saved.first_expiry) > TIME_MAX {
             return Err(bad);

@@ -164,15 +164,14 @@ impl Wheel {
 
     /// Not later than the first expiry, and just that unless its hold is gone; `None` if nobody expires.
     pub(crate) fn soonest(&self) -> Option<Millis> {
-        // Lists that the clock is in are not dealt out yet: nothing is known of them but this.
+        // Lists that the clock is in are not dealt out yet: their members may belong before or after all others.
         let entered = (1..LEVELS).map(|level| self.lists[level * DIGITS + digit(self.clock, level)].soonest);
-        let finest = self.next_digit(0, digit(self.clock, 0)).map(|digit| self.lists[digit].soonest);
-        let soonest = entered.chain(finest).min().filter(|&at| at != u64::MAX);
-        let coarser = || {
-            let next = |level| self.next_digit(level, digit(self.clock, level) + 1).map(|digit| level * DIGITS + digit);
-            (1..LEVELS).find_map(next).map(|list| self.lists[list].soonest)
+        // Of the rest, finer lists come before coarser ones.
+        let next = |level: usize| {
+            let from = digit(self.clock, level) + usize::from(level > 0);
+            self.next_digit(level, from).map(|digit| self.lists[level * DIGITS + digit].soonest)
         };
-        soonest.or_else(coarser).map(Millis)
+        entered.chain((0..LEVELS).find_map(next)).min().filter(|&at| at != u64::MAX).map(Millis)
     }
 
     /// The level whose digit is the highest in which an instant differs from the clock.
@@ -254,5 +253,158 @@ impl Wheel {
             }
         }
         Ok(listed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{LEVELS, Turn, Wheel};
+    use crate::record::{Flags, Record, State};
+    use crate::slab::Slab;
+    use crate::{HoldId, Millis, Owner, TIME_MAX};
+
+    fn add(wheel: &mut Wheel, holds: &mut Slab<Record>, id: u128, now: u64, ttl_ms: u32) -> u32 {
+        let life_ms = Millis(now).after(u64::from(ttl_ms)).0 - now;
+        let at = holds.take(Record::new(HoldId(id), Owner(0), Millis(now), ttl_ms, life_ms as u32, Flags::default()));
+        wheel.insert(holds, at);
+        at
+    }
+
+    /// A wheel of the same lists, as a snapshot has them: other places, the same order.
+    fn rebuilt(wheel: &Wheel, holds: &Slab<Record>) -> (Wheel, Slab<Record>) {
+        let (mut again, mut records) = (Wheel::new(wheel.clock()), Slab::new());
+        for (level, at) in wheel.iter(holds) {
+            let (level, soonest) = level.expect("nobody is kept here");
+            let record = holds.get(at).clone();
+            assert!(again.fits(record.expires_at(), level, soonest));
+            let at = records.take(record);
+            again.restore(&mut records, at, level, soonest);
+        }
+        assert_eq!(again.check(&records), Ok(records.len()));
+        (again, records)
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(u32),
+        /// Takes one of those listed out.
+        Remove(prop::sample::Index),
+        /// Time goes on, and so many due ones are ended, with so many moves.
+        Turn(u64, usize, usize),
+        Rebuild,
+    }
+
+    /// A number of any magnitude up to so many bits.
+    fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
+        (0..=bits, any::<u64>()).prop_map(|(bits, random)| if bits == 0 { 0 } else { random >> (64 - bits) })
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => magnitude(32).prop_map(|ttl_ms| Step::Add(ttl_ms as u32)),
+            2 => (0..4_u32).prop_map(Step::Add),
+            2 => any::<prop::sample::Index>().prop_map(Step::Remove),
+            6 => (magnitude(47), 0..6_usize, 0..9_usize).prop_map(|(ms, ends, moves)| Step::Turn(ms, ends, moves)),
+            1 => Just(Step::Rebuild),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Everybody is due at the expiry, in order of it, in steps of the size asked for; the bound is never late; and a wheel
+        /// rebuilt at any moment goes on in the same order as one that was not.
+        #[test]
+        fn due_in_order(begin in magnitude(47), steps in prop::collection::vec(step(), 1..120)) {
+            let mut now = begin;
+            let (mut wheel, mut holds) = (Wheel::new(Millis(begin)), Slab::new());
+            let (mut twin, mut twins) = (Wheel::new(Millis(begin)), Slab::new());
+            let mut listed: Vec<(u64, u128)> = Vec::new(); // expiry and id, sorted
+            let place = |holds: &Slab<Record>, id: u128| {
+                let found = holds.iter().find(|(_, record)| record.state == State::Held && record.id() == HoldId(id));
+                found.expect("it is listed").0
+            };
+            for (id, step) in (0..).zip(steps) {
+                match step {
+                    Step::Add(ttl_ms) => {
+                        let at = add(&mut wheel, &mut holds, id, now, ttl_ms);
+                        add(&mut twin, &mut twins, id, now, ttl_ms);
+                        listed.push((holds.get(at).expires_at().0, id));
+                        listed.sort_unstable();
+                    }
+                    Step::Remove(which) if !listed.is_empty() => {
+                        let (_, id) = listed.remove(which.index(listed.len()));
+                        for (wheel, holds) in [(&mut wheel, &mut holds), (&mut twin, &mut twins)] {
+                            let at = place(holds, id);
+                            wheel.remove(holds, at);
+                            holds.free(at);
+                        }
+                    }
+                    Step::Remove(_) => {}
+                    Step::Turn(ms, ends, moves) => {
+                        now = (now + ms).min(TIME_MAX.0);
+                        let (mut left, mut twins_left) = (moves, moves);
+                        for _ in 0..ends {
+                            let turn = wheel.turn(&mut holds, Millis(now), &mut left);
+                            let twins_turn = twin.turn(&mut twins, Millis(now), &mut twins_left);
+                            prop_assert_eq!(left, twins_left);
+                            let (Turn::Due(at), Turn::Due(twins_at)) = (turn, twins_turn) else {
+                                prop_assert_eq!(turn, twins_turn);
+                                if turn == Turn::Idle {
+                                    prop_assert!(listed.first().is_none_or(|&(due, _)| due > now), "nobody due is passed over");
+                                    prop_assert_eq!(wheel.clock(), Millis(now));
+                                } else {
+                                    prop_assert_eq!(left, 0);
+                                }
+                                break;
+                            };
+                            let (record, twins_record) = (holds.get(at), twins.get(twins_at));
+                            prop_assert_eq!(record.id(), twins_record.id(), "the same order");
+                            let (due, id) = (record.expires_at().0, record.id().0);
+                            prop_assert!(due <= now && due == listed[0].0, "in order of expiry");
+                            listed.remove(listed.iter().position(|&(_, other)| other == id).expect("it is listed"));
+                            wheel.remove(&mut holds, at);
+                            holds.free(at);
+                            twin.remove(&mut twins, twins_at);
+                            twins.free(twins_at);
+                        }
+                    }
+                    Step::Rebuild => (twin, twins) = rebuilt(&wheel, &holds),
+                }
+                prop_assert_eq!(wheel.check(&holds), Ok(listed.len() as u32));
+                prop_assert_eq!(twin.check(&twins), Ok(listed.len() as u32));
+                prop_assert_eq!(wheel.soonest(), twin.soonest());
+                match (wheel.soonest(), listed.first()) {
+                    (Some(soonest), Some(&(due, _))) => prop_assert!(soonest.0 <= due),
+                    (soonest, first) => prop_assert_eq!((soonest, first), (None, None)),
+                }
+            }
+        }
+    }
+
+    #[test] // A list half dealt out says nothing of the others: what came after it may expire before it.
+    fn the_bound_looks_past_a_list_half_dealt_out() {
+        let (mut wheel, mut holds) = (Wheel::new(Millis(0)), Slab::new());
+        add(&mut wheel, &mut holds, 1, 0, 65_536 + 1_000);
+        assert_eq!(wheel.turn(&mut holds, Millis(65_536), &mut 0), Turn::OutOfMoves);
+        let first = add(&mut wheel, &mut holds, 2, 65_536, 600);
+        assert_eq!(wheel.soonest(), Some(Millis(65_536 + 600)));
+        assert_eq!(wheel.turn(&mut holds, Millis(65_536 + 600), &mut 2), Turn::Due(first));
+    }
+
+    #[test] // A hold of each magnitude is dealt out at most once a level, whatever the clock's leaps.
+    fn a_hold_moves_at_most_once_a_level() {
+        for bits in 0..32 {
+            let (mut wheel, mut holds) = (Wheel::new(Millis(0x00ff_ffff_fffe)), Slab::new());
+            let at = add(&mut wheel, &mut holds, 1, 0x00ff_ffff_fffe, 1 << bits);
+            let mut moves = usize::MAX;
+            let due = holds.get(at).expires_at();
+            assert_eq!(wheel.soonest(), Some(due), "alone it is known exactly");
+            assert_eq!(wheel.turn(&mut holds, Millis(due.0 - 1), &mut moves), Turn::Idle);
+            assert_eq!(wheel.turn(&mut holds, due, &mut moves), Turn::Due(at));
+            assert!(usize::MAX - moves < LEVELS, "{} moves", usize::MAX - moves);
+        }
     }
 }

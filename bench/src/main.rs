@@ -4,11 +4,17 @@
 //! them. CPU time is the server's, read from `/proc`; the load's own is apart. Results with their conditions are in `RESULTS.md`.
 
 mod client;
+mod node;
+mod reserve;
 mod server;
 mod shop;
 
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(about = "Measures Emporion from outside")]
@@ -24,6 +30,8 @@ struct Arguments {
 enum Command {
     /// A whole shop over HTTP/3: import, product reads, searches, checkouts, memory, restart
     Shop(ShopArguments),
+    /// Stock reservations: durable, in process or over QUIC
+    Reserve(reserve::Arguments),
 }
 
 /// What `shop` takes.
@@ -52,8 +60,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("no runtime: {error}")),
     };
-    let Command::Shop(shop) = arguments.command;
-    match runtime.block_on(shop::run(&shop, arguments.json)) {
+    let outcome = match arguments.command {
+        Command::Shop(shop) => runtime.block_on(shop::run(&shop, arguments.json)),
+        Command::Reserve(reserve) => runtime.block_on(reserve::run(&reserve, arguments.json)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
     }

@@ -80,24 +80,12 @@ impl Server {
 
     /// CPU time so far, microseconds, over all threads.
     pub(crate) fn cpu_us(&self) -> Result<u64, BenchError> {
-        let mut total = 0;
-        let tasks = format!("/proc/{}/task", self.child.id());
-        for task in std::fs::read_dir(&tasks).map_err(BenchError::io(&tasks))? {
-            let path = task.map_err(BenchError::io(&tasks))?.path().join("schedstat");
-            // A thread may end meanwhile.
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            total += text.split_whitespace().next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0) / 1_000;
-        }
-        Ok(total)
+        cpu_us(self.child.id())
     }
 
     /// Resident memory, megabytes.
     pub(crate) fn rss_mb(&self) -> Result<f64, BenchError> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(&path).map_err(BenchError::io(&path))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(|| BenchError::other("no VmRSS"))?;
-        let kb: f64 = line.trim().trim_end_matches(" kB").parse().map_err(BenchError::other)?;
-        Ok(kb / 1_024.0)
+        rss_mb(self.child.id())
     }
 
     /// Ends it like a crash.
@@ -114,4 +102,29 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// CPU time of a process so far, microseconds, over all threads.
+pub(crate) fn cpu_us(process: u32) -> Result<u64, BenchError> {
+    let tasks = format!("/proc/{process}/task");
+    let mut total = 0;
+    for task in std::fs::read_dir(&tasks).map_err(BenchError::io(&tasks))? {
+        total += thread_cpu_us(&task.map_err(BenchError::io(&tasks))?.path().display().to_string());
+    }
+    Ok(total)
+}
+
+/// CPU time of a thread so far, microseconds; 0 for one that ended meanwhile.
+pub(crate) fn thread_cpu_us(folder: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("{folder}/schedstat")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0) / 1_000
+}
+
+/// Resident memory of a process, megabytes.
+pub(crate) fn rss_mb(process: u32) -> Result<f64, BenchError> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).map_err(BenchError::io(&path))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(|| BenchError::other("no VmRSS"))?;
+    let kb: f64 = line.trim().trim_end_matches(" kB").parse().map_err(BenchError::other)?;
+    Ok(kb / 1_024.0)
 }

@@ -3,11 +3,11 @@
 
 use crate::{
     fail::Fail,
-    serve::settings::Settings,
+    serve::settings::{Capture, Cpus, Settings},
     token::{RoleName, Ttl},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Where data is kept unless told otherwise.
 pub(crate) const DATA: &str = "./emporion-data";
@@ -26,6 +26,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Run a shop: engine, web server and payment adapter in this process.
     Serve(Box<ServeArgs>),
+    /// Run an engine alone, asked over the engine link by gateways elsewhere or by programs that only reserve stock.
+    Engine(EngineArgs),
     /// Send products, categories and stock to a running shop.
     Import(ImportArgs),
     /// Print a token for a member of staff.
@@ -70,6 +72,45 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+const ENGINE_HELP: &str = "\
+Shard n listens on the UDP port n after the one named. Clients show certificates of the folder's own authority; those for this \
+machine are in DIR/keys/link, and server.json names them.
+
+Examples:
+  emporion engine
+      An engine at 127.0.0.1:7443 that keeps its data in ./emporion-data.
+
+  emporion engine --data /var/lib/stock --wire-listen 10.0.0.7:7443 --shards 4
+
+Exit codes: 0 stopped in order, 1 failed, 2 wrong usage.";
+
+/// Options of `engine`.
+#[derive(Debug, Args)]
+#[command(after_help = ENGINE_HELP)]
+pub(crate) struct EngineArgs {
+    /// Folder of the data, made when it is not there [default: ./emporion-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) wire_listen: Option<SocketAddr>,
+    /// Engine threads, each on a core of its own; may change from start to start [default: half of the cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<u16>,
+    /// Cores for them, such as 0-3,8 [default: the first ones].
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpus: Option<Cpus>,
+    /// When money is taken: `at-once`, or `manual` to leave it authorised [default: at-once].
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) capture: Option<Capture>,
+    /// Minutes after which stock of an unpaid order is given back [default: 15].
+    #[arg(long, value_name = "N")]
+    pub(crate) hold_minutes: Option<u32>,
+    /// Start although the clock is more than an hour before the last entry of the log.
+    #[arg(long)]
+    pub(crate) accept_clock: bool,
 }
 
 const IMPORT_HELP: &str = "\
@@ -170,7 +211,7 @@ pub(crate) fn parse() -> Result<Command, Fail> {
             Err(Fail::Help)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Err(Fail::Usage("say what to do: serve, import, token or verify; see `emporion --help`".into()))
+            Err(Fail::Usage("say what to do: serve, engine, import, token or verify; see `emporion --help`".into()))
         }
         _ => {
             let text = error.to_string();

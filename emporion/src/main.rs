@@ -1,6 +1,6 @@
 //! The `emporion` program: command line, configuration, and the parts put together.
 //!
-//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`import`], [`token`], [`verify`].
+//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`node`] (an engine alone), [`import`], [`token`], [`verify`].
 //! Read first: [`cli::Command`], then [`serve::run`]. Exit codes: 0 done, 1 failed, 2 usage; an error is one line on standard error.
 //! Deliberately absent: rules of the shop. Those are the engine's; the HTTP contract is the gateway's.
 #![forbid(unsafe_code)]
@@ -10,7 +10,9 @@ mod demo;
 mod fail;
 mod files;
 mod import;
+mod link;
 mod logging;
+mod node;
 mod running;
 mod serve;
 mod token;
@@ -25,6 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = cli::parse().and_then(|command| match command {
         cli::Command::Serve(args) => serve::run(&args),
+        cli::Command::Engine(args) => node::run(&args),
         cli::Command::Import(args) => import::run(args),
         cli::Command::Token(args) => token::run(&args),
         cli::Command::Verify(args) => verify::run(&args),

@@ -2,7 +2,7 @@
 //!
 //! Written when the shop is ready, as a whole; removed at a clean stop. After a crash it stays behind, so readers check the process too.
 
-use crate::{fail::Fail, files};
+use crate::{fail::Fail, files, link::Link};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -15,7 +15,7 @@ const NAME: &str = "server.json";
 /// What it says. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
-    /// Where the shop is, such as `https://127.0.0.1:8443`.
+    /// Where the shop is, such as `https://127.0.0.1:8443`; empty where an engine runs alone.
     pub(crate) url: String,
     /// Certificate of the authority that its certificate comes from.
     pub(crate) ca: PathBuf,
@@ -26,9 +26,18 @@ pub(crate) struct Running {
     /// Where the operators' pages are, if anywhere.
     #[serde(default)]
     pub(crate) admin_url: Option<String>,
+    /// The engine link, if it is served.
+    #[serde(default)]
+    pub(crate) wire: Option<Link>,
 }
 
 impl Running {
+    /// An engine alone: no shop to send anything to.
+    pub(crate) fn of_engine(link: Link) -> Self {
+        let (url, ca, token_file) = (String::new(), link.ca.clone(), PathBuf::new());
+        Self { url, ca, token_file, pid: std::process::id(), admin_url: None, wire: Some(link) }
+    }
+
     pub(crate) fn write(&self, data: &Path) -> Result<(), Fail> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| Fail::Failed(format!("{NAME} cannot be written: {error}")))?;
         text.push(b'\n');
@@ -56,6 +65,9 @@ impl Running {
                 data.display(),
                 running.pid
             )));
+        }
+        if running.url.is_empty() {
+            return Err(Fail::Failed(format!("an engine alone runs on {}, without a shop in front of it", data.display())));
         }
         Ok(running)
     }

@@ -117,9 +117,10 @@ impl HoldBook {
         self.tombstones
     }
 
-    /// Bytes of records, of blocks of lines, of the queues, of the index.
+    /// Bytes of records (with the wheel and the units in doubt), of blocks of lines, of the queues, of the index.
     pub(crate) fn bytes(&self) -> [usize; 4] {
-        let records = self.records.bytes() + self.wheel.bytes();
+        let in_doubt = self.in_doubt_units.capacity() * (size_of::<(RowIx, u64)>() + 1);
+        let records = self.records.bytes() + self.wheel.bytes() + in_doubt;
         [records, self.blocks.bytes(), self.opaque.bytes() + self.timed.bytes(), self.index.bytes()]
     }
 

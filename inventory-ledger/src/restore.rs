@@ -162,14 +162,16 @@ impl Restore {
             Stage::Pinned => (State::Pinned, None),
             Stage::Committed => (State::Committed, None),
         };
+        // Units are committed all at once, or by a list of lines; and only committed ones come back.
         let committed = state == State::Committed;
-        let as_taken = lines.iter().all(|line| line.committed == if committed { line.taken } else { 0 } && line.restocked == 0);
-        let unmoved = as_taken && !saved.in_part;
+        let as_taken = lines.iter().all(|line| line.committed == if committed { line.taken } else { 0 });
+        let staged_well = if saved.in_part { committed } else { as_taken };
         let unsettled_well = !saved.unsettled || saved.in_doubt && state == State::Held;
-        let taken_only = lines.iter().all(|line| line.row.is_some() || line.taken == 0);
-        if !(committed || unmoved) || !unsettled_well || !taken_only {
+        let from_rows = lines.iter().all(|line| line.row.is_some() || line.taken == 0);
+        if !staged_well || !unsettled_well || !from_rows {
             return Err(bad);
         }
+        let unmoved = !saved.in_part && lines.iter().all(|line| line.restocked == 0);
         let flags = flags(saved.kind, saved.partial, saved.in_part);
         let mut record = Record::new(saved.id, saved.owner, saved.made_at, saved.ttl_ms, life_ms, flags);
         record.flags.set(Flags::IN_DOUBT, saved.in_doubt);

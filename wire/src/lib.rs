@@ -23,6 +23,7 @@ pub mod quic;
 mod refusal;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod request;
+mod reservation;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod response;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
@@ -37,6 +38,7 @@ pub use money::*;
 pub use order::*;
 pub use refusal::*;
 pub use request::*;
+pub use reservation::*;
 pub use response::*;
 pub use search::*;
 pub use stock::*;

@@ -60,3 +60,10 @@ pub const FILTERS_MAX: usize = 32;
 pub const FILTER_VALUES_MAX: usize = 100;
 /// Facets of a search.
 pub const FACETS_MAX: usize = 20;
+
+/// Lines of a reservation or a delivery.
+pub const RESERVE_LINES_MAX: usize = 256;
+/// Longest life of a reservation that is not committed, milliseconds (an hour).
+pub const RESERVE_TTL_MS_MAX: u32 = 60 * 60 * 1_000;
+/// A reservation's id is good for so long from the time it carries, milliseconds (ten minutes).
+pub const RESERVATION_WINDOW_MS: u64 = 10 * 60 * 1_000;

@@ -2,7 +2,7 @@
 //!
 //! Boundary: these hashes decide where stored data lies. They never change for a folder that exists.
 
-use crate::{CategoryRef, Op, PartitionId, ProductRef, ShardId, SkuRef, Topology};
+use crate::{CategoryRef, Op, PartitionId, ProductRef, Reservation, ShardId, SkuRef, Topology};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Partitions of a cluster that does not say otherwise.
@@ -80,6 +80,10 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         | Op::Checkout { cart, .. } => cart.partition(),
         Op::GetOrder(order) | Op::PaymentAction { order, .. } | Op::CancelOrder { order, .. } => order.partition(),
         Op::AdjustStock(adjustment) => by_key(Space::Location, &adjustment.location),
+        Op::Reserve(Reservation { location, .. })
+        | Op::CommitReserved { location, .. }
+        | Op::ReleaseReserved { location, .. }
+        | Op::ReceiveStock { location, .. } => by_key(Space::Location, location),
         Op::GetStock(reference) => sku(reference),
         Op::EffectResult(result) => result.id.partition(),
         Op::TakeEffects { shard, .. } | Op::CheckStock(shard) => return Route::Shard(*shard),

@@ -114,4 +114,9 @@ pub enum Refusal {
     BadCursor,
     /// Overload: the prices of a checkout waited too long between being gathered and being applied. Nothing was done; try again.
     PricesOutdated,
+    /// The reservation's id says that it was made too long ago to know whether it ran; it was not run now. Look at what became of it.
+    TooOld {
+        /// Milliseconds an id is good for.
+        window_ms: u64,
+    },
 }

@@ -1,8 +1,8 @@
 //! What can be asked of the engine.
 
 use crate::{
-    Address, CartId, CategoryInput, CategoryRef, Currency, EventId, LineId, Money, OrderId, OrderStatus, PartitionId, Position,
-    ProductInput, ProductRef, SearchQuery, ShardId, SkuRef, StockAdjustment,
+    Address, CartId, CategoryInput, CategoryRef, Currency, EventId, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position,
+    ProductInput, ProductRef, Reservation, ReserveLine, SearchQuery, ShardId, SkuRef, StockAdjustment,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -219,6 +219,33 @@ pub enum Op {
     EffectResult(EffectResult),
     /// System. [`crate::Body::Checked`]: proves the stock identity of a shard's partitions.
     CheckStock(ShardId),
+
+    /// Warehouse. [`crate::Body::Reserved`]: sets stock aside under an id of the caller's own.
+    Reserve(Reservation),
+    /// Warehouse. [`crate::Body::Done`]: a reservation's units are sold. Again: the same answer.
+    CommitReserved {
+        /// The reservation.
+        hold: HoldId,
+        /// Its location.
+        location: String,
+    },
+    /// Warehouse. [`crate::Body::Done`]: a reservation's units go back; one that has not come yet is refused when it comes.
+    ReleaseReserved {
+        /// The reservation.
+        hold: HoldId,
+        /// Its location.
+        location: String,
+    },
+    /// Warehouse. [`crate::Body::Done`]: units arrived at a location. The SKUs need no product here: whoever keeps the catalog elsewhere
+    /// counts what it names. Applied once under its id.
+    ReceiveStock {
+        /// Names the delivery.
+        id: u128,
+        /// Location code.
+        location: String,
+        /// 1..=[`crate::limits::RESERVE_LINES_MAX`]; each SKU once.
+        lines: Vec<ReserveLine>,
+    },
 }
 
 /// Work outside the engine, leased to an adapter.

@@ -1,8 +1,8 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, Effect, OrderView, Position, ProductId, ProductView, Refusal, SearchResults, SkuAvailability, StockView,
-    Suggestions, Upserted,
+    CartView, CategoryView, Effect, OrderView, Position, ProductId, ProductView, Refusal, Reserved, SearchResults, SkuAvailability,
+    StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -66,6 +66,8 @@ pub enum Body {
         /// Holds that are neither committed nor ended.
         open_holds: u64,
     },
+    /// Stock is set aside.
+    Reserved(Reserved),
 }
 
 /// Why there is no answer.

@@ -7,7 +7,17 @@
 mod certificates;
 pub(crate) mod settings;
 
-use crate::{cli::ServeArgs, demo, fail::Fail, files, logging, running::Running, token, verify::torn};
+use crate::{
+    cli::ServeArgs,
+    demo,
+    fail::Fail,
+    files,
+    link::{self, Link},
+    logging,
+    running::Running,
+    token,
+    verify::torn,
+};
 use adapters::{PaymentAdapter, Runner, sandbox::Sandbox};
 use engine::{Engine, Shutdown};
 use gateway::{BindError, CartSecret, Gateway, SigningKey, mint_token};
@@ -42,15 +52,18 @@ const WORKERS_MIN: usize = 2;
 /// Runs a shop until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Fail> {
     let settings = args.settings.with_file(args.config.as_deref())?;
-    let config = settings.engine();
+    let mut config = settings.engine();
     config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
     logging::start()?;
 
+    let mut link = None;
+    if let Some(listen) = settings.wire_listen {
+        let (wire, told) = link::prepare(&settings.data(), listen, settings.shards)?;
+        (config.wire, link) = (Some(wire), Some(told));
+    }
     let engine = Engine::open(config).map_err(|error| Fail::of(&error))?;
     let opened = engine.opened();
-    for cut in &opened.cut {
-        tracing::warn!("a torn write at the end of the log was cut; it was never acknowledged: {}", torn(cut));
-    }
+    tell_cuts(&engine);
     let cores = available_parallelism().map_or(WORKERS_MIN, usize::from);
     let workers = cores.saturating_sub(usize::from(opened.shards)).max(WORKERS_MIN);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,17 +72,29 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Fail> {
         .enable_all()
         .build()
         .map_err(|error| Fail::Failed(format!("no threads for the gateway: {error}")))?;
-    let outcome = runtime.block_on(serve(&settings, &engine));
+    let outcome = runtime.block_on(serve(&settings, &engine, link));
     // Connections that outlived the drain do not hold up the end.
     runtime.shutdown_background();
+    stop(engine);
+    outcome
+}
+
+/// Tells what a start left out of the log.
+pub(crate) fn tell_cuts(engine: &Engine) {
+    for cut in &engine.opened().cut {
+        tracing::warn!("a torn write at the end of the log was cut; it was never acknowledged: {}", torn(cut));
+    }
+}
+
+/// Ends the engine in order.
+pub(crate) fn stop(engine: Engine) {
     match engine.shutdown() {
         Shutdown::Drained => tracing::info!("stopped in order"),
         Shutdown::CutOff => tracing::warn!("stopped; calls that were still running were cut off, nothing acknowledged is lost"),
     }
-    outcome
 }
 
-async fn serve(settings: &Settings, engine: &Engine) -> Result<(), Fail> {
+async fn serve(settings: &Settings, engine: &Engine, wire: Option<Link>) -> Result<(), Fail> {
     let data = settings.data();
     let data = data.canonicalize().map_err(|error| files::failed("found", &data, &error))?;
     // Before anybody may wait for it: what a crash left behind is not this shop.
@@ -91,6 +116,7 @@ async fn serve(settings: &Settings, engine: &Engine) -> Result<(), Fail> {
         token_file: token_file.clone(),
         pid: std::process::id(),
         admin_url: admin_address.map(url),
+        wire,
     };
     let (stop, stopped) = oneshot::channel();
     let mut serving = tokio::spawn(gateway.gateway.run(async {
@@ -179,18 +205,18 @@ fn bind(settings: &Settings, data: &Path, staff: &SigningKey, client: &Arc<dyn C
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Fail> {
+    pub(crate) fn new() -> Result<Self, Fail> {
         let on = |kind| signal(kind).map_err(|error| Fail::Failed(format!("signals cannot be received: {error}")));
         Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

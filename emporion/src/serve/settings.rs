@@ -18,6 +18,9 @@ pub(crate) struct Settings {
     /// Where the operators' pages (/metrics) are served, or `off` [default: 127.0.0.1:9443].
     #[arg(long, value_name = "ADDR:PORT|off")]
     pub(crate) admin_listen: Option<AdminListen>,
+    /// Also serve the engine link, UDP, for gateways and stock clients elsewhere: shard n at this port plus n; port 0 takes free ones [default: off].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) wire_listen: Option<SocketAddr>,
     /// Engine threads, each on a core of its own; may change from start to start [default: half of the cores].
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<u16>,
@@ -144,6 +147,7 @@ impl Settings {
             data: said.data.or(from_file.data),
             listen: said.listen.or(from_file.listen),
             admin_listen: said.admin_listen.or(from_file.admin_listen),
+            wire_listen: said.wire_listen.or(from_file.wire_listen),
             shards: said.shards.or(from_file.shards),
             cpus: said.cpus.or(from_file.cpus),
             per_address: said.per_address.or(from_file.per_address),

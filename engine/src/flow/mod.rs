@@ -11,7 +11,7 @@ mod effects;
 mod order;
 mod search;
 mod stock;
-mod validate;
+pub(crate) mod validate;
 pub(crate) mod views;
 
 use crate::{
@@ -108,20 +108,9 @@ pub(crate) async fn answer(ctx: &Ctx, request: Request) -> Response {
     Response { positions: trail.positions, replayed: trail.replayed, result }
 }
 
-/// A read never shows a state older than the positions it names. What a shard answered is applied, so a position of this epoch is
-/// behind us unless it was made up.
+/// See [`State::reached`](crate::shard::core::state::State::reached).
 fn reached(ctx: &Ctx, at_least: &[Position]) -> Result<(), Failure> {
-    ctx.with(|state| {
-        for position in at_least {
-            if position.epoch != state.config.epoch || position.partition.0 >= state.config.partitions {
-                return Err(refused(Refusal::PositionUnknown));
-            }
-            if state.partition(position.partition).is_some_and(|partition| partition.seq() < position.seq) {
-                return Err(Failure::DeadlineExceeded);
-            }
-        }
-        Ok(())
-    })
+    ctx.with(|state| state.reached(at_least))
 }
 
 async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Failure> {
@@ -158,6 +147,8 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         }
         Op::EffectResult(result) => effects::result(ctx, &head, trail, result).await,
         Op::CheckStock(_) => stock::check(ctx, &head),
+        // Taken by the core before it comes to a flow.
+        Op::Reserve(_) | Op::CommitReserved { .. } | Op::ReleaseReserved { .. } | Op::ReceiveStock { .. } => Err(Failure::Internal),
         // `Op` may grow; a newer client's operation is not ours to guess.
         _ => Err(refused(Refusal::NotFound)),
     }

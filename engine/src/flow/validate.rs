@@ -1,6 +1,6 @@
 //! Bounds of what a request brings, checked again behind the gateway: the engine trusts nobody.
 
-use wire::{Address, FieldError, PaymentMethod, Refusal, StockAdjustment, limits};
+use wire::{Address, FieldError, PaymentMethod, Refusal, Reservation, ReserveLine, StockAdjustment, limits};
 
 fn invalid(pointer: &str, code: &str, detail: String) -> Refusal {
     Refusal::Invalid(vec![FieldError { pointer: pointer.to_owned(), code: code.to_owned(), detail }])
@@ -48,6 +48,42 @@ pub(super) fn checkout(email: &str, payment: &PaymentMethod) -> Result<(), Refus
     }
     text("/payment/provider", &payment.provider, 1, limits::KEY_BYTES_MAX)?;
     text("/payment/token", &payment.token, 1, limits::PAYMENT_TOKEN_BYTES_MAX)
+}
+
+/// A location code.
+pub(crate) fn location(code: &str) -> Result<(), Refusal> {
+    text("/location", code, 1, limits::KEY_BYTES_MAX)
+}
+
+/// What a reservation asks, but its location.
+pub(crate) fn reservation(reservation: &Reservation) -> Result<(), Refusal> {
+    let ttl = limits::RESERVE_TTL_MS_MAX;
+    if !(1..=ttl).contains(&reservation.ttl_ms) {
+        return Err(invalid("/ttl_ms", "out_of_range", format!("1 to {ttl} milliseconds, found {}", reservation.ttl_ms)));
+    }
+    lines(&reservation.lines, limits::LINE_QUANTITY_MAX)
+}
+
+/// What a delivery brings.
+pub(crate) fn delivery(delivered: &[ReserveLine]) -> Result<(), Refusal> {
+    lines(delivered, limits::STOCK_UNITS_MAX)?;
+    let mut skus: Vec<_> = delivered.iter().map(|line| line.sku).collect();
+    skus.sort_unstable();
+    if skus.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(invalid("/lines", "repeated_sku", "each SKU once in a delivery".to_owned()));
+    }
+    Ok(())
+}
+
+fn lines(lines: &[ReserveLine], quantity_max: u32) -> Result<(), Refusal> {
+    let max = limits::RESERVE_LINES_MAX;
+    if lines.is_empty() || lines.len() > max {
+        return Err(invalid("/lines", "out_of_range", format!("1 to {max} lines, found {}", lines.len())));
+    }
+    match lines.iter().position(|line| !(1..=quantity_max).contains(&line.quantity)) {
+        Some(at) => Err(invalid(&format!("/lines/{at}/quantity"), "out_of_range", format!("1 to {quantity_max} units"))),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn adjustment(adjustment: &StockAdjustment) -> Result<(), Refusal> {

@@ -20,8 +20,8 @@ const READ_BYTES: usize = 4 << 20;
 const _: () = assert!(READ_BYTES >= BATCH_BYTES_MAX && READ_BYTES.is_multiple_of(BLOCK_BYTES));
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
-/// A batch may be sealed while this many before it are not known to be durable, so its claim is at least number − this.
-const IN_FLIGHT_MAX: u64 = 2;
+/// A batch is sealed while fewer than this many before it are not known to be durable, so its claim is at least number − this.
+const CLAIM_BEHIND_MAX: u64 = super::writer::IN_FLIGHT_MAX as u64;
 
 /// A file of the log, as the driver found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,7 +314,7 @@ impl<S: SegmentSource> Reader<S> {
         if header.chain_before != self.chain {
             return never("a chain value that is not of the batch before it");
         }
-        if header.durable >= header.number || header.number.0 - header.durable.0 > IN_FLIGHT_MAX {
+        if header.durable >= header.number || header.number.0 - header.durable.0 > CLAIM_BEHIND_MAX {
             return never("a claim of what is durable that no writer makes");
         }
         self.fill(bytes)?;

@@ -2,7 +2,7 @@
 //!
 //! Path: [`Writer::append`] → open batch → [`Writer::seal`] → [`SealedBatch`], which the driver writes as it is → [`Writer::durable`] →
 //! [`Durable`]. Segments: [`Writer::needs_segment`] → [`SegmentPlan`] → the driver prepares the file → [`Writer::segment_ready`].
-//! Read first: [`Writer`]. Bounds: one batch open, one on its way; one segment prepared ahead.
+//! Read first: [`Writer`]. Bounds: one batch open, [`IN_FLIGHT_MAX`] on their way; one segment prepared ahead.
 //! Deliberately absent: a retry. A write that failed ends the process, so there is no way to give a batch back unwritten.
 
 use super::batch::{self, BatchHeader, Chain};
@@ -17,8 +17,11 @@ use super::{
 const BATCH_AT: usize = BLOCK_BYTES;
 const BODY_AT: usize = BATCH_AT + batch::HEADER_BYTES;
 const BUFFER_BYTES: usize = BATCH_AT + BATCH_BYTES_MAX;
-/// Buffers kept for reuse; with one open and one on its way there is never more than one idle.
-const SPARE_BUFFERS_MAX: usize = 1;
+/// Batches on their way to the disk at once. Two: while one is written the next is already with the device, and callers of the first need not wait
+/// for those who came a moment later. What recovery makes of it: `FORMAT.md` sections 5 and 6.
+pub const IN_FLIGHT_MAX: usize = 2;
+/// Buffers kept for reuse: as many as can be on their way.
+const SPARE_BUFFERS_MAX: usize = IN_FLIGHT_MAX;
 
 /// Where a writer goes on: [`Start::fresh`], or [`Tail::start`](super::Tail::start) after a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +109,7 @@ pub enum AppendError {
 pub enum NotSealed {
     /// Nothing was appended.
     Empty,
-    /// This batch is on its way; call again after [`Writer::durable`].
+    /// This batch is on its way and must be durable first; call again after [`Writer::durable`].
     InFlight(BatchNumber),
     /// The batch needs this segment; call again after [`Writer::segment_ready`].
     AwaitsSegment(SegmentNumber),
@@ -158,7 +161,7 @@ enum NextSegment {
 
 /// The log of one shard, from the writing side. Sans-IO: a driver does what [`SealedBatch`] and [`SegmentPlan`] say and reports back.
 ///
-/// Cost: an append is one copy of the body into the open batch; a seal hashes the batch once. Two buffers of 1 MiB, no allocation after both exist.
+/// Cost: an append is one copy of the body into the open batch; a seal hashes the batch once. Three buffers of 1 MiB, no allocation after all exist.
 #[derive(Debug)]
 pub struct Writer {
     log: LogIdentity,
@@ -173,8 +176,12 @@ pub struct Writer {
     chain: Chain,
     /// Number of the open batch.
     number: BatchNumber,
-    in_flight: Option<BatchNumber>,
+    /// Everything up to this batch is durable; those after it and before `number` are on their way.
     durable: BatchNumber,
+    /// The batch after the one that `durable` waits for is durable already.
+    overtook: bool,
+    /// The first batch of the current segment.
+    segment_begin: BatchNumber,
     /// Open batch: its records from `BODY_AT` to `open_end`.
     open: AlignedBuffer,
     open_end: usize,
@@ -208,8 +215,9 @@ impl Writer {
             previous_end: start.previous_end,
             chain: start.chain,
             number: start.next_batch,
-            in_flight: None,
             durable: BatchNumber(start.next_batch.0 - 1),
+            overtook: false,
+            segment_begin: start.next_batch,
             open: AlignedBuffer::new(BUFFER_BYTES),
             open_end: BODY_AT,
             open_records: 0,
@@ -251,10 +259,10 @@ impl Writer {
         self.open_records == 0
     }
 
-    /// The batch that is on its way to the disk.
+    /// Batches that are on their way to the disk, or wait for one before them that is.
     #[must_use]
-    pub fn in_flight(&self) -> Option<BatchNumber> {
-        self.in_flight
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.number.0 - self.durable.0 - 1).expect("at most IN_FLIGHT_MAX")
     }
 
     /// The segment written to last; segments before it may be released once nothing needs them, this one and later ones may not.
@@ -263,7 +271,8 @@ impl Writer {
         self.current.map(|segment| segment.number)
     }
 
-    /// Closes the open batch and hands it out to be written. One at a time.
+    /// Closes the open batch and hands it out to be written; at most [`IN_FLIGHT_MAX`] at a time. The first of a segment closes the segment
+    /// before it, so it waits until all of that is durable.
     ///
     /// # Errors
     /// [`NotSealed`] says what to wait for.
@@ -271,8 +280,8 @@ impl Writer {
         if self.open_records == 0 {
             return Err(NotSealed::Empty);
         }
-        if let Some(number) = self.in_flight {
-            return Err(NotSealed::InFlight(number));
+        if self.in_flight() >= IN_FLIGHT_MAX {
+            return Err(NotSealed::InFlight(self.durable.next()));
         }
         let end = BATCH_AT + padded(self.open_end - BATCH_AT);
         let batch_bytes = (end - BATCH_AT) as u64;
@@ -297,12 +306,10 @@ impl Writer {
             segment: segment.number,
             shard: self.log.shard,
         };
-        debug_assert_eq!(self.durable.next(), number, "one batch in flight");
         self.chain = header.encode(&mut bytes[BATCH_AT..]);
         self.current = Some(OpenSegment { offset: segment.offset + batch_bytes, ..segment });
         self.previous_end = segment.offset + batch_bytes;
         self.number = number.next();
-        self.in_flight = Some(number);
         self.marked = self.open_is_mark;
         (self.open_end, self.open_records, self.open_is_mark) = (BODY_AT, 0, false);
         let fresh = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(BUFFER_BYTES));
@@ -315,6 +322,10 @@ impl Writer {
     fn begin_segment(&mut self) -> Result<OpenSegment, NotSealed> {
         let number = self.next_segment;
         let NextSegment::Ready(salt) = self.next else { return Err(NotSealed::AwaitsSegment(number)) };
+        if self.in_flight() > 0 {
+            return Err(NotSealed::InFlight(BatchNumber(self.number.0 - 1)));
+        }
+        self.segment_begin = self.number;
         let header = SegmentHeader {
             log: self.log,
             number,
@@ -330,15 +341,21 @@ impl Writer {
         Ok(OpenSegment { number, salt, offset: BLOCK_BYTES as u64 })
     }
 
-    /// Takes the report that a batch is durable: written with `O_DSYNC`, or written whole and then synced.
+    /// Takes the report that a batch is durable (written with `O_DSYNC`, or written whole and then synced) and says how far the log is now. A batch that
+    /// overtook the one before it counts once that one is durable too: recovery would cut both.
     ///
     /// # Panics
-    /// When that batch is not the one on its way: answers would go out for records that a crash may lose.
+    /// When that batch is not on its way: answers would go out for records that a crash may lose.
     pub fn durable(&mut self, number: BatchNumber) -> Durable {
-        assert_eq!(self.in_flight, Some(number), "batch {number} is reported durable");
-        self.in_flight = None;
-        self.durable = number;
-        Durable(number)
+        let (first, in_flight) = (self.durable.next(), self.in_flight());
+        if number == first && in_flight > 0 {
+            self.durable = if self.overtook { number.next() } else { number };
+            self.overtook = false;
+        } else {
+            assert!(number == first.next() && in_flight > 1 && !self.overtook, "batch {number} is reported durable");
+            self.overtook = true;
+        }
+        Durable(self.durable)
     }
 
     /// Gives the memory of a written batch back for the next ones.
@@ -352,7 +369,7 @@ impl Writer {
     /// So segment k + 1 never exists before k holds something.
     pub fn needs_segment(&mut self) -> Option<SegmentPlan> {
         match self.next {
-            NextSegment::Wanted if self.in_flight.is_none() => {
+            NextSegment::Wanted if self.current.is_none() || self.durable >= self.segment_begin => {
                 self.next = NextSegment::Planned;
                 let number = self.next_segment;
                 Some(SegmentPlan { path: layout::segment_path(&self.log, number), number, bytes: self.segment_bytes })
@@ -373,7 +390,7 @@ impl Writer {
     /// When the log is idle and its last batch is not a mark, appends one and returns true; [`Writer::seal`] then gives it out.
     /// The mark is what later tells damage to the last acknowledged batch from a torn tail.
     pub fn idle_mark(&mut self) -> bool {
-        if self.marked || self.in_flight.is_some() || self.open_records > 0 {
+        if self.marked || self.in_flight() > 0 || self.open_records > 0 {
             return false;
         }
         let body = self.durable.0.to_le_bytes();

@@ -65,6 +65,11 @@ impl Partition {
             Command::ReleaseHold { hold } => stock.release(ctx, *hold),
             Command::Restock { hold } => stock.restock(ctx, *hold),
 
+            Command::Reserve { hold, owner, location, lines, ttl_ms, partial } => {
+                stock.reserve(ctx, *hold, *owner, location, lines, *ttl_ms, *partial)
+            }
+            Command::ReceiveStock { id, location, lines } => stock.receive(ctx, *id, location, lines),
+
             Command::CreateCart { currency } => carts.apply_create(ctx, *currency),
             Command::AddLine { cart, sku, product, quantity } => carts.add_line(ctx, *cart, *sku, *product, *quantity),
             Command::SetLineQuantity { cart, line, quantity } => carts.set_line_quantity(ctx, *cart, *line, *quantity),

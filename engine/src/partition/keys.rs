@@ -138,6 +138,7 @@ fn compact(mut outcome: Outcome) -> Outcome {
     match &mut outcome {
         Ok(Done::Held { remaining }) => cut_list(remaining),
         Ok(Done::Leased { effects, .. }) => cut_list(effects),
+        Ok(Done::Reserved { lines, .. }) => cut_list(lines),
         Ok(
             Done::Nothing
             | Done::Product { .. }
@@ -145,6 +146,7 @@ fn compact(mut outcome: Outcome) -> Outcome {
             | Done::Cart(_)
             | Done::Order(_)
             | Done::Stock { .. }
+            | Done::Received { .. }
             | Done::Timers { .. },
         ) => {}
         Err(Refusal::InsufficientStock(shortages)) => cut_list(shortages),

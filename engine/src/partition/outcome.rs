@@ -44,6 +44,20 @@ pub enum Done {
         /// In the order of the lines.
         remaining: Vec<u32>,
     },
+    /// A reservation is taken.
+    Reserved {
+        /// When it falls back.
+        expires_at: wire::Millis,
+        /// In the order of the lines.
+        lines: Vec<wire::ReservedLine>,
+        /// It was taken before under its id; nothing changed.
+        replayed: bool,
+    },
+    /// A delivery is booked.
+    Received {
+        /// It was booked before under its id; nothing changed.
+        replayed: bool,
+    },
     /// Effects were leased under this fence; those no longer in the outbox were not.
     Leased {
         /// The lease's number.
@@ -70,6 +84,8 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
             | Done::Cart(_)
             | Done::Order(_)
             | Done::Stock { .. }
+            | Done::Reserved { .. }
+            | Done::Received { .. }
             | Done::Leased { .. }
             | Done::Timers { .. },
         ) => PeerOutcome::Done,

@@ -12,7 +12,8 @@ use crate::{
 };
 use inventory_ledger as ledger;
 use ledger::{
-    CommitRefused, Full, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused, RestockRefused,
+    CommitRefused, Full, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused,
+    RestockRefused,
 };
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -30,12 +31,17 @@ pub const LEDGER_LIMITS: Limits = Limits {
     holds_max: 1 << 22,
     tombstones_max: 1 << 20,
     movements_kept_max: 1 << 22,
-    id_window_ms: ledger::HOLD_WINDOW_MS,
+    id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
 };
 
+const _: () = assert!(limits::RESERVATION_WINDOW_MS <= u32::MAX as u64, "the ledger counts the window in 32 bits");
+
 /// How often the ledger is swept once it has something to forget.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
+
+/// The ledger's reason of deliveries; those of adjustments are hashes of the merchant's words.
+const RECEIVED: u32 = 1;
 
 /// A location nobody has stock at.
 const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
@@ -168,25 +174,70 @@ impl Stock {
         let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest::new(id, owner, &asked, ttl_ms)));
         match held {
             Ok(held) => Ok(Done::Held { remaining: held.lines.iter().map(|line| line.remaining.0).collect() }),
-            // No hold of the engine is in doubt, so nothing contends; the lines are short all the same.
-            Err(HoldRefused::Short { lines: short_lines } | HoldRefused::Contended { lines: short_lines }) => {
-                let short = |line: &ledger::ShortLine| Shortage {
-                    line: line.index,
-                    sku: lines[usize::from(line.index)].sku,
-                    requested: line.requested.0,
-                    available: line.available.0,
-                };
-                Err(Refusal::InsufficientStock(short_lines.iter().map(short).collect()))
-            }
-            Err(HoldRefused::Tombstoned) => Err(Refusal::NotFound),
-            Err(HoldRefused::IdReused) => Err(invalid("/hold", "hold_reused", "an id of its own for each hold")),
-            Err(HoldRefused::Malformed(bad)) => Err(invalid("/lines", "bad_lines", &bad.to_string())),
-            // Its ids are opaque and its times were cut.
-            Err(refused @ (HoldRefused::TooOld | HoldRefused::TooNew | HoldRefused::TooLong { .. })) => {
-                Err(invalid("/hold", "hold_time", &refused.to_string()))
-            }
-            Err(HoldRefused::Full(full)) => Err(no_room(full)),
+            Err(refused) => Err(refusal(refused, lines)),
         }
+    }
+
+    /// Sets lines aside under a caller's id.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
+    pub(super) fn reserve(
+        &mut self,
+        ctx: &mut ApplyContext<'_>,
+        hold: HoldId,
+        owner: OrderId,
+        location: &str,
+        lines: &[HoldLine],
+        ttl_ms: u32,
+        partial: bool,
+    ) -> Outcome {
+        let location = self.find(location);
+        let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
+        let asked: Vec<_> = lines.iter().map(line).collect();
+        let (now, owner) = (at(ctx), ledger::Owner(owner.0.0));
+        let held = self.with_hold(ctx, hold, |ledger, id| {
+            let request = HoldRequest { partial, ..HoldRequest::new(id, owner, &asked, u64::from(ttl_ms)).timed() };
+            ledger.hold(now, &request)
+        });
+        match held {
+            Ok(held) => {
+                let line = |line: &ledger::Taken| wire::ReservedLine { taken: line.taken.0, remaining: line.remaining.0 };
+                let lines = held.lines.iter().map(line).collect();
+                Ok(Done::Reserved { expires_at: Millis(held.expires_at.0), lines, replayed: held.replayed })
+            }
+            Err(refused) => Err(refusal(refused, lines)),
+        }
+    }
+
+    /// Books a delivery, all of it or nothing: each line is a movement of its own under an id made of the delivery's and the SKU's.
+    pub(super) fn receive(&mut self, ctx: &mut ApplyContext<'_>, id: u128, location: &str, lines: &[HoldLine]) -> Outcome {
+        let now = at(ctx);
+        let place = self.intern(location)?;
+        let kept = self.ledger.usage();
+        let mut new_rows = 0;
+        for line in lines {
+            let row = self.ledger.row(number(line.sku), place);
+            new_rows += u32::from(row.is_none());
+            if u64::from(row.unwrap_or_default().on_hand().0) + u64::from(line.quantity) > u64::from(ledger::UNITS_MAX.0) {
+                return Err(too_many_units(ledger::UNITS_MAX.0));
+            }
+        }
+        if kept.rows + new_rows > LEDGER_LIMITS.rows_max {
+            return Err(no_room(Full::Rows));
+        }
+        if kept.movements as usize + lines.len() > LEDGER_LIMITS.movements_kept_max as usize {
+            return Err(no_room(Full::Movements));
+        }
+        let mut booked_before = 0;
+        for line in lines {
+            let movement = MovementId(hash128(&[b"receive", &id.to_le_bytes(), &line.sku.0.0.to_le_bytes()]));
+            let delta = i64::from(line.quantity);
+            match self.ledger.adjust(now, movement, number(line.sku), place, delta, ledger::Reason(RECEIVED)) {
+                Ok(moved) => booked_before += usize::from(moved.replayed),
+                Err(refused) => return self.moved(ctx, line.sku, Err(refused)),
+            }
+        }
+        self.note(ctx);
+        Ok(Done::Received { replayed: booked_before == lines.len() })
     }
 
     /// Keeps a hold from expiring.
@@ -217,7 +268,7 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id)) {
             // Without room for a tombstone a hold that comes late is taken, and falls back when its time is over: nobody pins it.
             Ok(_) | Err(ReleaseRefused::Full(_)) => Ok(Done::Nothing),
-            Err(ReleaseRefused::TooNew) => Err(invalid("/hold", "hold_time", "an opaque id")),
+            Err(ReleaseRefused::TooNew) => Err(invalid("/hold", "too_new", "an id made by a clock that is right")),
             Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a hold that is not committed; restock it")),
         }
     }
@@ -362,6 +413,29 @@ fn at(ctx: &ApplyContext<'_>) -> ledger::Millis {
 
 fn number(sku: SkuId) -> ledger::Sku {
     ledger::Sku(sku.0.0)
+}
+
+/// A hold of these lines that was not taken, as the shop says it.
+fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
+    match refused {
+        HoldRefused::Short { lines } => {
+            let short = |line: &ledger::ShortLine| Shortage {
+                line: line.index,
+                sku: asked[usize::from(line.index)].sku,
+                requested: line.requested.0,
+                available: line.available.0,
+            };
+            Refusal::InsufficientStock(lines.iter().map(short).collect())
+        }
+        HoldRefused::Contended { .. } => Refusal::Contended,
+        HoldRefused::Tombstoned => Refusal::NotFound,
+        HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
+        HoldRefused::TooOld => Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS },
+        HoldRefused::TooNew => invalid("/hold", "too_new", "an id made by a clock that is right"),
+        HoldRefused::TooLong { max_ms } => invalid("/ttl_ms", "too_long", &format!("at most {max_ms}")),
+        HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
+        HoldRefused::Full(full) => no_room(full),
+    }
 }
 
 fn check_units(units: u32) -> Result<(), Refusal> {

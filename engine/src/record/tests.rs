@@ -141,6 +141,18 @@ fn commands() -> Vec<(&'static str, Command)> {
             Command::EffectResult { effect: id!(EventId, 11), fence: 43, outcome: EffectOutcome::Refused { code: text("card_declined") } },
         ),
         ("run_timers", Command::RunTimers { max: 100 }),
+        (
+            "reserve",
+            Command::Reserve {
+                hold,
+                owner: order,
+                location: text("main"),
+                lines: vec![v1::HoldLine { sku, quantity: 2 }],
+                ttl_ms: 60_000,
+                partial: true,
+            },
+        ),
+        ("receive_stock", Command::ReceiveStock { id: 15, location: text("warehouse-7"), lines: vec![v1::HoldLine { sku, quantity: 2 }] }),
     ]
 }
 
@@ -212,7 +224,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..26, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..28, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

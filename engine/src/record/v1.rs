@@ -162,6 +162,22 @@ pub enum Command {
     RunTimers {
         max: u32,
     },
+    // --- stock for those who keep their orders elsewhere: on the partition of the location
+    /// A hold under a caller's id, whose time part decides how long it is remembered.
+    Reserve {
+        hold: HoldId,
+        owner: OrderId,
+        location: String,
+        lines: Vec<HoldLine>,
+        ttl_ms: u32,
+        partial: bool,
+    },
+    /// Units arrived; at most once under the id.
+    ReceiveStock {
+        id: u128,
+        location: String,
+        lines: Vec<HoldLine>,
+    },
 }
 
 /// A product as stored; without ids, which apply mints or keeps.

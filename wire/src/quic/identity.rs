@@ -140,7 +140,11 @@ const fn reach(op: &Op) -> Reach {
         | Op::PutCategory(_)
         | Op::AdjustStock(_)
         | Op::GetStock(_)
-        | Op::ListOrders { .. } => Reach::Shop,
+        | Op::ListOrders { .. }
+        | Op::Reserve(_)
+        | Op::CommitReserved { .. }
+        | Op::ReleaseReserved { .. }
+        | Op::ReceiveStock { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

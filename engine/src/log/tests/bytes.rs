@@ -423,7 +423,7 @@ fn the_writer_waits_and_refuses_as_documented() {
     assert_eq!((sealed.number, sealed.segment, sealed.offset, sealed.bytes().len()), (BatchNumber(1), SegmentNumber(1), 0, 1 << 20));
     assert_eq!(writer.needs_segment(), None, "segment 2 is not prepared before segment 1 holds something");
     let second = writer.append(entry(b"gathers meanwhile")).expect("room");
-    assert_eq!(writer.seal().unwrap_err(), NotSealed::InFlight(BatchNumber(1)));
+    assert_eq!(writer.seal().unwrap_err(), NotSealed::AwaitsSegment(SegmentNumber(2)), "segment 1 is full");
     assert!(!writer.idle_mark());
     let durable = writer.durable(BatchNumber(1));
     assert!(durable.covers(first) && !durable.covers(second));
@@ -439,6 +439,51 @@ fn the_writer_waits_and_refuses_as_documented() {
     assert_eq!((mark.offset, mark.bytes().len()), (2 * BLOCK_BYTES as u64, BLOCK_BYTES));
     let _ = writer.durable(BatchNumber(3));
     assert!(!writer.idle_mark(), "the log ends with a mark");
+}
+
+#[test]
+fn two_batches_may_be_on_their_way_and_count_in_order() {
+    let mut machine = Machine::fresh();
+    let put = |machine: &mut Machine, index| {
+        let appended = machine.append(&Owned::entry(index, 100));
+        (appended, machine.seal())
+    };
+    let ((first, one), (second, two)) = (put(&mut machine, 1), put(&mut machine, 2));
+    assert_eq!((one.offset, two.offset), (0, 2 * BLOCK_BYTES as u64));
+    let third = machine.append(&Owned::entry(3, 100));
+    assert_eq!(machine.writer.seal().unwrap_err(), NotSealed::InFlight(BatchNumber(1)));
+    assert_eq!(machine.writer.in_flight(), 2);
+    assert_eq!(machine.writer.needs_segment(), None, "segment 1 does not exist for sure yet");
+    // The second overtakes the first: nothing is durable.
+    let durable = machine.land(two);
+    assert!(!durable.covers(first) && !durable.covers(second));
+    assert_eq!(machine.writer.seal().unwrap_err(), NotSealed::InFlight(BatchNumber(1)));
+    let durable = machine.land(one);
+    assert!(durable.covers(second) && !durable.covers(third));
+    // With others on their way the next segment is prepared, but not begun.
+    let three = machine.seal();
+    let ((_, four), big) = (put(&mut machine, 4), Owned::entry(5, RECORD_BODY_BYTES_MAX));
+    let _ = machine.land(three);
+    let _ = machine.append(&big);
+    assert_eq!(machine.writer.seal().unwrap_err(), NotSealed::InFlight(BatchNumber(4)));
+    let _ = machine.land(four);
+    let five = machine.seal();
+    assert_eq!((five.segment, five.offset), (SegmentNumber(2), 0));
+    let _ = machine.land(five);
+    let (batches, _) = recover(&machine.disk).expect("whole");
+    assert_eq!(batches.len(), 5);
+}
+
+#[test]
+#[should_panic(expected = "batch 2 is reported durable")]
+fn a_batch_cannot_overtake_twice() {
+    let mut machine = Machine::fresh();
+    for index in 1..=2 {
+        let _ = machine.append(&Owned::entry(index, 1));
+        let _ = machine.seal();
+    }
+    let _ = machine.writer.durable(BatchNumber(2));
+    let _ = machine.writer.durable(BatchNumber(2));
 }
 
 #[test]

@@ -13,6 +13,9 @@ struct Run {
     in_flight: Vec<usize>,
     /// Which blocks of that write land, a bit each, taken in turn.
     landed: u64,
+    /// Entries of a second batch in flight, and which of its blocks land; without entries there is none.
+    behind: Vec<usize>,
+    behind_landed: u64,
     /// Whether new segments are taken over from the oldest one.
     takes_over: bool,
 }
@@ -20,12 +23,11 @@ struct Run {
 fn any_run() -> impl Strategy<Value = Run> {
     let entry = prop_oneof![4 => 0_usize..300, 2 => 3_000_usize..9_000, 1 => 100_000_usize..400_000];
     let batches = prop::collection::vec(prop::collection::vec(entry.clone(), 0..3), 0..8);
-    let landed = prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), Just(1), Just(!1), Just(!2)];
-    (batches, prop::collection::vec(entry, 1..3), landed, any::<bool>()).prop_map(|(batches, in_flight, landed, takes_over)| Run {
-        batches,
-        in_flight,
-        landed,
-        takes_over,
+    let landed = || prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), Just(1), Just(!1), Just(!2)];
+    let behind = (prop::collection::vec(entry.clone(), 0..3), landed());
+    let in_flight = prop::collection::vec(entry, 1..3);
+    (batches, in_flight, landed(), behind, any::<bool>()).prop_map(|(batches, in_flight, landed, (behind, behind_landed), takes_over)| {
+        Run { batches, in_flight, landed, behind, behind_landed, takes_over }
     })
 }
 
@@ -69,8 +71,7 @@ impl Model {
 
     fn put(&mut self, sizes: &[usize], takes_over: bool) {
         let records = if sizes.is_empty() {
-            let durable = self.machine.writer.in_flight();
-            assert_eq!(durable, None);
+            assert_eq!(self.machine.writer.in_flight(), 0);
             if !self.machine.writer.idle_mark() {
                 return;
             }
@@ -84,24 +85,33 @@ impl Model {
         let _ = self.machine.land(batch);
     }
 
-    /// Crashes with one write in flight, recovers, and checks that nothing else than that write is in doubt.
+    /// Crashes with one or two writes in flight, recovers, and checks that nothing else than those is in doubt.
     fn crash(&mut self, run: &Run) -> Result<(), TestCaseError> {
         let records = self.append(&run.in_flight);
         let batch = self.seal(run.takes_over);
-        for (block, bytes) in batch.bytes().chunks(BLOCK_BYTES).enumerate() {
-            if run.landed >> (block % 64) & 1 == 1 {
-                self.machine.disk.write(batch.segment, batch.offset + (block * BLOCK_BYTES) as u64, bytes);
+        let behind = self.append(&run.behind);
+        // A batch that needs the next segment waits, and is lost with the memory.
+        let second = if behind.is_empty() { None } else { self.machine.writer.seal().ok() };
+        let writes = [Some((&batch, run.landed)), second.as_ref().map(|second| (second, run.behind_landed))];
+        for (batch, landed) in writes.into_iter().flatten() {
+            for (block, bytes) in batch.bytes().chunks(BLOCK_BYTES).enumerate() {
+                if landed >> (block % 64) & 1 == 1 {
+                    self.machine.disk.write(batch.segment, batch.offset + (block * BLOCK_BYTES) as u64, bytes);
+                }
             }
         }
         let (got, tail) = recover(&self.machine.disk).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let got: Vec<_> = got.into_iter().map(|batch| (batch.segment, batch.records)).collect();
-        if got.len() > self.batches.len() || run.landed == u64::MAX {
-            // Whole on disk though never acknowledged: from here on it is part of the log.
-            self.batches.push((batch.segment, records.clone()));
-        }
+        // Whole on disk though never acknowledged: from here on it is part of the log; the second only behind a whole first.
+        let in_doubt = [Some((batch.segment, records)), second.as_ref().map(|second| (second.segment, behind))];
+        let kept = got.len().saturating_sub(self.batches.len());
+        self.batches.extend(in_doubt.into_iter().flatten().take(kept));
         prop_assert_eq!(&got, &self.batches);
-        let torn = self.batches.last().is_none_or(|(_, last)| *last != records);
-        prop_assert_eq!(tail.next_batch, if torn { batch.number } else { batch.number.next() });
+        if run.landed == u64::MAX {
+            prop_assert!(kept >= 1, "a batch that landed whole is not cut");
+            prop_assert!(second.is_none() || run.behind_landed != u64::MAX || kept == 2, "nor is one behind it");
+        }
+        prop_assert_eq!(tail.next_batch.0, batch.number.0 + kept as u64);
         self.machine.writer = Writer::new(LOG, SEGMENT, tail.start());
         Ok(())
     }

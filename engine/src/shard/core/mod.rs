@@ -10,6 +10,7 @@ mod build;
 mod clock;
 pub(crate) mod ctx;
 mod deliver;
+mod express;
 pub mod peer;
 mod pipeline;
 pub(crate) mod state;
@@ -163,6 +164,9 @@ impl ShardCore {
             let response = Response { positions: Vec::new(), replayed: false, result: Err(failure) };
             self.state.borrow_mut().outputs.push_back(Output::Reply { token, response });
             return;
+        }
+        if express::takes(&request.op) {
+            return self.state.borrow_mut().express(token, request);
         }
         let ctx = Ctx::new(Rc::clone(&self.state));
         let deadline = {

@@ -1,19 +1,20 @@
 //! From proposal to apply: propose, persist, commit, apply, each a step of its own, so that replication fits between the second and the third.
 //!
-//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it when no write is on its way →
-//! `Output::Write` → [`State::written`] → applied in log order → the proposer's signal. While one batch is written the next gathers.
+//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it unless [`IN_FLIGHT_MAX`] are on their way →
+//! `Output::Write` → [`State::written`] → applied in log order → the proposer's signal. While batches are written the next gathers.
 //! Bounds: [`PROPOSALS_MAX`] waiting; the batch's own size.
 
 use super::{
+    express,
     peer::Committed,
     state::State,
     task::{Setter, Signal, signal},
 };
 use crate::{
-    log::{AppendError, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
+    log::{AppendError, BatchNumber, IN_FLIGHT_MAX, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
     partition::{Applied, Changes},
     record::{self, v1::Entry},
-    shard::Output,
+    shard::{CallToken, Output},
 };
 use std::collections::VecDeque;
 use wire::{Failure, Millis, PartitionId, Position, Refusal};
@@ -30,15 +31,36 @@ const TERM: u64 = 1;
 /// What a proposer gets.
 pub(crate) type Proposed = Result<Committed, Failure>;
 
+/// Whom to tell that a command is applied.
+pub(super) enum Done {
+    /// A flow that waits.
+    Flow(Setter<Proposed>),
+    /// A client, at once (`express.rs`).
+    Call {
+        /// Its call.
+        token: CallToken,
+        /// From then on it need not be answered well.
+        deadline_us: u64,
+    },
+    /// A client that was answered without waiting for the disk.
+    Nobody,
+}
+
 struct Proposal {
     partition: PartitionId,
     entry: Entry,
-    done: Setter<Proposed>,
+    done: Done,
 }
 
 struct InLog {
     proposal: Proposal,
     time: Millis,
+}
+
+/// The proposals of one batch on its way.
+struct InFlight {
+    batch: BatchNumber,
+    entries: Vec<InLog>,
 }
 
 /// Is there a segment to go on in?
@@ -57,8 +79,10 @@ pub(crate) struct Pipeline {
     waiting: VecDeque<Proposal>,
     /// In the open batch.
     open: Vec<InLog>,
-    /// In the batch being written.
-    flight: Vec<InLog>,
+    /// In batches being written, oldest first.
+    flight: VecDeque<InFlight>,
+    /// Emptied lists, for the next batches.
+    spare: Vec<Vec<InLog>>,
     space: Space,
     /// When the log fell idle with its last batch unmarked.
     idle_since_us: Option<u64>,
@@ -72,7 +96,8 @@ impl Pipeline {
             writer,
             waiting: VecDeque::new(),
             open: Vec::new(),
-            flight: Vec::new(),
+            flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
+            spare: Vec::with_capacity(IN_FLIGHT_MAX),
             space: Space::Fine,
             idle_since_us: None,
             scratch: Vec::new(),
@@ -80,14 +105,19 @@ impl Pipeline {
         }
     }
 
+    /// Queues a command for a partition of this shard.
+    pub(super) fn queue(&mut self, partition: PartitionId, entry: Entry, done: Done) {
+        self.waiting.push_back(Proposal { partition, entry, done });
+    }
+
     /// Proposals not applied yet.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.open.len() + self.flight.len()
+        self.waiting.len() + self.open.len() + self.flight.iter().map(|batch| batch.entries.len()).sum::<usize>()
     }
 
     /// Nothing waits, nothing is written, the end is marked.
     pub(crate) fn is_idle(&self) -> bool {
-        self.len() == 0 && self.writer.in_flight().is_none() && self.idle_since_us.is_none()
+        self.len() == 0 && self.writer.in_flight() == 0 && self.idle_since_us.is_none()
     }
 
     /// Should a client's command be refused, and why?
@@ -115,14 +145,14 @@ impl State {
     pub(crate) fn propose(&mut self, partition: PartitionId, entry: Entry) -> Signal<Proposed> {
         let (done, signal) = signal(&self.reactor);
         if self.partitions.contains_key(&partition) {
-            self.pipeline.waiting.push_back(Proposal { partition, entry, done });
+            self.pipeline.queue(partition, entry, Done::Flow(done));
         } else {
             done.set(Err(Failure::WrongShard));
         }
         signal
     }
 
-    /// Moves what waits into the open batch, and the batch to the disk if none is on its way. Was a command refused that the log cannot take?
+    /// Moves what waits into the open batch, and the batch to the disk unless enough are on their way. Was a command refused that the log cannot take?
     pub(crate) fn pump(&mut self) -> bool {
         let mut refused = false;
         while let Some(proposal) = self.pipeline.waiting.pop_front() {
@@ -131,7 +161,7 @@ impl State {
             let slot = self.partitions.get_mut(&proposal.partition).expect("checked when proposed");
             if let Err(error) = record::encode(&proposal.entry, &mut pipeline.scratch) {
                 tracing::error!(%error, "a command cannot be archived");
-                proposal.done.set(Err(Failure::Internal));
+                self.tell(proposal.done, Err(Failure::Internal));
                 refused = true;
                 continue;
             }
@@ -148,7 +178,7 @@ impl State {
                 Err(AppendError::TooLong { bytes }) => {
                     let what = format!("bytes of one command ({bytes})");
                     let max = crate::log::RECORD_BODY_BYTES_MAX as u64;
-                    proposal.done.set(Err(Failure::Refused(Refusal::LimitReached { what, max })));
+                    self.tell(proposal.done, Err(Failure::Refused(Refusal::LimitReached { what, max })));
                     refused = true;
                 }
             }
@@ -161,7 +191,9 @@ impl State {
         }
         match self.pipeline.writer.seal() {
             Ok(batch) => {
-                self.pipeline.flight.append(&mut self.pipeline.open);
+                let next = self.pipeline.spare.pop().unwrap_or_default();
+                let entries = std::mem::replace(&mut self.pipeline.open, next);
+                self.pipeline.flight.push_back(InFlight { batch: batch.number, entries });
                 self.pipeline.idle_since_us = None;
                 self.outputs.push_back(Output::Write(batch));
             }
@@ -175,6 +207,7 @@ impl State {
         {
             *retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
             self.outputs.push_back(Output::Prepare(plan.clone()));
+            self.late();
         }
         refused
     }
@@ -199,19 +232,54 @@ impl State {
         }
         let retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
         self.pipeline.space = Space::Full { plan, retry_us };
+        // Flows have deadlines of their own. Express calls that are not in the batch yet were not begun: they can be told so.
+        for proposal in std::mem::take(&mut self.pipeline.waiting) {
+            match proposal.done {
+                Done::Call { .. } => self.tell(proposal.done, Err(Failure::StorageFull)),
+                Done::Flow(_) | Done::Nobody => self.pipeline.waiting.push_back(proposal),
+            }
+        }
     }
 
-    /// A batch is durable: its entries are committed, and applied in order.
-    pub(crate) fn written(&mut self, batch: SealedBatch) {
-        // The token is spent at once: `flight` holds just the entries of the batch it covers.
-        let _durable = self.pipeline.writer.durable(batch.number);
-        self.pipeline.writer.recycle(batch);
-        let mut flight = std::mem::take(&mut self.pipeline.flight);
-        let had_entries = !flight.is_empty();
-        for InLog { proposal: Proposal { partition, entry, done }, time } in flight.drain(..) {
-            done.set(Ok(self.apply(partition, time, &entry)));
+    /// Answers the express calls of a batch that has no room on the disk, once their time is over. Their commands stay in the batch.
+    fn late(&mut self) {
+        let mut open = std::mem::take(&mut self.pipeline.open);
+        for InLog { proposal, .. } in &mut open {
+            if matches!(proposal.done, Done::Call { deadline_us, .. } if deadline_us <= self.now.mono_us) {
+                let done = std::mem::replace(&mut proposal.done, Done::Nobody);
+                self.tell(done, Err(Failure::DeadlineExceeded));
+            }
         }
-        self.pipeline.flight = flight;
+        self.pipeline.open = open;
+    }
+
+    fn tell(&mut self, done: Done, proposed: Proposed) {
+        match done {
+            Done::Flow(setter) => setter.set(proposed),
+            Done::Call { token, deadline_us: _ } => {
+                let response = proposed.map_or_else(express::failed, express::answer);
+                self.outputs.push_back(Output::Reply { token, response });
+            }
+            Done::Nobody => {}
+        }
+    }
+
+    /// A batch is on disk: the entries of all batches that are durable now are committed, and applied in order.
+    pub(crate) fn written(&mut self, batch: SealedBatch) {
+        let durable = self.pipeline.writer.durable(batch.number);
+        self.pipeline.writer.recycle(batch);
+        let mut had_entries = false;
+        while let Some(InFlight { batch, .. }) = self.pipeline.flight.front()
+            && *batch <= durable.batch()
+            && let Some(InFlight { mut entries, .. }) = self.pipeline.flight.pop_front()
+        {
+            had_entries |= !entries.is_empty();
+            for InLog { proposal: Proposal { partition, entry, done }, time } in entries.drain(..) {
+                let committed = self.apply(partition, time, &entry);
+                self.tell(done, Ok(committed));
+            }
+            self.pipeline.spare.push(entries);
+        }
         if had_entries {
             self.pipeline.idle_since_us = Some(self.now.mono_us);
         }

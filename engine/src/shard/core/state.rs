@@ -22,7 +22,7 @@ use std::{
     rc::{Rc, Weak},
     sync::Arc,
 };
-use wire::{Failure, Millis, PartitionId, ProductId, SkuId};
+use wire::{Failure, Millis, PartitionId, Position, ProductId, Refusal, SkuId};
 
 type Hash = foldhash::fast::RandomState;
 
@@ -78,6 +78,20 @@ impl State {
     /// The partition, if this shard owns it.
     pub(crate) fn partition(&self, id: PartitionId) -> Option<&Partition> {
         self.partitions.get(&id).map(|slot| &slot.partition)
+    }
+
+    /// A read never shows a state older than the positions it names. What a shard answered is applied, so a position of this epoch is
+    /// behind us unless it was made up.
+    pub(crate) fn reached(&self, at_least: &[Position]) -> Result<(), Failure> {
+        for position in at_least {
+            if position.epoch != self.config.epoch || position.partition.0 >= self.config.partitions {
+                return Err(Failure::Refused(Refusal::PositionUnknown));
+            }
+            if self.partition(position.partition).is_some_and(|partition| partition.seq() < position.seq) {
+                return Err(Failure::DeadlineExceeded);
+            }
+        }
+        Ok(())
     }
 
     /// The time of an entry made now.

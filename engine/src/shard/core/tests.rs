@@ -18,6 +18,8 @@ use wire::{
     Request, Response, Role, SearchQuery, ShardId, SkuRef, Topology, Upserted, VariantInput, placement,
 };
 
+mod reservations;
+
 const PARTITIONS: u16 = 64;
 const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN * 8;
 

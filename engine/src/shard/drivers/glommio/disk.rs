@@ -1,17 +1,12 @@
 //! The log's writes: batches into preallocated segments, durable when reported.
 //!
-//! Path: the executor's loop → [`Disk::write`] and [`Disk::prepare`] → a task for each, in the task queues `log` and `background` → one `pwrite` on a
-//! thread of the executor's pool, into a file opened with `O_DIRECT` and `O_DSYNC` → [`Input`] in the loop's [`Hand`]. Bounds: the core has
-//! one batch and one segment on their way, so [`DISK_THREADS`] threads never wait for each other.
+//! Path: the executor's loop → [`Disk::write`] → `ring`, into a file opened with `O_DIRECT` and `O_DSYNC` → [`Disk::report`] in a later turn;
+//! [`Disk::prepare`] → a task in the task queue `background` → a thread of the executor's pool that fills a new segment with zeros.
+//! Bounds: the core has [`IN_FLIGHT_MAX`](crate::log::IN_FLIGHT_MAX) batches and one segment on their way.
 //! A failed or short write or a failed sync ends the process here; it is never tried again. Only room that cannot be had is reported.
 //!
-//! Why a thread and not the ring: glommio gives direct writes to a ring that must be polled, on any device whose first read it finds in an
-//! unwritten extent. There the executor spins while a write is on its way, and takes the core from the kernel's worker that has to
-//! finish it. Durable calls a second of one shard with 1 / 16 / 64 / 256 callers in a closed loop, on two cores shared with compilers (load 4
-//! to 6; a machine that a shop shares with its gateway is like that), best of two runs: ring 226 / 1,700 / 10,800 / 32,000, thread
-//! 382 / 4,800 / 48,000 / 110,000. With real-time priority: ring 546 / 70,000 / 228,000 / 738,000, thread 5,200 / 59,000 / 180,000 / 599,000. So
-//! a ring on a core of its own is a fifth faster with very many callers, and up to ten times slower otherwise. The thread also writes the
-//! batch from where it is, without a copy.
+//! Why segments are filled before they are used: a durable write into blocks that were allocated but never written makes the file system log that
+//! they are written now. Median of 1,500 writes of 4 KiB, microseconds: 125 to 165 into such blocks, 62 to 75 into blocks written before.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,17 +19,22 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Poll, Waker},
+    time::Duration,
 };
 
 use glommio::TaskQueueHandle;
 use rustix::fs::FallocateFlags;
 
-use super::end_process;
-use crate::log::{SealedBatch, SegmentNumber, SegmentPlan};
+use super::{end_process, ring::LogRing};
+use crate::log::{AlignedBuffer, SealedBatch, SegmentNumber, SegmentPlan};
 use crate::shard::Input;
 
-/// Threads an executor needs for the disk: one writes, one prepares.
-pub(super) const DISK_THREADS: usize = 2;
+/// Threads an executor needs for the disk: one that prepares segments.
+pub(super) const DISK_THREADS: usize = 1;
+/// Bytes of zeros written at once into a new segment.
+const FILL_BYTES: usize = 1 << 20;
+/// Pause between two of them while the log is in use, so that its own writes do not wait behind many: a segment of 64 MiB then takes a fifth of a second.
+const FILL_PAUSE: Duration = Duration::from_millis(2);
 
 /// Hands things from one task of an executor to another. One taker.
 pub(super) struct Hand<T> {
@@ -85,93 +85,91 @@ type Open = Rc<RefCell<Vec<(SegmentNumber, Arc<File>)>>>;
 
 /// The loop's side of the disk.
 pub(super) struct Disk {
-    batches: Rc<Hand<SealedBatch>>,
+    ring: LogRing,
+    open: Open,
     plans: Rc<Hand<SegmentPlan>>,
-    reports: Rc<Hand<Input>>,
-    /// Writes and preparations not reported yet.
-    under_way: usize,
+    prepared: Rc<Hand<Input>>,
+    /// A segment is being prepared.
+    preparing: bool,
 }
 
 impl Disk {
-    /// Starts the two tasks, on the executor this runs on.
-    pub(super) fn start(data: PathBuf, log: TaskQueueHandle, background: TaskQueueHandle) -> Self {
-        let (batches, plans, reports) = (Hand::new(), Hand::new(), Hand::new());
-        let open = Open::default();
-        let writing = write_batches(Rc::clone(&batches), Rc::clone(&open), Rc::clone(&reports));
-        let preparing = prepare_segments(data, Rc::clone(&plans), open, Rc::clone(&reports));
-        let made = "the task queues were made by this executor";
-        glommio::spawn_local_into(writing, log).expect(made).detach();
-        glommio::spawn_local_into(preparing, background).expect(made).detach();
-        Self { batches, plans, reports, under_way: 0 }
+    /// Makes the ring and starts the task that prepares segments, on the executor this runs on.
+    ///
+    /// # Errors
+    /// The kernel's, when a ring cannot be had.
+    pub(super) fn start(data: PathBuf, background: TaskQueueHandle) -> io::Result<Self> {
+        let (plans, prepared, open) = (Hand::new(), Hand::new(), Open::default());
+        let ring = LogRing::new()?;
+        let preparing = prepare_segments(data, Rc::clone(&plans), Rc::clone(&open), Rc::clone(&prepared));
+        glommio::spawn_local_into(preparing, background).expect("the task queue was made by this executor").detach();
+        Ok(Self { ring, open, plans, prepared, preparing: false })
     }
 
     pub(super) fn write(&mut self, batch: SealedBatch) {
-        self.under_way += 1;
-        self.batches.put(batch);
+        let file = {
+            let mut open = self.open.borrow_mut();
+            // Segments before this one get no more writes; those under way keep their file.
+            open.retain(|(number, _)| *number >= batch.segment);
+            open.first().filter(|(number, _)| *number == batch.segment).map(|(_, file)| Arc::clone(file))
+        };
+        let (number, segment) = (batch.number, batch.segment.0);
+        let Some(file) = file else { end_process(&format!("batch {number} wants log segment {segment}, which is not open")) };
+        if let Err(error) = self.ring.write(file, batch) {
+            end_process(&format!("batch {number} cannot be given to log segment {segment}: {error}"));
+        }
     }
 
     pub(super) fn prepare(&mut self, plan: SegmentPlan) {
-        self.under_way += 1;
+        self.preparing = true;
         self.plans.put(plan);
     }
 
     /// What was finished.
     pub(super) fn report(&mut self) -> Option<Input> {
-        let report = self.reports.try_take()?;
-        self.under_way -= 1;
-        Some(report)
+        if let Some((batch, written)) = self.ring.finished() {
+            let (segment, offset, wanted) = (batch.segment.0, batch.offset, batch.bytes().len());
+            return match written {
+                Ok(bytes) if bytes == wanted => Some(Input::Written(batch)),
+                Ok(bytes) => end_process(&format!("the disk took {bytes} of {wanted} bytes at byte {offset} of log segment {segment}")),
+                Err(error) => end_process(&format!("writing {wanted} bytes at byte {offset} of log segment {segment} failed: {error}")),
+            };
+        }
+        let prepared = self.prepared.try_take()?;
+        self.preparing = false;
+        Some(prepared)
     }
 
-    /// Waits until there is a report; it stays for [`Disk::report`].
-    pub(super) async fn reported(&self) {
-        self.reports.filled().await;
+    /// Waits until a segment is prepared; the report stays for [`Disk::report`]. Writes are looked for.
+    pub(super) async fn prepared(&self) {
+        self.prepared.filled().await;
+    }
+
+    /// Whether a write is under way: then somebody has to look whether it is finished.
+    pub(super) fn is_writing(&self) -> bool {
+        self.ring.len() > 0
     }
 
     /// Whether nothing is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        self.under_way == 0
+        !self.preparing && !self.is_writing()
     }
 }
 
-async fn write_batches(batches: Rc<Hand<SealedBatch>>, open: Open, reports: Rc<Hand<Input>>) {
-    loop {
-        let batch = batches.take().await;
-        let file = {
-            let mut open = open.borrow_mut();
-            // Segments before this one get no more writes.
-            open.retain(|(number, _)| *number >= batch.segment);
-            open.first().filter(|(number, _)| *number == batch.segment).map(|(_, file)| Arc::clone(file))
-        };
-        let Some(file) = file else {
-            end_process(&format!("batch {} wants log segment {}, which is not open", batch.number, batch.segment.0))
-        };
-        let (written, batch) = glommio::executor()
-            .spawn_blocking(move || {
-                let written = file.write_at(batch.bytes(), batch.offset);
-                (written, batch)
-            })
-            .await;
-        let (segment, offset, wanted) = (batch.segment.0, batch.offset, batch.bytes().len());
-        match written {
-            Ok(bytes) if bytes == wanted => reports.put(Input::Written(batch)),
-            Ok(bytes) => end_process(&format!("the disk took {bytes} of {wanted} bytes at byte {offset} of log segment {segment}")),
-            Err(error) => end_process(&format!("writing {wanted} bytes at byte {offset} of log segment {segment} failed: {error}")),
-        }
-    }
-}
-
-async fn prepare_segments(data: PathBuf, plans: Rc<Hand<SegmentPlan>>, open: Open, reports: Rc<Hand<Input>>) {
+async fn prepare_segments(data: PathBuf, plans: Rc<Hand<SegmentPlan>>, open: Open, prepared: Rc<Hand<Input>>) {
     loop {
         let plan = plans.take().await;
         let (path, bytes) = (data.join(&plan.path), plan.bytes);
-        match glommio::executor().spawn_blocking(move || allocate(&path, bytes)).await {
+        // The first segment of a start is waited for.
+        let pause = if open.borrow().is_empty() { Duration::ZERO } else { FILL_PAUSE };
+        match glommio::executor().spawn_blocking(move || allocate(&path, bytes, pause)).await {
             Ok(file) => {
                 open.borrow_mut().push((plan.number, Arc::new(file)));
-                reports.put(Input::Prepared(plan));
+                prepared.put(Input::Prepared(plan));
             }
             Err(NotAllocated::NoRoom(error)) => {
                 tracing::debug!(%error, path = plan.path, bytes, "no room for a log segment");
-                reports.put(Input::NotPrepared(plan));
+                prepared.put(Input::NotPrepared(plan));
             }
             Err(NotAllocated::NotDurable(error)) => end_process(&format!("log segment {} cannot be made durable: {error}", plan.path)),
         }
@@ -185,25 +183,41 @@ enum NotAllocated {
     NotDurable(io::Error),
 }
 
-/// Makes the file and its name durable at exactly `bytes`, with all of its blocks, and opens it for the log. It may take milliseconds.
-fn allocate(path: &Path, bytes: u64) -> Result<File, NotAllocated> {
+/// Makes the file and its name durable at exactly `bytes`, with all of its blocks written, and opens it for the log. It takes milliseconds.
+fn allocate(path: &Path, bytes: u64, pause: Duration) -> Result<File, NotAllocated> {
     let make = || -> io::Result<File> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         // Left by a crash, under another configuration: its bytes may be anything, its length may not.
         if file.metadata()?.len() > bytes {
             file.set_len(bytes)?;
         }
+        // All room first: a disk that is too small says so before anything is written.
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
         Ok(file)
     };
     let file = make().map_err(NotAllocated::NoRoom)?;
+    let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
+    let direct = |flags| match open(libc::O_DIRECT | flags) {
+        // A memory file system of an older kernel; the start lets no other one pass.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => open(flags),
+        opened => opened,
+    };
+    fill(&direct(0).map_err(NotAllocated::NoRoom)?, bytes, pause).map_err(NotAllocated::NotDurable)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     file.sync_all().and_then(|()| File::open(folder)?.sync_all()).map_err(NotAllocated::NotDurable)?;
-    let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
-    match open(libc::O_DIRECT | libc::O_DSYNC) {
-        // A memory file system of an older kernel; the start lets no other one pass.
-        Err(error) if error.kind() == ErrorKind::InvalidInput => open(libc::O_DSYNC),
-        opened => opened,
+    direct(libc::O_DSYNC).map_err(NotAllocated::NoRoom)
+}
+
+/// Writes zeros over the whole file.
+fn fill(file: &File, bytes: u64, pause: Duration) -> io::Result<()> {
+    let zeros = AlignedBuffer::new(FILL_BYTES);
+    let mut at = 0;
+    while at < bytes {
+        let len = usize::try_from(bytes - at).unwrap_or(FILL_BYTES).min(FILL_BYTES);
+        file.write_all_at(&zeros.bytes()[..len], at)?;
+        at += len as u64;
+        #[expect(clippy::disallowed_methods, reason = "a thread of the pool, whose only work this is")]
+        std::thread::sleep(pause);
     }
-    .map_err(NotAllocated::NoRoom)
+    Ok(())
 }

@@ -27,14 +27,14 @@ use super::{
     end_process,
     park::{Activity, Watch},
     queue::{Asked, Inbox, Note, Port},
-    quic::{self, Listen},
+    quic::{self, Listen, Listening},
 };
 use crate::shard::{
     CallToken, Input, Now, Output,
     core::{ShardCore, peer::PeerMessage},
     drivers::Clock,
 };
-use wire::{CallError, Failure, Response, ShardId, Topology, quic::ServerHandle};
+use wire::{CallError, Failure, Response, ShardId, Topology};
 
 /// Notes taken in a turn; the others wait for the next.
 const TURN_NOTES_MAX: usize = 64;
@@ -44,6 +44,13 @@ const TURN_CALLS_MAX: usize = 256;
 const TURN_CALLS_MIN: usize = 8;
 /// An idle executor looks for work this long before it sleeps: a wake-up costs more than that of a core that is its own.
 const SPIN: Duration = Duration::from_micros(50);
+/// A write under way is looked for again after this part of the time waited for it, so that it is late by an eighth at most: at once as long
+/// as that is under [`WRITE_LOOK_MIN`] and the core is the shard's own, else by timer.
+const WRITE_LOOKS: u64 = 8;
+/// Shortest wait for a write by timer.
+const WRITE_LOOK_MIN: Duration = Duration::from_micros(25);
+/// Longest wait for a write by timer.
+const WRITE_LOOK_MAX: Duration = Duration::from_millis(5);
 /// Time slice: how long the loop may go on before finished writes are looked for.
 const SLICE_US: u64 = 100;
 /// Longest wait, at an orderly end, for clients of the link to take their last answers and leave.
@@ -146,7 +153,6 @@ impl Drop for EndOnPanic {
 async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     let executor = glommio::executor();
     let requests = executor.create_task_queue(Shares::Static(1_000), Latency::NotImportant, "requests");
-    let log = executor.create_task_queue(Shares::Static(1_000), Latency::NotImportant, "log");
     let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
     let activity = Activity::default();
     let own = setup.ports[usize::from(setup.shard.0)].clone();
@@ -163,10 +169,19 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
             return;
         }
     };
+    let disk = match Disk::start(setup.data, background) {
+        Ok(disk) => disk,
+        Err(error) => {
+            let _ = setup.serving.send(Err(error)); // as above
+            return;
+        }
+    };
     let shard = Shard {
         core,
         clock,
-        disk: Disk::start(setup.data, log, background),
+        disk,
+        spins: !setup.shared_cpu,
+        asleep_us: None,
         inbox: setup.inbox,
         replies: HashMap::default(),
         peers: Peers::new(setup.shard, setup.ports),
@@ -200,12 +215,16 @@ struct Shard {
     core: ShardCore,
     clock: Clock,
     disk: Disk,
+    /// The core is this shard's own.
+    spins: bool,
+    /// Since when there is nothing to do but wait for a write.
+    asleep_us: Option<u64>,
     inbox: Inbox,
     replies: HashMap<CallToken, oneshot::Sender<Response>, foldhash::fast::RandomState>,
     peers: Peers,
     standing: Reporting,
     /// The link's end, if this shard listens.
-    server: Option<ServerHandle>,
+    server: Option<Listening>,
     stopping: bool,
     /// Taken off the queue while waiting; first in the next turn.
     early_call: Option<Asked>,
@@ -226,6 +245,7 @@ impl Shard {
                 break;
             }
             if worked {
+                self.asleep_us = None;
                 glommio::timer::sleep(Duration::ZERO).await;
             } else {
                 self.wait().await;
@@ -331,11 +351,22 @@ impl Shard {
     /// Sleeps until something happens. What it takes off a queue is first in the next turn.
     async fn wait(&mut self) {
         let now = self.clock.now();
+        let write = self.disk.is_writing().then(|| {
+            let waited = now.mono_us.saturating_sub(*self.asleep_us.get_or_insert(now.mono_us));
+            Duration::from_micros(waited / WRITE_LOOKS).clamp(WRITE_LOOK_MIN, WRITE_LOOK_MAX)
+        });
+        if let Some(look) = write
+            && self.spins
+            && look == WRITE_LOOK_MIN
+        {
+            return glommio::timer::sleep(Duration::ZERO).await;
+        }
         let due = self.core.next_wake().map(|due| Duration::from_micros(due.saturating_sub(now.mono_us).max(TICK_US_MIN)));
         let (timer, takes_calls) = match (due, self.peers.are_behind()) {
             (due, true) => (Some(due.map_or(FULL_RETRY, |due| due.min(FULL_RETRY))), false),
             (due, false) => (due, !self.stopping),
         };
+        let timer = timer.into_iter().chain(write).min();
         let time = async {
             match timer {
                 Some(after) => drop(Timer::new(after).await),
@@ -356,7 +387,7 @@ impl Shard {
             }
         };
         let disk = async {
-            self.disk.reported().await;
+            self.disk.prepared().await;
             Woken::Other
         };
         let woken = if takes_calls { disk.or(note).or(call).or(time).await } else { disk.or(note).or(time).await };

@@ -2,16 +2,17 @@
 //!
 //! Path: `queue` (calls from threads outside, notes from other shards), `quic` (calls over the link) and `disk` (finished writes) → `executor`'s loop, one turn after the
 //! other → `ShardCore` → `disk`, `queue` of other shards, callers' one-shots. Read first: `executor`.
-//! Bounds: [`queue::CALL_QUEUE_MAX`], [`queue::NOTE_QUEUE_MAX`], the executor's amounts per turn; one batch on its way to the disk.
+//! Bounds: [`queue::CALL_QUEUE_MAX`], [`queue::NOTE_QUEUE_MAX`], the executor's amounts per turn; two batches on their way to the disk.
 //!
-//! Each executor has three task queues by shares: the core's loop and the network first, the log at equal rank so that a finished write is
-//! seen at once, and the background (new segments) with a twentieth.
+//! Each executor has two task queues by shares: the core's loop and the network, which also look for finished writes, and the background (new
+//! segments) with a twentieth.
 
 mod disk;
 pub(crate) mod executor;
 mod park;
 pub(crate) mod queue;
 mod quic;
+mod ring;
 
 /// Ends the process, saying why in one line. After a failed write or sync nobody can know what is on the disk, and after a fault of our own
 /// nobody can know what the memory holds; the log can, so the way on is a new start.

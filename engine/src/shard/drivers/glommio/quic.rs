@@ -21,7 +21,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
@@ -35,6 +35,8 @@ use wire::{Request, Response, ShardId, Topology};
 const SOCKET_BYTES: usize = 4 << 20;
 /// First wait for room in a full socket; doubles with each try that finds none.
 const BLOCKED_MIN: Duration = Duration::from_micros(50);
+/// How often, at the end, the socket is looked for before it is given up: some 50 ms.
+const GONE_LOOKS_MAX: u32 = 1_000;
 /// Doublings of [`BLOCKED_MIN`]: 3.2 ms at most.
 const BLOCKED_DOUBLINGS_MAX: u32 = 6;
 
@@ -56,7 +58,7 @@ pub(crate) struct Listen {
 ///
 /// # Errors
 /// If the address cannot be had, or the socket not be set up.
-pub(crate) fn listen<H, F>(listen: Listen, handler: H) -> io::Result<(ServerHandle, SocketAddr)>
+pub(crate) fn listen<H, F>(listen: Listen, handler: H) -> io::Result<(Listening, SocketAddr)>
 where
     H: Fn(Identity, Request) -> F + 'static,
     F: Future<Output = Response> + 'static,
@@ -64,16 +66,32 @@ where
     let Listen { address, tls, topology, shard, queue } = listen;
     let socket = UdpSocket::bind(address)?;
     let runtime = GlommioRuntime { queue };
-    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(tls), socket, Arc::new(runtime))?;
+    let socket = Arc::new(Socket::new(socket)?);
+    let gone = Arc::downgrade(&socket);
+    let endpoint = quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), Some(tls), socket, Arc::new(runtime))?;
     let address = endpoint.local_addr()?;
     let server = Server::new(endpoint, topology, shard, move |task| runtime.start(task));
     let handle = server.handle();
     runtime.start(Box::pin(server.serve(handler)));
-    Ok((handle, address))
+    Ok((Listening { server: handle, socket: gone }, address))
 }
 
-/// Takes leave of all clients, gives them `patience` to get their answers, then closes. Afterwards the executor can end.
-pub(crate) async fn leave(server: ServerHandle, patience: Duration) {
+/// A shard's end of the link while it lasts.
+pub(crate) struct Listening {
+    server: ServerHandle,
+    /// Held by quinn's tasks.
+    socket: Weak<Socket>,
+}
+
+impl Listening {
+    /// Tells clients to send no more.
+    pub(crate) fn goaway(&self) {
+        self.server.goaway();
+    }
+}
+
+/// Takes leave of all clients, gives them `patience` to get their answers, then closes. Afterwards the executor can end, and the port is free.
+pub(crate) async fn leave(Listening { server, socket }: Listening, patience: Duration) {
     server.goaway();
     futures_lite::future::or(server.drained(), async {
         Timer::new(patience).await;
@@ -81,6 +99,15 @@ pub(crate) async fn leave(server: ServerHandle, patience: Duration) {
     })
     .await;
     server.close().await;
+    drop(server);
+    // quinn's driver of the endpoint ends when it runs next, and the socket with it. An executor that ends before leaks both.
+    for _ in 0..GONE_LOOKS_MAX {
+        if socket.strong_count() == 0 {
+            return;
+        }
+        Timer::new(BLOCKED_MIN).await;
+    }
+    tracing::warn!("engine link: the socket is still in use; its port stays taken until the process ends");
 }
 
 /// A value of one thread in a place that demands `Send` and `Sync`. Touched by another thread it panics; dropped there, it is leaked

@@ -1,0 +1,102 @@
+//! Question: how many reservations a second does the engine make durable, at what cost and latency, and does one hot SKU make it slower?
+//!
+//! Path: [`Arguments`] → an engine with stock, in this process (`log`) or as a program of its own (`quic`) → [`load`], a closed loop of
+//! `connections × pipeline` callers → one [`Case`]. Afterwards the engine is asked to prove its stock identity, and every acknowledged
+//! reservation must be in it: a rate without that would be worthless.
+//!
+//! Estimate first: a reservation of three lines is three rows (two cache misses each), a hold and an id, some 0.4 us; its record is 250 to 300
+//! bytes in the log, so a 64 KiB write of 70 us carries 220 of them; passing a call between two threads and back costs 0.3 to 0.5 us, QUIC a packet
+//! each way and two system calls, 5 to 8 us. With few callers the disk's write time bounds the rate, with many the CPU.
+
+mod load;
+mod target;
+
+use crate::server::BenchError;
+use bench::report::{Case, HEADING};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// How a reservation reaches the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// A call within the process, through the log.
+    Log,
+    /// The engine's wire protocol, from another process.
+    Quic,
+}
+
+/// Which SKUs are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Skus {
+    /// Every SKU as often as another.
+    Uniform,
+    /// One line of each reservation is always the same SKU.
+    Hot,
+}
+
+/// What `reserve` takes.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How reservations reach the engine
+    #[arg(long, value_enum, default_value_t = Transport::Log)]
+    pub(crate) transport: Transport,
+    /// Callers; over QUIC each has a connection of its own
+    #[arg(long, default_value_t = 64)]
+    pub(crate) connections: usize,
+    /// Reservations each caller has under way
+    #[arg(long, default_value_t = 1)]
+    pub(crate) pipeline: usize,
+    /// Which SKUs are wanted
+    #[arg(long, value_enum, default_value_t = Skus::Uniform)]
+    pub(crate) skus: Skus,
+    /// Lines of a reservation
+    #[arg(long, default_value_t = 3)]
+    pub(crate) lines: usize,
+    /// SKUs in stock
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) sku_count: u32,
+    /// Measured time, after a tenth of it as warm-up
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// A reservation falls back after this long, milliseconds
+    #[arg(long, default_value_t = 600_000)]
+    pub(crate) ttl_ms: u32,
+    /// The program to measure over QUIC
+    #[arg(long, default_value = "target/release/emporion")]
+    pub(crate) program: PathBuf,
+    /// Folder to make the data folder in [default: the system's for temporary files]
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Core of the shard, and of the load: `0,1`
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cpus: Vec<usize>,
+}
+
+/// Runs the case and prints it.
+pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
+    if arguments.connections == 0 || arguments.pipeline == 0 || !(1..=wire::limits::RESERVE_LINES_MAX).contains(&arguments.lines) {
+        return Err(BenchError::other("at least one connection, one in the pipeline, and 1 to 256 lines"));
+    }
+    let folder = match &arguments.data {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.map_err(BenchError::io("temporary folder"))?;
+    let target = target::Target::start(arguments, &folder.path().join("data")).await?;
+    let measured = load::run(arguments, &target).await?;
+    target.prove(arguments, measured.reserved).await?;
+    let name = format!(
+        "reserve/{}/{}/c{}/p{}",
+        if arguments.transport == Transport::Log { "log" } else { "quic" },
+        if arguments.skus == Skus::Hot { "hot" } else { "uniform" },
+        arguments.connections,
+        arguments.pipeline
+    );
+    let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
+    if json {
+        println!("{}", case.json());
+    } else {
+        println!("{HEADING}\n{}", case.row());
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The engine under load: in this process, or a program of its own; stocked before, proved after.
+
+use super::{
+    Arguments, Transport,
+    load::{LOCATION, sku},
+};
+use crate::{node::Node, server::BenchError};
+use engine::{Config, Engine};
+use std::{path::Path, sync::Arc};
+use wire::{
+    Body, Client, Op, Principal, Request, ReserveLine, Role, ShardId,
+    limits::{RESERVE_LINES_MAX, STOCK_UNITS_MAX},
+};
+
+/// On whose behalf stock is reserved.
+pub(super) const WAREHOUSE: Principal = Principal::Staff { role: Role::Warehouse };
+
+pub(super) enum Target {
+    Log { _engine: Engine, client: Arc<dyn Client>, own_threads: Vec<String> },
+    Quic { node: Node, clients: Vec<Arc<dyn Client>> },
+}
+
+impl Target {
+    pub(super) async fn start(arguments: &Arguments, data: &Path) -> Result<Self, BenchError> {
+        let target = match arguments.transport {
+            Transport::Log => {
+                // Threads that are there before the engine is are the load's.
+                let own_threads = threads()?;
+                let mut config = Config::new(data);
+                config.shards = Some(1);
+                config.cpus = arguments.cpus.first().map(|cpu| vec![*cpu]);
+                let engine = Engine::open(config).map_err(BenchError::other)?;
+                let client = engine.client();
+                Self::Log { _engine: engine, client, own_threads }
+            }
+            Transport::Quic => {
+                let node = Node::start(&arguments.program, data, arguments.cpus.first().copied())?;
+                let mut clients = Vec::new();
+                for _ in 0..arguments.connections {
+                    let client: Arc<dyn Client> = Arc::new(node.connect().await?);
+                    clients.push(client);
+                }
+                Self::Quic { node, clients }
+            }
+        };
+        target.stock(arguments.sku_count).await?;
+        Ok(target)
+    }
+
+    /// The way of one caller.
+    pub(super) fn client(&self, connection: usize) -> Arc<dyn Client> {
+        match self {
+            Self::Log { client, .. } => Arc::clone(client),
+            Self::Quic { clients, .. } => Arc::clone(&clients[connection]),
+        }
+    }
+
+    async fn stock(&self, skus: u32) -> Result<(), BenchError> {
+        let client = self.client(0);
+        let all: Vec<u32> = (0..skus).collect();
+        for (delivery, numbers) in all.chunks(RESERVE_LINES_MAX).enumerate() {
+            let lines = numbers.iter().map(|number| ReserveLine { sku: sku(*number), quantity: STOCK_UNITS_MAX }).collect();
+            let op = Op::ReceiveStock { id: delivery as u128, location: LOCATION.to_owned(), lines };
+            let response = client.call(Request { principal: WAREHOUSE, ..Request::system(op) }).await.map_err(BenchError::other)?;
+            response.result.map_err(|failure| BenchError::other(format!("no stock: {failure:?}")))?;
+        }
+        Ok(())
+    }
+
+    /// The books agree, and every acknowledged reservation is in them.
+    pub(super) async fn prove(&self, arguments: &Arguments, reserved: u64) -> Result<(), BenchError> {
+        let client = match self {
+            Self::Log { client, .. } => Arc::clone(client),
+            Self::Quic { node, .. } => Arc::new(node.operator().await?),
+        };
+        let response = client.call(Request { timeout_ms: 60_000, ..Request::system(Op::CheckStock(ShardId(0))) }).await;
+        match response.map_err(BenchError::other)?.result {
+            Ok(Body::Checked { rows, open_holds }) if rows == u64::from(arguments.sku_count) => {
+                // Those that fell back during the run were there too.
+                let lasting = arguments.ttl_ms >= 300_000;
+                if lasting && open_holds != reserved {
+                    return Err(BenchError::other(format!("{reserved} reservations were acknowledged, {open_holds} are held")));
+                }
+                Ok(())
+            }
+            other => Err(BenchError::other(format!("the stock does not add up: {other:?}"))),
+        }
+    }
+
+    /// CPU time of the engine so far, microseconds.
+    pub(super) fn cpu_us(&self) -> Result<u64, BenchError> {
+        match self {
+            Self::Log { own_threads, .. } => {
+                let engines = threads()?.into_iter().filter(|thread| !own_threads.contains(thread));
+                Ok(engines.map(|thread| crate::server::thread_cpu_us(&thread)).sum())
+            }
+            Self::Quic { node, .. } => node.cpu_us(),
+        }
+    }
+
+    pub(super) fn rss_mb(&self) -> Result<f64, BenchError> {
+        match self {
+            Self::Log { .. } => crate::server::rss_mb(std::process::id()),
+            Self::Quic { node, .. } => node.rss_mb(),
+        }
+    }
+}
+
+/// Folders of this process's threads.
+fn threads() -> Result<Vec<String>, BenchError> {
+    let tasks = "/proc/self/task";
+    let entries = std::fs::read_dir(tasks).map_err(BenchError::io(tasks))?;
+    entries.map(|entry| Ok(entry.map_err(BenchError::io(tasks))?.path().display().to_string())).collect()
+}

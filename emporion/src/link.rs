@@ -1,0 +1,120 @@
+//! The engine link (`wire/PROTOCOL.md`): where the shards listen, and certificates for both ends.
+//!
+//! The folder's own authority signs a new certificate for the engine at every start, kept in memory alone, and for its clients on this machine
+//! two in `keys/link/`: `gateway.pem` for those who ask on behalf of buyers and staff, `engine.pem` for operators' tools, which may ask everything.
+//! Their keys lie beside them, readable by the owner only. Replaced at every start, so that they never run out under a running node.
+
+use crate::{fail::Fail, files, token};
+use engine::WireListen;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
+use wire::quic::{Credentials, DevCa, Identity, Part};
+
+/// Where an engine listens unless told otherwise.
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7_443);
+const FOLDER: &str = "link";
+const CA: &str = "ca.pem";
+const CA_KEY: &str = "link-ca.key";
+/// Tries to find as many free ports in a row as there are shards.
+const TRIES_MAX: u32 = 64;
+
+/// What `server.json` says of the link. Paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    /// Shard 0; shard n listens on the port after it.
+    pub(crate) address: SocketAddr,
+    /// Certificate of the authority, PEM.
+    pub(crate) ca: PathBuf,
+    /// For clients on this machine that stand for buyers and staff.
+    pub(crate) certificate: PathBuf,
+    /// Its key.
+    pub(crate) key: PathBuf,
+    /// For operators' tools on this machine.
+    pub(crate) operator_certificate: PathBuf,
+    /// Its key.
+    pub(crate) operator_key: PathBuf,
+}
+
+/// Makes what both ends need. The folder of the data is made if need be.
+pub(crate) fn prepare(data: &Path, listen: SocketAddr, shards: Option<u16>) -> Result<(WireListen, Link), Fail> {
+    // Among the keys: the engine takes a folder with nothing else in it for a new one.
+    let folder = files::keys(data)?.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| files::failed("made", &folder, &error))?;
+    let folder = folder.canonicalize().map_err(|error| files::failed("found", &folder, &error))?;
+    let authority = authority(data, &folder)?;
+    let issue = |part, name| -> Result<Credentials, Fail> {
+        let identity = Identity::new(part, name).map_err(|error| Fail::of(&error))?;
+        authority.issue(&identity, token::now()).map_err(|error| Fail::of(&error))
+    };
+    let store = |part: Part, name: &str| -> Result<(PathBuf, PathBuf), Fail> {
+        let Credentials { certificate_pem, key_pem } = issue(part, "local")?;
+        let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+        files::write(&key, key_pem.as_bytes(), 0o600)?;
+        files::write(&certificate, certificate_pem.as_bytes(), 0o644)?;
+        Ok((certificate, key))
+    };
+    let (certificate, key) = store(Part::Gateway, "gateway")?;
+    let (operator_certificate, operator_key) = store(Part::Engine, "engine")?;
+    let address = if listen.port() == 0 { free(listen, shards)? } else { listen };
+    let wire =
+        WireListen { listen: address, authority_pem: authority.certificate_pem().to_owned(), credentials: issue(Part::Engine, "node")? };
+    Ok((wire, Link { address, ca: folder.join(CA), certificate, key, operator_certificate, operator_key }))
+}
+
+/// The folder's authority, made when there is none.
+fn authority(data: &Path, folder: &Path) -> Result<DevCa, Fail> {
+    let (path, key_path) = (folder.join(CA), files::keys(data)?.join(CA_KEY));
+    if path.exists() && key_path.exists() {
+        files::private(&key_path)?;
+        let read = |path: &Path| fs::read_to_string(path).map_err(|error| files::failed("read", path, &error));
+        return DevCa::load(&read(&path)?, &read(&key_path)?).map_err(|error| {
+            Fail::Failed(format!("{} and {}: {error}: remove both and a new authority is made", path.display(), key_path.display()))
+        });
+    }
+    let authority = DevCa::generate(token::now()).map_err(|error| Fail::of(&error))?;
+    files::write(&key_path, authority.key_pem().as_bytes(), 0o600)?;
+    files::write(&path, authority.certificate_pem().as_bytes(), 0o644)?;
+    Ok(authority)
+}
+
+/// A port that is free with as many after it as there can be shards.
+fn free(listen: SocketAddr, shards: Option<u16>) -> Result<SocketAddr, Fail> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let shards = shards.unwrap_or_else(|| u16::try_from(cores).unwrap_or(u16::MAX));
+    for _ in 0..TRIES_MAX {
+        let first = UdpSocket::bind(listen).map_err(|error| Fail::Failed(format!("no UDP port at {}: {error}", listen.ip())))?;
+        let address = first.local_addr().map_err(|error| Fail::Failed(format!("no UDP port at {}: {error}", listen.ip())))?;
+        let others = (1..shards).map(|shard| Some(UdpSocket::bind((listen.ip(), address.port().checked_add(shard)?))));
+        if others.collect::<Option<Result<Vec<_>, _>>>().is_some_and(|bound| bound.is_ok()) {
+            return Ok(address);
+        }
+    }
+    Err(Fail::Failed(format!("no {shards} UDP ports in a row are free at {}: name one with --wire-listen", listen.ip())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_authority_stays_and_keys_are_private() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let prepare = || prepare(folder.path(), listen, Some(3)).expect("prepared");
+        let ((first, link), (second, _)) = (prepare(), prepare());
+        assert_eq!(first.authority_pem, second.authority_pem);
+        assert_ne!(first.credentials.certificate_pem, second.credentials.certificate_pem);
+        assert_ne!(first.listen.port(), 0);
+        for key in [&link.key, &link.operator_key] {
+            assert_eq!(fs::metadata(key).expect("a key").permissions().mode() & 0o777, 0o600);
+        }
+        fs::remove_file(&link.ca).expect("removed");
+        assert_ne!(prepare().0.authority_pem, first.authority_pem, "half an authority is none");
+    }
+}

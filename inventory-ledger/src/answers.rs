@@ -3,6 +3,8 @@
 //! A refusal is an outcome like another: nothing changed, and nothing is wrong with the ledger. It stands on the `Err` side
 //! because the ledger does no I/O and so has no other failure to report there.
 
+use smallvec::SmallVec;
+
 use crate::{Full, HoldId, LINES_MAX, Location, Millis, Owner, Row, Sku, UNITS_MAX, Units};
 
 /// `open_row`, `adjust` and `set` succeeded.
@@ -96,15 +98,27 @@ pub enum RestockRefused {
     Full(#[from] Full),
 }
 
-/// `hold` succeeded: all lines are set aside.
+/// Room for the usual basket without the heap; longer answers, up to [`LINES_MAX`], are allocated.
+pub type PerLine<T> = SmallVec<[T; 4]>;
+
+/// `hold` succeeded: stock is set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// From this instant on the hold counts as expired, unless pinned or ended before.
+    /// From this instant on the hold counts as expired, unless pinned, extended or ended before.
     pub expires_at: Millis,
-    /// For each line in the order asked, what was left available in its row after the whole hold was taken.
-    pub remaining: Vec<Units>,
-    /// The hold was known: this is its first answer. It may have ended since; `pin` tells.
+    /// What each line got, in the order asked.
+    pub lines: PerLine<Taken>,
+    /// The hold was known: this is its first answer. It may have been extended or have ended since; `pin` tells.
     pub replayed: bool,
+}
+
+/// What one line of a hold got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Taken {
+    /// Set aside: all that was asked, or, of a partial hold, perhaps less and perhaps nothing.
+    pub taken: Units,
+    /// Left available in its row after the whole hold was taken; zero if there is no such row.
+    pub remaining: Units,
 }
 
 /// Why `hold` set nothing aside. Not remembered: the same hold may be tried again.
@@ -114,14 +128,34 @@ pub enum HoldRefused {
     #[error("{} lines are short", lines.len())]
     Short {
         /// At least one.
-        lines: Vec<ShortLine>,
+        lines: PerLine<ShortLine>,
+    },
+    /// Some rows have too little, and each of them would have enough if the holds in doubt gave back theirs: try again when those
+    /// are settled.
+    #[error("{} lines are short while other holds are in doubt", lines.len())]
+    Contended {
+        /// At least one, as of `Short`.
+        lines: PerLine<ShortLine>,
     },
     /// The hold was released before it came; its sender gave up long ago.
     #[error("the hold was released before it was made")]
     Tombstoned,
-    /// The id belongs to a hold with another owner, other lines or another time to live. The caller has a bug.
+    /// The id belongs to a hold with another body: see [`HoldRequest`](crate::HoldRequest). The caller has a bug.
     #[error("the hold id was used for another hold")]
     IdReused,
+    /// The timed id is older than [`Limits::id_window_ms`](crate::Limits::id_window_ms). It was not run now; whether it was run
+    /// before is for its owner's records to say.
+    #[error("the hold id is too old")]
+    TooOld,
+    /// The timed id is ahead of the ledger's time by more than [`ID_SKEW_MS_MAX`](crate::ID_SKEW_MS_MAX).
+    #[error("the hold id is of a time to come")]
+    TooNew,
+    /// It would last longer than [`Limits::hold_life_ms_max`](crate::Limits::hold_life_ms_max).
+    #[error("a hold lasts at most {max_ms} ms")]
+    TooLong {
+        /// The limit.
+        max_ms: u32,
+    },
     /// The lines are no basket at all. Not remembered.
     #[error(transparent)]
     Malformed(#[from] BadLines),
@@ -155,24 +189,20 @@ pub enum BadLines {
 pub struct ShortLine {
     /// Position among the lines asked.
     pub index: u16,
-    /// What.
-    pub sku: Sku,
-    /// Where.
-    pub location: Location,
     /// Wanted by all lines of that row together; saturates at `u32::MAX`.
     pub requested: Units,
     /// Available; zero if there is no such row.
     pub available: Units,
 }
 
-/// `pin` succeeded: the hold no longer expires.
+/// `pin` succeeded: the hold no longer expires, and is in doubt no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinned {
     /// It was pinned before.
     pub replayed: bool,
 }
 
-/// Why `pin` did not pin.
+/// Why `pin`, `settle` or `extend` did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PinRefused {
     /// No such hold is known.
@@ -189,14 +219,30 @@ pub enum PinRefused {
     Committed,
 }
 
-/// `commit` succeeded: the units are promised for good.
+/// `settle` succeeded: the hold is in doubt no longer. It still expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// It was not in doubt.
+    pub replayed: bool,
+}
+
+/// `extend` succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// When the hold expires; `None` if it is pinned and so does not.
+    pub expires_at: Option<Millis>,
+    /// It would have been later but for [`Limits::hold_life_ms_max`](crate::Limits::hold_life_ms_max): no extension changes it more.
+    pub capped: bool,
+}
+
+/// `commit` or `commit_part` succeeded: the units are promised for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// It was committed before (and perhaps restocked or forgotten since); nothing moved again.
     pub replayed: bool,
 }
 
-/// Why `commit` did not commit.
+/// Why `commit` or `commit_part` did not commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum CommitRefused {
     /// No such hold is known.
@@ -208,6 +254,22 @@ pub enum CommitRefused {
     /// It was released, perhaps before it came.
     #[error("the hold was released")]
     Released,
+    /// It is committed, but by other lines (or whole, where lines are given, or the reverse).
+    #[error("the hold was committed otherwise")]
+    Differs,
+    /// The lines of one row ask for more than this hold has there.
+    #[error("line {index} commits {} where {} are held", requested.0, held.0)]
+    TooMany {
+        /// The first such line.
+        index: u16,
+        /// Wanted by all lines of that row together; saturates at `u32::MAX`.
+        requested: Units,
+        /// Held under this hold in that row.
+        held: Units,
+    },
+    /// The lines are no basket at all.
+    #[error(transparent)]
+    Malformed(#[from] BadLines),
 }
 
 /// `release` succeeded: nothing is held under this id, and nothing will be.
@@ -225,6 +287,8 @@ pub enum Released {
         /// The tombstone stood already; it is not renewed.
         replayed: bool,
     },
+    /// No such hold is known, and its timed id is too old to be run: no tombstone is needed.
+    TooOld,
 }
 
 /// Why `release` did not release.
@@ -233,6 +297,9 @@ pub enum ReleaseRefused {
     /// It was committed: return the units with [`restock`](crate::Ledger::restock).
     #[error("the hold was committed; restock it")]
     Committed,
+    /// The timed id is unknown and of a time to come, so that a tombstone would have to stand too long.
+    #[error("the hold id is of a time to come")]
+    TooNew,
     /// The id is unknown and no tombstone can be set: sweep and send it again.
     #[error(transparent)]
     Full(#[from] Full),
@@ -304,9 +371,10 @@ pub struct HoldView {
 /// What one `expire` step ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
-    /// In order of (`expires_at`, id).
+    /// In order of expiry. Among those of one millisecond the order follows from the calls made until then, and from nothing else;
+    /// a restored ledger keeps it.
     pub ids: Vec<HoldId>,
-    /// Others are due: call again.
+    /// Others may be due: call again. The step may also have spent itself on the wheel, so `ids` can be empty.
     pub more: bool,
 }
 
@@ -340,7 +408,7 @@ pub enum Broken {
         /// From the holds (`held`, `committed`) or the movements (`on_hand`).
         wanted: u64,
     },
-    /// A row is not found under its own key, or not in its SKU's list.
+    /// A row is not found under its own key.
     #[error("{sku:?} at {location:?} is not found by its key")]
     Unindexed {
         /// Which row.
@@ -348,20 +416,31 @@ pub enum Broken {
         /// Which row.
         location: Location,
     },
+    /// The index of rows does not have every row once, or a location is not listed.
+    #[error("the index of rows is not whole")]
+    RowIndex,
     /// A hold is missing from an order it must be in (to expire, to be swept), or is not found by its id.
     #[error("{id:?} is in the wrong list for its state")]
     Hold {
         /// Which hold.
         id: HoldId,
     },
-    /// Places for holds are neither in use nor free.
-    #[error("{places} places for holds, of which {used} are used and {free} are free")]
+    /// The holds known, those found by an id, and those in the slab do not agree.
+    #[error("{known} holds are known, {indexed} indexed, {live} of them live")]
     Places {
-        /// In the slab.
-        places: usize,
+        /// Live and remembered.
+        known: usize,
         /// Found by an id.
-        used: usize,
-        /// Listed for reuse.
-        free: usize,
+        indexed: usize,
+        /// In the slab.
+        live: usize,
+    },
+    /// The units in doubt are not those of the holds in doubt.
+    #[error("{holds} holds are in doubt and {counted} are counted, or their units differ")]
+    InDoubt {
+        /// By their records.
+        holds: u32,
+        /// By the counter.
+        counted: u32,
     },
 }

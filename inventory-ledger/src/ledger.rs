@@ -4,12 +4,11 @@
 //! own tables. `audit` recomputes what the columns must be.
 //! Deliberately absent: clocks, randomness, files, prices, and any order that comes from a hash.
 
-use smallvec::SmallVec;
-
-use crate::holds::{HoldBook, HoldRecord, State};
+use crate::holds::HoldBook;
 use crate::movements::Window;
-use crate::rows::{RowIx, Table};
-use crate::{HoldId, HoldState, HoldView, LINES_MAX, Limits, Location, Millis, Row, RowChange, Sku, Units, Usage};
+use crate::reader::Reader;
+use crate::rows::Table;
+use crate::{Footprint, HoldView, LINES_MAX, Limits, Location, Millis, Row, RowChange, Sku, TIME_MAX, Units, Usage};
 
 /// Stock by SKU and location, with the holds on it. See the [crate] for its rules and an example.
 ///
@@ -29,10 +28,29 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger at the beginning of time. Allocates nothing yet; memory grows with use up to `limits`.
+    /// An empty ledger at the beginning of time. Allocates its directories; the rest of its memory grows with use up to `limits`.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, now: Millis::default(), rows: Table::new(), holds: HoldBook::default(), movements: Window::default() }
+        Self::with_seed(limits, 0)
+    }
+
+    /// The same, with a seed for the hashes of its indexes: a secret one where SKUs or hold ids are chosen by strangers, who could
+    /// otherwise make look-ups slow. No answer, digest or snapshot depends on it.
+    #[must_use]
+    pub fn with_seed(limits: Limits, seed: u64) -> Self {
+        Self {
+            limits,
+            now: Millis::default(),
+            rows: Table::new(limits.rows_max, seed),
+            holds: HoldBook::new(seed, Millis::default()),
+            movements: Window::default(),
+        }
+    }
+
+    /// A handle to read rows from any thread while this ledger goes on. O(1).
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.rows.share())
     }
 
     /// The columns of one row, or `None` if it was never opened. O(1).
@@ -44,58 +62,47 @@ impl Ledger {
     /// What can be held of one SKU at one location; zero if there is no such row. O(1).
     #[must_use]
     pub fn available(&self, sku: Sku, location: Location) -> Units {
-        self.row(sku, location).unwrap_or_default().available
+        self.rows.find(sku, location).map_or(Units(0), |ix| self.rows.available(ix))
     }
 
-    /// The rows of one SKU, in order of location. O(1) to begin.
+    /// The rows of one SKU, in order of location. O(locations of the ledger): each is looked up.
     pub fn rows_of(&self, sku: Sku) -> impl Iterator<Item = (Location, Row)> + '_ {
-        self.rows.of_sku(sku).iter().map(|&ix| {
-            let dense = self.rows.dense(ix);
-            (dense.location, dense.row)
-        })
+        self.rows.of_sku(sku).map(|(location, ix)| (location, self.rows.row(ix)))
     }
 
     /// All rows, in order of insertion.
     pub fn rows(&self) -> impl Iterator<Item = (Sku, Location, Row)> + '_ {
-        let parts = |dense: &crate::rows::DenseRow| (dense.sku, dense.location, dense.row);
-        self.rows.iter().map(parts)
-    }
-
-    /// Where a hold stands; `None` if it never came, or ended long enough ago to be swept. O(1).
-    #[must_use]
-    pub fn hold_state(&self, id: HoldId) -> Option<HoldState> {
-        if let Some(slot) = self.holds.find(id) {
-            return Some(self.holds.record(slot).public_state());
-        }
-        self.holds.has_tombstone(id).then_some(HoldState::Tombstoned)
+        self.rows.iter().map(|ix| {
+            let (sku, location) = self.rows.key(ix);
+            (sku, location, self.rows.row(ix))
+        })
     }
 
     /// The open holds on one SKU, in order of (id, location), one entry for each hold and location.
     ///
-    /// A question of operators, not of buyers: O(1) if nothing of the SKU is held, otherwise it walks the holds until it has
-    /// found all units held, so up to [`Limits::holds_max`].
+    /// A question of operators, not of buyers: O(locations) if nothing of the SKU is held, otherwise it walks the live holds until
+    /// it has found all units held, so up to [`Limits::holds_max`].
     #[must_use]
     pub fn holds_of(&self, sku: Sku) -> Vec<HoldView> {
-        let rows = self.rows.of_sku(sku);
-        let held = |&ix: &RowIx| u64::from(self.rows.row(ix).held.0);
-        let mut to_find: u64 = rows.iter().map(held).sum();
+        let rows: Vec<_> = self.rows.of_sku(sku).collect();
+        let mut to_find: u64 = rows.iter().map(|&(_, ix)| u64::from(self.rows.row(ix).held.0)).sum();
         let mut views = Vec::new();
-        for record in self.holds.iter().filter(|record| is_open(record)) {
+        for place in self.holds.iter() {
             if to_find == 0 {
                 break;
             }
-            for &ix in rows {
-                let lines = record.lines.iter().filter(|line| line.row == ix);
-                let quantity: u32 = lines.map(|line| line.quantity.0).sum(); // part of `held`, so within u32
+            let record = self.holds.record(place);
+            if !record.is_open() {
+                continue;
+            }
+            let held = self.holds.lines(place);
+            for &(location, ix) in &rows {
+                let lines = held.iter().filter(|line| line.row == Some(ix));
+                let quantity: u32 = lines.map(|line| line.taken).sum(); // part of `held`, so within u32
                 if quantity > 0 {
                     to_find -= u64::from(quantity);
-                    views.push(HoldView {
-                        id: record.id,
-                        owner: record.owner,
-                        location: self.rows.dense(ix).location,
-                        quantity: Units(quantity),
-                        state: record.public_state(),
-                    });
+                    let (id, owner, state) = (record.id(), record.owner(), record.public_state());
+                    views.push(HoldView { id, owner, location, quantity: Units(quantity), state });
                 }
             }
         }
@@ -103,10 +110,18 @@ impl Ledger {
         views
     }
 
-    /// When the next held hold expires: the caller's timer for [`expire`](Ledger::expire). O(log holds).
+    /// The caller's timer for [`expire`](Ledger::expire): never later than the first expiry. It is earlier only where the hold that
+    /// expired first of its stretch of time has gone another way; `expire` then finds nothing, and the next answer is later. O(1).
     #[must_use]
     pub fn next_expiry(&self) -> Option<Millis> {
         self.holds.next_expiry()
+    }
+
+    /// For how long the hold that is due first has waited for [`expire`](Ledger::expire), in milliseconds; zero if none is due.
+    /// An upper bound, as `next_expiry` is a lower one.
+    #[must_use]
+    pub fn lag(&self, now: Millis) -> u64 {
+        self.next_expiry().map_or(0, |due| now.0.saturating_sub(due.0))
     }
 
     /// The latest instant seen.
@@ -115,10 +130,30 @@ impl Ledger {
         self.now
     }
 
+    /// The limits it was made with.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// How much is kept, to compare with the limits.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage { rows: self.rows.len(), holds: self.holds.len(), tombstones: self.holds.tombstones_len(), movements: self.movements.len() }
+        Usage {
+            rows: self.rows.len(),
+            holds: self.holds.len(),
+            live: self.holds.live(),
+            in_doubt: self.holds.in_doubt(),
+            tombstones: self.holds.tombstones(),
+            movements: self.movements.len(),
+        }
+    }
+
+    /// Bytes that its tables take. O(1).
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let [holds, lines, remembered, ids] = self.holds.bytes();
+        Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes() }
     }
 
     /// Takes the rows that changed since the last drain, for the caller's own table of availability.
@@ -133,20 +168,10 @@ impl Ledger {
 
     /// Takes note of the time and returns it, never earlier than before.
     pub(crate) fn advance(&mut self, now: Millis) -> Millis {
-        self.now = self.now.max(now);
+        self.now = self.now.max(now.min(TIME_MAX));
         self.now
     }
 }
-
-pub(crate) fn is_open(record: &HoldRecord) -> bool {
-    match record.state {
-        State::Held | State::Pinned => true,
-        State::Committed | State::Restocked | State::Forgotten | State::Released | State::Expired => false,
-    }
-}
-
-/// Room on the stack for the usual basket; longer ones, up to [`LINES_MAX`], go to the heap.
-pub(crate) type PerLine<T> = SmallVec<[T; 4]>;
 
 /// Refuses lists that are no basket, whatever the stock.
 pub(crate) fn well_formed(lines: &[crate::Line]) -> Result<(), crate::BadLines> {

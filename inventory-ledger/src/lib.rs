@@ -14,23 +14,27 @@
 //!
 //! What it promises:
 //!
-//! - A hold takes all its lines or none, and never more than is available: nothing is sold twice.
+//! - A hold takes all its lines or none (or, if it asks so, what is there), and never more than is available: nothing is sold
+//!   twice. A shortage that only holds in doubt explain is told from any other.
 //! - Every step may be repeated, as after a lost answer: ids make it happen once and answer alike. A release that overtakes
-//!   its hold leaves a tombstone, so a late hold cannot strand stock.
+//!   its hold leaves a tombstone, so a late hold cannot strand stock. An id with a time in it is refused once it is too old to
+//!   be remembered, and never run again.
 //! - It is deterministic: no clock, no randomness, no I/O, no hash order in any answer. The same calls give the same
 //!   [`digest`](Ledger::digest), so replicas that apply one log agree.
+//! - Its whole state can be [saved](Ledger::save) and [restored](Restore): the same digest, and the same answers from there on.
+//! - Other threads [read](Ledger::reader) rows without locks while it writes.
 //! - Every table has a bound ([`Limits`]) and refuses at it; nothing is forgotten early to make room.
 //!
 //! What its caller does: pass the time; call [`expire`](Ledger::expire) when [`next_expiry`](Ledger::next_expiry) comes and
 //! [`sweep`](Ledger::sweep) now and then, both in bounded steps; [`forget`](Ledger::forget) committed holds that are beyond
 //! cancelling; and take the changed rows with [`drain_changes`](Ledger::drain_changes). Durability is the caller's too: log
-//! the calls, and apply them again after a crash.
+//! the calls, and apply them again after a crash, on top of a snapshot if there is one.
 //!
 //! # Example
 //!
 //! ```
 //! use inventory_ledger::{
-//!     HoldId, HoldRefused, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, Units,
+//!     HoldId, HoldRefused, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, Units,
 //! };
 //!
 //! let mut ledger = Ledger::new(Limits::default());
@@ -39,11 +43,11 @@
 //!
 //! // Set three aside for an order, for a quarter of an hour.
 //! let three = [Line { sku: ink, location: berlin, quantity: Units(3) }];
-//! let held = ledger.hold(Millis(0), HoldId(7), Owner(70), &three, 900_000)?;
-//! assert_eq!(held.remaining, [Units(2)]);
+//! let held = ledger.hold(Millis(0), &HoldRequest::new(HoldId(7), Owner(70), &three, 900_000))?;
+//! assert_eq!((held.lines[0].taken, held.lines[0].remaining), (Units(3), Units(2)));
 //!
 //! // Another order comes short, and learns by how much.
-//! let refused = ledger.hold(Millis(1), HoldId(8), Owner(80), &three, 900_000);
+//! let refused = ledger.hold(Millis(1), &HoldRequest::new(HoldId(8), Owner(80), &three, 900_000));
 //! let Err(HoldRefused::Short { lines }) = refused else { panic!("two are left") };
 //! assert_eq!((lines[0].requested, lines[0].available), (Units(3), Units(2)));
 //!
@@ -63,22 +67,52 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod answers;
 mod audit;
+mod chunks;
+mod hash;
 mod holds;
+mod id_index;
 mod ids;
+mod index;
 mod ledger;
 mod limits;
+mod lines;
 mod movements;
+mod reader;
+mod record;
+mod request;
 mod reserve;
+mod restore;
+mod ring;
 mod rows;
+mod save;
+mod seqlock;
+mod settle;
+mod slab;
 mod stock;
+mod sync;
+mod wheel;
 
 pub use answers::{
-    BadLines, Broken, CommitRefused, Committed, Expired, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView, MoveRefused,
-    Moved, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, ShortLine, Swept,
+    BadLines, Broken, CommitRefused, Committed, Expired, Extended, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView,
+    MoveRefused, Moved, PerLine, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, Settled, ShortLine, Swept, Taken,
 };
 pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Sku, Units};
 pub use ledger::Ledger;
-pub use limits::{Full, HOLD_RETENTION_MS, LINES_MAX, Limits, MOVEMENT_WINDOW_MS, TOMBSTONE_MS, UNITS_MAX, Usage};
+pub use limits::{
+    EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
+    Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
+};
+pub use movements::{Act, Remembered, RestockBody, StockBody};
+pub use reader::Reader;
+pub use record::End;
+pub use request::{HoldRequest, IdKind};
+pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
+pub use save::{Saved, SavedBegin, SavedEnd, SavedHold, SavedLine, SavedRow, Stage};

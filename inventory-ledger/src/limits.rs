@@ -3,7 +3,7 @@
 //! Memory grows with use up to the [`Limits`] and no further. Nothing that protects against a repeated or late message is
 //! forgotten early to make room: at a limit the ledger refuses with a `Full` answer, and the caller sweeps or waits.
 
-use crate::Units;
+use crate::{Millis, Units};
 
 /// Most units on hand in one row. A movement that would exceed it is refused with `Overflow`.
 ///
@@ -24,32 +24,70 @@ pub const MOVEMENT_WINDOW_MS: u64 = 24 * HOUR_MS;
 /// It must exceed the longest time that a message can be under way.
 pub const TOMBSTONE_MS: u64 = 24 * HOUR_MS;
 
-/// How long a hold that has ended answers repeated messages, at least, in milliseconds (24 hours).
+/// How long a hold with an opaque id answers repeated messages after its end, at least, in milliseconds (24 hours).
 pub const HOLD_RETENTION_MS: u64 = 24 * HOUR_MS;
 
+/// Of a timed id, the default of [`Limits::id_window_ms`] (10 minutes): older ids are refused as too old.
+pub const HOLD_WINDOW_MS: u32 = 10 * MINUTE_MS;
+
+/// How far the time part of an id may be ahead of the ledger's time, in milliseconds (1 minute). Further is refused as too new.
+///
+/// It must exceed the difference between the clocks of those who make ids and of whoever gives the ledger its time.
+pub const ID_SKEW_MS_MAX: u32 = MINUTE_MS;
+
+/// Default of [`Limits::hold_life_ms_max`] (60 minutes).
+pub const HOLD_LIFE_MS_MAX: u32 = 60 * MINUTE_MS;
+
+/// The end of time: 2⁴⁸ - 1 milliseconds after the epoch, some 8,900 years. Later instants are taken as this one.
+pub const TIME_MAX: Millis = Millis((1 << 48) - 1);
+
+/// Most holds, and most tombstones, of one ledger, whatever its [`Limits`] say: both together are told apart by 30 bits.
+pub const HOLDS_MAX: u32 = crate::slab::PLACES_MAX / 2;
+
+/// How many holds [`expire`](crate::Ledger::expire) may put from a coarse list of its timing wheel into a finer one, for each that
+/// it was allowed to end.
+pub const EXPIRE_MOVES_PER_END: usize = 4;
+
+const MINUTE_MS: u32 = 60 * 1_000;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 const _: () = assert!(UNITS_MAX.0 <= u32::MAX / 2, "two columns must add up within a u32");
+const _: () = assert!(TOMBSTONE_MS == HOLD_RETENTION_MS, "ended holds and tombstones of opaque ids share a queue, in order of time");
+const _: () = assert!(2 * HOLDS_MAX <= crate::ring::ENTRIES_MAX, "every hold may end, beside all tombstones");
 
-/// How much one ledger may keep. Costs are of the ledger's own tables, without allocator overhead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much one ledger may keep, and for how long. Costs are of the ledger's own tables, without allocator overhead; the crate's
+/// README has them as measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Rows, about 140 bytes each where every SKU has one location. At the limit, opening another is refused with [`Full::Rows`]; rows are never removed.
+    /// Rows. At the limit, opening another is refused with [`Full::Rows`]; rows are never removed.
     pub rows_max: u32,
-    /// Holds in every state, open and remembered, about 200 bytes each up to three lines. At the limit, another hold is
-    /// refused with [`Full::Holds`] until one ends and is swept.
+    /// Holds in every state, open and remembered. At the limit, another hold is refused with [`Full::Holds`] until one ends and
+    /// is swept. Never more than [`HOLDS_MAX`].
     pub holds_max: u32,
-    /// Releases of holds that were never seen, about 60 bytes each. At the limit, such a release is refused with
-    /// [`Full::Tombstones`]; it must be sent again, for until then a late hold could still be taken.
+    /// Releases of holds that were never seen. At the limit, such a release is refused with [`Full::Tombstones`]; it must be sent
+    /// again, for until then a late hold could still be taken. Never more than [`HOLDS_MAX`].
     pub tombstones_max: u32,
     /// Movements remembered, about 200 bytes each, and 32 for each line of a restock. At the limit, a new movement is refused with [`Full::Movements`].
     pub movements_kept_max: u32,
+    /// How old a timed hold id may be, in milliseconds. Older ones are refused as too old and never run.
+    pub id_window_ms: u32,
+    /// How long a hold may last from its making unless it is pinned, extensions included, in milliseconds. A longer time to live
+    /// is refused; an extension is cut to it.
+    pub hold_life_ms_max: u32,
 }
 
 impl Default for Limits {
-    /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day.
+    /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day. Ids of ten minutes, holds of an
+    /// hour.
     fn default() -> Self {
-        Self { rows_max: 1 << 22, holds_max: 1 << 22, tombstones_max: 1 << 20, movements_kept_max: 1 << 20 }
+        Self {
+            rows_max: 1 << 22,
+            holds_max: 1 << 22,
+            tombstones_max: 1 << 20,
+            movements_kept_max: 1 << 20,
+            id_window_ms: HOLD_WINDOW_MS,
+            hold_life_ms_max: HOLD_LIFE_MS_MAX,
+        }
     }
 }
 
@@ -77,8 +115,29 @@ pub struct Usage {
     pub rows: u32,
     /// Holds in every state.
     pub holds: u32,
+    /// Of them, those held, pinned or committed; the others have ended and are remembered.
+    pub live: u32,
+    /// Of them, those in doubt.
+    pub in_doubt: u32,
     /// Tombstones.
     pub tombstones: u32,
     /// Movements remembered.
     pub movements: u32,
+}
+
+/// Bytes that a ledger's tables take at present, with the room they keep to grow, without the allocator's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Rows with their index, and the list of changed ones.
+    pub rows: usize,
+    /// Records of live holds, the timing wheel included.
+    pub holds: usize,
+    /// Lines of holds that have more than fit their record.
+    pub lines: usize,
+    /// Remembered ids of ended holds, and tombstones.
+    pub remembered: usize,
+    /// The index of all ids, live and remembered.
+    pub ids: usize,
+    /// Movements with their index, without the lines of restocks.
+    pub movements: usize,
 }

@@ -14,34 +14,69 @@ use crate::{
 
 /// What a change of stock asked, whole: a repeat is compared field by field, not by a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum StockBody {
-    Open { sku: Sku, location: Location, on_hand: Units },
-    Adjust { sku: Sku, location: Location, delta: i64, reason: Reason },
-    Set { sku: Sku, location: Location, on_hand: Units, expected: Option<Units>, reason: Reason },
+pub enum StockBody {
+    /// Of [`open_row`](crate::Ledger::open_row).
+    Open {
+        /// What.
+        sku: Sku,
+        /// Where.
+        location: Location,
+        /// How many there are if there was no row.
+        on_hand: Units,
+    },
+    /// Of [`adjust`](crate::Ledger::adjust).
+    Adjust {
+        /// What.
+        sku: Sku,
+        /// Where.
+        location: Location,
+        /// How many more or fewer.
+        delta: i64,
+        /// Why.
+        reason: Reason,
+    },
+    /// Of [`set`](crate::Ledger::set).
+    Set {
+        /// What.
+        sku: Sku,
+        /// Where.
+        location: Location,
+        /// How many there are.
+        on_hand: Units,
+        /// How many its sender believed there were.
+        expected: Option<Units>,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// What a restock asked, whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RestockBody {
-    pub(crate) hold: HoldId,
+pub struct RestockBody {
+    /// Whose units.
+    pub hold: HoldId,
     /// `None` for all that is left.
-    pub(crate) lines: Option<Box<[Line]>>,
+    pub lines: Option<Box<[Line]>>,
 }
 
 /// What was asked and what was answered. The two kinds share one space of ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Act {
+pub enum Act {
+    /// A change of what is on hand.
     Stock(StockBody, Result<Moved, MoveRefused>),
+    /// Committed units that came back.
     Restock(RestockBody, Result<Restocked, RestockRefused>),
 }
 
 /// One movement remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Remembered {
-    pub(crate) id: MovementId,
-    pub(crate) act: Act,
+pub struct Remembered {
+    /// Which.
+    pub id: MovementId,
+    /// What was asked and answered.
+    pub act: Act,
     /// When it may be forgotten.
-    pub(crate) until: Millis,
+    pub until: Millis,
 }
 
 /// The movements of the last [`MOVEMENT_WINDOW_MS`], and those not swept yet.
@@ -72,11 +107,22 @@ impl Window {
         Some(&self.kept[self.position(*serial)])
     }
 
+    /// Bytes of the queue and its index, without the lines of restocks.
+    pub(crate) fn bytes(&self) -> usize {
+        self.kept.capacity() * size_of::<Remembered>() + self.by_id.allocation_size()
+    }
+
     /// Keeps a movement. The caller has looked for the id and for room.
     pub(crate) fn remember(&mut self, now: Millis, id: MovementId, act: Act) {
+        self.put(Remembered { id, act, until: now.after(MOVEMENT_WINDOW_MS) });
+    }
+
+    /// Puts back a movement of a snapshot, or a new one.
+    pub(crate) fn put(&mut self, movement: Remembered) {
+        let id = movement.id;
         debug_assert!(self.find(id).is_none(), "one movement per id");
         let serial = self.first + u64::from(self.len());
-        self.kept.push_back(Remembered { id, act, until: now.after(MOVEMENT_WINDOW_MS) });
+        self.kept.push_back(movement);
         let (kept, first, hasher) = (&self.kept, self.first, &self.hasher);
         let hash_of = |&serial: &u64| hasher.hash_one(kept[position(serial, first)].id);
         self.by_id.insert_unique(hasher.hash_one(id), serial, hash_of);

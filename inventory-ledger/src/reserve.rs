@@ -1,272 +1,311 @@
-//! Holds: stock set aside for one order attempt, then pinned, committed, released or expired.
+//! Holds come and go: stock set aside for one attempt, and what time does to it.
 //!
-//! Path: `hold` (all rows checked, then all taken) → `pin` → `commit` → `restock` (in `stock`) or `forget`; or `release`; or
-//! `expire`. Ended holds and tombstones answer late messages until `sweep`.
-//! Bounds: `LINES_MAX`, `holds_max`, `tombstones_max`; `expire` and `sweep` do at most what their caller asks for.
+//! Path: `hold` (known id? its answer : all rows checked, then all taken) → `pin`, `commit`, `release` (in `settle`), or `expire`
+//! when its time is over. Ended holds and tombstones answer late messages until `sweep`.
+//! Bounds: `LINES_MAX`, `holds_max`; `expire` and `sweep` do at most what their caller asks for.
 
-use crate::holds::{HeldLine, HoldRecord, Slot, State};
-use crate::ledger::{PerLine, index, saturated, wanted_with, well_formed};
-use crate::rows::{Column, RowIx};
+use crate::hash::BodyHash;
+use crate::holds::{Found, Memory, Place, too_old};
+use crate::ledger::{index, saturated, wanted_with, well_formed};
+use crate::lines::{HeldLine, Lines};
+use crate::record::{End, Flags, Record};
+use crate::rows::{Column, RowIx, Table};
 use crate::{
-    CommitRefused, Committed, Expired, ForgetRefused, Forgotten, Full, Held, HoldId, HoldRefused, HoldState, Ledger, Line, Millis, Owner,
-    PinRefused, Pinned, ReleaseRefused, Released, ShortLine, Swept, Units,
+    Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
+    ShortLine, Swept, Taken, Units,
 };
+
+/// Up to so many lines, those of the same row are found by comparing each with each; above, by sorting.
+const FEW_LINES: usize = 8;
 
 /// Holds. Each is named by the caller's id, and every step may be repeated: the answer is the same and nothing moves twice.
 impl Ledger {
-    /// Sets all lines aside for `ttl_ms`, or none. Lines of the same row are summed before they are checked.
+    /// Sets all lines aside, or none; a partial request takes what is there, as long as it is anything. Lines of the same row
+    /// are summed before they are checked, and a partial request serves them in the order asked.
     ///
-    /// The same id with the same owner, lines (in the same order) and time to live gives the first answer again, whatever has
-    /// become of the hold. A refusal leaves no trace, so the same hold may be tried again; a caller who gives up an attempt
-    /// whose message may still be under way sends a [`release`](Ledger::release), which keeps it out.
+    /// The same request again gives the first answer, whatever has become of the hold, as long as its id is remembered. A refusal
+    /// leaves no trace, so the same hold may be tried again; a caller who gives up an attempt whose message may still be under
+    /// way sends a [`release`](Ledger::release), which keeps it out.
     ///
-    /// Cost: two cache misses a line and one ordered insertion, O(lines × log lines + log holds); a shortage costs O(lines²).
+    /// Cost: two cache misses a line, and three or four for the id, its record and its place among the expiries; O(lines × log
+    /// lines). Up to four lines neither the answer nor the refusal allocates.
     ///
     /// # Errors
-    /// Checked in this order: `Malformed`, `IdReused`, `Tombstoned`, `Full`, `Short`.
-    pub fn hold(&mut self, now: Millis, id: HoldId, owner: Owner, lines: &[Line], ttl_ms: u64) -> Result<Held, HoldRefused> {
+    /// Checked in this order: `Malformed`, `TooLong`, `TooOld`, `TooNew`, then of a known id `Tombstoned` or `IdReused`, and
+    /// of a new one `Full`, `Short` or `Contended`.
+    pub fn hold(&mut self, now: Millis, request: &HoldRequest<'_>) -> Result<Held, HoldRefused> {
         let now = self.advance(now);
-        well_formed(lines)?;
-        if let Some(slot) = self.holds.find(id) {
-            let record = self.holds.record(slot);
-            let same_body = record.owner == owner && record.ttl_ms == ttl_ms && self.same_lines(record, lines);
-            return if same_body { Ok(answer(record, true)) } else { Err(HoldRefused::IdReused) };
+        well_formed(request.lines)?;
+        let max_ms = self.limits.hold_life_ms_max;
+        let ttl_ms = u32::try_from(request.ttl_ms).ok().filter(|&ttl_ms| ttl_ms <= max_ms).ok_or(HoldRefused::TooLong { max_ms })?;
+        if request.kind == IdKind::Timed {
+            if too_old(request.id, now, &self.limits) {
+                return Err(HoldRefused::TooOld);
+            }
+            if is_too_new(request.id, now) {
+                return Err(HoldRefused::TooNew);
+            }
         }
-        if self.holds.has_tombstone(id) {
-            return Err(HoldRefused::Tombstoned);
+        self.holds.warm(request.id);
+        let rows = self.rows.find_all(request.lines);
+        match self.holds.find(request.id) {
+            Some(Found::Live(place)) => return self.repeat_live(place, request, ttl_ms),
+            Some(Found::Ended(memory)) => return self.repeat_ended(memory, request, ttl_ms),
+            None => {}
         }
-        if self.holds.len() >= self.limits.holds_max {
+        if self.holds.len() >= self.limits.holds_max.min(HOLDS_MAX) {
             return Err(Full::Holds.into());
         }
 
-        let rows = self.rows_with_enough(lines)?;
-        for (&row, line) in rows.iter().zip(lines) {
-            self.rows.shift(row, Column::Available, Column::Held, line.quantity);
+        let mut held = if request.partial { self.part(&rows, request.lines)? } else { self.whole(&rows, request.lines)? };
+        let mut plain = true;
+        for (line, asked) in held.iter().zip(request.lines) {
+            plain &= line.taken == asked.quantity.0;
+            if let Some(row) = line.row.filter(|_| line.taken > 0) {
+                self.rows.shift(row, Column::Available, Column::Held, Units(line.taken));
+            }
         }
-        let held_line = |(&row, line): (&RowIx, &Line)| HeldLine {
-            row,
-            quantity: line.quantity,
-            remaining: self.rows.row(row).available,
-            restocked: Units(0),
-        };
-        let record = HoldRecord {
-            id,
-            owner,
-            ttl_ms,
-            expires_at: now.after(ttl_ms),
-            state: State::Held,
-            lines: rows.iter().zip(lines).map(held_line).collect(),
-        };
-        let answer = answer(&record, false);
-        self.holds.insert(record);
-        Ok(answer)
+        for line in &mut held {
+            line.remaining = line.row.map_or(0, |row| self.rows.available(row).0);
+        }
+        let expires_at = now.after(u64::from(ttl_ms));
+        let life_ms = (expires_at.0 - now.0) as u32; // at most `ttl_ms`
+        let record = Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags(request));
+        self.holds.insert(record, &held, plain, || body(request, ttl_ms));
+        Ok(Held { expires_at, lines: held.iter().map(taken).collect(), replayed: false })
     }
 
-    /// Keeps a hold from expiring: from here only `commit` or `release` ends it. O(log holds).
+    /// Brings what operations on these holds will look at into the cache: for whoever has a batch of them at hand. Changes nothing,
+    /// and need not be called.
     ///
-    /// A hold whose `expires_at` has come cannot be pinned, whether or not [`expire`](Ledger::expire) has reached it: the
-    /// answer depends on time alone.
-    ///
-    /// # Errors
-    /// Says how the hold ended, or that it is unknown.
-    pub fn pin(&mut self, now: Millis, id: HoldId) -> Result<Pinned, PinRefused> {
-        let now = self.advance(now);
-        let Some(slot) = self.holds.find(id) else {
-            return Err(if self.holds.has_tombstone(id) { PinRefused::Released } else { PinRefused::Unknown });
-        };
-        let record = self.holds.record(slot);
-        match record.state {
-            State::Held if record.is_due(now) => Err(PinRefused::Expired),
-            State::Held => {
-                self.holds.set_state(slot, now, State::Pinned);
-                Ok(Pinned { replayed: false })
-            }
-            State::Pinned => Ok(Pinned { replayed: true }),
-            State::Committed | State::Restocked | State::Forgotten => Err(PinRefused::Committed),
-            State::Released => Err(PinRefused::Released),
-            State::Expired => Err(PinRefused::Expired),
+    /// With many holds an operation waits for memory two or three times; here the whole batch waits together. A few dozen
+    /// at a time: more drive each other out of the cache again. The lines are those of reservations to come; of known holds
+    /// they are not needed.
+    pub fn warm<'a>(&self, batch: impl Iterator<Item = (HoldId, &'a [Line])> + Clone) {
+        for (id, lines) in batch.clone() {
+            self.holds.warm(id);
+            lines.iter().for_each(|line| self.rows.warm(line.sku, line.location));
         }
+        batch.for_each(|(id, _)| self.holds.warm_record(id));
     }
 
-    /// Promises the units of a held or pinned hold to their order: held → committed. O(lines + log holds).
+    /// Ends up to `max` holds whose time has come, in order of expiry: held → available.
     ///
-    /// A committed hold is kept until all of it is restocked or the caller says [`forget`](Ledger::forget).
-    ///
-    /// # Errors
-    /// Says how the hold ended, or that it is unknown. One that is due counts as expired, as for `pin`.
-    pub fn commit(&mut self, now: Millis, id: HoldId) -> Result<Committed, CommitRefused> {
-        let now = self.advance(now);
-        let Some(slot) = self.holds.find(id) else {
-            return Err(if self.holds.has_tombstone(id) { CommitRefused::Released } else { CommitRefused::Unknown });
-        };
-        let record = self.holds.record(slot);
-        match record.state {
-            State::Held if record.is_due(now) => Err(CommitRefused::Expired),
-            State::Held | State::Pinned => {
-                self.end_open(slot, now, State::Committed, Column::Committed);
-                Ok(Committed { replayed: false })
-            }
-            State::Committed | State::Restocked | State::Forgotten => Ok(Committed { replayed: true }),
-            State::Released => Err(CommitRefused::Released),
-            State::Expired => Err(CommitRefused::Expired),
-        }
-    }
-
-    /// Gives a held or pinned hold back: held → available. O(lines + log holds).
-    ///
-    /// The release of a hold that is due ends it as expired, there and then; `expire` will not list it. The release of an
-    /// unknown hold sets a tombstone, for [`TOMBSTONE_MS`](crate::TOMBSTONE_MS) at least, that refuses it when it comes late.
-    ///
-    /// # Errors
-    /// `Committed`: use [`restock`](Ledger::restock). `Full`: no room for the tombstone.
-    pub fn release(&mut self, now: Millis, id: HoldId) -> Result<Released, ReleaseRefused> {
-        let now = self.advance(now);
-        let Some(slot) = self.holds.find(id) else {
-            return self.bury(now, id);
-        };
-        let record = self.holds.record(slot);
-        match record.state {
-            State::Held if record.is_due(now) => {
-                self.end_open(slot, now, State::Expired, Column::Available);
-                Ok(Released::Expired)
-            }
-            State::Held | State::Pinned => {
-                self.end_open(slot, now, State::Released, Column::Available);
-                Ok(Released::Returned { replayed: false })
-            }
-            State::Released => Ok(Released::Returned { replayed: true }),
-            State::Expired => Ok(Released::Expired),
-            State::Committed | State::Restocked | State::Forgotten => Err(ReleaseRefused::Committed),
-        }
-    }
-
-    /// Ends the book-keeping of a committed hold: its units stay committed, and no restock under this hold returns them.
-    ///
-    /// For orders that are beyond cancelling. It makes the hold ripe for `sweep`; without it committed holds count against
-    /// [`Limits::holds_max`](crate::Limits) for ever. O(lines).
-    ///
-    /// # Errors
-    /// `Unknown`; `NotCommitted` if it was never committed.
-    pub fn forget(&mut self, now: Millis, id: HoldId) -> Result<Forgotten, ForgetRefused> {
-        let now = self.advance(now);
-        match self.hold_state(id) {
-            Some(HoldState::Committed) => {}
-            Some(HoldState::Restocked | HoldState::Forgotten) => {
-                return Ok(Forgotten { replayed: true });
-            }
-            Some(
-                state @ (HoldState::Held { .. } | HoldState::Pinned | HoldState::Released | HoldState::Expired | HoldState::Tombstoned),
-            ) => return Err(ForgetRefused::NotCommitted { state }),
-            None => return Err(ForgetRefused::Unknown),
-        }
-        let slot = self.holds.find(id).ok_or(ForgetRefused::Unknown)?;
-        for line in &self.holds.record(slot).lines {
-            self.rows.detach(line.row, line.left());
-        }
-        self.holds.set_state(slot, now, State::Forgotten);
-        Ok(Forgotten { replayed: false })
-    }
-
-    /// Ends up to `max` holds whose time has come, in order of (`expires_at`, id): held → available.
-    ///
-    /// A bounded step: call again while `more`. O(max × (lines + log holds)).
+    /// A bounded step: besides it deals out at most [`EXPIRE_MOVES_PER_END`](crate::EXPIRE_MOVES_PER_END) × `max` holds of the
+    /// timing wheel, and nothing else grows with the number of holds. Call again while `more`. O(max × lines).
     pub fn expire(&mut self, now: Millis, max: usize) -> Expired {
         let now = self.advance(now);
+        let mut moves = max.saturating_mul(crate::EXPIRE_MOVES_PER_END);
         let mut ids = Vec::new();
         while ids.len() < max {
-            let Some(slot) = self.holds.first_due(now) else {
+            let Some(place) = self.holds.turn(now, &mut moves) else {
                 break;
             };
-            ids.push(self.holds.record(slot).id);
-            self.end_open(slot, now, State::Expired, Column::Available);
+            ids.push(self.holds.record(place).id());
+            self.give_back(place, now, End::Expired);
         }
-        let more = self.holds.first_due(now).is_some();
+        let more = self.holds.next_expiry().is_some_and(|at| at <= now);
         Expired { ids, more }
     }
 
-    /// Forgets up to `max` ended holds, tombstones and movements (in that order) that were kept for their full time.
+    /// Forgets up to `max` ids of ended holds and tombstones (opaque ones first) and then movements that were kept for their full
+    /// time.
     ///
     /// Only this makes room for new ones; nothing is forgotten otherwise. A bounded step, O(max): call again while `more`.
     pub fn sweep(&mut self, now: Millis, max: usize) -> Swept {
         let now = self.advance(now);
         let mut swept = Swept::default();
         for _ in 0..max {
-            if self.holds.sweep_hold(now) {
-                swept.holds += 1;
-            } else if self.holds.sweep_tombstone(now) {
-                swept.tombstones += 1;
-            } else if self.movements.sweep_one(now) {
-                swept.movements += 1;
-            } else {
-                break;
+            match self.holds.sweep_one(now) {
+                Some(End::Tombstoned) => swept.tombstones += 1,
+                Some(End::Restocked | End::Forgotten | End::Released | End::Expired) => swept.holds += 1,
+                None if self.movements.sweep_one(now) => swept.movements += 1,
+                None => break,
             }
         }
-        swept.more = self.holds.has_old_hold(now) || self.holds.has_old_tombstone(now) || self.movements.has_old(now);
+        swept.more = self.holds.has_old(now) || self.movements.has_old(now);
         swept
     }
 
-    /// The rows of the lines, each in its line's place, if every row has enough for all its lines together.
-    fn rows_with_enough(&self, lines: &[Line]) -> Result<PerLine<RowIx>, HoldRefused> {
-        let found = |line: &Line| self.rows.find(line.sku, line.location);
-        let Some(rows) = lines.iter().map(found).collect::<Option<PerLine<_>>>() else {
-            return Err(self.short(lines));
-        };
-        // Sorted by row, the lines of one row stand together and their sum is one pass.
-        let demand = |(&row, line): (&RowIx, &Line)| (row, u64::from(line.quantity.0));
-        let mut demands: PerLine<(RowIx, u64)> = rows.iter().zip(lines).map(demand).collect();
-        demands.sort_unstable();
-        let has_enough = |of_row: &[(RowIx, u64)]| {
-            let wanted: u64 = of_row.iter().map(|&(_, units)| units).sum();
-            wanted <= u64::from(self.rows.row(of_row[0].0).available.0)
-        };
-        if demands.chunk_by(|a, b| a.0 == b.0).all(has_enough) { Ok(rows) } else { Err(self.short(lines)) }
+    /// Moves the units of an open hold back and ends it.
+    pub(crate) fn give_back(&mut self, place: Place, now: Millis, end: End) {
+        self.holds.settle(place);
+        let held = self.holds.lines(place);
+        for line in &held {
+            if let Some(row) = line.row.filter(|_| line.taken > 0) {
+                self.rows.shift(row, Column::Held, Column::Available, Units(line.taken));
+            }
+        }
+        self.end(place, now, end, &held);
     }
 
-    /// The refusal that lists every line whose row has too little. Only for lines known to be short somewhere.
-    fn short(&self, lines: &[Line]) -> HoldRefused {
-        let of_line = |(at, line): (usize, &Line)| {
-            let available = self.available(line.sku, line.location);
-            let requested = wanted_with(lines, line);
-            (requested > u64::from(available.0)).then_some(ShortLine {
-                index: index(at),
-                sku: line.sku,
-                location: line.location,
-                requested: saturated(requested),
-                available,
+    /// Ends a hold whose units are where they belong.
+    pub(crate) fn end(&mut self, place: Place, now: Millis, end: End, held: &[HeldLine]) {
+        let asked = Asked::of(self.holds.record(place));
+        let rows = &self.rows;
+        self.holds.end(place, now, &self.limits, end, || asked.body(rows, held));
+    }
+
+    /// The lines of a whole hold, if every row has enough for all its lines together.
+    fn whole(&self, rows: &[Option<RowIx>], lines: &[Line]) -> Result<Lines, HoldRefused> {
+        let held = |(&row, line): (&Option<RowIx>, &Line)| HeldLine { row, taken: line.quantity.0, ..HeldLine::default() };
+        let enough = |row: RowIx, wanted: u64| wanted <= u64::from(self.rows.available(row).0);
+        let all_enough = if lines.len() <= FEW_LINES {
+            rows.iter().all(|&row| {
+                let same = rows.iter().zip(lines).filter(|(other, _)| **other == row);
+                row.is_some_and(|row| enough(row, same.map(|(_, line)| u64::from(line.quantity.0)).sum()))
             })
+        } else {
+            // Sorted by row, the lines of one row stand together and their sum is one pass.
+            let mut demands: Vec<_> = rows.iter().zip(lines).map(|(&row, line)| (row, u64::from(line.quantity.0))).collect();
+            demands.sort_unstable();
+            let of_row = |of_row: &[(Option<RowIx>, u64)]| {
+                let wanted = of_row.iter().map(|&(_, units)| units).sum();
+                of_row[0].0.is_some_and(|row| enough(row, wanted))
+            };
+            demands.chunk_by(|a, b| a.0 == b.0).all(of_row)
         };
-        HoldRefused::Short { lines: lines.iter().enumerate().filter_map(of_line).collect() }
+        if all_enough { Ok(rows.iter().zip(lines).map(held).collect()) } else { Err(self.short(rows, lines)) }
     }
 
-    fn same_lines(&self, record: &HoldRecord, lines: &[Line]) -> bool {
-        let same = |(held, line): (&HeldLine, &Line)| {
-            let dense = self.rows.dense(held.row);
-            (dense.sku, dense.location, held.quantity) == (line.sku, line.location, line.quantity)
+    /// The lines of a partial hold, each with what the ones before it have left, if that is anything.
+    fn part(&self, rows: &[Option<RowIx>], lines: &[Line]) -> Result<Lines, HoldRefused> {
+        let mut held = Lines::new();
+        for (&row, line) in rows.iter().zip(lines) {
+            let before: u32 = held.iter().filter(|other| other.row == row).map(|other| other.taken).sum(); // at most what is available
+            let left = row.map_or(0, |row| self.rows.available(row).0 - before);
+            held.push(HeldLine { row, taken: line.quantity.0.min(left), ..HeldLine::default() });
+        }
+        if held.iter().any(|line| line.taken > 0) {
+            return Ok(held);
+        }
+        // Nothing at all: in doubt if any of it is.
+        let in_doubt = rows.iter().flatten().any(|&row| self.holds.units_in_doubt(row) > 0);
+        let lines = self.short_lines(rows, lines);
+        Err(if in_doubt { HoldRefused::Contended { lines } } else { HoldRefused::Short { lines } })
+    }
+
+    /// The refusal of lines known to be short somewhere.
+    fn short(&self, rows: &[Option<RowIx>], lines: &[Line]) -> HoldRefused {
+        let short = self.short_lines(rows, lines);
+        let explained = |line: &ShortLine| {
+            let in_doubt = rows[usize::from(line.index)].map_or(0, |row| self.holds.units_in_doubt(row));
+            wanted_with(lines, &lines[usize::from(line.index)]) <= u64::from(line.available.0) + in_doubt
         };
-        record.lines.len() == lines.len() && record.lines.iter().zip(lines).all(same)
+        if short.iter().all(explained) { HoldRefused::Contended { lines: short } } else { HoldRefused::Short { lines: short } }
     }
 
-    /// Moves the units of an open hold out of `held` and gives it its next state.
-    fn end_open(&mut self, slot: Slot, now: Millis, state: State, to: Column) {
-        for line in &self.holds.record(slot).lines {
-            self.rows.shift(line.row, Column::Held, to, line.quantity);
-        }
-        self.holds.set_state(slot, now, state);
+    /// Every line whose row has too little.
+    fn short_lines(&self, rows: &[Option<RowIx>], lines: &[Line]) -> PerLine<ShortLine> {
+        let of_line = |(at, (line, row)): (usize, (&Line, &Option<RowIx>))| {
+            let available = row.map_or(Units(0), |row| self.rows.available(row));
+            let requested = wanted_with(lines, line);
+            let short = requested > u64::from(available.0);
+            short.then_some(ShortLine { index: index(at), requested: saturated(requested), available })
+        };
+        lines.iter().zip(rows).enumerate().filter_map(of_line).collect()
     }
 
-    fn bury(&mut self, now: Millis, id: HoldId) -> Result<Released, ReleaseRefused> {
-        if self.holds.has_tombstone(id) {
-            return Ok(Released::Tombstoned { replayed: true });
+    fn repeat_live(&self, place: Place, request: &HoldRequest<'_>, ttl_ms: u32) -> Result<Held, HoldRefused> {
+        let record = self.holds.record(place);
+        let held = self.holds.lines(place);
+        let same = if record.flags.has(Flags::SPILLED) {
+            record.body() == body(request, ttl_ms)
+        } else {
+            let same_line = |(line, asked): (&HeldLine, &Line)| {
+                let key = line.row.map(|row| self.rows.key(row));
+                key == Some((asked.sku, asked.location)) && line.taken == asked.quantity.0
+            };
+            let lines = held.len() == request.lines.len() && held.iter().zip(request.lines).all(same_line);
+            lines && Asked::of(record) == Asked::from(request, ttl_ms)
+        };
+        if !same {
+            return Err(HoldRefused::IdReused);
         }
-        if self.holds.tombstones_len() >= self.limits.tombstones_max {
-            return Err(Full::Tombstones.into());
+        Ok(Held { expires_at: record.first_expiry(), lines: held.iter().map(taken).collect(), replayed: true })
+    }
+
+    fn repeat_ended(&self, memory: Memory, request: &HoldRequest<'_>, ttl_ms: u32) -> Result<Held, HoldRefused> {
+        let ended = self.holds.ended(memory);
+        if ended.is_tombstone() {
+            return Err(HoldRefused::Tombstoned);
         }
-        self.holds.bury(id, now);
-        Ok(Released::Tombstoned { replayed: false })
+        if ended.body() != body(request, ttl_ms) {
+            return Err(HoldRefused::IdReused);
+        }
+        let lines = match self.holds.ended_lines(memory) {
+            Some(held) => held.iter().map(taken).collect(),
+            None => {
+                let line = |(asked, &remaining): (&Line, &u32)| Taken { taken: asked.quantity, remaining: Units(remaining) };
+                request.lines.iter().zip(&ended.remaining).map(line).collect()
+            }
+        };
+        Ok(Held { expires_at: ended.first_expiry(), lines, replayed: true })
     }
 }
 
-/// The answer to the first call, from what the hold keeps.
-fn answer(record: &HoldRecord, replayed: bool) -> Held {
-    Held { expires_at: record.expires_at, remaining: record.lines.iter().map(|line| line.remaining).collect(), replayed }
+/// Of a timed id: whether its time part is too far ahead.
+pub(crate) fn is_too_new(id: HoldId, now: Millis) -> bool {
+    id.time_part().0 > now.0 + u64::from(ID_SKEW_MS_MAX)
+}
+
+fn taken(line: &HeldLine) -> Taken {
+    Taken { taken: Units(line.taken), remaining: Units(line.remaining) }
+}
+
+fn flags(request: &HoldRequest<'_>) -> Flags {
+    let mut flags = Flags::default();
+    flags.set(Flags::TIMED, request.kind == IdKind::Timed);
+    flags.set(Flags::PARTIAL, request.partial);
+    flags.set(Flags::IN_DOUBT, request.in_doubt);
+    flags.set(Flags::UNSETTLED, request.in_doubt);
+    flags
+}
+
+fn body(request: &HoldRequest<'_>, ttl_ms: u32) -> u64 {
+    let mut hash = Asked::from(request, ttl_ms).hash();
+    request.lines.iter().for_each(|line| hash.line(line));
+    hash.finish()
+}
+
+/// What was asked, but for the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    owner: Owner,
+    ttl_ms: u32,
+    kind: IdKind,
+    partial: bool,
+    in_doubt: bool,
+}
+
+impl Asked {
+    fn from(request: &HoldRequest<'_>, ttl_ms: u32) -> Self {
+        let HoldRequest { kind, owner, partial, in_doubt, .. } = *request;
+        Self { owner, ttl_ms, kind, partial, in_doubt }
+    }
+
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            owner: record.owner(),
+            ttl_ms: record.ttl_ms,
+            kind: record.flags.kind(),
+            partial: record.flags.has(Flags::PARTIAL),
+            in_doubt: record.flags.has(Flags::IN_DOUBT),
+        }
+    }
+
+    fn hash(self) -> BodyHash {
+        BodyHash::new(self.owner, self.ttl_ms, self.kind, self.partial, self.in_doubt)
+    }
+
+    /// The fingerprint of a body of which all that was asked was taken.
+    pub(crate) fn body(self, rows: &Table, held: &[HeldLine]) -> u64 {
+        let mut hash = self.hash();
+        for line in held {
+            if let Some((sku, location)) = line.row.map(|row| rows.key(row)) {
+                hash.line(&Line { sku, location, quantity: Units(line.taken) });
+            }
+        }
+        hash.finish()
+    }
 }

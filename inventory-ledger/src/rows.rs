@@ -1,13 +1,17 @@
-//! Rows of stock, one per (SKU, location), dense in memory.
+//! Rows of stock, one per (SKU, location), a cache line each, read by any thread while the ledger writes.
 //!
-//! Path: key → `Table::find` (hash index of positions) → `RowIx` → one cache line → `shift` or `book` → `take_changes`.
-//! Read first: `Row`, then `DenseRow`. Bounds: the ledger asks `rows_max` before it inserts; rows are never removed.
+//! Path: key → `Rows::find` (index of positions) → `RowIx` → one cache line → `Table::shift` or `book` → `take_changes`.
+//! Read first: `Row`, then `RowCell`. The ledger alone writes (its `&mut` sees to that), with plain moves: relaxed stores, and
+//! around a change of several columns a sequence that tells readers to look again.
+//! Bounds: the ledger asks `rows_max` before it inserts; rows are never removed.
 
-use hashbrown::{HashMap, HashTable};
-use smallvec::SmallVec;
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
-use crate::{Location, Sku, UNITS_MAX, Units};
+use crate::chunks::Chunks;
+use crate::index::{KeyCell, KeyIndex, Keyed, LEN_MAX, RowKey};
+use crate::seqlock;
+use crate::sync::{AtomicU32, Ordering};
+use crate::{Line, Location, PerLine, Sku, UNITS_MAX, Units};
 
 /// The columns of one row, in units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,7 +50,7 @@ pub struct RowChange {
 }
 
 /// Position of a row in the table, `0..len`, in order of insertion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RowIx(pub(crate) u32);
 
 /// The columns that units move between. What is on hand changes only by [`Table::book`].
@@ -57,88 +61,217 @@ pub(crate) enum Column {
     Committed,
 }
 
-/// One row: its key, its columns and the books' own totals, in one cache line.
-#[derive(Clone, Debug)]
+/// Set in [`RowCell::extra`] while the row is on the list of changes.
+const CHANGED: u32 = 1 << 31;
+
+/// Rows of a chunk, 64 KiB.
+const CHUNK: usize = 1 << 10;
+
+/// One row: its key, its columns and the books' own totals.
+#[derive(Default)]
 #[repr(align(64))]
-pub(crate) struct DenseRow {
-    pub(crate) sku: Sku,
-    pub(crate) location: Location,
-    pub(crate) row: Row,
-    /// Sum of all movements: what `row.on_hand()` must be. Kept apart from the columns so that `check` has two sides.
-    pub(crate) booked: Units,
+pub(crate) struct RowCell {
+    key: KeyCell,
+    next: AtomicU32,
+    /// Odd while columns change together.
+    sequence: AtomicU32,
+    available: AtomicU32,
+    held: AtomicU32,
+    committed: AtomicU32,
+    unavailable: AtomicU32,
+    incoming: AtomicU32,
+    /// Whether the row is on the list of changes. The bits below are free for what few rows have.
+    extra: AtomicU32,
+    /// Sum of all movements: what `on_hand` must be. Kept apart from the columns so that `check` has two sides.
+    booked: AtomicU32,
     /// Units in `committed` whose hold was forgotten.
-    pub(crate) detached: Units,
-    /// The drain epoch in which the row was last put on the list of changes.
-    touched: u64,
+    detached: AtomicU32,
 }
 
-const _: () = assert!(size_of::<DenseRow>() == 64, "a row is one cache line, so that a line of a hold costs one miss");
+const _: () = assert!(size_of::<RowCell>() == 64, "a row is one cache line, so that a line of a hold costs one miss");
 
-/// All rows, with their indexes and the list of those changed since the last drain.
-#[derive(Debug, Default)]
+impl Keyed for RowCell {
+    fn key(&self) -> RowKey {
+        self.key.get()
+    }
+
+    fn next(&self) -> &AtomicU32 {
+        &self.next
+    }
+}
+
+/// Loads of the writer, and of readers inside of a [`seqlock::read`]: ordered by that, so relaxed themselves.
+fn load(column: &AtomicU32) -> Units {
+    Units(column.load(Ordering::Relaxed))
+}
+
+/// Stores of the writer, inside of a [`seqlock::begin`] or to what no reader reads.
+fn store(column: &AtomicU32, units: Units) {
+    column.store(units.0, Ordering::Relaxed);
+}
+
+impl RowCell {
+    fn columns(&self) -> Row {
+        Row {
+            available: load(&self.available),
+            held: load(&self.held),
+            committed: load(&self.committed),
+            incoming: load(&self.incoming),
+            unavailable: load(&self.unavailable),
+        }
+    }
+
+    fn column(&self, column: Column) -> &AtomicU32 {
+        match column {
+            Column::Available => &self.available,
+            Column::Held => &self.held,
+            Column::Committed => &self.committed,
+        }
+    }
+}
+
+/// What readers share with the writer.
+pub(crate) struct Rows {
+    cells: Chunks<RowCell, CHUNK>,
+    index: KeyIndex,
+}
+
+impl Rows {
+    pub(crate) fn find(&self, sku: Sku, location: Location) -> Option<RowIx> {
+        self.index.find(&self.cells, RowKey { sku, location }).map(RowIx)
+    }
+
+    /// One load: whatever else is under way.
+    pub(crate) fn available(&self, ix: RowIx) -> Units {
+        load(&self.cells.get(ix.0).available)
+    }
+
+    /// All columns as they stood together at one instant, from any thread.
+    pub(crate) fn whole(&self, ix: RowIx) -> Row {
+        let cell = self.cells.get(ix.0);
+        seqlock::read(&cell.sequence, || cell.columns())
+    }
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("len", &self.cells.len()).finish_non_exhaustive()
+    }
+}
+
+/// All rows, from the writer's side, with the list of those changed since the last drain.
+#[derive(Debug)]
 pub(crate) struct Table {
-    rows: Vec<DenseRow>,
-    by_key: HashTable<RowIx>,
-    by_sku: HashMap<Sku, SmallVec<[RowIx; 4]>, foldhash::fast::RandomState>,
-    hasher: foldhash::fast::RandomState,
-    /// Rows touched in this epoch with their columns before it: each row at most once, so at most `rows.len()`.
-    touched: Vec<(RowIx, Row)>,
-    /// Counts drains, from one on; a new row's zero is none of them.
-    epoch: u64,
+    shared: Arc<Rows>,
+    /// Rows on the list with their columns before they came on it: each at most once, so at most as many as there are rows.
+    changed: Vec<(RowIx, Row)>,
+    /// Every location that has a row, in order.
+    locations: Vec<Location>,
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
-        Self { epoch: 1, ..Self::default() }
+    pub(crate) fn new(rows_max: u32, seed: u64) -> Self {
+        let rows_max = rows_max.min(LEN_MAX);
+        let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed) };
+        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new() }
     }
 
-    /// Rows in order of insertion.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, DenseRow> {
-        self.rows.iter()
+    pub(crate) fn share(&self) -> Arc<Rows> {
+        Arc::clone(&self.shared)
     }
 
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.rows.len()).expect("rows_max is a u32")
+        self.shared.cells.len()
+    }
+
+    /// Rows in order of insertion.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RowIx> + use<> {
+        (0..self.len()).map(RowIx)
+    }
+
+    /// Bytes of rows and their buckets, both in chunks, and of the list of changes.
+    pub(crate) fn bytes(&self) -> usize {
+        let chunks = (self.len() as usize).div_ceil(CHUNK);
+        let buckets = (self.len() as usize).max(1).div_ceil(crate::index::CHUNK);
+        let directories =
+            self.shared.cells.len_max() as usize / CHUNK * 16 + self.shared.cells.len_max() as usize / crate::index::CHUNK * 16;
+        chunks * CHUNK * size_of::<RowCell>()
+            + buckets * crate::index::CHUNK * size_of::<u32>()
+            + directories
+            + self.changed.capacity() * size_of::<(RowIx, Row)>()
+            + self.locations.capacity() * size_of::<Location>()
     }
 
     /// Where the row of this key is. Two cache misses: the index, the row.
     pub(crate) fn find(&self, sku: Sku, location: Location) -> Option<RowIx> {
-        let hash = self.hasher.hash_one((sku, location));
-        let same = |&ix: &RowIx| {
-            let dense = &self.rows[ix.0 as usize];
-            dense.sku == sku && dense.location == location
-        };
-        self.by_key.find(hash, same).copied()
+        self.shared.find(sku, location)
     }
 
-    /// Rows of one SKU, in order of location.
-    pub(crate) fn of_sku(&self, sku: Sku) -> &[RowIx] {
-        self.by_sku.get(&sku).map_or(&[], SmallVec::as_slice)
+    /// Where the rows of these keys are, each with its cache misses beside those of the others.
+    pub(crate) fn find_all(&self, lines: &[Line]) -> PerLine<Option<RowIx>> {
+        let key = |line: &Line| RowKey { sku: line.sku, location: line.location };
+        let Rows { cells, index } = &*self.shared;
+        let hashes: PerLine<u32> = lines.iter().map(|line| index.hash(key(line))).collect();
+        hashes.iter().for_each(|&hash| index.warm(cells, hash));
+        lines.iter().zip(&hashes).map(|(line, &hash)| index.find_hashed(cells, key(line), hash).map(RowIx)).collect()
     }
 
-    pub(crate) fn dense(&self, ix: RowIx) -> &DenseRow {
-        &self.rows[ix.0 as usize]
+    /// Loads what a look-up of this key will need, and waits for nothing.
+    pub(crate) fn warm(&self, sku: Sku, location: Location) {
+        let Rows { cells, index } = &*self.shared;
+        index.warm(cells, index.hash(RowKey { sku, location }));
+    }
+
+    /// Rows of one SKU, in order of location: every location is looked up.
+    pub(crate) fn of_sku(&self, sku: Sku) -> impl Iterator<Item = (Location, RowIx)> + '_ {
+        self.locations.iter().filter_map(move |&location| Some((location, self.find(sku, location)?)))
+    }
+
+    pub(crate) fn key(&self, ix: RowIx) -> (Sku, Location) {
+        let RowKey { sku, location } = self.cell(ix).key();
+        (sku, location)
     }
 
     pub(crate) fn row(&self, ix: RowIx) -> Row {
-        self.dense(ix).row
+        self.cell(ix).columns()
     }
 
-    /// Adds an empty row. The caller has looked for the key and for room.
-    pub(crate) fn insert(&mut self, sku: Sku, location: Location) -> RowIx {
+    pub(crate) fn available(&self, ix: RowIx) -> Units {
+        self.shared.available(ix)
+    }
+
+    pub(crate) fn booked(&self, ix: RowIx) -> Units {
+        load(&self.cell(ix).booked)
+    }
+
+    pub(crate) fn detached(&self, ix: RowIx) -> Units {
+        load(&self.cell(ix).detached)
+    }
+
+    /// Adds an empty row. The caller has looked for the key and for room; `None` if the table takes no more.
+    pub(crate) fn insert(&mut self, sku: Sku, location: Location) -> Option<RowIx> {
         debug_assert!(self.find(sku, location).is_none(), "one row per key");
-        let ix = RowIx(self.len());
-        self.rows.push(DenseRow { sku, location, row: Row::default(), booked: Units(0), detached: Units(0), touched: 0 });
-        let (rows, hasher) = (&self.rows, &self.hasher);
-        let hash_of = |&RowIx(at): &RowIx| {
-            let dense = &rows[at as usize];
-            hasher.hash_one((dense.sku, dense.location))
-        };
-        self.by_key.insert_unique(hasher.hash_one((sku, location)), ix, hash_of);
-        let siblings = self.by_sku.entry(sku).or_default();
-        let at = siblings.partition_point(|sibling| rows[sibling.0 as usize].location < location);
-        siblings.insert(at, ix);
-        ix
+        let ix = self.shared.cells.push(|cell| cell.key.set(RowKey { sku, location }))?;
+        self.shared.index.insert(&self.shared.cells, ix);
+        if let Err(at) = self.locations.binary_search(&location) {
+            self.locations.insert(at, location);
+        }
+        Some(RowIx(ix))
+    }
+
+    /// Adds a row of a snapshot. The caller has looked for the key.
+    pub(crate) fn restore(&mut self, sku: Sku, location: Location, row: Row, booked: Units, detached: Units) -> Option<RowIx> {
+        let ix = self.insert(sku, location)?;
+        let cell = self.cell(ix);
+        let _writing = seqlock::begin(&cell.sequence);
+        store(&cell.available, row.available);
+        store(&cell.held, row.held);
+        store(&cell.committed, row.committed);
+        store(&cell.incoming, row.incoming);
+        store(&cell.unavailable, row.unavailable);
+        store(&cell.booked, booked);
+        store(&cell.detached, detached);
+        Some(ix)
     }
 
     /// Moves units between two columns of one row; what is on hand stays.
@@ -146,11 +279,14 @@ impl Table {
     /// # Panics
     /// If `from` has too few: the caller checks before it moves, so that is a bug here.
     pub(crate) fn shift(&mut self, ix: RowIx, from: Column, to: Column, units: Units) {
-        let row = &mut self.touch(ix).row;
-        let source = row.column(from);
-        assert!(units <= *source, "{units:?} of {source:?} in {from:?}");
-        source.0 -= units.0;
-        row.column(to).0 += units.0; // cannot overflow: the sum of all columns is at most UNITS_MAX
+        self.touch(ix);
+        let cell = self.cell(ix);
+        let (source, target) = (cell.column(from), cell.column(to));
+        let there = load(source);
+        assert!(units <= there, "{units:?} of {there:?} in {from:?}");
+        let _writing = seqlock::begin(&cell.sequence);
+        store(source, Units(there.0 - units.0));
+        store(target, Units(load(target).0 + units.0)); // cannot overflow: the sum of all columns is at most UNITS_MAX
     }
 
     /// Changes what is on hand to `available` more or fewer, from or to outside.
@@ -158,7 +294,8 @@ impl Table {
     /// # Panics
     /// If `available` would become negative or on hand more than [`UNITS_MAX`]: the caller checks first.
     pub(crate) fn book(&mut self, ix: RowIx, delta: i64) {
-        let dense = self.touch(ix);
+        self.touch(ix);
+        let cell = self.cell(ix);
         let moved = |column: Units| {
             u32::try_from(i64::from(column.0) + delta)
                 .ok()
@@ -166,42 +303,49 @@ impl Table {
                 .map(Units)
                 .unwrap_or_else(|| panic!("booking {delta} onto {column:?}"))
         };
-        dense.row.available = moved(dense.row.available);
-        dense.booked = moved(dense.booked);
+        let (available, booked) = (moved(load(&cell.available)), moved(load(&cell.booked)));
+        let _writing = seqlock::begin(&cell.sequence);
+        store(&cell.available, available);
+        store(&cell.booked, booked);
     }
 
     /// Leaves units in `committed` that no hold accounts for any more.
     pub(crate) fn detach(&mut self, ix: RowIx, units: Units) {
-        self.rows[ix.0 as usize].detached.0 += units.0; // within `committed`, so within u32
+        let detached = &self.cell(ix).detached;
+        store(detached, Units(load(detached).0 + units.0)); // within `committed`, so within u32
     }
 
-    /// The row for writing, put on the list of changes unless it is there.
-    fn touch(&mut self, ix: RowIx) -> &mut DenseRow {
-        let dense = &mut self.rows[ix.0 as usize];
-        if dense.touched != self.epoch {
-            dense.touched = self.epoch;
-            self.touched.push((ix, dense.row));
+    /// Puts a row on the list of changes unless it is there.
+    fn touch(&mut self, ix: RowIx) {
+        let cell = self.shared.cells.get(ix.0);
+        let extra = cell.extra.load(Ordering::Relaxed);
+        if extra & CHANGED == 0 {
+            cell.extra.store(extra | CHANGED, Ordering::Relaxed);
+            self.changed.push((ix, cell.columns()));
         }
-        dense
     }
 
     /// Empties the list of changes, in the order in which rows were first touched; rows that ended as they began are left out.
     pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = RowChange> + '_ {
-        self.epoch += 1;
-        let rows = &self.rows;
-        self.touched.drain(..).filter_map(|(ix, before)| {
-            let dense = &rows[ix.0 as usize];
-            (dense.row != before).then_some(RowChange { sku: dense.sku, location: dense.location, before, after: dense.row })
+        let cells = &self.shared.cells;
+        for (ix, _) in &self.changed {
+            let extra = &cells.get(ix.0).extra;
+            extra.store(extra.load(Ordering::Relaxed) & !CHANGED, Ordering::Relaxed);
+        }
+        self.changed.drain(..).filter_map(|(ix, before)| {
+            let cell = cells.get(ix.0);
+            let (RowKey { sku, location }, after) = (cell.key(), cell.columns());
+            (after != before).then_some(RowChange { sku, location, before, after })
         })
     }
-}
 
-impl Row {
-    fn column(&mut self, column: Column) -> &mut Units {
-        match column {
-            Column::Available => &mut self.available,
-            Column::Held => &mut self.held,
-            Column::Committed => &mut self.committed,
-        }
+    /// Whether the index has every row, and the list every location.
+    pub(crate) fn is_sound(&self) -> bool {
+        let listed = |ix| self.locations.binary_search(&self.key(ix).1).is_ok();
+        self.shared.index.is_sound(&self.shared.cells) && self.iter().all(listed)
+    }
+
+    fn cell(&self, ix: RowIx) -> &RowCell {
+        self.shared.cells.get(ix.0)
     }
 }

@@ -3,13 +3,14 @@
 //! Path: id and body → known? its first outcome : decided here → `Table::book` or `shift` → remembered in the `Window`.
 //! Read first: `Ledger::stock`. Bounds: `movements_kept_max`, `rows_max`, `UNITS_MAX`, `LINES_MAX`.
 
-use crate::holds::State;
+use crate::holds::Found;
 use crate::ledger::{index, saturated, wanted_with, well_formed};
+use crate::lines::HeldLine;
 use crate::movements::{Act, Remembered, RestockBody, StockBody};
+use crate::record::{End, State};
 use crate::rows::{Column, RowIx};
 use crate::{
-    Full, HoldId, HoldState, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku,
-    Units,
+    Full, HoldId, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku, Units,
 };
 
 /// Changes of what is on hand. All of them move `available` by the difference, and all are idempotent by their id: within
@@ -141,7 +142,7 @@ impl Ledger {
         let ix = match found {
             Some(ix) => ix,
             None if self.rows.len() >= self.limits.rows_max => return Err(Full::Rows.into()),
-            None => self.rows.insert(sku, location),
+            None => self.rows.insert(sku, location).ok_or(Full::Rows)?,
         };
         if delta != 0 {
             self.rows.book(ix, delta);
@@ -150,28 +151,23 @@ impl Ledger {
     }
 
     fn decide_restock(&mut self, now: Millis, hold: HoldId, lines: Option<&[Line]>) -> Result<Restocked, RestockRefused> {
-        match self.hold_state(hold) {
-            Some(HoldState::Committed) => {}
-            Some(
-                state @ (HoldState::Held { .. }
-                | HoldState::Pinned
-                | HoldState::Restocked
-                | HoldState::Forgotten
-                | HoldState::Released
-                | HoldState::Expired
-                | HoldState::Tombstoned),
-            ) => return Err(RestockRefused::NotCommitted { state }),
+        let place = match self.holds.find(hold) {
             None => return Err(RestockRefused::Unknown),
-        }
-        let slot = self.holds.find(hold).ok_or(RestockRefused::Unknown)?;
-        let before = self.holds.record(slot).units_left();
+            Some(Found::Live(place)) if self.holds.record(place).state == State::Committed => place,
+            Some(Found::Live(place)) => return Err(RestockRefused::NotCommitted { state: self.holds.record(place).public_state() }),
+            Some(Found::Ended(memory)) => {
+                return Err(RestockRefused::NotCommitted { state: self.holds.ended(memory).end.public() });
+            }
+        };
+        let mut held = self.holds.lines(place);
+        let units_left = |held: &[HeldLine]| held.iter().map(|line| u64::from(line.left())).sum::<u64>();
+        let before = units_left(&held);
 
         if let Some(lines) = lines {
             for (at, line) in lines.iter().enumerate() {
                 let row = self.rows.find(line.sku, line.location);
-                let record = self.holds.record(slot);
-                let of_row = record.lines.iter().filter(|held| Some(held.row) == row);
-                let left = of_row.map(|held| u64::from(held.left().0)).sum();
+                let of_row = held.iter().filter(|other| row.is_some() && other.row == row);
+                let left = of_row.map(|other| u64::from(other.left())).sum();
                 let requested = wanted_with(lines, line);
                 if requested > left {
                     return Err(RestockRefused::TooMany { index: index(at), requested: saturated(requested), left: saturated(left) });
@@ -180,28 +176,33 @@ impl Ledger {
             for line in lines {
                 let row = self.rows.find(line.sku, line.location);
                 let mut wanted = line.quantity.0;
-                for held in self.holds.lines_mut(slot) {
-                    if Some(held.row) == row {
-                        let units = Units(wanted.min(held.left().0));
-                        held.restocked.0 += units.0;
-                        wanted -= units.0;
-                        self.rows.shift(held.row, Column::Committed, Column::Available, units);
-                    }
+                for other in held.iter_mut().filter(|other| other.row == row) {
+                    let units = wanted.min(other.left());
+                    wanted -= units;
+                    self.bring_back(other, units);
                 }
                 assert_eq!(wanted, 0, "the lines were checked to fit");
             }
         } else {
-            for held in self.holds.lines_mut(slot) {
-                let units = held.left();
-                held.restocked = held.quantity;
-                self.rows.shift(held.row, Column::Committed, Column::Available, units);
+            for line in &mut held {
+                let units = line.left();
+                self.bring_back(line, units);
             }
         }
 
-        let left = self.holds.record(slot).units_left();
+        let left = units_left(&held);
         if left == 0 {
-            self.holds.set_state(slot, now, State::Restocked);
+            self.end(place, now, End::Restocked, &held);
+        } else {
+            self.update_lines(place, &held);
         }
         Ok(Restocked { units: before - left, left, replayed: false })
+    }
+
+    fn bring_back(&mut self, line: &mut HeldLine, units: u32) {
+        if let Some(row) = line.row.filter(|_| units > 0) {
+            line.restocked += units;
+            self.rows.shift(row, Column::Committed, Column::Available, Units(units));
+        }
     }
 }

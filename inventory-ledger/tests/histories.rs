@@ -3,15 +3,16 @@
 //! A step is written as in `play`; times are milliseconds after the start, and `day` is longer than everything is remembered.
 
 use inventory_ledger::{
-    Full, HoldId, HoldRefused, LINES_MAX, Ledger, Limits, Line, Location, Millis, MoveRefused, MovementId, Owner, PinRefused, Reason,
-    Released, Sku, UNITS_MAX, Units,
+    Extended, Full, HoldId, HoldRefused, HoldRequest, LINES_MAX, Ledger, Limits, Line, Location, Millis, MoveRefused, MovementId, Owner,
+    PinRefused, Reason, Released, ShortLine, Sku, TIME_MAX, Taken, UNITS_MAX, Units,
 };
 
 const SHOP: Location = Location(1);
 const DAY_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// Small enough that every table can be filled by hand.
-const SMALL: Limits = Limits { rows_max: 2, holds_max: 2, tombstones_max: 1, movements_kept_max: 4 };
+const SMALL: Limits =
+    Limits { rows_max: 2, holds_max: 2, tombstones_max: 1, movements_kept_max: 4, id_window_ms: 1_000, hold_life_ms_max: 300 };
 
 /// `3` is three of SKU 1; `3@2` is three of SKU 2.
 fn lines(text: &str) -> Vec<Line> {
@@ -27,6 +28,16 @@ fn said<T: std::fmt::Debug, E: std::fmt::Display>(result: Result<T, E>) -> Strin
         Ok(answer) => format!("{answer:?}"),
         Err(refusal) => format!("no: {refusal}"),
     }
+}
+
+fn short(lines: &[ShortLine]) -> String {
+    let short = |line: &ShortLine| format!("{}:{}>{}", line.index, line.requested.0, line.available.0);
+    lines.iter().map(short).collect::<Vec<_>>().join(" ")
+}
+
+/// The id with the number in the first word, of the instant in another.
+fn timed(words: &[&str], at: usize) -> HoldId {
+    HoldId::timed(Millis(words[at].parse().unwrap()), words[1].parse().unwrap())
 }
 
 /// Plays a history and gives the last answer in short: `replayed` flags and refusals, without the rest.
@@ -63,23 +74,38 @@ fn play(history: &str) -> (String, Ledger) {
                 let expected = (words.len() > 3).then(|| units(3));
                 moved(ledger.set(now, movement(), Sku(1), SHOP, units(2), expected, Reason(0)))
             }
-            "hold" => {
+            // `hold 1 3`; `part`, `doubt` ask so; `timed 1 3 50` has the id number 1 of the instant 50.
+            "hold" | "part" | "doubt" | "timed" => {
                 let asked = lines(words.get(2).unwrap_or(&""));
-                match ledger.hold(now, hold(1), Owner(9), &asked, 100) {
+                let request = HoldRequest::new(hold(1), Owner(9), &asked, 100);
+                let request = match words[0] {
+                    "part" => request.partial(),
+                    "doubt" => request.in_doubt(),
+                    "timed" => HoldRequest { id: timed(&words, 3), ..request.timed() },
+                    _ => request,
+                };
+                match ledger.hold(now, &request) {
                     Ok(held) => {
-                        let left: Vec<u32> = held.remaining.iter().map(|left| left.0).collect();
-                        format!("{left:?} until {}{}", held.expires_at.0, replay(held.replayed))
-                    }
-                    Err(HoldRefused::Short { lines }) => {
-                        let short = |line: &inventory_ledger::ShortLine| {
-                            let (wanted, has) = (line.requested.0, line.available.0);
-                            format!("{}:{wanted}>{has}", line.index)
+                        let got = |(line, asked): (&Taken, &Line)| match line {
+                            Taken { taken, remaining } if *taken == asked.quantity => remaining.0.to_string(),
+                            Taken { taken, remaining } => format!("{}:{}", taken.0, remaining.0),
                         };
-                        lines.iter().map(short).collect::<Vec<_>>().join(" ")
+                        let got: Vec<String> = held.lines.iter().zip(&asked).map(got).collect();
+                        format!("[{}] until {}{}", got.join(", "), held.expires_at.0, replay(held.replayed))
                     }
+                    Err(HoldRefused::Short { lines }) => short(&lines),
+                    Err(HoldRefused::Contended { lines }) => format!("contended {}", short(&lines)),
                     Err(refusal) => format!("no: {refusal}"),
                 }
             }
+            "settle" => said(ledger.settle(now, hold(1)).map(|settled| settled.replayed)),
+            "extend" => match ledger.extend(now, hold(1), words[2].parse().unwrap()) {
+                Ok(Extended { expires_at: Some(at), capped }) => format!("until {}{}", at.0, if capped { ", capped" } else { "" }),
+                Ok(Extended { expires_at: None, .. }) => "pinned".to_owned(),
+                Err(refusal) => format!("no: {refusal}"),
+            },
+            "commit" if words.len() > 2 => said(ledger.commit_part(now, hold(1), &lines(words[2])).map(|committed| committed.replayed)),
+            "untime" => said(ledger.release_timed(now, timed(&words, 2))),
             "pin" => said(ledger.pin(now, hold(1)).map(|pinned| pinned.replayed)),
             "commit" => said(ledger.commit(now, hold(1)).map(|committed| committed.replayed)),
             "release" => said(ledger.release(now, hold(1))),
@@ -235,11 +261,118 @@ fn holds_end_once() {
         ("open 1 5 | hold 1 3 | at 100 | expire 9 | commit 1", "no: the hold has expired", "5/0/0"),
         ("open 1 5 | hold 1 3 | at 100 | pin 2 | at 50 | pin 1", "no: the hold has expired", "2/3/0"), // time never goes back
         ("open 1 5 | hold 1 3 | at 99 | expire 9", "[]", "2/3/0"),
-        ("open 1 5 | hold 2 1 | hold 1 1 | at 100 | expire 1", "[1] and more", "4/1/0"), // equal times: by id
+        ("open 1 5 | hold 2 1 | hold 1 1 | at 100 | expire 1", "[2] and more", "4/1/0"), // equal times: as they came
         ("open 1 5 | hold 2 1 | at 1 | hold 1 1 | at 101 | expire 9", "[2, 1]", "5/0/0"), // by time first
         ("open 1 5 | hold 2 1 | hold 1 1 | at 100 | expire 0", "[] and more", "3/2/0"),
         ("open 1 5 | hold 1 3 | pin 1 | day | expire 9", "[]", "2/3/0"), // pinned never expires
         ("open 1 5 | hold 1 3 | at 100 | expire 9 | day | sweep 9 | pin 1", "no: no such hold", "5/0/0"),
+    ]);
+}
+
+#[test]
+fn partial_holds_take_what_is_there() {
+    agree(&[
+        ("open 1 5 | part 1 3", "[2] until 100", "2/3/0"),
+        ("open 1 5 | part 1 7", "[5:0] until 100", "0/5/0"),
+        ("open 1 5 | part 1 3,4", "[0, 2:0] until 100", "0/5/0"), // served in the order asked
+        ("open 1 5 | part 1 6,1", "[5:0, 0:0] until 100", "0/5/0"),
+        ("open 1 5 | part 1 7,2@9", "[5:0, 0:0] until 100", "0/5/0"), // no such row
+        ("open 1 5 | part 1 7,2@9 | part 1 7,2@9", "[5:0, 0:0] until 100, again", "0/5/0"),
+        ("open 1 5 | part 1 7,2@9 | part 1 7,1@9", "no: the hold id was used for another hold", "0/5/0"),
+        ("open 1 5 | part 1 7 | release 1 | part 1 7", "[5:0] until 100, again", "5/0/0"),
+        ("open 1 5 | part 1 7 | commit 1 | restock 2 1 2 | restock 3 1 | part 1 7", "[5:0] until 100, again", "5/0/0"),
+        ("open 1 5 | part 1 3 | hold 1 3", "no: the hold id was used for another hold", "2/3/0"),
+        ("open 1 5 | part 1 2@9", "0:2>0", "5/0/0"), // nothing at all is no hold
+        ("open 1 5 | part 1 7 | commit 1", "false", "0/0/5"),
+        ("open 1 900 | hold 1 400,300 | release 1 | hold 1 400,300", "[200, 200] until 100, again", "900/0/0"),
+    ]);
+}
+
+#[test]
+fn commits_may_be_in_part() {
+    let differs = "no: the hold was committed otherwise";
+    agree(&[
+        ("open 1 5 | hold 1 3 | commit 1 2", "false", "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | commit 1 2", "true", "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | commit 1 1,1", "true", "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | commit 1 1", differs, "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | commit 1 2,1@2", differs, "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | commit 1", differs, "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 | commit 1 3", differs, "2/0/3"),
+        ("open 1 5 | hold 1 1,2 | commit 1 2", "false", "3/0/2"), // over both lines of the row
+        ("open 1 5 | hold 1 3 | commit 1 2,2", "no: line 0 commits 4 where 3 are held", "2/3/0"),
+        ("open 1 5 | hold 1 3 | commit 1 1,1@2", "no: line 1 commits 1 where 0 are held", "2/3/0"),
+        ("open 1 5 | hold 1 3 | commit 1 0", "no: line 0 has quantity zero", "2/3/0"),
+        ("open 1 5 | hold 1 3 | pin 1 | commit 1 2 | hold 1 3", "[2] until 100, again", "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | restock 2 1 3", "no: line 0 wants 3 back where 2 are left", "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | restock 2 1 | commit 1 2", "true", "5/0/0"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | forget 1 | commit 1 3", differs, "3/0/2"),
+        ("open 1 5 | hold 1 3 | commit 1 2 | forget 1 | commit 1 2", "true", "3/0/2"),
+        ("open 1 5 | hold 1 3 | at 100 | commit 1 2", "no: the hold has expired", "2/3/0"),
+        ("commit 1 2", "no: no such hold", "none"),
+    ]);
+}
+
+#[test]
+fn a_shortage_explained_by_doubt_is_contended() {
+    agree(&[
+        ("open 1 5 | doubt 1 3 | hold 2 3", "contended 0:3>2", "2/3/0"),
+        ("open 1 5 | doubt 1 3 | hold 2 6", "0:6>2", "2/3/0"), // short even without it
+        ("open 1 5 | doubt 1 3 | hold 2 3,1@2", "0:3>2 1:1>0", "2/3/0"), // another row is short by itself
+        ("open 1 5 | doubt 1 3 | settle 1 | hold 2 3", "0:3>2", "2/3/0"),
+        ("open 1 5 | doubt 1 3 | settle 1 | settle 1", "true", "2/3/0"),
+        ("open 1 5 | hold 1 3 | settle 1", "true", "2/3/0"),
+        ("open 1 5 | doubt 1 3 | pin 1 | hold 2 3", "0:3>2", "2/3/0"),
+        ("open 1 5 | doubt 1 3 | commit 1 | hold 2 3", "0:3>2", "2/0/3"),
+        ("open 1 5 | doubt 1 3 | commit 1 1 | hold 2 5", "0:5>4", "4/0/1"),
+        ("open 1 5 | doubt 1 3 | extend 1 50 | hold 2 3", "contended 0:3>2", "2/3/0"),
+        ("open 1 5 | doubt 1 5 | part 2 3", "contended 0:3>0", "0/5/0"),
+        ("open 1 5 | hold 1 5 | part 2 3", "0:3>0", "0/5/0"),
+        ("open 1 5 | doubt 1 3 | at 100 | expire 9 | hold 2 6", "0:6>5", "5/0/0"),
+        ("settle 1", "no: no such hold", "none"),
+    ]);
+}
+
+#[test]
+fn holds_last_longer_when_extended() {
+    agree(&[
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 100", "until 150", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 10", "until 100", "2/3/0"), // never shortened
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 250", "until 300", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 251", "until 300, capped", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 18446744073709551615", "until 300, capped", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 100 | at 149 | expire 9", "[]", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 100 | at 150 | expire 9", "[1]", "5/0/0"),
+        ("open 1 5 | hold 1 3 | at 50 | extend 1 100 | hold 1 3", "[2] until 100, again", "2/3/0"), // the first answer
+        ("open 1 5 | hold 1 3 | pin 1 | extend 1 100", "pinned", "2/3/0"),
+        ("open 1 5 | hold 1 3 | at 100 | extend 1 100", "no: the hold has expired", "2/3/0"),
+        ("open 1 5 | hold 1 3 | commit 1 | extend 1 100", "no: the hold was committed", "2/0/3"),
+        ("extend 1 100", "no: no such hold", "none"),
+    ]);
+}
+
+#[test] // Ids have a window of 1,000 ms; the skew allowed is 60,000.
+fn timed_ids_grow_old() {
+    let old = "no: the hold id is too old";
+    agree(&[
+        ("open 1 5 | at 1000 | timed 1 3 0", "[2] until 1100", "2/3/0"),
+        ("open 1 5 | at 1001 | timed 1 3 0", old, "5/0/0"),
+        ("open 1 5 | timed 1 3 60000", "[2] until 100", "2/3/0"),
+        ("open 1 5 | timed 1 3 60001", "no: the hold id is of a time to come", "5/0/0"),
+        ("open 1 5 | timed 1 3 0 | at 1000 | timed 1 3 0", "[2] until 100, again", "2/3/0"),
+        ("open 1 5 | timed 1 3 0 | at 1001 | timed 1 3 0", old, "2/3/0"), // time alone decides
+        ("open 1 5 | timed 1 3 0 | untime 1 0 | at 1000 | timed 1 3 0", "[2] until 100, again", "5/0/0"),
+        // Remembered for as long as a repeat could be run: here 61,001 ms, and then the id is too old.
+        ("open 1 5 | timed 1 3 60000 | untime 1 60000 | at 61000 | sweep 9", "0 0 0", "5/0/0"),
+        ("open 1 5 | timed 1 3 60000 | untime 1 60000 | at 61000 | timed 1 3 60000", "[2] until 100, again", "5/0/0"),
+        ("open 1 5 | timed 1 3 60000 | untime 1 60000 | at 61001 | sweep 9", "1 0 0", "5/0/0"),
+        ("open 1 5 | timed 1 3 60000 | untime 1 60000 | at 61001 | timed 1 3 60000", old, "5/0/0"),
+        // Ended when it is too old: not remembered at all.
+        ("open 1 5 | timed 1 3 0 | at 1001 | expire 9 | timed 1 3 0", old, "5/0/0"),
+        ("open 1 5 | timed 1 3 0 | at 1001 | untime 1 0 | untime 1 0", "TooOld", "5/0/0"),
+        ("open 1 5 | untime 1 0 | timed 1 3 0", "no: the hold was released before it was made", "5/0/0"),
+        ("open 1 5 | untime 1 0 | at 61001 | sweep 9", "0 1 0", "5/0/0"),
+        ("untime 1 60001", "no: the hold id is of a time to come", "none"),
     ]);
 }
 
@@ -283,10 +416,10 @@ fn line_lists_are_bounded() {
     ledger.open_row(Millis(0), MovementId(1), Sku(1), SHOP, stock).unwrap();
     let one = lines("1")[0];
     let too_many = vec![one; LINES_MAX + 1];
-    let refused = ledger.hold(Millis(0), HoldId(1), Owner(1), &too_many, 1).unwrap_err();
+    let refused = ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &too_many, 1)).unwrap_err();
     assert_eq!(refused.to_string(), "257 lines; at most 256");
-    let held = ledger.hold(Millis(0), HoldId(1), Owner(1), &too_many[1..], 1).unwrap();
-    assert_eq!(held.remaining, [Units(0); LINES_MAX]);
+    let held = ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &too_many[1..], 1)).unwrap();
+    assert!(held.lines.len() == LINES_MAX && held.lines.iter().all(|line| *line == Taken { taken: Units(1), remaining: Units(0) }));
     ledger.check().unwrap();
 }
 
@@ -294,9 +427,9 @@ fn line_lists_are_bounded() {
 fn a_hold_with_another_owner_or_time_to_live_is_another_hold() {
     let mut ledger = Ledger::new(Limits::default());
     ledger.open_row(Millis(0), MovementId(1), Sku(1), SHOP, Units(5)).unwrap();
-    ledger.hold(Millis(0), HoldId(1), Owner(1), &lines("1"), 10).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &lines("1"), 10)).unwrap();
     for (owner, ttl_ms, again) in [(1, 10, true), (2, 10, false), (1, 11, false)] {
-        let answer = ledger.hold(Millis(1), HoldId(1), Owner(owner), &lines("1"), ttl_ms);
+        let answer = ledger.hold(Millis(1), &HoldRequest::new(HoldId(1), Owner(owner), &lines("1"), ttl_ms));
         match answer {
             Ok(held) => assert!(again && held.replayed && held.expires_at == Millis(10)),
             Err(refusal) => assert_eq!((refusal, again), (HoldRefused::IdReused, false)),
@@ -305,17 +438,20 @@ fn a_hold_with_another_owner_or_time_to_live_is_another_hold() {
 }
 
 #[test]
-fn a_hold_without_end_never_expires() {
-    let mut ledger = Ledger::new(Limits::default());
+fn the_end_of_time_comes_once() {
+    let mut ledger = Ledger::new(Limits { hold_life_ms_max: u32::MAX, ..Limits::default() });
     ledger.open_row(Millis(0), MovementId(1), Sku(1), SHOP, Units(5)).unwrap();
-    let held = ledger.hold(Millis(7), HoldId(1), Owner(1), &lines("1"), u64::MAX).unwrap();
-    assert_eq!(held.expires_at, Millis(u64::MAX));
-    assert_eq!(ledger.next_expiry(), Some(Millis(u64::MAX)));
-    assert!(ledger.expire(Millis(u64::MAX - 1), 9).ids.is_empty());
+    let before = Millis(TIME_MAX.0 - 3);
+    let held = ledger.hold(before, &HoldRequest::new(HoldId(1), Owner(1), &lines("1"), u64::from(u32::MAX))).unwrap();
+    assert_eq!((held.expires_at, ledger.next_expiry()), (TIME_MAX, Some(TIME_MAX)));
+    assert!(ledger.expire(Millis(TIME_MAX.0 - 1), 9).ids.is_empty());
     // One that lives for no time at all is due at once.
-    ledger.hold(Millis(7), HoldId(2), Owner(1), &lines("1"), 0).unwrap();
-    assert_eq!(ledger.pin(Millis(7), HoldId(2)), Err(PinRefused::Expired));
-    assert_eq!(ledger.release(Millis(7), HoldId(2)), Ok(Released::Expired));
+    ledger.hold(before, &HoldRequest::new(HoldId(2), Owner(1), &lines("1"), 0)).unwrap();
+    assert_eq!(ledger.pin(before, HoldId(2)), Err(PinRefused::Expired));
+    assert_eq!(ledger.release(before, HoldId(2)), Ok(Released::Expired));
+    // Instants after the end are the end.
+    assert_eq!(ledger.expire(Millis(u64::MAX), 9).ids, [HoldId(1)]);
+    assert_eq!((ledger.now(), ledger.next_expiry()), (TIME_MAX, None));
 }
 
 #[test]
@@ -329,12 +465,12 @@ fn changes_are_listed_once_for_each_row_from_drain_to_drain() {
     ledger.open_row(Millis(0), MovementId(2), Sku(2), SHOP, Units(6)).unwrap();
     assert_eq!(available(&mut ledger), [(1, 0, 5), (2, 0, 6)]);
     assert_eq!(available(&mut ledger), []);
-    ledger.hold(Millis(0), HoldId(1), Owner(1), &lines("1@2,1,2@2"), 10).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &lines("1@2,1,2@2"), 10)).unwrap();
     assert_eq!(available(&mut ledger), [(2, 6, 3), (1, 5, 4)]);
-    ledger.hold(Millis(0), HoldId(2), Owner(1), &lines("1"), 10).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(2), Owner(1), &lines("1"), 10)).unwrap();
     ledger.release(Millis(0), HoldId(2)).unwrap();
     assert_eq!(available(&mut ledger), []); // back where it was
-    assert!(ledger.hold(Millis(0), HoldId(3), Owner(1), &lines("1,9@2"), 10).is_err());
+    assert!(ledger.hold(Millis(0), &HoldRequest::new(HoldId(3), Owner(1), &lines("1,9@2"), 10)).is_err());
     assert_eq!(available(&mut ledger), []);
 }
 
@@ -352,8 +488,8 @@ fn reads_are_ordered() {
     assert_eq!(ledger.rows_of(Sku(3)).count(), 0);
 
     let line = |location, quantity| Line { sku: Sku(1), location: Location(location), quantity: Units(quantity) };
-    ledger.hold(Millis(0), HoldId(9), Owner(1), &[line(30, 1), line(10, 1), line(30, 1)], 10).unwrap();
-    ledger.hold(Millis(0), HoldId(3), Owner(2), &[line(20, 4)], 10).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(9), Owner(1), &[line(30, 1), line(10, 1), line(30, 1)], 10)).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(3), Owner(2), &[line(20, 4)], 10)).unwrap();
     ledger.pin(Millis(0), HoldId(3)).unwrap();
     let views = ledger.holds_of(Sku(1));
     let short: Vec<_> = views.iter().map(|view| (view.id.0, view.owner.0, view.location.0, view.quantity.0)).collect();
@@ -397,7 +533,7 @@ fn digests_tell_states_apart() {
         let mut ledger = Ledger::new(Limits::default());
         let reason = Reason(reason);
         ledger.adjust(Millis(0), MovementId(1), Sku(1), SHOP, 5, reason).unwrap();
-        ledger.hold(Millis(0), HoldId(1), Owner(owner), &lines("1"), ttl_ms).unwrap();
+        ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(owner), &lines("1"), ttl_ms)).unwrap();
         if pinned {
             ledger.pin(Millis(0), HoldId(1)).unwrap();
         }
@@ -424,7 +560,7 @@ fn rows_may_be_full_while_holds_go_on() {
     ledger.open_row(Millis(0), MovementId(1), Sku(1), SHOP, UNITS_MAX).unwrap();
     let full = ledger.adjust(Millis(0), MovementId(2), Sku(2), SHOP, 1, Reason(0));
     assert_eq!(full, Err(MoveRefused::Full(Full::Rows)));
-    ledger.hold(Millis(0), HoldId(1), Owner(1), &lines("2147483647"), 10).unwrap();
+    ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &lines("2147483647"), 10)).unwrap();
     assert_eq!(ledger.available(Sku(1), SHOP), Units(0));
     ledger.check().unwrap();
 }

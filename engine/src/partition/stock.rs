@@ -12,7 +12,8 @@ use crate::{
 };
 use inventory_ledger as ledger;
 use ledger::{
-    CommitRefused, Full, HoldRefused, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused, RestockRefused,
+    CommitRefused, Full, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused,
+    RestockRefused,
 };
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -24,7 +25,17 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const LOCATIONS_MAX: usize = 100_000;
 
 /// Of the ledger of a partition. As many movements as rows: filling a shop opens each row by a movement, all in a day.
-pub const LEDGER_LIMITS: Limits = Limits { rows_max: 1 << 22, holds_max: 1 << 22, tombstones_max: 1 << 20, movements_kept_max: 1 << 22 };
+/// A hold lasts for as long as the shop's settings say, so the ledger's own bound is as far as it goes (49 days); longer is cut to it.
+pub const LEDGER_LIMITS: Limits = Limits {
+    rows_max: 1 << 22,
+    holds_max: 1 << 22,
+    tombstones_max: 1 << 20,
+    movements_kept_max: 1 << 22,
+    id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
+    hold_life_ms_max: u32::MAX,
+};
+
+const _: () = assert!(limits::RESERVATION_WINDOW_MS <= u32::MAX as u64, "the ledger counts the window in 32 bits");
 
 /// How often the ledger is swept once it has something to forget.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
@@ -157,12 +168,13 @@ impl Stock {
     ) -> Outcome {
         let location = self.find(location);
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
-        let lines: Vec<_> = lines.iter().map(line).collect();
+        let asked: Vec<_> = lines.iter().map(line).collect();
         let (now, owner) = (at(ctx), ledger::Owner(order.0.0));
-        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, id, owner, &lines, ttl_ms));
+        let ttl_ms = ttl_ms.min(u64::from(LEDGER_LIMITS.hold_life_ms_max));
+        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest::new(id, owner, &asked, ttl_ms)));
         match held {
-            Ok(held) => Ok(Done::Held { remaining: held.remaining.into_iter().map(|units| units.0).collect() }),
-            Err(refused) => Err(refusal(refused)),
+            Ok(held) => Ok(Done::Held { remaining: held.lines.iter().map(|line| line.remaining.0).collect() }),
+            Err(refused) => Err(refusal(refused, lines)),
         }
     }
 
@@ -178,25 +190,21 @@ impl Stock {
         ttl_ms: u32,
         partial: bool,
     ) -> Outcome {
-        if hold.0.time().plus(limits::RESERVATION_WINDOW_MS) < ctx.time {
-            return Err(Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS });
-        }
-        if partial {
-            return Err(invalid("/partial", "not_supported", "false"));
-        }
         let location = self.find(location);
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
         let asked: Vec<_> = lines.iter().map(line).collect();
         let (now, owner) = (at(ctx), ledger::Owner(owner.0.0));
-        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, id, owner, &asked, u64::from(ttl_ms)));
+        let held = self.with_hold(ctx, hold, |ledger, id| {
+            let request = HoldRequest { partial, ..HoldRequest::new(id, owner, &asked, u64::from(ttl_ms)).timed() };
+            ledger.hold(now, &request)
+        });
         match held {
             Ok(held) => {
-                let line =
-                    |(remaining, line): (ledger::Units, &HoldLine)| wire::ReservedLine { taken: line.quantity, remaining: remaining.0 };
-                let lines = held.remaining.into_iter().zip(lines).map(line).collect();
+                let line = |line: &ledger::Taken| wire::ReservedLine { taken: line.taken.0, remaining: line.remaining.0 };
+                let lines = held.lines.iter().map(line).collect();
                 Ok(Done::Reserved { expires_at: Millis(held.expires_at.0), lines, replayed: held.replayed })
             }
-            Err(refused) => Err(refusal(refused)),
+            Err(refused) => Err(refusal(refused, lines)),
         }
     }
 
@@ -248,6 +256,9 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.commit(now, id)) {
             Ok(_) => Ok(Done::Nothing),
             Err(CommitRefused::Unknown | CommitRefused::Expired | CommitRefused::Released) => Err(Refusal::NotFound),
+            Err(CommitRefused::Differs | CommitRefused::TooMany { .. } | CommitRefused::Malformed(_)) => {
+                Err(invalid("/hold", "commit", "a commit of the whole hold"))
+            }
         }
     }
 
@@ -257,6 +268,7 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id)) {
             // Without room for a tombstone a hold that comes late is taken, and falls back when its time is over: nobody pins it.
             Ok(_) | Err(ReleaseRefused::Full(_)) => Ok(Done::Nothing),
+            Err(ReleaseRefused::TooNew) => Err(invalid("/hold", "too_new", "an id made by a clock that is right")),
             Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a hold that is not committed; restock it")),
         }
     }
@@ -403,20 +415,24 @@ fn number(sku: SkuId) -> ledger::Sku {
     ledger::Sku(sku.0.0)
 }
 
-/// A hold that was not taken, as the shop says it.
-fn refusal(refused: HoldRefused) -> Refusal {
+/// A hold of these lines that was not taken, as the shop says it.
+fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
     match refused {
         HoldRefused::Short { lines } => {
-            let short = |line: ledger::ShortLine| Shortage {
+            let short = |line: &ledger::ShortLine| Shortage {
                 line: line.index,
-                sku: SkuId(RawId(line.sku.0)),
+                sku: asked[usize::from(line.index)].sku,
                 requested: line.requested.0,
                 available: line.available.0,
             };
-            Refusal::InsufficientStock(lines.into_iter().map(short).collect())
+            Refusal::InsufficientStock(lines.iter().map(short).collect())
         }
+        HoldRefused::Contended { .. } => Refusal::Contended,
         HoldRefused::Tombstoned => Refusal::NotFound,
         HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
+        HoldRefused::TooOld => Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS },
+        HoldRefused::TooNew => invalid("/hold", "too_new", "an id made by a clock that is right"),
+        HoldRefused::TooLong { max_ms } => invalid("/ttl_ms", "too_long", &format!("at most {max_ms}")),
         HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
         HoldRefused::Full(full) => no_room(full),
     }

@@ -6,28 +6,33 @@ use std::collections::BTreeMap;
 
 use inventory_ledger::*;
 
-use crate::ops::{Answer, Op};
+use crate::ops::{Answer, Ask, Op};
 
 type Key = (Sku, Location);
 
 struct Hold {
-    owner: Owner,
-    lines: Vec<Line>,
-    ttl_ms: u64,
-    expires_at: Millis,
+    ask: Ask,
+    /// Of each line.
+    taken: Vec<u64>,
     remaining: Vec<Units>,
+    made: Millis,
+    unsettled: bool,
     state: HoldState,
+    committed: BTreeMap<Key, u64>,
+    /// Committed by lines.
+    in_part: bool,
     restocked: BTreeMap<Key, u64>,
 }
 
 impl Hold {
     fn quantity(&self, key: Key) -> u64 {
-        sum(&self.lines, key)
+        let lines = self.ask.lines.iter().zip(&self.taken);
+        lines.filter(|(line, _)| (line.sku, line.location) == key).map(|(_, taken)| taken).sum()
     }
 
     fn left(&self, key: Key) -> u64 {
         match self.state {
-            HoldState::Committed => self.quantity(key) - self.restocked.get(&key).unwrap_or(&0),
+            HoldState::Committed => self.committed.get(&key).unwrap_or(&0) - self.restocked.get(&key).unwrap_or(&0),
             _ => 0,
         }
     }
@@ -35,6 +40,23 @@ impl Hold {
     fn open(&self) -> bool {
         matches!(self.state, HoldState::Held { .. } | HoldState::Pinned)
     }
+
+    fn live(&self) -> bool {
+        self.open() || self.state == HoldState::Committed
+    }
+
+    fn answer(&self, replayed: bool) -> Held {
+        let line = |(&taken, &remaining)| Taken { taken: units(taken), remaining };
+        let expires_at = Millis(self.made.0 + self.ask.ttl_ms);
+        Held { expires_at, lines: self.taken.iter().zip(&self.remaining).map(line).collect(), replayed }
+    }
+}
+
+/// An id remembered: until when, which, and whether it is a tombstone.
+struct Kept {
+    until: Millis,
+    id: HoldId,
+    tombstone: bool,
 }
 
 pub(crate) struct Dull {
@@ -45,9 +67,10 @@ pub(crate) struct Dull {
     /// Committed units of forgotten holds.
     detached: BTreeMap<Key, u64>,
     holds: BTreeMap<HoldId, Hold>,
-    /// In order of ending.
-    ended: Vec<(Millis, HoldId)>,
-    tombstones: Vec<(Millis, HoldId)>,
+    /// With opaque ids, in order of ending.
+    opaque: Vec<Kept>,
+    /// With timed ids.
+    timed: Vec<Kept>,
     movements: Vec<(Millis, MovementId, Op, Answer)>,
 }
 
@@ -76,8 +99,8 @@ impl Dull {
             on_hand: BTreeMap::new(),
             detached: BTreeMap::new(),
             holds: BTreeMap::new(),
-            ended: Vec::new(),
-            tombstones: Vec::new(),
+            opaque: Vec::new(),
+            timed: Vec::new(),
             movements: Vec::new(),
         }
     }
@@ -96,8 +119,27 @@ impl Dull {
         keys.map(|&key| (key, self.row(key).unwrap())).collect()
     }
 
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.opaque.iter().chain(&self.timed)
+    }
+
+    fn too_old(&self, id: HoldId) -> bool {
+        id.time_part().0 + u64::from(self.limits.id_window_ms) < self.now.0
+    }
+
+    fn keep(&mut self, id: HoldId, kind: IdKind, tombstone: bool) {
+        let now = self.now.0;
+        match kind {
+            IdKind::Opaque => self.opaque.push(Kept { until: Millis(now + HOLD_RETENTION_MS), id, tombstone }),
+            IdKind::Timed => {
+                let until = Millis(now + u64::from(self.limits.id_window_ms) + u64::from(ID_SKEW_MS_MAX) + 1);
+                self.timed.push(Kept { until, id, tombstone });
+            }
+        }
+    }
+
     pub(crate) fn hold_state(&self, id: HoldId) -> Option<HoldState> {
-        let buried = self.tombstones.iter().any(|&(_, other)| other == id);
+        let buried = self.kept().any(|kept| kept.tombstone && kept.id == id);
         let hold = self.holds.get(&id);
         hold.map(|hold| hold.state).or(buried.then_some(HoldState::Tombstoned))
     }
@@ -108,14 +150,15 @@ impl Dull {
             for &(_, location) in self.on_hand.keys().filter(|key| key.0 == sku) {
                 let quantity = units(hold.quantity((sku, location)));
                 if quantity.0 > 0 {
-                    views.push(HoldView { id, owner: hold.owner, location, quantity, state: hold.state });
+                    views.push(HoldView { id, owner: hold.ask.owner, location, quantity, state: hold.state });
                 }
             }
         }
         views
     }
 
-    fn timed(&self) -> Vec<(Millis, HoldId)> {
+    /// Every expiry, in order.
+    pub(crate) fn expiries(&self) -> Vec<(Millis, HoldId)> {
         let expiry = |(&id, hold): (&HoldId, &Hold)| match hold.state {
             HoldState::Held { expires_at } => Some((expires_at, id)),
             _ => None,
@@ -125,20 +168,19 @@ impl Dull {
         timed
     }
 
-    pub(crate) fn next_expiry(&self) -> Option<Millis> {
-        self.timed().first().map(|&(at, _)| at)
-    }
-
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             rows: self.on_hand.len() as u32,
             holds: self.holds.len() as u32,
-            tombstones: self.tombstones.len() as u32,
+            live: self.holds.values().filter(|hold| hold.live()).count() as u32,
+            in_doubt: self.holds.values().filter(|hold| hold.unsettled).count() as u32,
+            tombstones: self.kept().filter(|kept| kept.tombstone).count() as u32,
             movements: self.movements.len() as u32,
         }
     }
 
-    pub(crate) fn apply(&mut self, now: Millis, op: &Op) -> Answer {
+    /// `said` is the ledger's answer: within a millisecond the order of expiries is its own.
+    pub(crate) fn apply(&mut self, now: Millis, op: &Op, said: &Answer) -> Answer {
         self.now = self.now.max(now);
         match op {
             Op::Open { id, .. } | Op::Adjust { id, .. } | Op::Set { id, .. } => {
@@ -152,12 +194,19 @@ impl Dull {
                     Answer::Restocked(Err(RestockRefused::Full(full)))
                 })
             }
-            Op::Hold { id, owner, lines, ttl_ms } => Answer::Held(self.hold(*id, *owner, lines, *ttl_ms)),
+            Op::Hold(ask) => Answer::Held(self.hold(ask)),
             Op::Pin(id) => Answer::Pinned(self.pin(*id)),
+            Op::Settle(id) => Answer::Settled(self.settle(*id)),
+            Op::Extend(id, ttl_ms) => Answer::Extended(self.extend(*id, *ttl_ms)),
             Op::Commit(id) => Answer::Committed(self.commit(*id)),
-            Op::Release(id) => Answer::Released(self.release(*id)),
+            Op::CommitPart(id, lines) => Answer::Committed(self.commit_part(*id, lines)),
+            Op::Release(id) => Answer::Released(self.release(*id, IdKind::Opaque)),
+            Op::ReleaseTimed(id) => Answer::Released(self.release(*id, IdKind::Timed)),
             Op::Forget(id) => Answer::Forgotten(self.forget(*id)),
-            Op::Expire(max) => Answer::Expired(self.expire(*max)),
+            Op::Expire(max) => {
+                let Answer::Expired(said) = said else { panic!("{said:?} to {op:?}") };
+                Answer::Expired(self.expire(*max, said))
+            }
             Op::Sweep(max) => Answer::Swept(self.sweep(*max)),
         }
     }
@@ -218,16 +267,23 @@ impl Dull {
         Ok(Moved { row: self.row(key).unwrap(), created, replayed: false })
     }
 
-    fn hold(&mut self, id: HoldId, owner: Owner, lines: &[Line], ttl_ms: u64) -> Result<Held, HoldRefused> {
+    fn hold(&mut self, ask: &Ask) -> Result<Held, HoldRefused> {
+        let Ask { id, kind, ref lines, ttl_ms, .. } = *ask;
         if let Some(bad) = bad(lines) {
             return Err(HoldRefused::Malformed(bad));
         }
+        let max_ms = self.limits.hold_life_ms_max;
+        if ttl_ms > u64::from(max_ms) {
+            return Err(HoldRefused::TooLong { max_ms });
+        }
+        if kind == IdKind::Timed && self.too_old(id) {
+            return Err(HoldRefused::TooOld);
+        }
+        if kind == IdKind::Timed && id.time_part().0 > self.now.0 + u64::from(ID_SKEW_MS_MAX) {
+            return Err(HoldRefused::TooNew);
+        }
         if let Some(hold) = self.holds.get(&id) {
-            if (hold.owner, &hold.lines[..], hold.ttl_ms) != (owner, lines, ttl_ms) {
-                return Err(HoldRefused::IdReused);
-            }
-            let (expires_at, remaining) = (hold.expires_at, hold.remaining.clone());
-            return Ok(Held { expires_at, remaining, replayed: true });
+            return if hold.ask == *ask { Ok(hold.answer(true)) } else { Err(HoldRefused::IdReused) };
         }
         if self.hold_state(id).is_some() {
             return Err(HoldRefused::Tombstoned);
@@ -235,84 +291,156 @@ impl Dull {
         if self.holds.len() == self.limits.holds_max as usize {
             return Err(HoldRefused::Full(Full::Holds));
         }
-        let mut short = Vec::new();
+        let available = |key| u64::from(self.row(key).unwrap_or_default().available.0);
+        let in_doubt = |key| self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.quantity(key)).sum::<u64>();
+        let key = |line: &Line| (line.sku, line.location);
+        let mut short = PerLine::new();
         for (index, line) in lines.iter().enumerate() {
-            let key = (line.sku, line.location);
-            let available = self.row(key).unwrap_or_default().available;
-            if sum(lines, key) > u64::from(available.0) {
-                short.push(ShortLine {
-                    index: index as u16,
-                    sku: line.sku,
-                    location: line.location,
-                    requested: units(sum(lines, key)),
-                    available,
-                });
+            let (requested, available) = (sum(lines, key(line)), available(key(line)));
+            if requested > available {
+                short.push(ShortLine { index: index as u16, requested: units(requested), available: units(available) });
             }
         }
-        if !short.is_empty() {
-            return Err(HoldRefused::Short { lines: short });
+        let mut taken: Vec<u64> = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let before: u64 = (0..at).filter(|&other| key(&lines[other]) == key(line)).map(|other| taken[other]).sum();
+            taken.push((available(key(line)) - before).min(u64::from(line.quantity.0)));
         }
-        let expires_at = Millis(self.now.0 + ttl_ms);
+        let refused = if ask.partial { taken.iter().sum::<u64>() == 0 } else { !short.is_empty() };
+        if refused {
+            let explained = |line: &Line| sum(lines, key(line)) <= available(key(line)) + in_doubt(key(line));
+            let contended = if ask.partial {
+                lines.iter().any(|line| in_doubt(key(line)) > 0)
+            } else {
+                short.iter().all(|line| explained(&lines[line.index as usize]))
+            };
+            return Err(if contended { HoldRefused::Contended { lines: short } } else { HoldRefused::Short { lines: short } });
+        }
         let hold = Hold {
-            owner,
-            lines: lines.to_vec(),
-            ttl_ms,
-            expires_at,
+            ask: ask.clone(),
+            taken,
             remaining: Vec::new(),
-            state: HoldState::Held { expires_at },
+            made: self.now,
+            unsettled: ask.in_doubt,
+            state: HoldState::Held { expires_at: Millis(self.now.0 + ttl_ms) },
+            committed: BTreeMap::new(),
+            in_part: false,
             restocked: BTreeMap::new(),
         };
         self.holds.insert(id, hold);
-        let left = |line: &Line| self.row((line.sku, line.location)).unwrap().available;
+        let left = |line: &Line| self.row(key(line)).unwrap_or_default().available;
         let remaining: Vec<Units> = lines.iter().map(left).collect();
-        self.holds.get_mut(&id).unwrap().remaining = remaining.clone();
-        Ok(Held { expires_at, remaining, replayed: false })
+        let hold = self.holds.get_mut(&id).unwrap();
+        hold.remaining = remaining;
+        Ok(hold.answer(false))
     }
 
     fn become_(&mut self, id: HoldId, state: HoldState) {
-        self.holds.get_mut(&id).unwrap().state = state;
-        match state {
-            HoldState::Restocked | HoldState::Forgotten | HoldState::Released | HoldState::Expired => {
-                self.ended.push((Millis(self.now.0 + HOLD_RETENTION_MS), id));
-            }
-            _ => {}
+        let hold = self.holds.get_mut(&id).unwrap();
+        hold.state = state;
+        if !matches!(state, HoldState::Held { .. }) {
+            hold.unsettled = false;
+        }
+        if hold.live() {
+            return;
+        }
+        let kind = hold.ask.kind;
+        if kind == IdKind::Timed && self.too_old(id) {
+            self.holds.remove(&id);
+        } else {
+            self.keep(id, kind, false);
         }
     }
 
-    fn pin(&mut self, id: HoldId) -> Result<Pinned, PinRefused> {
+    /// Held, and not due, or pinned.
+    fn open(&self, id: HoldId) -> Result<HoldState, PinRefused> {
         match self.hold_state(id) {
             None => Err(PinRefused::Unknown),
             Some(HoldState::Held { expires_at }) if expires_at <= self.now => Err(PinRefused::Expired),
-            Some(HoldState::Held { .. }) => {
-                self.become_(id, HoldState::Pinned);
-                Ok(Pinned { replayed: false })
-            }
-            Some(HoldState::Pinned) => Ok(Pinned { replayed: true }),
+            Some(state @ (HoldState::Held { .. } | HoldState::Pinned)) => Ok(state),
             Some(HoldState::Expired) => Err(PinRefused::Expired),
             Some(HoldState::Released | HoldState::Tombstoned) => Err(PinRefused::Released),
             Some(_) => Err(PinRefused::Committed),
         }
     }
 
-    fn commit(&mut self, id: HoldId) -> Result<Committed, CommitRefused> {
-        match self.hold_state(id) {
-            None => Err(CommitRefused::Unknown),
-            Some(HoldState::Held { expires_at }) if expires_at <= self.now => Err(CommitRefused::Expired),
-            Some(HoldState::Held { .. } | HoldState::Pinned) => {
-                self.become_(id, HoldState::Committed);
-                Ok(Committed { replayed: false })
-            }
-            Some(HoldState::Expired) => Err(CommitRefused::Expired),
-            Some(HoldState::Released | HoldState::Tombstoned) => Err(CommitRefused::Released),
-            Some(_) => Ok(Committed { replayed: true }),
+    fn pin(&mut self, id: HoldId) -> Result<Pinned, PinRefused> {
+        let replayed = self.open(id)? == HoldState::Pinned;
+        self.become_(id, HoldState::Pinned);
+        Ok(Pinned { replayed })
+    }
+
+    fn settle(&mut self, id: HoldId) -> Result<Settled, PinRefused> {
+        self.open(id)?;
+        let unsettled = &mut self.holds.get_mut(&id).unwrap().unsettled;
+        Ok(Settled { replayed: !std::mem::take(unsettled) })
+    }
+
+    fn extend(&mut self, id: HoldId, ttl_ms: u64) -> Result<Extended, PinRefused> {
+        let HoldState::Held { expires_at } = self.open(id)? else {
+            return Ok(Extended { expires_at: None, capped: false });
+        };
+        let hold = self.holds.get_mut(&id).unwrap();
+        let (wanted, cap) = (self.now.0 + ttl_ms, hold.made.0 + u64::from(self.limits.hold_life_ms_max));
+        let expires_at = Millis(wanted.min(cap).max(expires_at.0));
+        hold.state = HoldState::Held { expires_at };
+        Ok(Extended { expires_at: Some(expires_at), capped: wanted > expires_at.0 })
+    }
+
+    fn to_commit(&self, id: HoldId) -> Result<bool, CommitRefused> {
+        match self.open(id) {
+            Ok(_) => Ok(true),
+            Err(PinRefused::Committed) => Ok(false),
+            Err(PinRefused::Unknown) => Err(CommitRefused::Unknown),
+            Err(PinRefused::Expired) => Err(CommitRefused::Expired),
+            Err(PinRefused::Released) => Err(CommitRefused::Released),
         }
     }
 
-    fn release(&mut self, id: HoldId) -> Result<Released, ReleaseRefused> {
+    fn commit(&mut self, id: HoldId) -> Result<Committed, CommitRefused> {
+        if !self.to_commit(id)? {
+            return if self.holds[&id].in_part { Err(CommitRefused::Differs) } else { Ok(Committed { replayed: true }) };
+        }
+        let hold = self.holds.get_mut(&id).unwrap();
+        for line in &hold.ask.lines {
+            let key = (line.sku, line.location);
+            hold.committed.insert(key, hold.quantity(key));
+        }
+        self.become_(id, HoldState::Committed);
+        Ok(Committed { replayed: false })
+    }
+
+    fn commit_part(&mut self, id: HoldId, lines: &[Line]) -> Result<Committed, CommitRefused> {
+        if let Some(bad) = bad(lines) {
+            return Err(CommitRefused::Malformed(bad));
+        }
+        let wanted: BTreeMap<Key, u64> =
+            lines.iter().map(|line| ((line.sku, line.location), sum(lines, (line.sku, line.location)))).collect();
+        if !self.to_commit(id)? {
+            let hold = &self.holds[&id];
+            let same = hold.in_part && hold.committed == wanted;
+            return if same { Ok(Committed { replayed: true }) } else { Err(CommitRefused::Differs) };
+        }
+        let hold = self.holds.get_mut(&id).unwrap();
+        for (index, line) in lines.iter().enumerate() {
+            let key = (line.sku, line.location);
+            if wanted[&key] > hold.quantity(key) {
+                let (requested, held) = (units(wanted[&key]), units(hold.quantity(key)));
+                return Err(CommitRefused::TooMany { index: index as u16, requested, held });
+            }
+        }
+        (hold.committed, hold.in_part) = (wanted, true);
+        self.become_(id, HoldState::Committed);
+        Ok(Committed { replayed: false })
+    }
+
+    fn release(&mut self, id: HoldId, kind: IdKind) -> Result<Released, ReleaseRefused> {
         match self.hold_state(id) {
-            None if self.tombstones.len() == self.limits.tombstones_max as usize => Err(ReleaseRefused::Full(Full::Tombstones)),
+            None if kind == IdKind::Timed && self.too_old(id) => Ok(Released::TooOld),
+            None if kind == IdKind::Timed && id.time_part().0 > self.now.0 + u64::from(ID_SKEW_MS_MAX) => Err(ReleaseRefused::TooNew),
+            None if self.usage().tombstones == self.limits.tombstones_max => Err(ReleaseRefused::Full(Full::Tombstones)),
             None => {
-                self.tombstones.push((Millis(self.now.0 + TOMBSTONE_MS), id));
+                self.keep(id, kind, true);
                 Ok(Released::Tombstoned { replayed: false })
             }
             Some(HoldState::Tombstoned) => Ok(Released::Tombstoned { replayed: true }),
@@ -374,40 +502,49 @@ impl Dull {
         Ok(Restocked { units: back, left, replayed: false })
     }
 
-    fn expire(&mut self, max: usize) -> Expired {
-        let due = |&(at, _): &(Millis, HoldId)| at <= self.now;
-        let ids: Vec<HoldId> = self.timed().into_iter().filter(due).map(|(_, id)| id).collect();
-        let (first, rest) = ids.split_at(max.min(ids.len()));
-        for &id in first {
+    /// Ends what the ledger says it ended, if that may be: the first in time, no more than asked for, and only if all that is
+    /// due is ended may it say that nothing more is.
+    fn expire(&mut self, max: usize, said: &Expired) -> Expired {
+        let due: Vec<_> = self.expiries().into_iter().filter(|&(at, _)| at <= self.now).collect();
+        let mut times: Vec<Millis> = Vec::new();
+        for &id in &said.ids {
+            let (at, _) = due.iter().find(|&&(_, other)| other == id).unwrap_or_else(|| panic!("{id:?} is not due"));
+            times.push(*at);
             self.become_(id, HoldState::Expired);
         }
-        Expired { ids: first.to_vec(), more: !rest.is_empty() }
+        let first: Vec<Millis> = due.iter().map(|&(at, _)| at).take(times.len()).collect();
+        assert_eq!(times, first, "in order of expiry");
+        assert!(times.len() <= max && (said.more || times.len() == due.len()), "{said:?} of {due:?}");
+        said.clone()
     }
 
     fn sweep(&mut self, max: usize) -> Swept {
         let mut swept = Swept::default();
         let now = self.now;
-        let old = |until: Option<Millis>| until.is_some_and(|until| until <= now);
+        let old = |queue: &[Kept]| queue.first().is_some_and(|kept| kept.until <= now);
         loop {
-            let hold = old(self.ended.first().map(|kept| kept.0));
-            let tombstone = old(self.tombstones.first().map(|kept| kept.0));
-            let movement = old(self.movements.first().map(|kept| kept.0));
-            if !hold && !tombstone && !movement {
+            let movement = self.movements.first().is_some_and(|kept| kept.0 <= now);
+            if !old(&self.opaque) && !old(&self.timed) && !movement {
                 return swept;
             }
             if swept.holds + swept.tombstones + swept.movements == max {
                 swept.more = true;
                 return swept;
             }
-            if hold {
-                self.holds.remove(&self.ended.remove(0).1);
-                swept.holds += 1;
-            } else if tombstone {
-                self.tombstones.remove(0);
-                swept.tombstones += 1;
+            let kept = if old(&self.opaque) {
+                self.opaque.remove(0)
+            } else if old(&self.timed) {
+                self.timed.remove(0)
             } else {
                 self.movements.remove(0);
                 swept.movements += 1;
+                continue;
+            };
+            if kept.tombstone {
+                swept.tombstones += 1;
+            } else {
+                self.holds.remove(&kept.id);
+                swept.holds += 1;
             }
         }
     }

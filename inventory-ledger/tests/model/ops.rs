@@ -10,8 +10,28 @@ pub(crate) const LOCATIONS: u64 = 2;
 pub(crate) const HOLDS: u128 = 12;
 pub(crate) const MOVEMENTS: u128 = 60;
 
-/// Small enough that every table is full at times.
-pub(crate) const LIMITS: Limits = Limits { rows_max: 5, holds_max: 7, tombstones_max: 2, movements_kept_max: 24 };
+/// Small enough that every table is full at times, and that ids and holds grow old.
+pub(crate) const LIMITS: Limits =
+    Limits { rows_max: 5, holds_max: 9, tombstones_max: 2, movements_kept_max: 24, id_window_ms: 150, hold_life_ms_max: 250 };
+
+/// A hold as asked for, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) id: HoldId,
+    pub(crate) kind: IdKind,
+    pub(crate) owner: Owner,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) ttl_ms: u64,
+    pub(crate) partial: bool,
+    pub(crate) in_doubt: bool,
+}
+
+impl Ask {
+    fn request(&self) -> HoldRequest<'_> {
+        let Self { id, kind, owner, ref lines, ttl_ms, partial, in_doubt } = *self;
+        HoldRequest { id, kind, owner, lines, ttl_ms, partial, in_doubt }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Op {
@@ -19,10 +39,14 @@ pub(crate) enum Op {
     Adjust { id: MovementId, sku: Sku, location: Location, delta: i64, reason: Reason },
     Set { id: MovementId, sku: Sku, location: Location, on_hand: Units, expected: Option<Units>, reason: Reason },
     Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
-    Hold { id: HoldId, owner: Owner, lines: Vec<Line>, ttl_ms: u64 },
+    Hold(Ask),
     Pin(HoldId),
+    Settle(HoldId),
+    Extend(HoldId, u64),
     Commit(HoldId),
+    CommitPart(HoldId, Vec<Line>),
     Release(HoldId),
+    ReleaseTimed(HoldId),
     Forget(HoldId),
     Expire(usize),
     Sweep(usize),
@@ -34,6 +58,8 @@ pub(crate) enum Answer {
     Restocked(Result<Restocked, RestockRefused>),
     Held(Result<Held, HoldRefused>),
     Pinned(Result<Pinned, PinRefused>),
+    Settled(Result<Settled, PinRefused>),
+    Extended(Result<Extended, PinRefused>),
     Committed(Result<Committed, CommitRefused>),
     Released(Result<Released, ReleaseRefused>),
     Forgotten(Result<Forgotten, ForgetRefused>),
@@ -62,8 +88,12 @@ pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
             Answer::Moved(ledger.set(now, id, sku, location, on_hand, expected, reason))
         }
         Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
-        Op::Hold { id, owner, ref lines, ttl_ms } => Answer::Held(ledger.hold(now, id, owner, lines, ttl_ms)),
+        Op::Hold(ref ask) => Answer::Held(ledger.hold(now, &ask.request())),
         Op::Pin(id) => Answer::Pinned(ledger.pin(now, id)),
+        Op::Settle(id) => Answer::Settled(ledger.settle(now, id)),
+        Op::Extend(id, ttl_ms) => Answer::Extended(ledger.extend(now, id, ttl_ms)),
+        Op::CommitPart(id, ref lines) => Answer::Committed(ledger.commit_part(now, id, lines)),
+        Op::ReleaseTimed(id) => Answer::Released(ledger.release_timed(now, id)),
         Op::Commit(id) => Answer::Committed(ledger.commit(now, id)),
         Op::Release(id) => Answer::Released(ledger.release(now, id)),
         Op::Forget(id) => Answer::Forgotten(ledger.forget(now, id)),
@@ -88,6 +118,11 @@ fn hold() -> impl Strategy<Value = HoldId> {
     (0..HOLDS).prop_map(HoldId)
 }
 
+/// A timed id, before it is known what time it is: its age, or how far ahead it is, and one of few numbers.
+fn timed() -> impl Strategy<Value = (i64, u128)> {
+    (prop_oneof![10 => 0..30_i64, 2 => 100..200_i64, 1 => -60_010..-59_990_i64], 0..3_u128)
+}
+
 fn reason() -> impl Strategy<Value = Reason> {
     (0..2_u32).prop_map(Reason)
 }
@@ -100,6 +135,16 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
     let quantity = prop_oneof![30 => 1..5_u32, 1 => Just(0), 1 => Just(u32::MAX)];
     let line = (sku(), location(), quantity).prop_map(|(sku, location, quantity)| Line { sku, location, quantity: Units(quantity) });
     prop_oneof![30 => vec(line, 1..5), 1 => Just(Vec::new())]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let owner = (0..2_u128).prop_map(Owner);
+    let ttl_ms = prop_oneof![20 => 0..200_u64, 1 => 240..260_u64, 1 => Just(u64::MAX)];
+    let options = (proptest::bool::weighted(0.3), proptest::bool::weighted(0.3), proptest::bool::weighted(0.02));
+    (hold(), owner, lines(), ttl_ms, options).prop_map(|(id, owner, lines, ttl_ms, (partial, in_doubt, timed))| {
+        let kind = if timed { IdKind::Timed } else { IdKind::Opaque };
+        Ask { id, kind, owner, lines, ttl_ms, partial, in_doubt }
+    })
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
@@ -115,11 +160,14 @@ fn any_op() -> impl Strategy<Value = Op> {
             }),
         3 => (movement(), hold(), proptest::option::weighted(0.4, lines()))
             .prop_map(|(id, hold, lines)| Op::Restock { id, hold, lines }),
-        8 => (hold(), (0..2_u128).prop_map(Owner), lines(), 0..200_u64)
-            .prop_map(|(id, owner, lines, ttl_ms)| Op::Hold { id, owner, lines, ttl_ms }),
-        3 => hold().prop_map(Op::Pin),
-        5 => hold().prop_map(Op::Commit),
+        10 => ask().prop_map(Op::Hold),
+        2 => hold().prop_map(Op::Pin),
+        2 => hold().prop_map(Op::Settle),
+        2 => (hold(), 0..300_u64).prop_map(|(id, ttl_ms)| Op::Extend(id, ttl_ms)),
+        4 => hold().prop_map(Op::Commit),
+        3 => (hold(), lines()).prop_map(|(id, lines)| Op::CommitPart(id, lines)),
         2 => hold().prop_map(Op::Release),
+        1 => hold().prop_map(Op::ReleaseTimed),
         1 => hold().prop_map(Op::Forget),
         2 => (0..4_usize).prop_map(Op::Expire),
         2 => (0..20_usize).prop_map(Op::Sweep),
@@ -130,6 +178,8 @@ fn any_op() -> impl Strategy<Value = Op> {
 #[derive(Clone, Debug)]
 enum Next {
     New(Op),
+    /// The operation, on a timed id.
+    Timed(Op, (i64, u128)),
     /// The operation, but on one of the holds asked for lately: most ids drawn blindly name no hold.
     Follow(Op, Index),
     /// One of the last operations, sent again.
@@ -145,6 +195,7 @@ pub(crate) fn history() -> impl Strategy<Value = Vec<(Millis, Op)>> {
     let step_ms = prop_oneof![40 => 0..8_i64, 2 => Just(60), 1 => Just(90_000_000), 1 => Just(-20)];
     let next = prop_oneof![
         3 => any_op().prop_map(Next::New),
+        1 => (any_op(), timed()).prop_map(|(op, id)| Next::Timed(op, id)),
         4 => (any_op(), any::<Index>()).prop_map(|(op, which)| Next::Follow(op, which)),
         1 => any::<Index>().prop_map(Next::Again),
     ];
@@ -156,6 +207,7 @@ pub(crate) fn history() -> impl Strategy<Value = Vec<(Millis, Op)>> {
             let lately = &history[history.len().saturating_sub(LATELY)..];
             let op = match next {
                 Next::New(op) => op,
+                Next::Timed(op, (age_ms, number)) => on_timed(op, HoldId::timed(Millis((now - age_ms).max(0) as u64), number)),
                 Next::Follow(op, which) => follow(op, which, lately),
                 Next::Again(_) if lately.is_empty() => Op::Expire(1),
                 Next::Again(which) => which.get(lately).1.clone(),
@@ -172,26 +224,40 @@ fn opening() -> Vec<(Millis, Op)> {
     (0..4).map(|n| (Millis(0), row(n))).collect()
 }
 
-/// Turns an operation on any hold to one of those asked for lately; a restock then asks for some of that hold's lines.
+fn on_timed(op: Op, id: HoldId) -> Op {
+    match op {
+        Op::Hold(ask) => Op::Hold(Ask { id, kind: IdKind::Timed, ..ask }),
+        Op::Release(_) | Op::ReleaseTimed(_) => Op::ReleaseTimed(id),
+        other => other,
+    }
+}
+
+/// Turns an operation on any hold to one of those asked for lately; a restock or a commit in part then asks for some of that hold's
+/// lines.
 fn follow(op: Op, which: Index, lately: &[(Millis, Op)]) -> Op {
     let asked = |(_, op): &(Millis, Op)| match op {
-        Op::Hold { id, lines, .. } => Some((*id, lines.clone())),
+        Op::Hold(ask) => Some(ask.clone()),
         _ => None,
     };
-    let holds: Vec<(HoldId, Vec<Line>)> = lately.iter().filter_map(asked).collect();
+    let holds: Vec<Ask> = lately.iter().filter_map(asked).collect();
     if holds.is_empty() {
         return op;
     }
-    let (hold, of_hold) = which.get(&holds).clone();
+    let Ask { id: hold, kind, lines: of_hold, .. } = which.get(&holds).clone();
+    let some_of_it = |wanted: Vec<Line>| -> Vec<Line> {
+        let less = |(line, wanted): (Line, Line)| Line { quantity: Units(line.quantity.0.min(wanted.quantity.0)), ..line };
+        of_hold.into_iter().zip(wanted).map(less).collect()
+    };
     match op {
         Op::Pin(_) => Op::Pin(hold),
+        Op::Settle(_) => Op::Settle(hold),
+        Op::Extend(_, ttl_ms) => Op::Extend(hold, ttl_ms),
         Op::Commit(_) => Op::Commit(hold),
-        Op::Release(_) => Op::Release(hold),
+        Op::CommitPart(_, lines) => Op::CommitPart(hold, some_of_it(lines)),
+        Op::Release(_) | Op::ReleaseTimed(_) if kind == IdKind::Timed => Op::ReleaseTimed(hold),
+        Op::Release(_) | Op::ReleaseTimed(_) => Op::Release(hold),
         Op::Forget(_) => Op::Forget(hold),
-        Op::Restock { id, lines, .. } => {
-            let some_of_it = |lines: Vec<Line>| of_hold.into_iter().take(lines.len()).collect();
-            Op::Restock { id, hold, lines: lines.map(some_of_it) }
-        }
-        Op::Open { .. } | Op::Adjust { .. } | Op::Set { .. } | Op::Hold { .. } | Op::Expire(_) | Op::Sweep(_) => op,
+        Op::Restock { id, lines, .. } => Op::Restock { id, hold, lines: lines.map(some_of_it) },
+        Op::Open { .. } | Op::Adjust { .. } | Op::Set { .. } | Op::Hold(_) | Op::Expire(_) | Op::Sweep(_) => op,
     }
 }

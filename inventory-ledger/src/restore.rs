@@ -1,0 +1,251 @@
+//! A ledger from a snapshot's items.
+//!
+//! Path: items in the order of [`Ledger::save`] → `put`, which refuses what no ledger could have saved → `finish`, which
+//! compares the whole with its books. A snapshot may come from a damaged disk: nothing in it is trusted, and nothing panics.
+
+use crate::holds::HoldBook;
+use crate::lines::{HeldLine, Lines};
+use crate::record::{Flags, INLINE_LINES, Record, State};
+use crate::reserve::Asked;
+use crate::rows::RowIx;
+use crate::{
+    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, Remembered, Saved, SavedBegin, SavedEnd,
+    SavedHold, SavedLine, SavedRow, Sku, Stage, TIME_MAX, UNITS_MAX,
+};
+
+/// Why a snapshot is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSnapshot {
+    /// An item stands where another kind of item belongs, or there are more than the head said.
+    #[error("an item is out of order")]
+    Order,
+    /// Fewer items came than the head said.
+    #[error("{missing} items are missing")]
+    Incomplete {
+        /// How many.
+        missing: u64,
+    },
+    /// The times of the head are impossible.
+    #[error("the head is impossible")]
+    Begin,
+    /// A row is there twice, or its numbers are impossible.
+    #[error("{sku:?} at {location:?} is impossible")]
+    Row {
+        /// Which row.
+        sku: Sku,
+        /// Which row.
+        location: Location,
+    },
+    /// An id is there twice, or what is said of its hold is impossible.
+    #[error("{id:?} is impossible")]
+    Hold {
+        /// Which hold.
+        id: HoldId,
+    },
+    /// A movement is there twice.
+    #[error("{id:?} is there twice")]
+    Movement {
+        /// Which movement.
+        id: MovementId,
+    },
+    /// The limits have no room for it.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// Its parts do not agree.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+/// A ledger being built from a snapshot.
+#[derive(Debug)]
+pub struct Restore {
+    ledger: Ledger,
+    seed: u64,
+    begin: Option<SavedBegin>,
+    /// Items still to come: rows, holds, ended, movements.
+    left: [u32; 4],
+}
+
+impl Restore {
+    /// Begins with nothing. The limits may differ from those of the ledger that was saved, if they have room for what it kept.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self::with_seed(limits, 0)
+    }
+
+    /// The same with a seed, as of [`Ledger::with_seed`].
+    #[must_use]
+    pub fn with_seed(limits: Limits, seed: u64) -> Self {
+        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 4] }
+    }
+
+    /// Takes the next item. O(1), and O(lines) for a hold.
+    ///
+    /// # Errors
+    /// Says what is wrong with it. The snapshot is then of no use.
+    pub fn put(&mut self, item: Saved) -> Result<(), BadSnapshot> {
+        let kind = match &item {
+            Saved::Begin(_) => None,
+            Saved::Row(_) => Some(0),
+            Saved::Hold(_) => Some(1),
+            Saved::Ended(_) => Some(2),
+            Saved::Movement(_) => Some(3),
+        };
+        match (kind, self.begin) {
+            (None, None) => {}
+            (Some(kind), Some(_)) if self.left[..kind].iter().all(|&left| left == 0) && self.left[kind] > 0 => self.left[kind] -= 1,
+            (Some(_), Some(_) | None) | (None, Some(_)) => return Err(BadSnapshot::Order),
+        }
+        match item {
+            Saved::Begin(begin) => self.begin(begin),
+            Saved::Row(row) => self.row(row),
+            Saved::Hold(hold) => self.hold(&hold),
+            Saved::Ended(ended) => self.ended(&ended),
+            Saved::Movement(movement) => self.movement(movement),
+        }
+    }
+
+    /// The ledger, when all items have come. O(everything kept): it is checked.
+    ///
+    /// # Errors
+    /// `Incomplete`, or `Broken`: the items fit a ledger each, but not together.
+    pub fn finish(self) -> Result<Ledger, BadSnapshot> {
+        let missing = self.left.iter().map(|&left| u64::from(left)).sum::<u64>() + u64::from(self.begin.is_none());
+        if missing > 0 {
+            return Err(BadSnapshot::Incomplete { missing });
+        }
+        self.ledger.check()?;
+        Ok(self.ledger)
+    }
+
+    fn begin(&mut self, begin: SavedBegin) -> Result<(), BadSnapshot> {
+        if begin.clock > begin.now || begin.now > TIME_MAX {
+            return Err(BadSnapshot::Begin);
+        }
+        self.begin = Some(begin);
+        self.left = [begin.rows, begin.holds, begin.ended, begin.movements];
+        self.ledger.now = begin.now;
+        self.ledger.holds = HoldBook::new(self.seed, begin.clock);
+        Ok(())
+    }
+
+    fn row(&mut self, saved: SavedRow) -> Result<(), BadSnapshot> {
+        let SavedRow { sku, location, row, booked, detached } = saved;
+        let ledger = &mut self.ledger;
+        if ledger.rows.len() >= ledger.limits.rows_max {
+            return Err(Full::Rows.into());
+        }
+        let columns = [row.available, row.held, row.committed, row.unavailable];
+        let on_hand: u64 = columns.iter().map(|units| u64::from(units.0)).sum();
+        let possible = on_hand <= u64::from(UNITS_MAX.0) && row.incoming <= UNITS_MAX && detached <= row.committed;
+        if !possible || ledger.rows.find(sku, location).is_some() {
+            return Err(BadSnapshot::Row { sku, location });
+        }
+        ledger.rows.restore(sku, location, row, booked, detached).ok_or(Full::Rows)?;
+        Ok(())
+    }
+
+    fn hold(&mut self, saved: &SavedHold) -> Result<(), BadSnapshot> {
+        self.room()?;
+        let bad = BadSnapshot::Hold { id: saved.id };
+        let ledger = &mut self.ledger;
+        let lines = held_lines(&saved.lines, ledger.rows.len()).filter(|lines| !lines.is_empty()).ok_or(bad)?;
+        let life_ms = saved.expires_at.0.checked_sub(saved.made_at.0).and_then(|life_ms| u32::try_from(life_ms).ok()).ok_or(bad)?;
+        if ledger.holds.find(saved.id).is_some() || saved.made_at > ledger.now || saved.expires_at > TIME_MAX {
+            return Err(bad);
+        }
+        let (state, level) = match saved.stage {
+            Stage::Held { level, soonest } if ledger.holds.fits(saved.expires_at, level.into(), soonest) => {
+                (State::Held, Some((usize::from(level), soonest)))
+            }
+            Stage::Held { .. } => return Err(bad),
+            Stage::Pinned => (State::Pinned, None),
+            Stage::Committed => (State::Committed, None),
+        };
+        // Units are committed all at once, or by a list of lines; and only committed ones come back.
+        let committed = state == State::Committed;
+        let as_taken = lines.iter().all(|line| line.committed == if committed { line.taken } else { 0 });
+        let staged_well = if saved.in_part { committed } else { as_taken };
+        let unsettled_well = !saved.unsettled || saved.in_doubt && state == State::Held;
+        let from_rows = lines.iter().all(|line| line.row.is_some() || line.taken == 0);
+        if !staged_well || !unsettled_well || !from_rows {
+            return Err(bad);
+        }
+        let unmoved = !saved.in_part && lines.iter().all(|line| line.restocked == 0);
+        let flags = flags(saved.kind, saved.partial, saved.in_part);
+        let mut record = Record::new(saved.id, saved.owner, saved.made_at, saved.ttl_ms, life_ms, flags);
+        record.flags.set(Flags::IN_DOUBT, saved.in_doubt);
+        record.flags.set(Flags::UNSETTLED, saved.unsettled);
+        record.state = state;
+        let plain = unmoved && Asked::of(&record).body(&ledger.rows, &lines) == saved.body;
+        ledger.holds.restore(record, &lines, plain, saved.body, level);
+        Ok(())
+    }
+
+    fn ended(&mut self, saved: &SavedEnd) -> Result<(), BadSnapshot> {
+        let tombstone = saved.end == End::Tombstoned;
+        let ledger = &mut self.ledger;
+        if tombstone && ledger.holds.tombstones() >= ledger.limits.tombstones_max.min(HOLDS_MAX) {
+            return Err(Full::Tombstones.into());
+        } else if !tombstone {
+            self.room()?;
+        }
+        let bad = BadSnapshot::Hold { id: saved.id };
+        let ledger = &mut self.ledger;
+        let lines = held_lines(&saved.lines, ledger.rows.len()).ok_or(bad)?;
+        let only_remaining = |line: &HeldLine| *line == HeldLine { remaining: line.remaining, ..HeldLine::default() };
+        let needs_detail = saved.in_part || lines.len() > INLINE_LINES || !lines.iter().all(only_remaining);
+        let shape = lines.is_empty() == tombstone && (saved.detailed || !needs_detail) && !(tombstone && saved.detailed);
+        if !shape || ledger.holds.find(saved.id).is_some() || saved.until.max(saved.first_expiry) > TIME_MAX {
+            return Err(bad);
+        }
+        let mut flags = flags(saved.kind, saved.partial, saved.in_part);
+        flags.set(Flags::SPILLED, saved.detailed);
+        ledger.holds.restore_ended(saved, flags, &lines);
+        Ok(())
+    }
+
+    fn movement(&mut self, movement: Remembered) -> Result<(), BadSnapshot> {
+        let movements = &mut self.ledger.movements;
+        if movements.len() >= self.ledger.limits.movements_kept_max {
+            return Err(Full::Movements.into());
+        }
+        if movements.find(movement.id).is_some() {
+            return Err(BadSnapshot::Movement { id: movement.id });
+        }
+        movements.put(movement);
+        Ok(())
+    }
+
+    fn room(&self) -> Result<(), Full> {
+        let ledger = &self.ledger;
+        if ledger.holds.len() < ledger.limits.holds_max.min(HOLDS_MAX) { Ok(()) } else { Err(Full::Holds) }
+    }
+}
+
+fn flags(kind: IdKind, partial: bool, in_part: bool) -> Flags {
+    let mut flags = Flags::default();
+    flags.set(Flags::TIMED, kind == IdKind::Timed);
+    flags.set(Flags::PARTIAL, partial);
+    flags.set(Flags::IN_PART, in_part);
+    flags
+}
+
+/// The lines, if they name rows that are there and their numbers are possible.
+fn held_lines(saved: &[SavedLine], rows: u32) -> Option<Lines> {
+    if saved.len() > LINES_MAX {
+        return None;
+    }
+    let line = |line: &SavedLine| {
+        let SavedLine { row, taken, remaining, committed, restocked } = *line;
+        let possible = row.is_none_or(|row| row < rows) && restocked <= committed && committed <= taken && taken <= UNITS_MAX;
+        possible.then_some(HeldLine {
+            row: row.map(RowIx),
+            taken: taken.0,
+            remaining: remaining.0,
+            committed: committed.0,
+            restocked: restocked.0,
+        })
+    };
+    saved.iter().map(line).collect()
+}

@@ -1,0 +1,234 @@
+//! The whole state as a list of plain items, from which the same ledger can be built again.
+//!
+//! Path: `Ledger::save` → `Saved` items, one after another → the caller's own format → the same items in the same order →
+//! [`Restore`](crate::Restore). Nothing of the order comes from a hash or from places in memory: equal states give equal lists.
+//! The items are the digest's too.
+//! Deliberately absent: bytes. How items are stored, checked against damage and kept apart by version is the caller's.
+
+use std::iter::once;
+
+use crate::holds::{Memory, Place};
+use crate::lines::HeldLine;
+use crate::record::{Flags, State};
+use crate::reserve::Asked;
+use crate::{End, HoldId, IdKind, Ledger, Location, Millis, Owner, PerLine, Remembered, Row, Sku, Units};
+
+/// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Saved {
+    /// What follows, and the time.
+    Begin(SavedBegin),
+    /// In order of insertion.
+    Row(SavedRow),
+    /// In order of the lists they are in.
+    Hold(SavedHold),
+    /// Opaque ids first, oldest first.
+    Ended(SavedEnd),
+    /// Oldest first.
+    Movement(Remembered),
+}
+
+/// The head of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SavedBegin {
+    /// The latest instant seen.
+    pub now: Millis,
+    /// Everything due before it has been ended.
+    pub clock: Millis,
+    /// How many rows follow.
+    pub rows: u32,
+    /// How many live holds.
+    pub holds: u32,
+    /// How many remembered ids, tombstones included.
+    pub ended: u32,
+    /// How many movements.
+    pub movements: u32,
+}
+
+/// A row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavedRow {
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// Its columns.
+    pub row: Row,
+    /// What its movements add up to.
+    pub booked: Units,
+    /// Committed units of forgotten holds.
+    pub detached: Units,
+}
+
+/// Where a live hold stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Set aside for a time.
+    Held {
+        /// On which level of the timing wheel: it has a say in the order within a millisecond.
+        level: u8,
+        /// Since when the wheel would have looked for it there: never after its expiry, and the same for all holds of its list.
+        soonest: Millis,
+    },
+    /// Set aside until committed or released.
+    Pinned,
+    /// Promised to an order.
+    Committed,
+}
+
+/// A live hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedHold {
+    /// Which.
+    pub id: HoldId,
+    /// Its kind.
+    pub kind: IdKind,
+    /// For whom.
+    pub owner: Owner,
+    /// Where it stands.
+    pub stage: Stage,
+    /// When it was made.
+    pub made_at: Millis,
+    /// For how long, as asked, in milliseconds.
+    pub ttl_ms: u32,
+    /// With extensions; of no meaning once pinned or committed.
+    pub expires_at: Millis,
+    /// Asked for as partial.
+    pub partial: bool,
+    /// Asked for as in doubt.
+    pub in_doubt: bool,
+    /// Not settled yet.
+    pub unsettled: bool,
+    /// Committed by a list of lines.
+    pub in_part: bool,
+    /// Fingerprint of what was asked.
+    pub body: u64,
+    /// In the order asked.
+    pub lines: PerLine<SavedLine>,
+}
+
+/// A line of a hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SavedLine {
+    /// Which of the rows, counted from zero in the order of the snapshot; `None` where there was none.
+    pub row: Option<u32>,
+    /// Taken when the hold was made.
+    pub taken: Units,
+    /// Left available then.
+    pub remaining: Units,
+    /// Of those taken, committed.
+    pub committed: Units,
+    /// Of those committed, returned since.
+    pub restocked: Units,
+}
+
+/// A remembered id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedEnd {
+    /// Which.
+    pub id: HoldId,
+    /// Its kind.
+    pub kind: IdKind,
+    /// How it ended.
+    pub end: End,
+    /// Until when it is remembered at least.
+    pub until: Millis,
+    /// The expiry that was answered first.
+    pub first_expiry: Millis,
+    /// Asked for as partial.
+    pub partial: bool,
+    /// Committed by a list of lines.
+    pub in_part: bool,
+    /// Fingerprint of what was asked.
+    pub body: u64,
+    /// Whether the lines say what was taken; if not, all that was asked was, and only `remaining` is known.
+    pub detailed: bool,
+    /// In the order asked; none of a tombstone.
+    pub lines: PerLine<SavedLine>,
+}
+
+impl Ledger {
+    /// The whole state, except the list of undrained changes. Equal states give equal lists. O(1) to begin, O(everything kept) in
+    /// all; borrows the ledger meanwhile, so that whoever must not stop it takes items of a copy or of a replica.
+    pub fn save(&self) -> impl Iterator<Item = Saved> + '_ {
+        let usage = self.usage();
+        let begin = SavedBegin {
+            now: self.now,
+            clock: self.holds.clock(),
+            rows: usage.rows,
+            holds: usage.live,
+            ended: usage.holds - usage.live + usage.tombstones,
+            movements: usage.movements,
+        };
+        let row = |ix| {
+            let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
+            Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix) })
+        };
+        once(Saved::Begin(begin))
+            .chain(self.rows.iter().map(row))
+            .chain(self.holds.listed().map(|(level, place)| Saved::Hold(self.saved_hold(level, place))))
+            .chain(self.holds.remembered().map(|memory| Saved::Ended(self.saved_end(memory))))
+            .chain(self.movements.iter().cloned().map(Saved::Movement))
+    }
+
+    fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {
+        let record = self.holds.record(place);
+        let held = self.holds.lines(place);
+        let flags = record.flags;
+        let stage = match (record.state, level) {
+            (State::Held, Some((level, soonest))) => Stage::Held { level: level as u8, soonest },
+            (State::Pinned, None) => Stage::Pinned,
+            (State::Committed, None) => Stage::Committed,
+            (State::Held, None) | (State::Pinned | State::Committed, Some(_)) | (State::Free, _) => {
+                unreachable!("the held are on the wheel, and they alone")
+            }
+        };
+        let body = if flags.has(Flags::SPILLED) { record.body() } else { Asked::of(record).body(&self.rows, &held) };
+        SavedHold {
+            id: record.id(),
+            kind: flags.kind(),
+            owner: record.owner(),
+            stage,
+            made_at: record.made_at(),
+            ttl_ms: record.ttl_ms,
+            expires_at: record.expires_at(),
+            partial: flags.has(Flags::PARTIAL),
+            in_doubt: flags.has(Flags::IN_DOUBT),
+            unsettled: flags.has(Flags::UNSETTLED),
+            in_part: flags.has(Flags::IN_PART),
+            body,
+            lines: held.iter().map(saved_line).collect(),
+        }
+    }
+
+    fn saved_end(&self, memory: Memory) -> SavedEnd {
+        let ended = self.holds.ended(memory);
+        let detailed = self.holds.ended_lines(memory);
+        let remaining = ended.remaining.iter().take(ended.lines_len());
+        SavedEnd {
+            id: ended.id(),
+            kind: ended.flags.kind(),
+            end: ended.end,
+            until: ended.until(),
+            first_expiry: ended.first_expiry(),
+            partial: ended.flags.has(Flags::PARTIAL),
+            in_part: ended.flags.has(Flags::IN_PART),
+            body: ended.body(),
+            detailed: detailed.is_some(),
+            lines: match detailed {
+                Some(held) => held.iter().map(saved_line).collect(),
+                None => remaining.map(|&left| SavedLine { remaining: Units(left), ..SavedLine::default() }).collect(),
+            },
+        }
+    }
+}
+
+fn saved_line(line: &HeldLine) -> SavedLine {
+    SavedLine {
+        row: line.row.map(|row| row.0),
+        taken: Units(line.taken),
+        remaining: Units(line.remaining),
+        committed: Units(line.committed),
+        restocked: Units(line.restocked),
+    }
+}

@@ -68,6 +68,8 @@ impl Partition {
             Command::Reserve { hold, owner, location, lines, ttl_ms, partial } => {
                 stock.reserve(ctx, *hold, *owner, location, lines, *ttl_ms, *partial)
             }
+            Command::CommitReserved { hold } => stock.commit_reserved(ctx, *hold),
+            Command::ReleaseReserved { hold } => stock.release_reserved(ctx, *hold),
             Command::ReceiveStock { id, location, lines } => stock.receive(ctx, *id, location, lines),
 
             Command::CreateCart { currency } => carts.apply_create(ctx, *currency),

@@ -24,11 +24,12 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Locations of a partition. At the bound a change of stock at a new one is refused.
 pub const LOCATIONS_MAX: usize = 100_000;
 
-/// Of the ledger of a partition. As many movements as rows: filling a shop opens each row by a movement, all in a day.
+/// Of the ledger of a partition. Holds, with those of the last minutes that are only remembered, take what they need: 64 bytes each that has ended, 96 a live
+/// one, so 4 to 6 GB at the bound. As many movements as rows: filling a shop opens each row by a movement, all in a day.
 /// A hold lasts for as long as the shop's settings say, so the ledger's own bound is as far as it goes (49 days); longer is cut to it.
 pub const LEDGER_LIMITS: Limits = Limits {
     rows_max: 1 << 22,
-    holds_max: 1 << 22,
+    holds_max: 1 << 26,
     tombstones_max: 1 << 20,
     movements_kept_max: 1 << 22,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
@@ -43,6 +44,9 @@ const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
 /// The ledger's reason of deliveries; those of adjustments are hashes of the merchant's words.
 const RECEIVED: u32 = 1;
 
+/// Ended holds forgotten in passing by a command that touches a hold: more than it can add.
+const SWEPT_IN_PASSING: usize = 2;
+
 /// A location nobody has stock at.
 const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
 
@@ -53,15 +57,13 @@ pub struct Stock {
     /// In order of first use: the position is the number.
     locations: Vec<Arc<str>>,
     numbers: BTreeMap<Arc<str>, u64>,
-    /// Holds that are neither committed nor ended.
-    open_holds: u64,
     /// When to sweep next; `None` while there is nothing to forget.
     sweep_at: Option<Millis>,
 }
 
 impl Stock {
     pub(super) fn new() -> Self {
-        Self { ledger: Ledger::new(LEDGER_LIMITS), locations: Vec::new(), numbers: BTreeMap::new(), open_holds: 0, sweep_at: None }
+        Self { ledger: Ledger::new(LEDGER_LIMITS), locations: Vec::new(), numbers: BTreeMap::new(), sweep_at: None }
     }
 
     /// Units that can be had of `sku` at the location. O(log locations).
@@ -255,10 +257,7 @@ impl Stock {
         let now = at(ctx);
         match self.with_hold(ctx, hold, |ledger, id| ledger.commit(now, id)) {
             Ok(_) => Ok(Done::Nothing),
-            Err(CommitRefused::Unknown | CommitRefused::Expired | CommitRefused::Released) => Err(Refusal::NotFound),
-            Err(CommitRefused::Differs | CommitRefused::TooMany { .. } | CommitRefused::Malformed(_)) => {
-                Err(invalid("/hold", "commit", "a commit of the whole hold"))
-            }
+            Err(refused) => Err(not_committed(refused)),
         }
     }
 
@@ -268,8 +267,37 @@ impl Stock {
         match self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id)) {
             // Without room for a tombstone a hold that comes late is taken, and falls back when its time is over: nobody pins it.
             Ok(_) | Err(ReleaseRefused::Full(_)) => Ok(Done::Nothing),
-            Err(ReleaseRefused::TooNew) => Err(invalid("/hold", "too_new", "an id made by a clock that is right")),
+            Err(ReleaseRefused::TooNew) => Err(too_new()),
             Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a hold that is not committed; restock it")),
+        }
+    }
+
+    /// A reservation is sold: nothing returns its units under its id any more, so it need not be kept.
+    pub(super) fn commit_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
+        let now = at(ctx);
+        let committed = self.with_hold(ctx, hold, |ledger, id| {
+            let committed = ledger.commit(now, id);
+            if committed.is_ok() {
+                // Known and committed: what could be refused is not.
+                let _ = ledger.forget(now, id);
+            }
+            committed
+        });
+        match committed {
+            Ok(_) => Ok(Done::Nothing),
+            Err(refused) => Err(not_committed(refused)),
+        }
+    }
+
+    /// Gives a reservation's units back. One that is unknown cannot be taken afterwards, as long as its id would let it.
+    pub(super) fn release_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
+        let now = at(ctx);
+        match self.with_hold(ctx, hold, |ledger, id| ledger.release_timed(now, id)) {
+            Ok(_) => Ok(Done::Nothing),
+            Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a reservation that is not sold")),
+            Err(ReleaseRefused::TooNew) => Err(too_new()),
+            // Told, not swallowed: the reservation may still come, and its sender can send the release again.
+            Err(ReleaseRefused::Full(full)) => Err(no_room(full)),
         }
     }
 
@@ -290,7 +318,6 @@ impl Stock {
     /// Ends up to `max` holds that are due; returns how many.
     pub(super) fn expire(&mut self, ctx: &mut ApplyContext<'_>, max: usize) -> usize {
         let ended = self.ledger.expire(at(ctx), max).ids.len();
-        self.open_holds -= ended as u64;
         self.note(ctx);
         ended
     }
@@ -321,7 +348,9 @@ impl Stock {
         if !indexed || self.numbers.len() != self.locations.len() {
             return Err("a location is not found by its code".to_owned());
         }
-        Ok(Checked { rows: u64::from(self.ledger.usage().rows), open_holds: self.open_holds })
+        let is_open = |saved: &ledger::Saved| matches!(saved, ledger::Saved::Hold(hold) if hold.stage != ledger::Stage::Committed);
+        let open_holds = self.ledger.save().filter(is_open).count() as u64;
+        Ok(Checked { rows: u64::from(self.ledger.usage().rows), open_holds })
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
@@ -330,7 +359,7 @@ impl Stock {
         for code in &self.locations {
             digest.text(code);
         }
-        (self.open_holds, self.sweep_at, self.ledger.digest()).hash(digest);
+        (self.sweep_at, self.ledger.digest()).hash(digest);
     }
 
     /// The number of a location, given at its first use.
@@ -352,33 +381,12 @@ impl Stock {
         self.numbers.get(code).map_or(NOWHERE, |number| ledger::Location(*number))
     }
 
-    /// Does something to a hold and keeps the count of open ones.
+    /// Does something to a hold, and forgets a few old ones in passing: under load nothing else comes along often enough.
     fn with_hold<T>(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId, act: impl FnOnce(&mut Ledger, ledger::HoldId) -> T) -> T {
-        let id = ledger::HoldId(hold.0.0);
-        let before = self.is_open(id);
-        let answer = act(&mut self.ledger, id);
-        match (before, self.is_open(id)) {
-            (false, true) => self.open_holds += 1,
-            (true, false) => self.open_holds -= 1,
-            (false, false) | (true, true) => {}
-        }
+        let answer = act(&mut self.ledger, ledger::HoldId(hold.0.0));
+        self.ledger.sweep(at(ctx), SWEPT_IN_PASSING);
         self.note(ctx);
         answer
-    }
-
-    fn is_open(&self, id: ledger::HoldId) -> bool {
-        match self.ledger.hold_state(id) {
-            Some(HoldState::Held { .. } | HoldState::Pinned) => true,
-            Some(
-                HoldState::Committed
-                | HoldState::Restocked
-                | HoldState::Forgotten
-                | HoldState::Released
-                | HoldState::Expired
-                | HoldState::Tombstoned,
-            )
-            | None => false,
-        }
     }
 
     fn moved(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {
@@ -431,11 +439,25 @@ fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
         HoldRefused::Tombstoned => Refusal::NotFound,
         HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
         HoldRefused::TooOld => Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS },
-        HoldRefused::TooNew => invalid("/hold", "too_new", "an id made by a clock that is right"),
+        HoldRefused::TooNew => too_new(),
         HoldRefused::TooLong { max_ms } => invalid("/ttl_ms", "too_long", &format!("at most {max_ms}")),
         HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
         HoldRefused::Full(full) => no_room(full),
     }
+}
+
+/// Why a hold was not committed, as the shop says it.
+fn not_committed(refused: CommitRefused) -> Refusal {
+    match refused {
+        CommitRefused::Unknown | CommitRefused::Expired | CommitRefused::Released => Refusal::NotFound,
+        CommitRefused::Differs | CommitRefused::TooMany { .. } | CommitRefused::Malformed(_) => {
+            invalid("/hold", "commit", "a commit of the whole hold")
+        }
+    }
+}
+
+fn too_new() -> Refusal {
+    invalid("/hold", "too_new", "an id made by a clock that is right")
 }
 
 fn check_units(units: u32) -> Result<(), Refusal> {

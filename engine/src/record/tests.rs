@@ -152,6 +152,8 @@ fn commands() -> Vec<(&'static str, Command)> {
                 partial: true,
             },
         ),
+        ("commit_reserved", Command::CommitReserved { hold }),
+        ("release_reserved", Command::ReleaseReserved { hold }),
         ("receive_stock", Command::ReceiveStock { id: 15, location: text("warehouse-7"), lines: vec![v1::HoldLine { sku, quantity: 2 }] }),
     ]
 }
@@ -228,7 +230,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..28, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..30, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

@@ -172,6 +172,14 @@ pub enum Command {
         ttl_ms: u32,
         partial: bool,
     },
+    /// A reservation's units are sold. There is no way back but an adjustment.
+    CommitReserved {
+        hold: HoldId,
+    },
+    /// Ends a reservation, or keeps it from coming late for as long as its id would let it run.
+    ReleaseReserved {
+        hold: HoldId,
+    },
     /// Units arrived; at most once under the id.
     ReceiveStock {
         id: u128,

@@ -78,8 +78,8 @@ fn command(op: Op) -> Result<(String, impl FnOnce(String) -> Command), Failure> 
         What::Reserve(Reservation { hold, owner, location: _, lines: asked, ttl_ms, partial }) => {
             Command::Reserve { hold, owner, location, lines: lines(asked), ttl_ms, partial }
         }
-        What::Commit(hold) => Command::CommitHold { hold },
-        What::Release(hold) => Command::ReleaseHold { hold },
+        What::Commit(hold) => Command::CommitReserved { hold },
+        What::Release(hold) => Command::ReleaseReserved { hold },
         What::Receive(id, asked) => Command::ReceiveStock { id, location, lines: lines(asked) },
     }))
 }

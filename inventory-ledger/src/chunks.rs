@@ -51,6 +51,12 @@ impl<T: Default, const N: usize> Chunks<T, N> {
         }
     }
 
+    /// The element at `at`, or `None` if its chunk is not there, as far as this thread knows. Wait-free.
+    pub(crate) fn try_get(&self, at: u32) -> Option<&T> {
+        let elements = self.directory.get(at as usize / N)?.get()?;
+        Some(&elements[at as usize % N])
+    }
+
     /// The element at `at`, with its chunk made if need be: full of `T::default()`. Any thread may call it; those that need
     /// the same new chunk wait for the one that makes it.
     ///
@@ -101,6 +107,7 @@ mod tests {
         assert_eq!(table.push(|_| panic!("there is no room")), None);
         assert_eq!((table.len(), table.len_max()), (10, 10));
         assert!(std::ptr::eq(first, table.get(0)));
+        assert!(table.try_get(9).is_some() && table.try_get(12).is_none() && table.try_get(u32::MAX).is_none());
         assert!((0..10).all(|at| table.get(at).load(Ordering::Relaxed) == 7 + at));
     }
 

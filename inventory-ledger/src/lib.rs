@@ -30,6 +30,11 @@
 //! cancelling; and take the changed rows with [`drain_changes`](Ledger::drain_changes). Durability is the caller's too: log
 //! the calls, and apply them again after a crash, on top of a snapshot if there is one.
 //!
+//! # Several writers
+//!
+//! A `Ledger` has one writer. Threads that must each reserve from the same rows share a [`shared::SharedLedger`]: rows and
+//! holds only, lock-free.
+//!
 //! # Example
 //!
 //! ```
@@ -94,6 +99,7 @@ mod rows;
 mod save;
 mod seqlock;
 mod settle;
+pub mod shared;
 mod slab;
 mod stock;
 mod sync;

@@ -20,6 +20,31 @@ pub(crate) use loom::{
     thread::yield_now as spin_loop, // tells loom that this thread waits for another
 };
 
+pub(crate) use self::turn::Turn;
+
+/// A lock around nothing, for what threads may only do one at a time. For rare work: it puts threads to sleep.
+#[cfg_attr(not(loom), expect(clippy::disallowed_types, reason = "for opening rows of a shared ledger, which the shards do not use"))]
+mod turn {
+    #[cfg(loom)]
+    use loom::sync::{Mutex, MutexGuard};
+    #[cfg(not(loom))]
+    use std::sync::{Mutex, MutexGuard};
+
+    pub(crate) struct Turn(Mutex<()>);
+
+    impl Turn {
+        pub(crate) fn new() -> Self {
+            Self(Mutex::new(()))
+        }
+
+        /// This thread's turn, until what is returned is dropped. Also after a thread panicked in its own: what it left is the
+        /// caller's to judge.
+        pub(crate) fn take(&self) -> MutexGuard<'_, ()> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+}
+
 /// loom has no `OnceLock`. This one makes the promise of the standard library's and no more: who sees the value sees what
 /// was done before it was set.
 #[cfg(loom)]

@@ -72,6 +72,7 @@ mod limits;
 mod movements;
 mod reserve;
 mod rows;
+mod sourcing;
 mod stock;
 
 pub use answers::{
@@ -82,3 +83,7 @@ pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Sku, Un
 pub use ledger::Ledger;
 pub use limits::{Full, HOLD_RETENTION_MS, LINES_MAX, Limits, MOVEMENT_WINDOW_MS, TOMBSTONE_MS, UNITS_MAX, Usage};
 pub use rows::{Row, RowChange};
+pub use sourcing::{
+    Allocation, Candidate, EXACT_LOCATIONS_MAX, LOCATIONS_MAX, Plan, Rule, SEARCH_STEPS_MAX, Shortage, SourcingRefused, Split, Wanted,
+    source,
+};

@@ -101,6 +101,7 @@ mod seqlock;
 mod settle;
 pub mod shared;
 mod slab;
+mod sourcing;
 mod stock;
 mod sync;
 mod wheel;
@@ -122,3 +123,7 @@ pub use request::{HoldRequest, IdKind};
 pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
 pub use save::{Saved, SavedBegin, SavedEnd, SavedHold, SavedLine, SavedRow, Stage};
+pub use sourcing::{
+    Allocation, Candidate, EXACT_LOCATIONS_MAX, LOCATIONS_MAX, Plan, Rule, SEARCH_STEPS_MAX, Shortage, SourcingRefused, Split, Wanted,
+    source,
+};

@@ -103,7 +103,8 @@ class Place:
         for folder in (target, pathlib.Path("/var/tmp"), pathlib.Path(tempfile.gettempdir())):
             if os.stat(folder).st_dev == disk and (self.user is None or others_reach(folder)):
                 return folder
-        raise Failed(f"{target} cannot be entered by user {self.user.pw_name}, and neither /var/tmp nor the temporary folder is on its disk: set CARGO_TARGET_DIR")
+        who = self.user.pw_name if self.user else "this user"
+        raise Failed(f"{target} cannot be entered by {who}, and neither /var/tmp nor the temporary folder is on its disk: set CARGO_TARGET_DIR")
 
     def make(self, name):
         """An empty folder for a server, its own."""

@@ -27,7 +27,8 @@ INSTALL_SECONDS_MAX = 1_800
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="bench/compare/run", description="The same durable reservation on Redis, PostgreSQL and Emporion, in turns on one machine.")
+    what = "The same durable reservation on Redis, PostgreSQL and Emporion, in turns on one machine."
+    parser = argparse.ArgumentParser(prog="bench/compare/run", description=what)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each; the median counts (default 5)")
     parser.add_argument("--seconds", type=float, default=10, help="of each case of each round (default 10)")
     parser.add_argument("--only", type=sides, default=SIDES, metavar="SIDE,…", help="of redis, pg, ours (default all)")
@@ -77,14 +78,15 @@ def install(chosen):
 
 def machine(place, chosen):
     """The conditions: without them no figure means anything."""
-    model = next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), platform.machine())
-    commit = common.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], check=False, cwd=ours.REPOSITORY).stdout.strip()
+    models = [line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    commit = common.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], check=False, cwd=ours.REPOSITORY).stdout.strip() or "unknown"
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "cpu": model,
+        "cpu": models[0] if models else platform.machine(),
         "cpus": os.cpu_count(),
         "cpus_allowed": sorted(os.sched_getaffinity(0)),
         "pinning": "none of our making: servers and load share the CPUs allowed",
+        "nice": os.nice(0),
         "kernel": platform.release(),
         "load": list(os.getloadavg()),
         "disk_write_us": round(common.disk_write_us(place.data)),
@@ -101,7 +103,7 @@ def say(text):
 def measure(given, place, file):
     bench = None
     if "ours" in given.only:
-        say("cargo build --release -p bench")
+        say("cargo build --release -p emporion -p bench")
         bench = ours.Bench(place)
     conditions = machine(place, given.only)
     file.write(report.json_line("machine", {**conditions, "rounds": given.rounds, "seconds": given.seconds}))

@@ -64,7 +64,8 @@ class Server:
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as file:
             file.write(SETTINGS + f"unix_socket_directories = '{self.sockets}'\n")
         log = open(self.logs / "server", "wb")
-        self.process = subprocess.Popen([self.bin / "postgres", "-D", self.data], stdout=log, stderr=log, env=self.environment, cwd=self.folder_for_all(), **common.as_user(place.user))
+        options = {"env": self.environment, "cwd": self.folder_for_all(), **common.as_user(place.user)}
+        self.process = subprocess.Popen([self.bin / "postgres", "-D", self.data], stdout=log, stderr=log, **options)
         log.close()
         try:
             common.wait_for("postgres", self._answers, common.START_SECONDS_MAX)
@@ -194,8 +195,10 @@ def turn(place, number, seconds, choices):
             server.clients_gone()
             cpu, made = server.tree.cpu_us() - cpu, server.holds() - holds
             why = "" if made == ops else f"{ops} calls acknowledged, {made} holds made"
-            figures = {"ops": ops, "ops_per_s": rate, "cpu_us_per_op": cpu / max(ops, 1), "p50_us": quantile(counts, 0.5), "p99_us": quantile(counts, 0.99), "made": made, "rss_mb": server.tree.rss_mb()}
-            rows.append(common.row("pg", case, number, load1, **figures, valid=not why, why=why, client=f"pgbench, {clients} client" + ("s" if clients > 1 else "")))
+            figures = {"ops": ops, "ops_per_s": rate, "cpu_us_per_op": cpu / max(ops, 1), "made": made, "rss_mb": server.tree.rss_mb()}
+            figures |= {"p50_us": quantile(counts, 0.5), "p99_us": quantile(counts, 0.99)}
+            client = f"pgbench, {clients} client" + ("s" if clients > 1 else "")
+            rows.append(common.row("pg", case, number, load1, **figures, valid=not why, why=why, client=client))
         bad, seen = server.conservation()
         if bad or seen != server.holds():
             for row in rows:

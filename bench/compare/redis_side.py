@@ -75,9 +75,11 @@ class Server:
         self.folder = place.make("redis")
         self.path = place.socket_folder("redis") / "redis"
         self.log = self.folder / "log"
-        command = ["redis-server", "--port", "0", "--unixsocket", self.path, "--unixsocketperm", "777", "--dir", self.folder, "--save", ""]
-        command += ["--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--daemonize", "no", "--logfile", self.log]
-        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **common.as_user(place.user))
+        command = ["redis-server", "--port", "0", "--unixsocket", self.path, "--unixsocketperm", "777", "--daemonize", "no"]
+        command += ["--dir", self.folder, "--logfile", self.log, "--save", ""]
+        command += ["--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([str(word) for word in command], **quiet, **common.as_user(place.user))
         try:
             common.wait_for("redis-server", self._answers, common.START_SECONDS_MAX)
             self.redis = Connection(self.path)
@@ -114,7 +116,11 @@ class Server:
         """The operation does what is asked of it, before it is timed: on an empty server, which is left empty."""
         redis = self.redis
         must(redis("MSET", "s:a", 5, "s:b", 5, "s:c", 1))
-        reserve = lambda hold, *wants: redis("FCALL", "reserve", 1 + len(wants), hold, *(f"s:{sku}" for sku, _ in wants), common.TTL_MS, *(n for _, n in wants))
+
+        def reserve(hold, *wants):
+            keys, quantities = (f"s:{sku}" for sku, _ in wants), (quantity for _, quantity in wants)
+            return redis("FCALL", "reserve", 1 + len(wants), hold, *keys, common.TTL_MS, *quantities)
+
         first = [("a", 2), ("b", 1), ("c", 1)]
         now = int(time.time() * 1_000)
         checks = [
@@ -136,11 +142,11 @@ class Server:
     def load(self, case, requests, run, threads):
         """Acknowledged calls a second, p50 and p99 in microseconds, as redis-benchmark counts them."""
         last = stock_key(common.SKUS - 1) if case.skus == "hot" else "s:__rand_int__"
-        command = ["redis-benchmark", "-s", str(self.path), "-c", str(case.connections), "-P", str(case.pipeline), "-n", str(requests), "-r", str(common.SKUS), "--csv"]
-        command += ["--threads", str(threads)] if threads > 1 else []
-        # 38 digits: an id of 128 bits in decimal
-        command += ["FCALL", "reserve", "4", f"{run:02d}" + "__rand_int__" * 3, "s:__rand_int__", "s:__rand_int__", last, str(common.TTL_MS), "1", "1", "1"]
-        done = common.run(command, user=self.place.user)
+        command = ["redis-benchmark", "-s", self.path, "-c", case.connections, "-P", case.pipeline, "-n", requests, "-r", common.SKUS, "--csv"]
+        command += ["--threads", threads] if threads > 1 else []
+        hold = f"{run:02d}" + "__rand_int__" * 3  # 38 digits: an id of 128 bits in decimal
+        command += ["FCALL", "reserve", 4, hold, "s:__rand_int__", "s:__rand_int__", last, common.TTL_MS, 1, 1, 1]
+        done = common.run([str(word) for word in command], user=self.place.user)
         lines = list(csv.reader(io.StringIO(done.stdout)))
         if "rror" in done.stderr or len(lines) < 2 or len(lines[-1]) < 8:
             raise Failed(f"redis-benchmark: {(done.stderr + done.stdout).strip()[-400:]}")
@@ -202,7 +208,8 @@ def turn(place, number, seconds, choices):
             cpu = server.tree.cpu_us() - cpu
             made, run = must(server.redis("ZCARD", "holds")) - holds, run + 1
             why = "" if made == requests else f"{requests} calls acknowledged, {made} holds made"
-            figures = {"ops": requests, "ops_per_s": rate, "cpu_us_per_op": cpu / requests, "p50_us": p50, "p99_us": p99, "made": made, "rss_mb": server.tree.rss_mb()}
+            figures = {"ops": requests, "ops_per_s": rate, "cpu_us_per_op": cpu / requests, "p50_us": p50, "p99_us": p99, "made": made}
+            figures["rss_mb"] = server.tree.rss_mb()
             client = f"redis-benchmark, {choices[name]} thread" + ("s" if choices[name] > 1 else "")
             rows.append(common.row("redis", case, number, load1, **figures, valid=not why, why=why, client=client))
         bad, seen = server.conservation()

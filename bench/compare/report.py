@@ -41,7 +41,8 @@ def summary(case, group):
         values = [getattr(row, name) for row in good if getattr(row, name) is not None]
         medians[name] = statistics.median(values) if values else None
     rates = [row.ops_per_s for row in good]
-    return Summary(case, group[0].system, len(good), ops_per_s_least=min(rates, default=None), ops_per_s_most=max(rates, default=None), valid=len(good) == len(group), client=group[-1].client, **medians)
+    spread = {"ops_per_s_least": min(rates, default=None), "ops_per_s_most": max(rates, default=None)}
+    return Summary(case, group[0].system, len(good), **spread, **medians, valid=len(good) == len(group), client=group[-1].client)
 
 
 def ratios(found):
@@ -66,8 +67,8 @@ def table(found):
         spread = f"{number(entry.ops_per_s_least)}..{number(entry.ops_per_s_most)}"
         mark = "" if entry.valid else "  INVALID"
         lines.append(
-            f"{entry.case:<28} {number(entry.ops_per_s):>9} {spread:>19} {number(entry.cpu_us_per_op, 2):>10} {number(entry.p50_us):>8} {number(entry.p99_us):>8}"
-            f" {number(entry.rss_mb):>8} {number(entry.load1, 1):>5}  {entry.client}{mark}"
+            f"{entry.case:<28} {number(entry.ops_per_s):>9} {spread:>19} {number(entry.cpu_us_per_op, 2):>10}"
+            f" {number(entry.p50_us):>8} {number(entry.p99_us):>8} {number(entry.rss_mb):>8} {number(entry.load1, 1):>5}  {entry.client}{mark}"
         )
     return "\n".join(lines)
 

@@ -79,8 +79,14 @@ impl Node {
         Err(BenchError::other("the node did not come up within a minute"))
     }
 
-    pub(crate) async fn connect(&self) -> Result<QuicClient, BenchError> {
-        QuicClient::connect(self.address, self.config.clone()).await.map_err(BenchError::other)
+    /// Clients with a connection each, from one socket.
+    pub(crate) async fn connect(&self, count: usize) -> Result<Vec<QuicClient>, BenchError> {
+        let endpoint = QuicClient::endpoint(self.address, self.config.clone()).map_err(BenchError::other)?;
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            clients.push(QuicClient::connect_from(endpoint.clone(), self.address).await.map_err(BenchError::other)?);
+        }
+        Ok(clients)
     }
 
     /// A client that may ask everything.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use inventory_ledger::{
-    Candidate, EXACT_LOCATIONS_MAX, HoldId, LINES_MAX, LOCATIONS_MAX, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Plan,
-    Rule, Sku, SourcingRefused, Split, Units, Wanted, source,
+    Candidate, EXACT_LOCATIONS_MAX, HoldId, HoldRequest, LINES_MAX, LOCATIONS_MAX, Ledger, Limits, Line, Location, Millis, MovementId,
+    Owner, Plan, Rule, Sku, SourcingRefused, Split, Units, Wanted, source,
 };
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 
@@ -343,7 +343,7 @@ fn a_ledger_holds_what_was_planned() {
     let candidates = [1, 2].map(|at| Candidate { location: Location(at), priority: at as u32, distance: 0 });
     let plan = source(&wanted, &candidates, Rule::Priority, Split::Allowed, |sku, at| ledger.available(sku, at)).expect("it is there");
     let lines = plan.lines().collect::<Vec<Line>>();
-    ledger.hold(Millis(1), HoldId(1), Owner(1), &lines, 1_000).expect("as it was planned");
+    ledger.hold(Millis(1), &HoldRequest::new(HoldId(1), Owner(1), &lines, 1_000)).expect("as it was planned");
     assert_eq!(ledger.available(Sku(1), Location(1)), Units(0));
     assert_eq!(ledger.available(Sku(1), Location(2)), Units(1));
     assert_eq!(ledger.available(Sku(2), Location(2)), Units(0));

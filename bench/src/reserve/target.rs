@@ -35,11 +35,8 @@ impl Target {
             }
             Transport::Quic => {
                 let node = Node::start(&arguments.program, data, arguments.cpus.first().copied())?;
-                let mut clients = Vec::new();
-                for _ in 0..arguments.connections {
-                    let client: Arc<dyn Client> = Arc::new(node.connect().await?);
-                    clients.push(client);
-                }
+                let connect = node.connect(arguments.connections).await?;
+                let clients = connect.into_iter().map(|client| -> Arc<dyn Client> { Arc::new(client) }).collect();
                 Self::Quic { node, clients }
             }
         };

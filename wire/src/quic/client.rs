@@ -66,6 +66,15 @@ impl QuicClient {
     /// # Errors
     /// [`CallError::Unreachable`] if nobody answers there within [`CONNECT_MAX`], or does not let us in.
     pub async fn connect(base: SocketAddr, config: quinn::ClientConfig) -> Result<Self, CallError> {
+        let endpoint = Self::endpoint(base, config)?;
+        Self::connect_from(endpoint, base).await
+    }
+
+    /// A UDP socket from which clients can connect to nodes at addresses like `base`.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] if the system gives none.
+    pub fn endpoint(base: SocketAddr, config: quinn::ClientConfig) -> Result<Endpoint, CallError> {
         let unreachable = |error: std::io::Error| CallError::Unreachable(format!("no UDP socket: {error}"));
         let local = match base {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -73,6 +82,15 @@ impl QuicClient {
         };
         let mut endpoint = Endpoint::client(local).map_err(unreachable)?;
         endpoint.set_default_client_config(config);
+        Ok(endpoint)
+    }
+
+    /// As [`Self::connect`], from a socket that several clients share: their datagrams are then read many at a time. It is closed with the first
+    /// client that is dropped, and all their connections with it.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`].
+    pub async fn connect_from(endpoint: Endpoint, base: SocketAddr) -> Result<Self, CallError> {
         let (live, welcome) = Live::open(&endpoint, base, ShardId(0)).await?;
         let node = Arc::new(Node {
             endpoint,

@@ -2,7 +2,7 @@
 
 use bench::report::Latencies;
 use criterion::{Criterion, criterion_group, criterion_main};
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 fn record(c: &mut Criterion) {
     let mut latencies = Latencies::default();
@@ -10,7 +10,7 @@ fn record(c: &mut Criterion) {
     c.bench_function("report/record", |b| {
         b.iter(|| {
             us = us * 7 % 100_003 + 1;
-            latencies.record(black_box(us));
+            latencies.record(Duration::from_micros(black_box(us)));
         });
     });
 }

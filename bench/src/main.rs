@@ -4,6 +4,8 @@
 //! them. CPU time is the server's, read from `/proc`; the load's own is apart. Results with their conditions are in `RESULTS.md`.
 
 mod client;
+mod draw;
+mod ledger;
 mod node;
 mod reserve;
 mod server;
@@ -30,6 +32,8 @@ struct Arguments {
 enum Command {
     /// A whole shop over HTTP/3: import, product reads, searches, checkouts, memory, restart
     Shop(ShopArguments),
+    /// The stock ledger alone: both makes, hot and uniform, readers, expiry
+    Ledger(ledger::Arguments),
     /// Stock reservations: durable, in process or over QUIC
     Reserve(reserve::Arguments),
 }
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Shop(shop) => runtime.block_on(shop::run(&shop, arguments.json)),
+        Command::Ledger(ledger) => ledger::run(&ledger, arguments.json),
         Command::Reserve(reserve) => runtime.block_on(reserve::run(&reserve, arguments.json)),
     };
     match outcome {

@@ -4,23 +4,24 @@
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use std::time::Duration;
 
-/// Longest latency told apart, microseconds.
-const LATENCY_US_MAX: u64 = 60_000_000;
+/// Longest latency told apart, nanoseconds.
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
-/// Latencies of a case: three digits, up to a minute.
+/// Latencies of a case: three digits, from nanoseconds up to a minute.
 pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("bounds that fit each other"))
+        Self(Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("bounds that fit each other"))
     }
 }
 
 impl Latencies {
     /// Counts one; above a minute as a minute.
-    pub fn record(&mut self, us: u64) {
-        self.0.saturating_record(us.max(1));
+    pub fn record(&mut self, took: Duration) {
+        self.0.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1));
     }
 
     /// Adds those of another worker.
@@ -30,8 +31,8 @@ impl Latencies {
 
     /// Microseconds at a quantile of `0.0..=1.0`.
     #[must_use]
-    pub fn at(&self, quantile: f64) -> u64 {
-        self.0.value_at_quantile(quantile)
+    pub fn at(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1_000.0
     }
 }
 
@@ -47,13 +48,13 @@ pub struct Case {
     /// CPU time of the part measured.
     pub cpu_us_per_op: Option<f64>,
     /// Median latency.
-    pub p50_us: Option<u64>,
+    pub p50_us: Option<f64>,
     /// 99 %.
-    pub p99_us: Option<u64>,
+    pub p99_us: Option<f64>,
     /// 99.9 %.
-    pub p999_us: Option<u64>,
+    pub p999_us: Option<f64>,
     /// Longest.
-    pub max_us: Option<u64>,
+    pub max_us: Option<f64>,
     /// Resident memory of the part measured, after the case.
     pub rss_mb: Option<f64>,
     /// Wall time in all.
@@ -102,9 +103,14 @@ impl Case {
     #[must_use]
     pub fn row(&self) -> String {
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-        let whole = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        // Below ten microseconds the parts count.
+        let whole = |value: Option<f64>| match value {
+            None => "-".to_owned(),
+            Some(value) if value < 10.0 => format!("{value:.2}"),
+            Some(value) => format!("{value:.0}"),
+        };
         format!(
-            "{:<18} {:>8} {:>10} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8.2}",
+            "{:<28} {:>10} {:>10} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8.2}",
             self.case,
             self.ops,
             number(self.ops_per_s),
@@ -120,7 +126,8 @@ impl Case {
 }
 
 /// Heads the rows.
-pub const HEADING: &str = "case                    ops      ops/s    cpu us/op   p50 us   p99 us p99.9 us   max us   rss MB  seconds";
+pub const HEADING: &str =
+    "case                                ops      ops/s    cpu us/op   p50 us   p99 us p99.9 us   max us   rss MB  seconds";
 
 #[cfg(test)]
 mod tests {
@@ -129,10 +136,10 @@ mod tests {
     #[test]
     fn quantiles_and_rates_are_those_of_the_case() {
         let mut latencies = Latencies::default();
-        (1..=1_000).for_each(|us| latencies.record(us));
+        (1..=1_000).for_each(|us| latencies.record(Duration::from_micros(us)));
         let case = Case::plain("x/y", 1_000, 0.5, Some(20_000), None).with(&latencies);
         assert_eq!((case.ops_per_s, case.cpu_us_per_op), (Some(2_000.0), Some(20.0)));
-        assert_eq!((case.p50_us, case.max_us), (Some(500), Some(1_000)));
+        assert_eq!((case.p50_us, case.max_us), (Some(500.223), Some(1_000.447)));
         assert!(case.json().starts_with(r#"{"case":"x/y","ops":1000"#));
         assert_eq!(case.row().split_whitespace().count(), 10);
     }

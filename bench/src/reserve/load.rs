@@ -6,7 +6,7 @@ use super::{
     Arguments, Skus,
     target::{Target, WAREHOUSE},
 };
-use crate::server::BenchError;
+use crate::{draw::Draw, server::BenchError};
 use bench::report::Latencies;
 use std::{
     cell::{Cell, RefCell},
@@ -38,22 +38,6 @@ pub(super) fn sku(number: u32) -> SkuId {
     SkuId(RawId((1_760_000_000_000_u128 << 80) | (u128::from(number) << 16)))
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): spread is all that is asked of it.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u32) -> u32 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u32
-    }
-}
-
 /// Counts of all callers; one thread.
 #[derive(Default)]
 struct Tally {
@@ -79,7 +63,7 @@ pub(super) async fn run(arguments: &Arguments, target: &Target) -> Result<Measur
                     let (client, tally) = (std::sync::Arc::clone(&client), Rc::clone(&tally));
                     let (skus, lines, sku_count, ttl_ms) = (arguments.skus, arguments.lines, arguments.sku_count, arguments.ttl_ms);
                     callers.push(tokio::task::spawn_local(async move {
-                        let mut draw = Draw(number.wrapping_mul(0x1234_5677));
+                        let mut draw = Draw::new(number);
                         let mut count = 0_u64;
                         while !tally.ending.get() {
                             count += 1;
@@ -95,7 +79,7 @@ pub(super) async fn run(arguments: &Arguments, target: &Target) -> Result<Measur
                             tally.reserved.set(tally.reserved.get() + 1);
                             if tally.measuring.get() {
                                 tally.ops.set(tally.ops.get() + 1);
-                                tally.latencies.borrow_mut().record(took.as_micros() as u64);
+                                tally.latencies.borrow_mut().record(took);
                             }
                         }
                     }));

@@ -5,6 +5,7 @@
 
 mod client;
 mod draw;
+mod hiccup;
 mod ledger;
 mod node;
 mod reserve;

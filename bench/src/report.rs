@@ -59,6 +59,9 @@ pub struct Case {
     pub rss_mb: Option<f64>,
     /// Wall time in all.
     pub seconds: f64,
+    /// Longest that a thread which only slept was kept from waking during the case: a stall no shorter is the machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hiccup_us: Option<f64>,
 }
 
 impl Case {
@@ -77,6 +80,7 @@ impl Case {
             max_us: None,
             rss_mb,
             seconds,
+            hiccup_us: None,
         }
     }
 

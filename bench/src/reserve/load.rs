@@ -6,7 +6,7 @@ use super::{
     Arguments, Skus,
     target::{Target, WAREHOUSE},
 };
-use crate::{draw::Draw, server::BenchError};
+use crate::{draw::Draw, hiccup::Hiccups, server::BenchError};
 use bench::report::Latencies;
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +30,8 @@ pub(super) struct Measured {
     /// CPU of the engine.
     pub(super) cpu_us: u64,
     pub(super) latencies: Latencies,
+    /// What the machine did to a thread that only slept.
+    pub(super) hiccup_us: f64,
 }
 
 /// The SKU with this number.
@@ -50,7 +52,7 @@ struct Tally {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
-pub(super) async fn run(arguments: &Arguments, target: &Target) -> Result<Measured, BenchError> {
+pub(super) async fn run(arguments: &Arguments, target: &Target, hiccups: Hiccups) -> Result<Measured, BenchError> {
     let tally = Rc::new(Tally::default());
     let local = tokio::task::LocalSet::new();
     let measured = local
@@ -87,6 +89,7 @@ pub(super) async fn run(arguments: &Arguments, target: &Target) -> Result<Measur
             }
             tokio::time::sleep(Duration::from_secs_f64(arguments.seconds / 10.0)).await;
             let (cpu, begun) = (target.cpu_us()?, Instant::now());
+            hiccups.reset();
             tally.measuring.set(true);
             tokio::time::sleep(Duration::from_secs_f64(arguments.seconds)).await;
             tally.measuring.set(false);
@@ -102,7 +105,8 @@ pub(super) async fn run(arguments: &Arguments, target: &Target) -> Result<Measur
         return Err(BenchError::other(format!("a reservation was not made: {why}")));
     }
     let (cpu_us, seconds) = measured;
-    Ok(Measured { ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
+    let hiccup_us = hiccups.stop();
+    Ok(Measured { hiccup_us, ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
 }
 
 fn request(draw: &mut Draw, caller: u64, count: u64, (skus, lines, sku_count, ttl_ms): (Skus, usize, u32, u32)) -> Request {

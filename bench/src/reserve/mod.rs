@@ -11,7 +11,7 @@
 mod load;
 mod target;
 
-use crate::server::BenchError;
+use crate::{hiccup::Hiccups, server::BenchError};
 use bench::report::{Case, HEADING};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -82,8 +82,10 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         None => tempfile::tempdir(),
     };
     let folder = folder.map_err(BenchError::io("temporary folder"))?;
+    // Before the engine, whose threads are those that come later.
+    let hiccups = Hiccups::start();
     let target = target::Target::start(arguments, &folder.path().join("data")).await?;
-    let measured = load::run(arguments, &target).await?;
+    let measured = load::run(arguments, &target, hiccups).await?;
     target.prove(arguments, measured.reserved).await?;
     let name = format!(
         "reserve/{}/{}/c{}/p{}",
@@ -93,10 +95,11 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         arguments.pipeline
     );
     let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
+    let case = Case { hiccup_us: Some(measured.hiccup_us), ..case };
     if json {
         println!("{}", case.json());
     } else {
-        println!("{HEADING}\n{}", case.row());
+        println!("{HEADING}\n{}\na thread that only slept was up to {:.0} us late", case.row(), measured.hiccup_us);
     }
     Ok(())
 }

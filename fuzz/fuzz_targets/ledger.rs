@@ -1,0 +1,44 @@
+//! The stock ledger and its dull model, driven by the same bytes: every answer, every row and every snapshot must agree.
+//!
+//! The bytes are the random numbers of the property tests' own generator, so what the fuzzer finds is a history they could have made.
+#![no_main]
+
+#[path = "../../inventory-ledger/tests/model/dull.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod dull;
+#[path = "../../inventory-ledger/tests/model/ops.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod ops;
+
+use inventory_ledger::{Ledger, Restore};
+use libfuzzer_sys::fuzz_target;
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use std::collections::BTreeMap;
+
+/// Steps between two snapshots.
+const SNAPSHOT_EVERY: usize = 16;
+
+fuzz_target!(|bytes: &[u8]| {
+    let random = TestRng::from_seed(RngAlgorithm::PassThrough, bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    let Ok(tree) = ops::history().new_tree(&mut runner) else { return };
+    let (mut ledger, mut model) = (Ledger::new(ops::LIMITS), dull::Dull::new(ops::LIMITS));
+    for (step, (now, op)) in tree.current().iter().enumerate() {
+        let answer = ops::apply(&mut ledger, *now, op);
+        assert_eq!(answer, model.apply(*now, op, &answer), "step {step}: {op:?}");
+        assert_eq!(ledger.check(), Ok(()), "step {step}: {op:?}");
+        let rows: BTreeMap<_, _> = ledger.rows().map(|(sku, place, row)| ((sku, place), row)).collect();
+        assert_eq!(rows, model.rows(), "step {step}: {op:?}");
+        if step % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
+            let mut restore = Restore::with_seed(ops::LIMITS, step as u64);
+            ledger.save().for_each(|item| restore.put(item).expect("what was saved can be restored"));
+            let again = restore.finish().expect("what was saved agrees");
+            assert_eq!(again.digest(), ledger.digest(), "step {step}");
+            // What follows is asked of the restored one.
+            ledger = again;
+        }
+    }
+});

@@ -82,6 +82,8 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::AdjustStock(adjustment) => by_key(Space::Location, &adjustment.location),
         Op::Reserve(Reservation { location, .. })
         | Op::CommitReserved { location, .. }
+        | Op::CommitReservedPart { location, .. }
+        | Op::ExtendReserved { location, .. }
         | Op::ReleaseReserved { location, .. }
         | Op::ReceiveStock { location, .. } => by_key(Space::Location, location),
         Op::GetStock(reference) => sku(reference),

@@ -229,6 +229,25 @@ pub enum Op {
         /// Its location.
         location: String,
     },
+    /// Warehouse. [`crate::Body::Done`]: these units of a reservation are sold, the rest goes back. Again with the same lines: the same answer.
+    CommitReservedPart {
+        /// The reservation.
+        hold: HoldId,
+        /// Its location.
+        location: String,
+        /// What is sold, at most what is reserved of each SKU.
+        lines: Vec<ReserveLine>,
+    },
+    /// Warehouse. [`crate::Body::Extended`]: a reservation lasts this long from now, if that is longer; at most
+    /// [`crate::limits::RESERVE_TTL_MS_MAX`] from the time its id carries.
+    ExtendReserved {
+        /// The reservation.
+        hold: HoldId,
+        /// Its location.
+        location: String,
+        /// Milliseconds.
+        ttl_ms: u32,
+    },
     /// Warehouse. [`crate::Body::Done`]: a reservation's units go back; one that has not come yet is refused when it comes.
     ReleaseReserved {
         /// The reservation.

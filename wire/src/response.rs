@@ -68,6 +68,8 @@ pub enum Body {
     },
     /// Stock is set aside.
     Reserved(Reserved),
+    /// A reservation lasts until then.
+    Extended { expires_at: crate::Millis },
 }
 
 /// Why there is no answer.

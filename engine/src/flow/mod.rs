@@ -148,7 +148,12 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::EffectResult(result) => effects::result(ctx, &head, trail, result).await,
         Op::CheckStock(_) => stock::check(ctx, &head),
         // Taken by the core before it comes to a flow.
-        Op::Reserve(_) | Op::CommitReserved { .. } | Op::ReleaseReserved { .. } | Op::ReceiveStock { .. } => Err(Failure::Internal),
+        Op::Reserve(_)
+        | Op::CommitReserved { .. }
+        | Op::CommitReservedPart { .. }
+        | Op::ExtendReserved { .. }
+        | Op::ReleaseReserved { .. }
+        | Op::ReceiveStock { .. } => Err(Failure::Internal),
         // `Op` may grow; a newer client's operation is not ours to guess.
         _ => Err(refused(Refusal::NotFound)),
     }

@@ -57,11 +57,18 @@ pub(crate) fn location(code: &str) -> Result<(), Refusal> {
 
 /// What a reservation asks, but its location.
 pub(crate) fn reservation(reservation: &Reservation) -> Result<(), Refusal> {
-    let ttl = limits::RESERVE_TTL_MS_MAX;
-    if !(1..=ttl).contains(&reservation.ttl_ms) {
-        return Err(invalid("/ttl_ms", "out_of_range", format!("1 to {ttl} milliseconds, found {}", reservation.ttl_ms)));
-    }
+    ttl(reservation.ttl_ms)?;
     lines(&reservation.lines, limits::LINE_QUANTITY_MAX)
+}
+
+/// How long a reservation lasts.
+pub(crate) fn ttl(ttl_ms: u32) -> Result<(), Refusal> {
+    let max = limits::RESERVE_TTL_MS_MAX;
+    if (1..=max).contains(&ttl_ms) {
+        Ok(())
+    } else {
+        Err(invalid("/ttl_ms", "out_of_range", format!("1 to {max} milliseconds, found {ttl_ms}")))
+    }
 }
 
 /// What a delivery brings.
@@ -75,7 +82,8 @@ pub(crate) fn delivery(delivered: &[ReserveLine]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn lines(lines: &[ReserveLine], quantity_max: u32) -> Result<(), Refusal> {
+/// Lines of a reservation or a delivery.
+pub(crate) fn lines(lines: &[ReserveLine], quantity_max: u32) -> Result<(), Refusal> {
     let max = limits::RESERVE_LINES_MAX;
     if lines.is_empty() || lines.len() > max {
         return Err(invalid("/lines", "out_of_range", format!("1 to {max} lines, found {}", lines.len())));

@@ -69,6 +69,8 @@ impl Partition {
                 stock.reserve(ctx, *hold, *owner, location, lines, *ttl_ms, *partial)
             }
             Command::CommitReserved { hold } => stock.commit_reserved(ctx, *hold),
+            Command::CommitReservedPart { hold, location, lines } => stock.commit_reserved_part(ctx, *hold, location, lines),
+            Command::ExtendReserved { hold, ttl_ms } => stock.extend_reserved(ctx, *hold, *ttl_ms),
             Command::ReleaseReserved { hold } => stock.release_reserved(ctx, *hold),
             Command::ReceiveStock { id, location, lines } => stock.receive(ctx, *id, location, lines),
 

@@ -146,6 +146,7 @@ fn compact(mut outcome: Outcome) -> Outcome {
             | Done::Cart(_)
             | Done::Order(_)
             | Done::Stock { .. }
+            | Done::Extended { .. }
             | Done::Received { .. }
             | Done::Timers { .. },
         ) => {}

@@ -53,6 +53,11 @@ pub enum Done {
         /// It was taken before under its id; nothing changed.
         replayed: bool,
     },
+    /// A reservation lasts until then.
+    Extended {
+        /// With what its cap leaves of what was asked.
+        expires_at: wire::Millis,
+    },
     /// A delivery is booked.
     Received {
         /// It was booked before under its id; nothing changed.
@@ -85,6 +90,7 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
             | Done::Order(_)
             | Done::Stock { .. }
             | Done::Reserved { .. }
+            | Done::Extended { .. }
             | Done::Received { .. }
             | Done::Leased { .. }
             | Done::Timers { .. },

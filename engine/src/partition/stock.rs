@@ -275,8 +275,18 @@ impl Stock {
     /// A reservation is sold: nothing returns its units under its id any more, so it need not be kept.
     pub(super) fn commit_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
+        self.sell(ctx, hold, |ledger, id| ledger.commit(now, id))
+    }
+
+    fn sell(
+        &mut self,
+        ctx: &mut ApplyContext<'_>,
+        hold: HoldId,
+        commit: impl FnOnce(&mut Ledger, ledger::HoldId) -> Result<ledger::Committed, CommitRefused>,
+    ) -> Outcome {
+        let now = at(ctx);
         let committed = self.with_hold(ctx, hold, |ledger, id| {
-            let committed = ledger.commit(now, id);
+            let committed = commit(ledger, id);
             if committed.is_ok() {
                 // Known and committed: what could be refused is not.
                 let _ = ledger.forget(now, id);
@@ -286,6 +296,28 @@ impl Stock {
         match committed {
             Ok(_) => Ok(Done::Nothing),
             Err(refused) => Err(not_committed(refused)),
+        }
+    }
+
+    /// Some of a reservation is sold, the rest goes back.
+    pub(super) fn commit_reserved_part(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId, location: &str, lines: &[HoldLine]) -> Outcome {
+        let (now, location) = (at(ctx), self.find(location));
+        let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
+        let lines: Vec<_> = lines.iter().map(line).collect();
+        self.sell(ctx, hold, |ledger, id| ledger.commit_part(now, id, &lines))
+    }
+
+    /// A reservation lasts longer, up to its cap.
+    pub(super) fn extend_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId, ttl_ms: u32) -> Outcome {
+        let now = at(ctx);
+        let cap = hold.0.time().plus(u64::from(limits::RESERVE_TTL_MS_MAX));
+        let ttl_ms = u64::from(ttl_ms).min(cap.0.saturating_sub(now.0));
+        match self.with_hold(ctx, hold, |ledger, id| ledger.extend(now, id, ttl_ms)) {
+            Ok(ledger::Extended { expires_at: Some(expires_at), .. }) => Ok(Done::Extended { expires_at: Millis(expires_at.0) }),
+            // Pinned: no reservation is, but an order's hold may be named.
+            Ok(ledger::Extended { expires_at: None, .. }) => Ok(Done::Nothing),
+            Err(PinRefused::Committed) => Err(invalid("/hold", "hold_committed", "a reservation that is not sold")),
+            Err(PinRefused::Unknown | PinRefused::Expired | PinRefused::Released) => Err(Refusal::NotFound),
         }
     }
 

@@ -153,6 +153,11 @@ fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("commit_reserved", Command::CommitReserved { hold }),
+        (
+            "commit_reserved_part",
+            Command::CommitReservedPart { hold, location: text("main"), lines: vec![v1::HoldLine { sku, quantity: 1 }] },
+        ),
+        ("extend_reserved", Command::ExtendReserved { hold, ttl_ms: 90_000 }),
         ("release_reserved", Command::ReleaseReserved { hold }),
         ("receive_stock", Command::ReceiveStock { id: 15, location: text("warehouse-7"), lines: vec![v1::HoldLine { sku, quantity: 2 }] }),
     ]
@@ -230,7 +235,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..30, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..32, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

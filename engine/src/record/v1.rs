@@ -176,6 +176,17 @@ pub enum Command {
     CommitReserved {
         hold: HoldId,
     },
+    /// These of its units are sold, the rest goes back.
+    CommitReservedPart {
+        hold: HoldId,
+        location: String,
+        lines: Vec<HoldLine>,
+    },
+    /// A reservation lasts longer, up to its cap.
+    ExtendReserved {
+        hold: HoldId,
+        ttl_ms: u32,
+    },
     /// Ends a reservation, or keeps it from coming late for as long as its id would let it run.
     ReleaseReserved {
         hold: HoldId,

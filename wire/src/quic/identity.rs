@@ -143,6 +143,8 @@ const fn reach(op: &Op) -> Reach {
         | Op::ListOrders { .. }
         | Op::Reserve(_)
         | Op::CommitReserved { .. }
+        | Op::CommitReservedPart { .. }
+        | Op::ExtendReserved { .. }
         | Op::ReleaseReserved { .. }
         | Op::ReceiveStock { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,

@@ -12,11 +12,19 @@ use crate::{
     record::v1::{Command, Entry, HoldLine},
     shard::{CallToken, Output},
 };
-use wire::{Body, Failure, Op, Principal, Refusal, Request, Reservation, ReserveLine, Reserved, Response, Role, placement};
+use wire::{Body, Failure, Op, Principal, Refusal, Request, Reservation, ReserveLine, Reserved, Response, Role, limits, placement};
 
 /// Is it one of these?
 pub(super) fn takes(op: &Op) -> bool {
-    matches!(op, Op::Reserve(_) | Op::CommitReserved { .. } | Op::ReleaseReserved { .. } | Op::ReceiveStock { .. })
+    matches!(
+        op,
+        Op::Reserve(_)
+            | Op::CommitReserved { .. }
+            | Op::CommitReservedPart { .. }
+            | Op::ExtendReserved { .. }
+            | Op::ReleaseReserved { .. }
+            | Op::ReceiveStock { .. }
+    )
 }
 
 impl State {
@@ -56,6 +64,8 @@ fn command(op: Op) -> Result<(String, impl FnOnce(String) -> Command), Failure> 
     enum What {
         Reserve(Reservation),
         Commit(wire::HoldId),
+        CommitPart(wire::HoldId, Vec<ReserveLine>),
+        Extend(wire::HoldId, u32),
         Release(wire::HoldId),
         Receive(u128, Vec<ReserveLine>),
     }
@@ -65,6 +75,14 @@ fn command(op: Op) -> Result<(String, impl FnOnce(String) -> Command), Failure> 
             (std::mem::take(&mut reservation.location), What::Reserve(reservation))
         }
         Op::CommitReserved { hold, location } => (location, What::Commit(hold)),
+        Op::CommitReservedPart { hold, location, lines } => {
+            validate::lines(&lines, limits::LINE_QUANTITY_MAX).map_err(Failure::Refused)?;
+            (location, What::CommitPart(hold, lines))
+        }
+        Op::ExtendReserved { hold, location, ttl_ms } => {
+            validate::ttl(ttl_ms).map_err(Failure::Refused)?;
+            (location, What::Extend(hold, ttl_ms))
+        }
         Op::ReleaseReserved { hold, location } => (location, What::Release(hold)),
         Op::ReceiveStock { id, location, lines } => {
             validate::delivery(&lines).map_err(Failure::Refused)?;
@@ -79,6 +97,8 @@ fn command(op: Op) -> Result<(String, impl FnOnce(String) -> Command), Failure> 
             Command::Reserve { hold, owner, location, lines: lines(asked), ttl_ms, partial }
         }
         What::Commit(hold) => Command::CommitReserved { hold },
+        What::CommitPart(hold, asked) => Command::CommitReservedPart { hold, location, lines: lines(asked) },
+        What::Extend(hold, ttl_ms) => Command::ExtendReserved { hold, ttl_ms },
         What::Release(hold) => Command::ReleaseReserved { hold },
         What::Receive(id, asked) => Command::ReceiveStock { id, location, lines: lines(asked) },
     }))
@@ -94,6 +114,7 @@ pub(super) fn answer(committed: Committed) -> Response {
     let Committed { applied, position, effects: _ } = committed;
     let (replayed, result) = match applied.outcome {
         Ok(Done::Reserved { expires_at, lines, replayed }) => (replayed, Ok(Body::Reserved(Reserved { expires_at, lines }))),
+        Ok(Done::Extended { expires_at }) => (false, Ok(Body::Extended { expires_at })),
         Ok(Done::Received { replayed }) => (replayed, Ok(Body::Done)),
         Ok(_) => (false, Ok(Body::Done)),
         Err(refusal) => (false, Err(Failure::Refused(refusal))),

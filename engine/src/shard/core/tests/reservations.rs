@@ -114,6 +114,57 @@ fn a_reservation_falls_back_and_cannot_come_late() {
 }
 
 #[test]
+fn a_reservation_lasts_longer_and_is_sold_in_part() {
+    let mut node = Node::start(1, Vec::new());
+    receive(&mut node, 1, &[(1, 9), (2, 9)]);
+    let kept = hold(&node, 0, 1);
+    let made = node.now.wall;
+    assert!(ask(&mut node, reserve(kept, &[(1, 4), (2, 2)])).result.is_ok());
+    node.advance(30_000);
+    let extend = |ttl_ms| Op::ExtendReserved { hold: kept, location: "main".to_owned(), ttl_ms };
+    let until = node.now.wall.plus(90_000);
+    assert_eq!(node.call(WAREHOUSE, extend(90_000)), Ok(Body::Extended { expires_at: until }));
+    assert_eq!(node.call(WAREHOUSE, extend(1_000)), Ok(Body::Extended { expires_at: until }), "never less");
+    let cap = made.plus(u64::from(wire::limits::RESERVE_TTL_MS_MAX));
+    assert_eq!(node.call(WAREHOUSE, extend(wire::limits::RESERVE_TTL_MS_MAX)), Ok(Body::Extended { expires_at: cap }));
+    node.advance(80_000);
+    assert_eq!(row(&node, 1), (5, 4, 0), "its first time is long over");
+
+    let part = |lines: &[(u128, u32)]| {
+        let lines = lines.iter().map(|(number, quantity)| ReserveLine { sku: sku(*number), quantity: *quantity }).collect();
+        Op::CommitReservedPart { hold: kept, location: "main".to_owned(), lines }
+    };
+    assert!(node.call(WAREHOUSE, part(&[(1, 5)])).is_err(), "more than is reserved");
+    assert_eq!(node.call(WAREHOUSE, part(&[(1, 3)])), Ok(Body::Done));
+    assert_eq!((row(&node, 1), row(&node, 2)), ((6, 0, 3), (9, 0, 0)));
+    assert_eq!(node.call(WAREHOUSE, part(&[(1, 3)])), Ok(Body::Done), "once");
+    assert!(node.call(WAREHOUSE, part(&[(1, 2)])).is_err(), "and not otherwise");
+    assert!(end(&mut node, kept, false).is_err(), "it is sold");
+    assert_eq!((row(&node, 1), row(&node, 2)), ((6, 0, 3), (9, 0, 0)));
+    node.check();
+    let digests = node.digests();
+    assert_eq!(node.restart(2).digests(), digests);
+}
+
+#[test] // As much as there is of each line; nothing at all is refused.
+fn a_partial_reservation_takes_what_is_there() {
+    let mut node = Node::start(1, Vec::new());
+    receive(&mut node, 1, &[(1, 3), (2, 1)]);
+    let partial = |id, lines: &[(u128, u32)]| {
+        let mut request = reserve(id, lines);
+        if let Op::Reserve(reservation) = &mut request.op {
+            reservation.partial = true;
+        }
+        request
+    };
+    let (first, second) = (hold(&node, 0, 1), hold(&node, 0, 2));
+    let Ok(Body::Reserved(reserved)) = ask(&mut node, partial(first, &[(1, 2), (2, 5)])).result else { panic!("some is there") };
+    assert_eq!(reserved.lines, [ReservedLine { taken: 2, remaining: 1 }, ReservedLine { taken: 1, remaining: 0 }]);
+    assert!(matches!(ask(&mut node, partial(second, &[(2, 1)])).result, Err(Failure::Refused(Refusal::InsufficientStock(_)))));
+    node.check();
+}
+
+#[test]
 fn what_is_no_reservation_is_refused_before_the_log() {
     let mut node = Node::start(1, Vec::new());
     let id = hold(&node, 0, 1);

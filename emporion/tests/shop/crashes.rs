@@ -28,12 +28,12 @@ const WRITERS: u64 = 8;
 /// A round's shop lives at most this long.
 const ROUND_MS_MAX: u64 = 1_500;
 
-fn number(name: &str, or: u64) -> u64 {
+pub(crate) fn number(name: &str, or: u64) -> u64 {
     std::env::var(name).map_or(or, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
 /// SplitMix64: moments that differ from round to round and are the same for a seed.
-fn random(seed: &mut u64) -> u64 {
+pub(crate) fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *seed;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

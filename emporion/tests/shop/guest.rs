@@ -26,8 +26,15 @@ impl Guest {
 
     /// Opens a cart with units of a SKU key and an address.
     pub(crate) async fn with(api: &Api, key: &str, quantity: u32) -> Self {
+        Self::with_lines(api, &[(key.to_owned(), quantity)]).await
+    }
+
+    /// The same with units of several SKU keys.
+    pub(crate) async fn with_lines(api: &Api, lines: &[(String, u32)]) -> Self {
         let guest = Self::new(api).await;
-        guest.add(key, quantity).await.expect(200);
+        for (key, quantity) in lines {
+            guest.add(key, *quantity).await.expect(200);
+        }
         guest.address().await.expect(200);
         guest
     }

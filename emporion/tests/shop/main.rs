@@ -9,6 +9,8 @@ mod buying;
 mod crashes;
 mod flash_sale;
 mod guest;
+mod history;
 mod importing;
 mod process;
 mod protocols;
+mod sell_out;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{Full, HoldId, LINES_MAX, Location, Millis, Owner, Row, Sku, UNITS_MAX, Units};
 
-/// `open_row`, `adjust` and `set` succeeded.
+/// `open_row`, `adjust`, `set`, `set_apart`, `put_back` or `write_off` succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Moved {
     /// The row as the movement left it (for a replay: as it left it then).
@@ -18,7 +18,7 @@ pub struct Moved {
     pub replayed: bool,
 }
 
-/// Why `open_row`, `adjust` or `set` moved nothing.
+/// Why a change of one row moved nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum MoveRefused {
     /// `set` expected another number on hand. Read again and decide again, under a new id.
@@ -43,9 +43,15 @@ pub enum MoveRefused {
         /// What is on hand; zero if there is no row.
         on_hand: Units,
     },
-    /// `adjust` without a positive delta, where there is no row.
+    /// `adjust` without a positive delta, or units set apart or put back, where there is no row.
     #[error("no such SKU at this location")]
     UnknownRow,
+    /// More would be put back or written off than is set apart for that reason.
+    #[error("only {} are set apart for this reason", apart.0)]
+    TooFew {
+        /// How many are.
+        apart: Units,
+    },
     /// The id belongs to a movement with another body. The caller has a bug: an id names one movement.
     #[error("the movement id was used for another movement")]
     IdReused,
@@ -401,12 +407,20 @@ pub enum Broken {
         sku: Sku,
         /// Which row.
         location: Location,
-        /// `held`, `committed` or `on_hand`.
+        /// Its name.
         column: &'static str,
         /// In the row.
         found: u64,
-        /// From the holds (`held`, `committed`) or the movements (`on_hand`).
+        /// From the holds (`held`, `committed`), the movements (`on_hand`) or the reasons (`unavailable`).
         wanted: u64,
+    },
+    /// Over all rows of a SKU, what shipments brought and took, with what is in transit and what was lost, is not zero.
+    #[error("{sku:?}: shipments leave {units} units unaccounted for")]
+    Carried {
+        /// Which SKU.
+        sku: Sku,
+        /// The sum.
+        units: i128,
     },
     /// A row is not found under its own key.
     #[error("{sku:?} at {location:?} is not found by its key")]

@@ -2,15 +2,19 @@
 //!
 //! Read first: `Ledger::check`. Both walk everything: for tests, start-up and operators, not for the path of an order.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 use crate::hash::Fingerprint;
 use crate::record::State;
-use crate::{Broken, Ledger, UNITS_MAX};
+use crate::{Broken, Ledger, Sku, UNITS_MAX};
 
 impl Ledger {
-    /// Compares every row with the books: `held` and `committed` with the holds, what is on hand with the movements, and
-    /// every row and hold with the indexes and lists it must be found in. O(rows + holds + lines).
+    /// Compares every row with the books: `held` and `committed` with the holds, what is on hand with the movements, `unavailable`
+    /// with its reasons, `incoming` and `in_transit` with what open announcements and shipments have left; of every SKU, that what
+    /// shipments brought to its rows, less what they took, with what is in transit and what was lost, is nothing: no unit appears
+    /// or vanishes on the way; and every row and hold with the indexes and lists it must be found in.
+    /// O(rows + holds + lines).
     ///
     /// # Errors
     /// Names the first row that breaks, in order of insertion, or else what is wrong with the indexes or the holds.
@@ -19,6 +23,8 @@ impl Ledger {
         struct Owed {
             held: u64,
             committed: u64,
+            incoming: u64,
+            in_transit: u64,
         }
         let mut owed = vec![Owed::default(); self.rows.len() as usize];
         for place in self.holds.iter() {
@@ -32,15 +38,33 @@ impl Ledger {
                 }
             }
         }
+        for line in self.announcements.values().flat_map(|open| &open.lines) {
+            owed[line.row as usize].incoming += u64::from(line.left.0);
+        }
+        for line in self.shipments.values().flat_map(|open| &open.lines) {
+            owed[line.to as usize].in_transit += u64::from(line.left.0);
+        }
+        let mut carried: BTreeMap<Sku, i128> = BTreeMap::new();
         for (ix, owed) in self.rows.iter().zip(owed) {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
             let columns = [row.available, row.held, row.committed, row.unavailable];
             let on_hand: u64 = columns.iter().map(|units| u64::from(units.0)).sum();
             let detached = u64::from(self.rows.detached(ix).0);
+            let cold = self.rows.cold(ix);
+            let apart: u64 = cold.iter().flat_map(|cold| cold.apart).map(|units| u64::from(units.0)).sum();
+            if let Some(cold) = cold {
+                if cold.row != ix {
+                    return Err(Broken::RowIndex);
+                }
+                *carried.entry(sku).or_default() += i128::from(cold.carried) + i128::from(row.in_transit.0) + i128::from(cold.lost);
+            }
             for (column, found, wanted) in [
                 ("held", u64::from(row.held.0), owed.held),
                 ("committed", u64::from(row.committed.0), owed.committed + detached),
                 ("on_hand", on_hand, u64::from(self.rows.booked(ix).0.min(UNITS_MAX.0))),
+                ("unavailable", u64::from(row.unavailable.0), apart),
+                ("incoming", u64::from(row.incoming.0), owed.incoming),
+                ("in_transit", u64::from(row.in_transit.0), owed.in_transit),
             ] {
                 if found != wanted {
                     return Err(Broken::Column { sku, location, column, found, wanted });
@@ -49,6 +73,9 @@ impl Ledger {
             if self.rows.find(sku, location) != Some(ix) {
                 return Err(Broken::Unindexed { sku, location });
             }
+        }
+        if let Some((&sku, &units)) = carried.iter().find(|(_, units)| **units != 0) {
+            return Err(Broken::Carried { sku, units });
         }
         if !self.rows.is_sound() {
             return Err(Broken::RowIndex);

@@ -34,7 +34,7 @@ impl HoldId {
 /// Bits of a timed id below its time part.
 const TIMED_REST_BITS: u32 = 80;
 
-/// One change of what is on hand. Chosen by the caller; the same id never moves units twice. Opaque.
+/// One change of what is on hand or on its way. Chosen by the caller; the same id never moves units twice. Opaque.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MovementId(pub u128);
 
@@ -45,6 +45,32 @@ pub struct Owner(pub u128);
 /// Why stock was changed, as a code of the caller's own list. Part of a movement's body; it changes no arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(pub u32);
+
+/// Why units that are here are not for sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unavailable {
+    /// Broken, spoilt or incomplete.
+    Damaged,
+    /// Waiting for quality control.
+    Quarantine,
+    /// Kept back so that the last units are not promised.
+    Safety,
+    /// Anything else.
+    Other,
+}
+
+impl Unavailable {
+    /// In the order in which answers list them.
+    pub const ALL: [Self; 4] = [Self::Damaged, Self::Quarantine, Self::Safety, Self::Other];
+
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A supplier's or carrier's own number for what it brings. Opaque, and only ever shown again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference(pub u128);
 
 /// A count of whole units. A column of a row never exceeds [`UNITS_MAX`](crate::UNITS_MAX).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,10 +4,12 @@
 //! own tables. `audit` recomputes what the columns must be.
 //! Deliberately absent: clocks, randomness, files, prices, and any order that comes from a hash.
 
+use crate::announce::Announcements;
 use crate::holds::HoldBook;
 use crate::movements::Window;
 use crate::reader::Reader;
 use crate::rows::Table;
+use crate::transfer::Shipments;
 use crate::{Footprint, HoldView, LINES_MAX, Limits, Location, Millis, Row, RowChange, Sku, TIME_MAX, Units, Usage};
 
 /// Stock by SKU and location, with the holds on it. See the [crate] for its rules and an example.
@@ -25,6 +27,8 @@ pub struct Ledger {
     pub(crate) rows: Table,
     pub(crate) holds: HoldBook,
     pub(crate) movements: Window,
+    pub(crate) announcements: Announcements,
+    pub(crate) shipments: Shipments,
 }
 
 impl Ledger {
@@ -44,6 +48,8 @@ impl Ledger {
             rows: Table::new(limits.rows_max, seed),
             holds: HoldBook::new(seed, Millis::default()),
             movements: Window::default(),
+            announcements: Announcements::new(),
+            shipments: Shipments::new(),
         }
     }
 
@@ -146,14 +152,19 @@ impl Ledger {
             in_doubt: self.holds.in_doubt(),
             tombstones: self.holds.tombstones(),
             movements: self.movements.len(),
+            announcements: self.announcements.len() as u32, // at most `announcements_max`
+            shipments: self.shipments.len() as u32,
         }
     }
 
-    /// Bytes that its tables take. O(1).
+    /// Bytes that its tables take. O(open announcements and shipments).
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         let [holds, lines, remembered, ids] = self.holds.bytes();
-        Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes() }
+        let open = self.announcements.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>()
+            + self.shipments.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>();
+        let rare = self.rows.cold_bytes() + open;
+        Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare }
     }
 
     /// Takes the rows that changed since the last drain, for the caller's own table of availability.

@@ -1,7 +1,7 @@
 //! A ledger of stock: what is where, what is set aside, what is promised, and to whom.
 //!
-//! Stock is counted in rows, one per (SKU, location), with the columns `available`, `held`, `committed`, `incoming` and
-//! `unavailable` ([`Row`]). Units never appear or vanish inside a row: an operation moves them from one column to another,
+//! Stock is counted in rows, one per (SKU, location), with the columns `available`, `held`, `committed`, `incoming`,
+//! `unavailable` and `in_transit` ([`Row`]). Units never appear or vanish inside a row: an operation moves them from one column to another,
 //! or books them in or out under a [`MovementId`].
 //!
 //! ```text
@@ -10,6 +10,10 @@
 //!            hold          available ←──────── restock
 //!   available ──→ held ──→ released / expired     ↑
 //!                   └─── commit ──→ committed ────┘
+//!
+//!     outside ──── announce ──→ incoming ──── receive ────→ available
+//!     available ─── set_apart ──→ unavailable ─── put_back ──→ available
+//!     available ──── send ──→ in_transit elsewhere ──── arrive ──→ available there
 //! ```
 //!
 //! What it promises:
@@ -77,9 +81,12 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod announce;
 mod answers;
 mod audit;
 mod chunks;
+mod cold;
+mod goods;
 mod hash;
 mod holds;
 mod id_index;
@@ -104,26 +111,33 @@ mod slab;
 mod sourcing;
 mod stock;
 mod sync;
+mod transfer;
 mod wheel;
 
+pub use announce::Expected;
 pub use answers::{
     BadLines, Broken, CommitRefused, Committed, Expired, Extended, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView,
     MoveRefused, Moved, PerLine, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, Settled, ShortLine, Swept, Taken,
 };
-pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Sku, Units};
+pub use goods::{Arrival, Goods, GoodsBody, GoodsRefused};
+pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
 pub use ledger::Ledger;
 pub use limits::{
     EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
     Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
 };
-pub use movements::{Act, Remembered, RestockBody, StockBody};
+pub use movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
 pub use reader::Reader;
 pub use record::End;
 pub use request::{HoldRequest, IdKind};
 pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
-pub use save::{Saved, SavedBegin, SavedEnd, SavedHold, SavedLine, SavedRow, Stage};
+pub use save::{
+    Saved, SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment,
+    Stage,
+};
 pub use sourcing::{
     Allocation, Candidate, EXACT_LOCATIONS_MAX, LOCATIONS_MAX, Plan, Rule, SEARCH_STEPS_MAX, Shortage, SourcingRefused, Split, Wanted,
     source,
 };
+pub use transfer::UnderWay;

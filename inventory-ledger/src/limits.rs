@@ -10,7 +10,7 @@ use crate::{Millis, Units};
 /// Fits an `i32`, so that any client can read it, and two columns always add up within a `u32`.
 pub const UNITS_MAX: Units = Units(i32::MAX as u32);
 
-/// Most lines in one hold or restock. More are refused with `TooManyLines`.
+/// Most lines in one hold, restock, delivery or shipment. More are refused with `TooManyLines`.
 pub const LINES_MAX: usize = 256;
 
 /// How long a movement's id is remembered at least, in milliseconds (24 hours).
@@ -67,8 +67,14 @@ pub struct Limits {
     /// Releases of holds that were never seen. At the limit, such a release is refused with [`Full::Tombstones`]; it must be sent
     /// again, for until then a late hold could still be taken. Never more than [`HOLDS_MAX`].
     pub tombstones_max: u32,
-    /// Movements remembered, about 200 bytes each, and 32 for each line of a restock. At the limit, a new movement is refused with [`Full::Movements`].
+    /// Movements remembered, about 200 bytes each, and 32 for each line of a restock, a delivery or a shipment. At the limit, a new movement is refused with [`Full::Movements`].
     pub movements_kept_max: u32,
+    /// Announcements that are open, about 100 bytes each and 12 for each line. At the limit, another is refused with
+    /// [`Full::Announcements`] until one is received or withdrawn.
+    pub announcements_max: u32,
+    /// Shipments that are open, about 80 bytes each and 16 for each line. At the limit, another is refused with [`Full::Shipments`]
+    /// until one has arrived or is recalled.
+    pub shipments_max: u32,
     /// How old a timed hold id may be, in milliseconds. Older ones are refused as too old and never run.
     pub id_window_ms: u32,
     /// How long a hold may last from its making unless it is pinned, extensions included, in milliseconds. A longer time to live
@@ -77,14 +83,16 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day. Ids of ten minutes, holds of an
-    /// hour.
+    /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day, 64 Ki announcements and
+    /// as many shipments. Ids of ten minutes, holds of an hour.
     fn default() -> Self {
         Self {
             rows_max: 1 << 22,
             holds_max: 1 << 22,
             tombstones_max: 1 << 20,
             movements_kept_max: 1 << 20,
+            announcements_max: 1 << 16,
+            shipments_max: 1 << 16,
             id_window_ms: HOLD_WINDOW_MS,
             hold_life_ms_max: HOLD_LIFE_MS_MAX,
         }
@@ -106,6 +114,12 @@ pub enum Full {
     /// [`Limits::movements_kept_max`]: sweep, or raise it.
     #[error("no room to remember another movement")]
     Movements,
+    /// [`Limits::announcements_max`]: receive or withdraw some, or raise it.
+    #[error("no room for another announcement")]
+    Announcements,
+    /// [`Limits::shipments_max`]: let some arrive or recall them, or raise it.
+    #[error("no room for another shipment")]
+    Shipments,
 }
 
 /// How much a ledger keeps at present, to compare with its [`Limits`].
@@ -123,6 +137,10 @@ pub struct Usage {
     pub tombstones: u32,
     /// Movements remembered.
     pub movements: u32,
+    /// Announcements that are open.
+    pub announcements: u32,
+    /// Shipments that are open.
+    pub shipments: u32,
 }
 
 /// Bytes that a ledger's tables take at present, with the room they keep to grow, without the allocator's own.
@@ -138,6 +156,8 @@ pub struct Footprint {
     pub remembered: usize,
     /// The index of all ids, live and remembered.
     pub ids: usize,
-    /// Movements with their index, without the lines of restocks.
+    /// Movements with their index, without the lines of restocks and goods.
     pub movements: usize,
+    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments.
+    pub rare: usize,
 }

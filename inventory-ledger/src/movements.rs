@@ -9,7 +9,8 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use crate::{
-    HoldId, Line, Location, MOVEMENT_WINDOW_MS, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Sku, Units,
+    Goods, GoodsBody, GoodsRefused, HoldId, Line, Location, MOVEMENT_WINDOW_MS, Millis, MoveRefused, Moved, MovementId, Reason,
+    RestockRefused, Restocked, Sku, Unavailable, Units,
 };
 
 /// What a change of stock asked, whole: a repeat is compared field by field, not by a hash.
@@ -48,6 +49,25 @@ pub enum StockBody {
         /// Why.
         reason: Reason,
     },
+    /// Of [`set_apart`](crate::Ledger::set_apart).
+    SetApart(ApartBody),
+    /// Of [`put_back`](crate::Ledger::put_back).
+    PutBack(ApartBody),
+    /// Of [`write_off`](crate::Ledger::write_off).
+    WriteOff(ApartBody),
+}
+
+/// Units of one row that are not for sale, for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ApartBody {
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// Why they are not for sale.
+    pub why: Unavailable,
+    /// How many.
+    pub units: Units,
 }
 
 /// What a restock asked, whole.
@@ -59,13 +79,15 @@ pub struct RestockBody {
     pub lines: Option<Box<[Line]>>,
 }
 
-/// What was asked and what was answered. The two kinds share one space of ids.
+/// What was asked and what was answered. All kinds share one space of ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
     /// A change of what is on hand.
     Stock(StockBody, Result<Moved, MoveRefused>),
     /// Committed units that came back.
     Restock(RestockBody, Result<Restocked, RestockRefused>),
+    /// Goods by the list.
+    Goods(GoodsBody, Result<Goods, GoodsRefused>),
 }
 
 /// One movement remembered.
@@ -107,7 +129,7 @@ impl Window {
         Some(&self.kept[self.position(*serial)])
     }
 
-    /// Bytes of the queue and its index, without the lines of restocks.
+    /// Bytes of the queue and its index, without the lines of restocks and goods.
     pub(crate) fn bytes(&self) -> usize {
         self.kept.capacity() * size_of::<Remembered>() + self.by_id.allocation_size()
     }

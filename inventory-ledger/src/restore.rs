@@ -9,9 +9,13 @@ use crate::record::{Flags, INLINE_LINES, Record, State};
 use crate::reserve::Asked;
 use crate::rows::RowIx;
 use crate::{
-    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, Remembered, Saved, SavedBegin, SavedEnd,
-    SavedHold, SavedLine, SavedRow, Sku, Stage, TIME_MAX, UNITS_MAX,
+    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, Remembered, Saved, SavedAnnouncement,
+    SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment, Sku, Stage, TIME_MAX,
+    UNITS_MAX, Units,
 };
+
+/// Beyond any count that a ledger comes to, and far from where adding to it would overflow.
+const COUNTED_MAX: i64 = 1 << 62;
 
 /// Why a snapshot is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +46,8 @@ pub enum BadSnapshot {
         /// Which hold.
         id: HoldId,
     },
-    /// A movement is there twice.
-    #[error("{id:?} is there twice")]
+    /// A movement, an announcement or a shipment is there twice, or what is said of it is impossible.
+    #[error("{id:?} is there twice, or impossible")]
     Movement {
         /// Which movement.
         id: MovementId,
@@ -62,8 +66,8 @@ pub struct Restore {
     ledger: Ledger,
     seed: u64,
     begin: Option<SavedBegin>,
-    /// Items still to come: rows, holds, ended, movements.
-    left: [u32; 4],
+    /// Items still to come: rows, holds, ended, movements, announcements, shipments.
+    left: [u32; 6],
 }
 
 impl Restore {
@@ -76,7 +80,7 @@ impl Restore {
     /// The same with a seed, as of [`Ledger::with_seed`].
     #[must_use]
     pub fn with_seed(limits: Limits, seed: u64) -> Self {
-        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 4] }
+        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 6] }
     }
 
     /// Takes the next item. O(1), and O(lines) for a hold.
@@ -90,6 +94,8 @@ impl Restore {
             Saved::Hold(_) => Some(1),
             Saved::Ended(_) => Some(2),
             Saved::Movement(_) => Some(3),
+            Saved::Announcement(_) => Some(4),
+            Saved::Shipment(_) => Some(5),
         };
         match (kind, self.begin) {
             (None, None) => {}
@@ -102,6 +108,8 @@ impl Restore {
             Saved::Hold(hold) => self.hold(&hold),
             Saved::Ended(ended) => self.ended(&ended),
             Saved::Movement(movement) => self.movement(movement),
+            Saved::Announcement(announcement) => self.announcement(announcement),
+            Saved::Shipment(shipment) => self.shipment(shipment),
         }
     }
 
@@ -123,25 +131,37 @@ impl Restore {
             return Err(BadSnapshot::Begin);
         }
         self.begin = Some(begin);
-        self.left = [begin.rows, begin.holds, begin.ended, begin.movements];
+        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments];
         self.ledger.now = begin.now;
         self.ledger.holds = HoldBook::new(self.seed, begin.clock);
         Ok(())
     }
 
     fn row(&mut self, saved: SavedRow) -> Result<(), BadSnapshot> {
-        let SavedRow { sku, location, row, booked, detached } = saved;
+        let SavedRow { sku, location, row, booked, detached, cold } = saved;
         let ledger = &mut self.ledger;
         if ledger.rows.len() >= ledger.limits.rows_max {
             return Err(Full::Rows.into());
         }
         let columns = [row.available, row.held, row.committed, row.unavailable];
         let on_hand: u64 = columns.iter().map(|units| u64::from(units.0)).sum();
-        let possible = on_hand <= u64::from(UNITS_MAX.0) && row.incoming <= UNITS_MAX && detached <= row.committed;
+        let apart: u64 = cold.iter().flat_map(|cold| cold.apart).map(|units| u64::from(units.0)).sum();
+        let counted =
+            cold.is_none_or(|cold| (-COUNTED_MAX..=COUNTED_MAX).contains(&cold.carried) && cold.lost <= COUNTED_MAX.cast_unsigned());
+        let possible = on_hand <= u64::from(UNITS_MAX.0)
+            && row.incoming.max(row.in_transit) <= UNITS_MAX
+            && detached <= row.committed
+            && apart == u64::from(row.unavailable.0)
+            && (cold.is_some() || row.in_transit == Units(0))
+            && counted;
         if !possible || ledger.rows.find(sku, location).is_some() {
             return Err(BadSnapshot::Row { sku, location });
         }
-        ledger.rows.restore(sku, location, row, booked, detached).ok_or(Full::Rows)?;
+        let ix = ledger.rows.restore(sku, location, row, booked, detached).ok_or(Full::Rows)?;
+        if let Some(SavedCold { apart, carried, lost }) = cold {
+            let cold = ledger.rows.cold_at(ix);
+            (cold.apart, cold.carried, cold.lost) = (apart, carried, lost);
+        }
         Ok(())
     }
 
@@ -214,6 +234,41 @@ impl Restore {
             return Err(BadSnapshot::Movement { id: movement.id });
         }
         movements.put(movement);
+        Ok(())
+    }
+
+    fn announcement(&mut self, open: SavedAnnouncement) -> Result<(), BadSnapshot> {
+        let ledger = &mut self.ledger;
+        if ledger.announcements.len() >= ledger.limits.announcements_max as usize {
+            return Err(Full::Announcements.into());
+        }
+        let line = |line: &SavedExpected| line.row < ledger.rows.len() && line.left <= line.announced && line.announced <= UNITS_MAX;
+        let lines = (1..=LINES_MAX).contains(&open.lines.len()) && open.lines.iter().all(line);
+        if !lines || open.left() == 0 || open.due > TIME_MAX || ledger.announcements.contains_key(&open.id) {
+            return Err(BadSnapshot::Movement { id: open.id });
+        }
+        ledger.announcements.insert(open.id, open);
+        Ok(())
+    }
+
+    fn shipment(&mut self, open: SavedShipment) -> Result<(), BadSnapshot> {
+        let ledger = &mut self.ledger;
+        if ledger.shipments.len() >= ledger.limits.shipments_max as usize {
+            return Err(Full::Shipments.into());
+        }
+        let line = |line: &SavedSent| {
+            let rows = line.from.max(line.to) < ledger.rows.len();
+            let way = || {
+                let [(sent, from), (brought, to)] = [line.from, line.to].map(|row| ledger.rows.key(RowIx(row)));
+                sent == brought && from != to && to == open.to
+            };
+            rows && way() && line.left <= line.sent && line.sent <= UNITS_MAX
+        };
+        let lines = (1..=LINES_MAX).contains(&open.lines.len()) && open.lines.iter().all(line);
+        if !lines || open.left() == 0 || ledger.shipments.contains_key(&open.id) {
+            return Err(BadSnapshot::Movement { id: open.id });
+        }
+        ledger.shipments.insert(open.id, open);
         Ok(())
     }
 

@@ -60,6 +60,11 @@ impl<T: Copy> Ring<T> {
         &self.chunks[at / CHUNK][at % CHUNK]
     }
 
+    pub(crate) fn get_mut(&mut self, number: u32) -> &mut T {
+        let at = self.offset + (number.wrapping_sub(self.first) & NUMBER_MASK) as usize;
+        &mut self.chunks[at / CHUNK][at % CHUNK]
+    }
+
     pub(crate) fn first(&self) -> Option<&T> {
         self.chunks.front().and_then(|chunk| chunk.get(self.offset))
     }

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
+use crate::cold::{Cold, ColdCell, Rare};
 use crate::index::{KeyCell, KeyIndex, Keyed, LEN_MAX, RowKey};
+use crate::ring::Ring;
 use crate::seqlock;
 use crate::sync::{AtomicU32, Ordering};
 use crate::{Line, Location, PerLine, Sku, UNITS_MAX, Units};
@@ -22,10 +24,12 @@ pub struct Row {
     pub held: Units,
     /// Promised to orders.
     pub committed: Units,
-    /// Expected and not yet here; no part of what is on hand. No operation moves units into it: zero.
+    /// Announced by suppliers and not yet here; no part of what is on hand.
     pub incoming: Units,
-    /// Here and not for sale. No operation moves units into it: zero.
+    /// Here and not for sale; [`unavailable`](crate::Ledger::unavailable) has it by reason.
     pub unavailable: Units,
+    /// On the way to here from other locations; on hand nowhere meanwhile.
+    pub in_transit: Units,
 }
 
 impl Row {
@@ -53,19 +57,26 @@ pub struct RowChange {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RowIx(pub(crate) u32);
 
-/// The columns that units move between. What is on hand changes only by [`Table::book`].
+/// The columns in the row's own cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Available,
     Held,
     Committed,
+    Incoming,
+    Unavailable,
 }
 
 /// Set in [`RowCell::extra`] while the row is on the list of changes.
 const CHANGED: u32 = 1 << 31;
+/// The rest of [`RowCell::extra`]: which cold record the row has, counted from one; zero if it has none.
+pub(crate) const COLD: u32 = CHANGED - 1;
 
 /// Rows of a chunk, 64 KiB.
 const CHUNK: usize = 1 << 10;
+
+/// Cold records of a chunk: many, so that the directory of what few rows have stays small.
+const COLD_CHUNK: usize = 1 << 12;
 
 /// One row: its key, its columns and the books' own totals.
 #[derive(Default)]
@@ -80,7 +91,8 @@ pub(crate) struct RowCell {
     committed: AtomicU32,
     unavailable: AtomicU32,
     incoming: AtomicU32,
-    /// Whether the row is on the list of changes. The bits below are free for what few rows have.
+    /// Whether the row is on the list of changes, and its cold record. Stored with release, since a reader that sees a new record's
+    /// number goes there.
     extra: AtomicU32,
     /// Sum of all movements: what `on_hand` must be. Kept apart from the columns so that `check` has two sides.
     booked: AtomicU32,
@@ -111,14 +123,9 @@ fn store(column: &AtomicU32, units: Units) {
 }
 
 impl RowCell {
-    fn columns(&self) -> Row {
-        Row {
-            available: load(&self.available),
-            held: load(&self.held),
-            committed: load(&self.committed),
-            incoming: load(&self.incoming),
-            unavailable: load(&self.unavailable),
-        }
+    /// What the cell itself has: in the order of [`Column`].
+    fn own(&self) -> Own {
+        [&self.available, &self.held, &self.committed, &self.incoming, &self.unavailable].map(load)
     }
 
     fn column(&self, column: Column) -> &AtomicU32 {
@@ -126,17 +133,39 @@ impl RowCell {
             Column::Available => &self.available,
             Column::Held => &self.held,
             Column::Committed => &self.committed,
+            Column::Incoming => &self.incoming,
+            Column::Unavailable => &self.unavailable,
         }
     }
+}
+
+/// Columns of a cell, in the order of [`Column`].
+type Own = [Units; 5];
+
+/// The columns of a cell and those of its cold record together.
+fn row([available, held, committed, incoming, unavailable]: Own, rare: [Units; Rare::ALL]) -> Row {
+    let [in_transit] = rare;
+    Row { available, held, committed, incoming, unavailable, in_transit }
 }
 
 /// What readers share with the writer.
 pub(crate) struct Rows {
     cells: Chunks<RowCell, CHUNK>,
     index: KeyIndex,
+    cold: Chunks<ColdCell, COLD_CHUNK>,
 }
 
 impl Rows {
+    /// All columns, as they stand at this moment each.
+    fn columns(&self, cell: &RowCell) -> Row {
+        // Pairs with the release of whoever gave the row its record: the record's chunk is there.
+        let rare = match cell.extra.load(Ordering::Acquire) & COLD {
+            0 => [Units(0); Rare::ALL],
+            at => self.cold.get(at - 1).all(),
+        };
+        row(cell.own(), rare)
+    }
+
     pub(crate) fn find(&self, sku: Sku, location: Location) -> Option<RowIx> {
         self.index.find(&self.cells, RowKey { sku, location }).map(RowIx)
     }
@@ -149,7 +178,7 @@ impl Rows {
     /// All columns as they stood together at one instant, from any thread.
     pub(crate) fn whole(&self, ix: RowIx) -> Row {
         let cell = self.cells.get(ix.0);
-        seqlock::read(&cell.sequence, || cell.columns())
+        seqlock::read(&cell.sequence, || self.columns(cell))
     }
 }
 
@@ -164,16 +193,18 @@ impl std::fmt::Debug for Rows {
 pub(crate) struct Table {
     shared: Arc<Rows>,
     /// Rows on the list with their columns before they came on it: each at most once, so at most as many as there are rows.
-    changed: Vec<(RowIx, Row)>,
+    changed: Vec<(RowIx, Own)>,
     /// Every location that has a row, in order.
     locations: Vec<Location>,
+    /// The writer's side of the cold records.
+    pub(crate) cold: Ring<Cold>,
 }
 
 impl Table {
     pub(crate) fn new(rows_max: u32, seed: u64) -> Self {
         let rows_max = rows_max.min(LEN_MAX);
-        let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed) };
-        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new() }
+        let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed), cold: Chunks::new(rows_max) };
+        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new() }
     }
 
     pub(crate) fn share(&self) -> Arc<Rows> {
@@ -194,12 +225,17 @@ impl Table {
         let chunks = (self.len() as usize).div_ceil(CHUNK);
         let buckets = (self.len() as usize).max(1).div_ceil(crate::index::CHUNK);
         let directories =
-            self.shared.cells.len_max() as usize / CHUNK * 16 + self.shared.cells.len_max() as usize / crate::index::CHUNK * 16;
+            [CHUNK, COLD_CHUNK, crate::index::CHUNK].map(|chunk| self.shared.cells.len_max() as usize / chunk * 16).iter().sum::<usize>();
         chunks * CHUNK * size_of::<RowCell>()
             + buckets * crate::index::CHUNK * size_of::<u32>()
             + directories
-            + self.changed.capacity() * size_of::<(RowIx, Row)>()
+            + self.changed.capacity() * size_of::<(RowIx, Own)>()
             + self.locations.capacity() * size_of::<Location>()
+    }
+
+    /// Bytes of the cold records.
+    pub(crate) fn cold_bytes(&self) -> usize {
+        (self.cold.len() as usize).div_ceil(COLD_CHUNK) * COLD_CHUNK * size_of::<ColdCell>() + self.cold.bytes()
     }
 
     /// Where the row of this key is. Two cache misses: the index, the row.
@@ -210,7 +246,7 @@ impl Table {
     /// Where the rows of these keys are, each with its cache misses beside those of the others.
     pub(crate) fn find_all(&self, lines: &[Line]) -> PerLine<Option<RowIx>> {
         let key = |line: &Line| RowKey { sku: line.sku, location: line.location };
-        let Rows { cells, index } = &*self.shared;
+        let Rows { cells, index, .. } = &*self.shared;
         let hashes: PerLine<u32> = lines.iter().map(|line| index.hash(key(line))).collect();
         hashes.iter().for_each(|&hash| index.warm(cells, hash));
         lines.iter().zip(&hashes).map(|(line, &hash)| index.find_hashed(cells, key(line), hash).map(RowIx)).collect()
@@ -218,7 +254,7 @@ impl Table {
 
     /// Loads what a look-up of this key will need, and waits for nothing.
     pub(crate) fn warm(&self, sku: Sku, location: Location) {
-        let Rows { cells, index } = &*self.shared;
+        let Rows { cells, index, .. } = &*self.shared;
         index.warm(cells, index.hash(RowKey { sku, location }));
     }
 
@@ -233,7 +269,7 @@ impl Table {
     }
 
     pub(crate) fn row(&self, ix: RowIx) -> Row {
-        self.cell(ix).columns()
+        self.shared.columns(self.cell(ix))
     }
 
     pub(crate) fn available(&self, ix: RowIx) -> Units {
@@ -262,6 +298,9 @@ impl Table {
     /// Adds a row of a snapshot. The caller has looked for the key.
     pub(crate) fn restore(&mut self, sku: Sku, location: Location, row: Row, booked: Units, detached: Units) -> Option<RowIx> {
         let ix = self.insert(sku, location)?;
+        if row.in_transit > Units(0) {
+            self.set_rare(ix, row);
+        }
         let cell = self.cell(ix);
         let _writing = seqlock::begin(&cell.sequence);
         store(&cell.available, row.available);
@@ -315,14 +354,69 @@ impl Table {
         store(detached, Units(load(detached).0 + units.0)); // within `committed`, so within u32
     }
 
+    /// Changes several columns of one row together, and by `booked` what its movements add up to.
+    ///
+    /// # Panics
+    /// If a column would become negative or exceed [`UNITS_MAX`]: the caller checks first.
+    pub(crate) fn apply(&mut self, ix: RowIx, columns: &[(Column, i64)], rare: Option<(Rare, i64)>, booked: i64) {
+        self.touch(ix);
+        if rare.is_some() {
+            self.cold_at(ix);
+        }
+        let cell = self.cell(ix);
+        let change = |column: &AtomicU32, delta: i64| {
+            let units = u32::try_from(i64::from(load(column).0) + delta).ok().filter(|&units| units <= UNITS_MAX.0);
+            store(column, Units(units.unwrap_or_else(|| panic!("{delta} onto {:?}", load(column)))));
+        };
+        let _writing = seqlock::begin(&cell.sequence);
+        columns.iter().for_each(|&(column, delta)| change(cell.column(column), delta));
+        if let Some((column, delta)) = rare {
+            let at = cell.extra.load(Ordering::Relaxed) & COLD;
+            change(self.shared.cold.get(at - 1).column(column), delta);
+        }
+        change(&cell.booked, booked);
+    }
+
     /// Puts a row on the list of changes unless it is there.
     fn touch(&mut self, ix: RowIx) {
         let cell = self.shared.cells.get(ix.0);
         let extra = cell.extra.load(Ordering::Relaxed);
         if extra & CHANGED == 0 {
-            cell.extra.store(extra | CHANGED, Ordering::Relaxed);
-            self.changed.push((ix, cell.columns()));
+            cell.extra.store(extra | CHANGED, Ordering::Release);
+            self.changed.push((ix, cell.own()));
+            if extra & COLD != 0 {
+                self.cold.get_mut((extra & COLD) - 1).listed = self.shared.cold.get((extra & COLD) - 1).all();
+            }
         }
+    }
+
+    /// Which cold record a row has.
+    fn cold_of(&self, ix: RowIx) -> Option<u32> {
+        (self.cell(ix).extra.load(Ordering::Relaxed) & COLD).checked_sub(1)
+    }
+
+    /// What few rows have; `None` of all others.
+    pub(crate) fn cold(&self, ix: RowIx) -> Option<&Cold> {
+        self.cold_of(ix).map(|at| self.cold.get(at))
+    }
+
+    /// The same, given to the row if it has none yet.
+    pub(crate) fn cold_at(&mut self, ix: RowIx) -> &mut Cold {
+        let at = self.cold_of(ix).unwrap_or_else(|| {
+            let at = self.shared.cold.push(|_| {}).expect("each row has at most one, and as many fit as rows do");
+            let number = self.cold.push(Cold::new(ix));
+            debug_assert_eq!(number, at, "both sides grow together");
+            let extra = &self.cell(ix).extra;
+            extra.store(extra.load(Ordering::Relaxed) | (at + 1), Ordering::Release);
+            at
+        });
+        self.cold.get_mut(at)
+    }
+
+    fn set_rare(&mut self, ix: RowIx, row: Row) {
+        self.cold_at(ix);
+        let at = self.cold_of(ix).expect("just given");
+        store(self.shared.cold.get(at).column(Rare::InTransit), row.in_transit);
     }
 
     /// Empties the list of changes, in the order in which rows were first touched; rows that ended as they began are left out.
@@ -330,11 +424,17 @@ impl Table {
         let cells = &self.shared.cells;
         for (ix, _) in &self.changed {
             let extra = &cells.get(ix.0).extra;
-            extra.store(extra.load(Ordering::Relaxed) & !CHANGED, Ordering::Relaxed);
+            extra.store(extra.load(Ordering::Relaxed) & !CHANGED, Ordering::Release);
         }
+        let (shared, cold) = (&self.shared, &self.cold);
         self.changed.drain(..).filter_map(|(ix, before)| {
             let cell = cells.get(ix.0);
-            let (RowKey { sku, location }, after) = (cell.key(), cell.columns());
+            let (RowKey { sku, location }, after) = (cell.key(), shared.columns(cell));
+            let rare = match cell.extra.load(Ordering::Relaxed) & COLD {
+                0 => [Units(0); Rare::ALL],
+                at => cold.get(at - 1).listed,
+            };
+            let before = row(before, rare);
             (after != before).then_some(RowChange { sku, location, before, after })
         })
     }

@@ -7,13 +7,17 @@
 
 use std::iter::once;
 
+use crate::cold::Cold;
 use crate::holds::{Memory, Place};
 use crate::lines::HeldLine;
 use crate::record::{Flags, State};
 use crate::reserve::Asked;
-use crate::{End, HoldId, IdKind, Ledger, Location, Millis, Owner, PerLine, Remembered, Row, Sku, Units};
+use crate::{
+    End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Reference, Remembered, Row, Sku, Unavailable, Units,
+};
 
-/// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements.
+/// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements,
+/// announcements, shipments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Saved {
     /// What follows, and the time.
@@ -26,6 +30,10 @@ pub enum Saved {
     Ended(SavedEnd),
     /// Oldest first.
     Movement(Remembered),
+    /// In order of id.
+    Announcement(SavedAnnouncement),
+    /// In order of id.
+    Shipment(SavedShipment),
 }
 
 /// The head of a snapshot.
@@ -43,6 +51,10 @@ pub struct SavedBegin {
     pub ended: u32,
     /// How many movements.
     pub movements: u32,
+    /// How many open announcements.
+    pub announcements: u32,
+    /// How many open shipments.
+    pub shipments: u32,
 }
 
 /// A row.
@@ -58,6 +70,67 @@ pub struct SavedRow {
     pub booked: Units,
     /// Committed units of forgotten holds.
     pub detached: Units,
+    /// What few rows have.
+    pub cold: Option<SavedCold>,
+}
+
+/// What few rows have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SavedCold {
+    /// Units unavailable, by reason in the order of [`Unavailable::ALL`].
+    pub apart: [Units; Unavailable::ALL.len()],
+    /// Units brought by shipments less those taken.
+    pub carried: i64,
+    /// Units lost on the way to here.
+    pub lost: u64,
+}
+
+/// An open announcement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedAnnouncement {
+    /// Which.
+    pub id: MovementId,
+    /// When it is expected.
+    pub due: Millis,
+    /// The supplier's number.
+    pub reference: Reference,
+    /// In the order announced.
+    pub lines: Box<[SavedExpected]>,
+}
+
+/// A line of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavedExpected {
+    /// Which of the rows, counted from zero in the order of the snapshot.
+    pub row: u32,
+    /// How many at first.
+    pub announced: Units,
+    /// How many of them are still to come.
+    pub left: Units,
+}
+
+/// An open shipment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedShipment {
+    /// Which.
+    pub id: MovementId,
+    /// Where to.
+    pub to: Location,
+    /// In the order sent.
+    pub lines: Box<[SavedSent]>,
+}
+
+/// A line of a shipment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavedSent {
+    /// From which row, counted from zero in the order of the snapshot.
+    pub from: u32,
+    /// To which row.
+    pub to: u32,
+    /// How many at first.
+    pub sent: Units,
+    /// How many of them are still under way.
+    pub left: Units,
 }
 
 /// Where a live hold stands.
@@ -159,16 +232,21 @@ impl Ledger {
             holds: usage.live,
             ended: usage.holds - usage.live + usage.tombstones,
             movements: usage.movements,
+            announcements: usage.announcements,
+            shipments: usage.shipments,
         };
         let row = |ix| {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
-            Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix) })
+            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, .. }| SavedCold { apart, carried, lost });
+            Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix), cold })
         };
         once(Saved::Begin(begin))
             .chain(self.rows.iter().map(row))
             .chain(self.holds.listed().map(|(level, place)| Saved::Hold(self.saved_hold(level, place))))
             .chain(self.holds.remembered().map(|memory| Saved::Ended(self.saved_end(memory))))
             .chain(self.movements.iter().cloned().map(Saved::Movement))
+            .chain(self.announcements.values().cloned().map(Saved::Announcement))
+            .chain(self.shipments.values().cloned().map(Saved::Shipment))
     }
 
     fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {

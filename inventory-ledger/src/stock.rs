@@ -6,14 +6,15 @@
 use crate::holds::Found;
 use crate::ledger::{index, saturated, wanted_with, well_formed};
 use crate::lines::HeldLine;
-use crate::movements::{Act, Remembered, RestockBody, StockBody};
+use crate::movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
 use crate::record::{End, State};
 use crate::rows::{Column, RowIx};
 use crate::{
-    Full, HoldId, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku, Units,
+    Full, HoldId, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku, Unavailable,
+    Units,
 };
 
-/// Changes of what is on hand. All of them move `available` by the difference, and all are idempotent by their id: within
+/// Changes of one row. Those of what is on hand move `available` by the difference, and all are idempotent by their id: within
 /// [`MOVEMENT_WINDOW_MS`](crate::MOVEMENT_WINDOW_MS) the same id with the same body gives the first outcome again, refusals
 /// included, and moves nothing; with another body it is refused as `IdReused`. O(1).
 impl Ledger {
@@ -63,6 +64,61 @@ impl Ledger {
         self.stock(now, id, body)
     }
 
+    /// Takes available units off sale, for a reason: available → unavailable.
+    ///
+    /// # Errors
+    /// `Committed` if fewer are available, `UnknownRow`, `IdReused`, `Full`.
+    pub fn set_apart(
+        &mut self,
+        now: Millis,
+        id: MovementId,
+        sku: Sku,
+        location: Location,
+        why: Unavailable,
+        units: Units,
+    ) -> Result<Moved, MoveRefused> {
+        self.stock(now, id, StockBody::SetApart(ApartBody { sku, location, why, units }))
+    }
+
+    /// Puts units that were set apart for this reason on sale again: unavailable → available.
+    ///
+    /// # Errors
+    /// `TooFew` if fewer are set apart for it, `UnknownRow`, `IdReused`, `Full`.
+    pub fn put_back(
+        &mut self,
+        now: Millis,
+        id: MovementId,
+        sku: Sku,
+        location: Location,
+        why: Unavailable,
+        units: Units,
+    ) -> Result<Moved, MoveRefused> {
+        self.stock(now, id, StockBody::PutBack(ApartBody { sku, location, why, units }))
+    }
+
+    /// Books units out that were set apart for this reason: they are on hand no more, and were for sale at no time in between.
+    ///
+    /// # Errors
+    /// As of `put_back`.
+    pub fn write_off(
+        &mut self,
+        now: Millis,
+        id: MovementId,
+        sku: Sku,
+        location: Location,
+        why: Unavailable,
+        units: Units,
+    ) -> Result<Moved, MoveRefused> {
+        self.stock(now, id, StockBody::WriteOff(ApartBody { sku, location, why, units }))
+    }
+
+    /// Units of one row that are not for sale, by reason in the order of [`Unavailable::ALL`]; together the row's `unavailable`. O(1).
+    #[must_use]
+    pub fn unavailable(&self, sku: Sku, location: Location) -> [Units; Unavailable::ALL.len()] {
+        let cold = self.rows.find(sku, location).and_then(|ix| self.rows.cold(ix));
+        cold.map_or_else(Default::default, |cold| cold.apart)
+    }
+
     /// Returns committed units of a hold to available, after its order was cancelled: `lines` of it, or all that is left.
     ///
     /// Each unit comes back at most once: lines of the same row are summed, and may ask for no more than the hold committed
@@ -78,7 +134,7 @@ impl Ledger {
         if let Some(Remembered { act, .. }) = self.movements.find(id) {
             return match act {
                 Act::Restock(known, outcome) if *known == body => outcome.map(|first| Restocked { replayed: true, ..first }),
-                Act::Restock(..) | Act::Stock(..) => Err(RestockRefused::IdReused),
+                Act::Restock(..) | Act::Stock(..) | Act::Goods(..) => Err(RestockRefused::IdReused),
             };
         }
         self.room_to_remember()?;
@@ -92,7 +148,7 @@ impl Ledger {
         if let Some(Remembered { act, .. }) = self.movements.find(id) {
             return match act {
                 Act::Stock(known, outcome) if *known == body => outcome.map(|first| Moved { replayed: true, ..first }),
-                Act::Stock(..) | Act::Restock(..) => Err(MoveRefused::IdReused),
+                Act::Stock(..) | Act::Restock(..) | Act::Goods(..) => Err(MoveRefused::IdReused),
             };
         }
         self.room_to_remember()?;
@@ -103,7 +159,7 @@ impl Ledger {
         outcome
     }
 
-    fn room_to_remember(&self) -> Result<(), Full> {
+    pub(crate) fn room_to_remember(&self) -> Result<(), Full> {
         if self.movements.len() < self.limits.movements_kept_max { Ok(()) } else { Err(Full::Movements) }
     }
 
@@ -126,7 +182,43 @@ impl Ledger {
                 let delta = i64::from(on_hand.0) - i64::from(actual.0);
                 self.change_on_hand(sku, location, found, delta)
             }
+            StockBody::SetApart(body) => {
+                let (ix, units, apart) = self.apart(body)?;
+                let Row { available, held, committed, .. } = self.rows.row(ix);
+                if body.units > available {
+                    return Err(MoveRefused::Committed { available, held, committed });
+                }
+                self.regroup(ix, body, Units(apart.0 + units as u32)); // a part of what is on hand, so within u32
+                self.rows.apply(ix, &[(Column::Available, -units), (Column::Unavailable, units)], None, 0);
+                Ok(Moved { row: self.rows.row(ix), created: false, replayed: false })
+            }
+            StockBody::PutBack(body) => {
+                let (ix, units, apart) = self.apart(body)?;
+                let left = apart.0.checked_sub(body.units.0).ok_or(MoveRefused::TooFew { apart })?;
+                self.regroup(ix, body, Units(left));
+                self.rows.apply(ix, &[(Column::Unavailable, -units), (Column::Available, units)], None, 0);
+                Ok(Moved { row: self.rows.row(ix), created: false, replayed: false })
+            }
+            StockBody::WriteOff(body) => {
+                let (ix, units, apart) = self.apart(body)?;
+                let left = apart.0.checked_sub(body.units.0).ok_or(MoveRefused::TooFew { apart })?;
+                self.regroup(ix, body, Units(left));
+                self.rows.apply(ix, &[(Column::Unavailable, -units)], None, -units);
+                Ok(Moved { row: self.rows.row(ix), created: false, replayed: false })
+            }
         }
+    }
+
+    /// The row, the units to move, and how many are set apart for that reason.
+    fn apart(&self, body: ApartBody) -> Result<(RowIx, i64, Units), MoveRefused> {
+        let ix = self.rows.find(body.sku, body.location).ok_or(MoveRefused::UnknownRow)?;
+        let apart = self.rows.cold(ix).map_or(Units(0), |cold| cold.apart[body.why.index()]);
+        Ok((ix, i64::from(body.units.0), apart))
+    }
+
+    /// Notes how many are set apart for that reason from here on.
+    fn regroup(&mut self, ix: RowIx, body: ApartBody, apart: Units) {
+        self.rows.cold_at(ix).apart[body.why.index()] = apart;
     }
 
     /// Checks the bounds and books; creates the row where none was found.

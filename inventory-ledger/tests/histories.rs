@@ -11,8 +11,16 @@ const SHOP: Location = Location(1);
 const DAY_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// Small enough that every table can be filled by hand.
-const SMALL: Limits =
-    Limits { rows_max: 2, holds_max: 2, tombstones_max: 1, movements_kept_max: 4, id_window_ms: 1_000, hold_life_ms_max: 300 };
+const SMALL: Limits = Limits {
+    rows_max: 2,
+    holds_max: 2,
+    tombstones_max: 1,
+    movements_kept_max: 4,
+    announcements_max: 1,
+    shipments_max: 1,
+    id_window_ms: 1_000,
+    hold_life_ms_max: 300,
+};
 
 /// `3` is three of SKU 1; `3@2` is three of SKU 2.
 fn lines(text: &str) -> Vec<Line> {

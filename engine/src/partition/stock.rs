@@ -12,8 +12,8 @@ use crate::{
 };
 use inventory_ledger as ledger;
 use ledger::{
-    CommitRefused, Full, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused, ReleaseRefused,
-    RestockRefused,
+    CommitRefused, Full, GoodsRefused, HoldRefused, HoldRequest, HoldState, Ledger, Limits, MoveRefused, MovementId, PinRefused,
+    ReleaseRefused, RestockRefused,
 };
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -32,6 +32,8 @@ pub const LEDGER_LIMITS: Limits = Limits {
     holds_max: 1 << 26,
     tombstones_max: 1 << 20,
     movements_kept_max: 1 << 22,
+    announcements_max: 1 << 16,
+    shipments_max: 1 << 16,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
 };
@@ -40,9 +42,6 @@ const _: () = assert!(limits::RESERVATION_WINDOW_MS <= u32::MAX as u64, "the led
 
 /// How often the ledger is swept once it has something to forget.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
-
-/// The ledger's reason of deliveries; those of adjustments are hashes of the merchant's words.
-const RECEIVED: u32 = 1;
 
 /// Ended holds forgotten in passing by a command that touches a hold: more than it can add.
 const SWEPT_IN_PASSING: usize = 2;
@@ -210,36 +209,23 @@ impl Stock {
         }
     }
 
-    /// Books a delivery, all of it or nothing: each line is a movement of its own under an id made of the delivery's and the SKU's.
+    /// Books a delivery, all of it or nothing.
     pub(super) fn receive(&mut self, ctx: &mut ApplyContext<'_>, id: u128, location: &str, lines: &[HoldLine]) -> Outcome {
-        let now = at(ctx);
-        let place = self.intern(location)?;
-        let kept = self.ledger.usage();
-        let mut new_rows = 0;
-        for line in lines {
-            let row = self.ledger.row(number(line.sku), place);
-            new_rows += u32::from(row.is_none());
-            if u64::from(row.unwrap_or_default().on_hand().0) + u64::from(line.quantity) > u64::from(ledger::UNITS_MAX.0) {
-                return Err(too_many_units(ledger::UNITS_MAX.0));
-            }
-        }
-        if kept.rows + new_rows > LEDGER_LIMITS.rows_max {
-            return Err(no_room(Full::Rows));
-        }
-        if kept.movements as usize + lines.len() > LEDGER_LIMITS.movements_kept_max as usize {
-            return Err(no_room(Full::Movements));
-        }
-        let mut booked_before = 0;
-        for line in lines {
-            let movement = MovementId(hash128(&[b"receive", &id.to_le_bytes(), &line.sku.0.0.to_le_bytes()]));
-            let delta = i64::from(line.quantity);
-            match self.ledger.adjust(now, movement, number(line.sku), place, delta, ledger::Reason(RECEIVED)) {
-                Ok(moved) => booked_before += usize::from(moved.replayed),
-                Err(refused) => return self.moved(ctx, line.sku, Err(refused)),
-            }
-        }
+        let (now, id) = (at(ctx), MovementId(hash128(&[b"receive", &id.to_le_bytes()])));
+        let location = self.intern(location)?;
+        let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
+        let received = self.ledger.receive(now, id, &lines.iter().map(line).collect::<Vec<_>>());
         self.note(ctx);
-        Ok(Done::Received { replayed: booked_before == lines.len() })
+        match received {
+            Ok(goods) => Ok(Done::Received { replayed: goods.replayed }),
+            Err(GoodsRefused::Overflow { .. }) => Err(too_many_units(ledger::UNITS_MAX.0)),
+            Err(GoodsRefused::IdReused) => Err(Refusal::IdempotencyKeyReused),
+            Err(GoodsRefused::Malformed(bad)) => Err(invalid("/lines", "bad_lines", &bad.to_string())),
+            Err(GoodsRefused::Full(full)) => Err(no_room(full)),
+            Err(GoodsRefused::Unknown | GoodsRefused::Short { .. } | GoodsRefused::TooMany { .. } | GoodsRefused::SamePlace { .. }) => {
+                unreachable!("of announcements and shipments, not of a plain delivery")
+            }
+        }
     }
 
     /// Keeps a hold from expiring.
@@ -430,7 +416,9 @@ impl Stock {
                 Err(Refusal::StockCommitted { available: available.0, held: held.0, committed: committed.0 })
             }
             // Less than nothing, where nothing is.
-            Err(MoveRefused::UnknownRow) => Err(Refusal::StockCommitted { available: 0, held: 0, committed: 0 }),
+            Err(MoveRefused::UnknownRow | MoveRefused::TooFew { .. }) => {
+                Err(Refusal::StockCommitted { available: 0, held: 0, committed: 0 })
+            }
             Err(MoveRefused::Overflow { .. }) => Err(too_many_units(ledger::UNITS_MAX.0)),
             Err(MoveRefused::IdReused) => Err(Refusal::IdempotencyKeyReused),
             Err(MoveRefused::Full(full)) => Err(no_room(full)),
@@ -506,6 +494,8 @@ fn no_room(full: Full) -> Refusal {
         Full::Holds => ("holds of a partition", LEDGER_LIMITS.holds_max),
         Full::Tombstones => ("released holds of a partition", LEDGER_LIMITS.tombstones_max),
         Full::Movements => ("stock movements of a partition in a day", LEDGER_LIMITS.movements_kept_max),
+        Full::Announcements => ("announced deliveries of a partition", LEDGER_LIMITS.announcements_max),
+        Full::Shipments => ("open shipments of a partition", LEDGER_LIMITS.shipments_max),
     };
     Refusal::LimitReached { what: what.to_owned(), max: u64::from(max) }
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use inventory_ledger::*;
 
+use crate::goods::Coming;
 use crate::ops::{Answer, Ask, Op};
 
-type Key = (Sku, Location);
+pub(crate) type Key = (Sku, Location);
 
 struct Hold {
     ask: Ask,
@@ -60,10 +61,10 @@ struct Kept {
 }
 
 pub(crate) struct Dull {
-    limits: Limits,
+    pub(crate) limits: Limits,
     now: Millis,
     /// What the movements add up to.
-    on_hand: BTreeMap<Key, u64>,
+    pub(crate) on_hand: BTreeMap<Key, u64>,
     /// Committed units of forgotten holds.
     detached: BTreeMap<Key, u64>,
     holds: BTreeMap<HoldId, Hold>,
@@ -72,14 +73,15 @@ pub(crate) struct Dull {
     /// With timed ids.
     timed: Vec<Kept>,
     movements: Vec<(Millis, MovementId, Op, Answer)>,
+    pub(crate) coming: Coming,
 }
 
-fn sum(lines: &[Line], key: Key) -> u64 {
+pub(crate) fn sum(lines: &[Line], key: Key) -> u64 {
     let same = lines.iter().filter(|line| (line.sku, line.location) == key);
     same.map(|line| u64::from(line.quantity.0)).sum()
 }
 
-fn units(count: u64) -> Units {
+pub(crate) fn units(count: u64) -> Units {
     Units(count.min(u64::from(u32::MAX)) as u32)
 }
 
@@ -102,6 +104,7 @@ impl Dull {
             opaque: Vec::new(),
             timed: Vec::new(),
             movements: Vec::new(),
+            coming: Coming::default(),
         }
     }
 
@@ -111,7 +114,15 @@ impl Dull {
         let held: u64 = open.map(|hold| hold.quantity(key)).sum();
         let left: u64 = self.holds.values().map(|hold| hold.left(key)).sum();
         let committed = left + self.detached.get(&key).unwrap_or(&0);
-        Some(Row { available: units(on_hand - held - committed), held: units(held), committed: units(committed), ..Row::default() })
+        let apart = self.coming.apart(key);
+        Some(Row {
+            available: units(on_hand - held - committed - apart),
+            held: units(held),
+            committed: units(committed),
+            incoming: units(self.coming.incoming(key)),
+            unavailable: units(apart),
+            in_transit: units(self.coming.in_transit(key)),
+        })
     }
 
     pub(crate) fn rows(&self) -> BTreeMap<Key, Row> {
@@ -176,6 +187,8 @@ impl Dull {
             in_doubt: self.holds.values().filter(|hold| hold.unsettled).count() as u32,
             tombstones: self.kept().filter(|kept| kept.tombstone).count() as u32,
             movements: self.movements.len() as u32,
+            announcements: self.opened()[0],
+            shipments: self.opened()[1],
         }
     }
 
@@ -183,7 +196,12 @@ impl Dull {
     pub(crate) fn apply(&mut self, now: Millis, op: &Op, said: &Answer) -> Answer {
         self.now = self.now.max(now);
         match op {
-            Op::Open { id, .. } | Op::Adjust { id, .. } | Op::Set { id, .. } => {
+            Op::Open { id, .. }
+            | Op::Adjust { id, .. }
+            | Op::Set { id, .. }
+            | Op::SetApart { id, .. }
+            | Op::PutBack { id, .. }
+            | Op::WriteOff { id, .. } => {
                 self.once(*id, op, Answer::Moved(Err(MoveRefused::IdReused)), |full| Answer::Moved(Err(MoveRefused::Full(full))))
             }
             Op::Restock { id, lines, .. } => {
@@ -194,6 +212,19 @@ impl Dull {
                     Answer::Restocked(Err(RestockRefused::Full(full)))
                 })
             }
+            Op::Receive { id, lines, .. } | Op::Announce { id, lines, .. } | Op::Send { id, lines, .. } => match bad(lines) {
+                Some(bad) => Answer::Goods(Err(bad.into())),
+                None => self.once_goods(*id, op),
+            },
+            Op::Arrive { id, lines: Some(lines), .. } => {
+                let zero = lines.iter().position(|line| line.whole.0 == 0 && line.damaged.0 == 0 && line.lost.0 == 0);
+                match zero {
+                    _ if lines.is_empty() => Answer::Goods(Err(BadLines::Empty.into())),
+                    Some(index) => Answer::Goods(Err(BadLines::ZeroQuantity { index: index as u16 }.into())),
+                    None => self.once_goods(*id, op),
+                }
+            }
+            Op::Withdraw { id, .. } | Op::Arrive { id, .. } | Op::Recall { id, .. } => self.once_goods(*id, op),
             Op::Hold(ask) => Answer::Held(self.hold(ask)),
             Op::Pin(id) => Answer::Pinned(self.pin(*id)),
             Op::Settle(id) => Answer::Settled(self.settle(*id)),
@@ -211,6 +242,10 @@ impl Dull {
         }
     }
 
+    fn once_goods(&mut self, id: MovementId, op: &Op) -> Answer {
+        self.once(id, op, Answer::Goods(Err(GoodsRefused::IdReused)), |full| Answer::Goods(Err(full.into())))
+    }
+
     fn once(&mut self, id: MovementId, op: &Op, reused: Answer, full: impl Fn(Full) -> Answer) -> Answer {
         if let Some((_, _, known, first)) = self.movements.iter().find(|kept| kept.1 == id) {
             return if known == op { first.clone().again() } else { reused };
@@ -220,9 +255,12 @@ impl Dull {
         }
         let answer = match op {
             Op::Restock { hold, lines, .. } => Answer::Restocked(self.restock(*hold, lines.as_deref())),
-            _ => Answer::Moved(self.movement(op)),
+            Op::Open { .. } | Op::Adjust { .. } | Op::Set { .. } => Answer::Moved(self.movement(op)),
+            Op::SetApart { .. } | Op::PutBack { .. } | Op::WriteOff { .. } => Answer::Moved(self.set_apart(op)),
+            _ => Answer::Goods(self.goods(op)),
         };
-        if answer != full(Full::Rows) {
+        let unremembered = [full(Full::Rows), full(Full::Announcements), full(Full::Shipments), reused];
+        if !unremembered.contains(&answer) {
             let until = Millis(self.now.0 + MOVEMENT_WINDOW_MS);
             self.movements.push((until, id, op.clone(), answer.clone()));
         }
@@ -252,7 +290,7 @@ impl Dull {
             _ => unreachable!("not a movement of stock"),
         };
         let row = self.row(key).unwrap_or_default();
-        if target < i128::from(row.held.0 + row.committed.0) {
+        if target < i128::from(row.held.0 + row.committed.0 + row.unavailable.0) {
             let Row { available, held, committed, .. } = row;
             return Err(MoveRefused::Committed { available, held, committed });
         }

@@ -1,6 +1,7 @@
 //! The ledger against a dull model: random histories, every answer and every read compared after every operation.
 
 mod dull;
+mod goods;
 mod ops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,9 @@ proptest! {
                 prop_assert_eq!(ledger.available(sku, location), row.available);
                 prop_assert_eq!(reader.row(sku, location), Some(row));
                 prop_assert_eq!(reader.available(sku, location), row.available);
+                prop_assert_eq!(ledger.unavailable(sku, location), model.unavailable((sku, location)));
+                prop_assert_eq!(ledger.expected(sku, location), model.expected((sku, location)));
+                prop_assert_eq!(ledger.under_way(sku, location), model.under_way((sku, location)));
             }
             for sku in (0..SKUS).map(Sku) {
                 let of_sku: Vec<_> = ledger.rows_of(sku).collect();
@@ -151,10 +155,14 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             2 => begin.now.0 = begin.now.0.saturating_sub(u64::from(by)),
             _ => begin.holds = begin.holds.wrapping_sub(by),
         },
-        Saved::Row(row) => match how % 4 {
+        Saved::Row(row) => match how % 8 {
             0 => row.row.held.0 += by,
             1 => row.detached.0 += by,
             2 => row.row.available.0 = u32::MAX - by,
+            3 => row.row.unavailable.0 += by,
+            4 => row.row.in_transit.0 += by,
+            5 => row.cold = None,
+            6 => row.cold.get_or_insert_default().carried -= i64::MAX / i64::from(by),
             _ => row.booked.0 += by,
         },
         Saved::Hold(hold) => match how % 8 {
@@ -175,6 +183,18 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             _ => ended.until.0 = u64::MAX - u64::from(by),
         },
         Saved::Movement(movement) => movement.id.0 = u128::from(by),
+        Saved::Announcement(open) => match how % 4 {
+            0 => open.lines[0].left.0 = by,
+            1 => open.lines[0].row = by,
+            2 => open.lines = Box::default(),
+            _ => open.id.0 = u128::from(by),
+        },
+        Saved::Shipment(open) => match how % 4 {
+            0 => open.lines[0].left.0 = by,
+            1 => open.lines[0].from = by,
+            2 => open.lines[0].to = by,
+            _ => open.to.0 = u64::from(by),
+        },
     }
 }
 
@@ -207,6 +227,21 @@ fn histories_reach_every_answer() {
         "Moved(Err(IdReused))",
         "Moved(Err(Full(Rows)))",
         "Moved(Err(Full(Movements)))",
+        "Moved(Err(TooFew",
+        "Goods(Ok(Goods",
+        "Goods(Ok(Goods again",
+        "Goods(Err(Unknown))",
+        "Goods(Err(Short",
+        "Goods(Err(TooMany",
+        "Goods(Err(Overflow",
+        "Goods(Err(SamePlace",
+        "Goods(Err(Malformed(Empty)))",
+        "Goods(Err(Malformed(ZeroQuantity",
+        "Goods(Err(IdReused))",
+        "Goods(Err(Full(Rows)))",
+        "Goods(Err(Full(Movements)))",
+        "Goods(Err(Full(Announcements)))",
+        "Goods(Err(Full(Shipments)))",
         "Restocked(Ok(Restocked",
         "Restocked(Ok(Restocked again",
         "Restocked(Err(Unknown))",

@@ -11,8 +11,16 @@ pub(crate) const HOLDS: u128 = 12;
 pub(crate) const MOVEMENTS: u128 = 60;
 
 /// Small enough that every table is full at times, and that ids and holds grow old.
-pub(crate) const LIMITS: Limits =
-    Limits { rows_max: 5, holds_max: 9, tombstones_max: 2, movements_kept_max: 24, id_window_ms: 150, hold_life_ms_max: 250 };
+pub(crate) const LIMITS: Limits = Limits {
+    rows_max: 5,
+    holds_max: 9,
+    tombstones_max: 2,
+    movements_kept_max: 24,
+    announcements_max: 2,
+    shipments_max: 2,
+    id_window_ms: 150,
+    hold_life_ms_max: 250,
+};
 
 /// A hold as asked for, owned.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +46,15 @@ pub(crate) enum Op {
     Open { id: MovementId, sku: Sku, location: Location, on_hand: Units },
     Adjust { id: MovementId, sku: Sku, location: Location, delta: i64, reason: Reason },
     Set { id: MovementId, sku: Sku, location: Location, on_hand: Units, expected: Option<Units>, reason: Reason },
+    SetApart { id: MovementId, sku: Sku, location: Location, why: Unavailable, units: Units },
+    PutBack { id: MovementId, sku: Sku, location: Location, why: Unavailable, units: Units },
+    WriteOff { id: MovementId, sku: Sku, location: Location, why: Unavailable, units: Units },
+    Receive { id: MovementId, announcement: Option<MovementId>, lines: Vec<Line> },
+    Announce { id: MovementId, due: Millis, reference: Reference, lines: Vec<Line> },
+    Withdraw { id: MovementId, announcement: MovementId },
+    Send { id: MovementId, to: Location, lines: Vec<Line> },
+    Arrive { id: MovementId, shipment: MovementId, lines: Option<Vec<Arrival>> },
+    Recall { id: MovementId, shipment: MovementId },
     Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
     Hold(Ask),
     Pin(HoldId),
@@ -55,6 +72,7 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Moved(Result<Moved, MoveRefused>),
+    Goods(Result<Goods, GoodsRefused>),
     Restocked(Result<Restocked, RestockRefused>),
     Held(Result<Held, HoldRefused>),
     Pinned(Result<Pinned, PinRefused>),
@@ -73,6 +91,7 @@ impl Answer {
         match &mut self {
             Self::Moved(Ok(moved)) => moved.replayed = true,
             Self::Restocked(Ok(restocked)) => restocked.replayed = true,
+            Self::Goods(Ok(goods)) => goods.replayed = true,
             _ => {}
         }
         self
@@ -87,6 +106,16 @@ pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
         Op::Set { id, sku, location, on_hand, expected, reason } => {
             Answer::Moved(ledger.set(now, id, sku, location, on_hand, expected, reason))
         }
+        Op::SetApart { id, sku, location, why, units } => Answer::Moved(ledger.set_apart(now, id, sku, location, why, units)),
+        Op::PutBack { id, sku, location, why, units } => Answer::Moved(ledger.put_back(now, id, sku, location, why, units)),
+        Op::WriteOff { id, sku, location, why, units } => Answer::Moved(ledger.write_off(now, id, sku, location, why, units)),
+        Op::Receive { id, announcement: None, ref lines } => Answer::Goods(ledger.receive(now, id, lines)),
+        Op::Receive { id, announcement: Some(of), ref lines } => Answer::Goods(ledger.receive_announced(now, id, of, lines)),
+        Op::Announce { id, due, reference, ref lines } => Answer::Goods(ledger.announce(now, id, due, reference, lines)),
+        Op::Withdraw { id, announcement } => Answer::Goods(ledger.withdraw(now, id, announcement)),
+        Op::Send { id, to, ref lines } => Answer::Goods(ledger.send(now, id, to, lines)),
+        Op::Arrive { id, shipment, ref lines } => Answer::Goods(ledger.arrive(now, id, shipment, lines.as_deref())),
+        Op::Recall { id, shipment } => Answer::Goods(ledger.recall(now, id, shipment)),
         Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
         Op::Hold(ref ask) => Answer::Held(ledger.hold(now, &ask.request())),
         Op::Pin(id) => Answer::Pinned(ledger.pin(now, id)),
@@ -147,6 +176,34 @@ fn ask() -> impl Strategy<Value = Ask> {
     })
 }
 
+fn apart() -> impl Strategy<Value = Op> {
+    let why = prop_oneof![Just(Unavailable::Damaged), Just(Unavailable::Safety)];
+    (movement(), sku(), location(), why, (0..6_u32).prop_map(Units), 0..5_u8).prop_map(|(id, sku, location, why, units, what)| match what {
+        0 | 1 => Op::SetApart { id, sku, location, why, units },
+        2 | 3 => Op::PutBack { id, sku, location, why, units },
+        _ => Op::WriteOff { id, sku, location, why, units },
+    })
+}
+
+fn goods() -> impl Strategy<Value = Op> {
+    let few = || prop_oneof![8 => 0..4_u32, 1 => Just(u32::MAX)].prop_map(Units);
+    let arrival = (sku(), few(), few(), few()).prop_map(|(sku, whole, damaged, lost)| Arrival { sku, whole, damaged, lost });
+    let due = (0..3_u64).prop_map(Millis);
+    let one = |from: Location, lines: Vec<Line>| lines.into_iter().map(|line| Line { location: from, ..line }).collect();
+    prop_oneof![
+        2 => (movement(), lines()).prop_map(|(id, lines)| Op::Receive { id, announcement: None, lines }),
+        3 => (movement(), movement(), lines()).prop_map(|(id, of, lines)| Op::Receive { id, announcement: Some(of), lines }),
+        3 => (movement(), due, (0..3_u128).prop_map(Reference), lines())
+            .prop_map(|(id, due, reference, lines)| Op::Announce { id, due, reference, lines }),
+        1 => (movement(), movement()).prop_map(|(id, announcement)| Op::Withdraw { id, announcement }),
+        2 => (movement(), location(), lines()).prop_map(|(id, to, lines)| Op::Send { id, to, lines }),
+        3 => (movement(), location(), lines()).prop_map(move |(id, to, lines)| Op::Send { id, to, lines: one(Location(1 - to.0), lines) }),
+        4 => (movement(), movement(), proptest::option::weighted(0.7, vec(arrival, 0..3)))
+            .prop_map(|(id, shipment, lines)| Op::Arrive { id, shipment, lines }),
+        1 => (movement(), movement()).prop_map(|(id, shipment)| Op::Recall { id, shipment }),
+    ]
+}
+
 fn any_op() -> impl Strategy<Value = Op> {
     let delta = prop_oneof![20 => -6..12_i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)];
     prop_oneof![
@@ -161,6 +218,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         3 => (movement(), hold(), proptest::option::weighted(0.4, lines()))
             .prop_map(|(id, hold, lines)| Op::Restock { id, hold, lines }),
         10 => ask().prop_map(Op::Hold),
+        3 => apart(),
+        5 => goods(),
         2 => hold().prop_map(Op::Pin),
         2 => hold().prop_map(Op::Settle),
         2 => (hold(), 0..300_u64).prop_map(|(id, ttl_ms)| Op::Extend(id, ttl_ms)),
@@ -239,6 +298,31 @@ fn follow(op: Op, which: Index, lately: &[(Millis, Op)]) -> Op {
         Op::Hold(ask) => Some(ask.clone()),
         _ => None,
     };
+    let of_coming = |(_, lately): &(Millis, Op)| match (lately, &op) {
+        (Op::Announce { id, lines, .. }, Op::Receive { .. } | Op::Withdraw { .. }) => Some((*id, lines.clone())),
+        (Op::Send { id, lines, .. }, Op::Arrive { .. } | Op::Recall { .. }) => Some((*id, lines.clone())),
+        _ => None,
+    };
+    let coming: Vec<(MovementId, Vec<Line>)> = lately.iter().filter_map(of_coming).collect();
+    if !coming.is_empty() {
+        let (of, asked) = which.get(&coming).clone();
+        return match op {
+            Op::Receive { id, mut lines, .. } => {
+                lines.iter_mut().zip(&asked).for_each(|(line, asked)| (line.sku, line.location) = (asked.sku, asked.location));
+                Op::Receive { id, announcement: Some(of), lines }
+            }
+            Op::Withdraw { id, .. } => Op::Withdraw { id, announcement: of },
+            Op::Arrive { id, lines, .. } => {
+                let of_it = |mut lines: Vec<Arrival>| {
+                    lines.iter_mut().zip(&asked).for_each(|(line, asked)| line.sku = asked.sku);
+                    lines
+                };
+                Op::Arrive { id, shipment: of, lines: lines.map(of_it) }
+            }
+            Op::Recall { id, .. } => Op::Recall { id, shipment: of },
+            other => other,
+        };
+    }
     let holds: Vec<Ask> = lately.iter().filter_map(asked).collect();
     if holds.is_empty() {
         return op;
@@ -258,6 +342,6 @@ fn follow(op: Op, which: Index, lately: &[(Millis, Op)]) -> Op {
         Op::Release(_) | Op::ReleaseTimed(_) => Op::Release(hold),
         Op::Forget(_) => Op::Forget(hold),
         Op::Restock { id, lines, .. } => Op::Restock { id, hold, lines: lines.map(some_of_it) },
-        Op::Open { .. } | Op::Adjust { .. } | Op::Set { .. } | Op::Hold(_) | Op::Expire(_) | Op::Sweep(_) => op,
+        other => other,
     }
 }

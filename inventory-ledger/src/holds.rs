@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
+use crate::backorder::Backorders;
 use crate::hash::IdHash;
 use crate::id_index::IdIndex;
 use crate::lines::{self, Blocks, HeldLine, Lines};
@@ -82,6 +83,7 @@ pub(crate) struct HoldBook {
     tombstones: u32,
     in_doubt: u32,
     in_doubt_units: UnitsByRow,
+    pub(crate) backorders: Backorders,
 }
 
 impl HoldBook {
@@ -97,6 +99,7 @@ impl HoldBook {
             tombstones: 0,
             in_doubt: 0,
             in_doubt_units: UnitsByRow::default(),
+            backorders: Backorders::default(),
         }
     }
 
@@ -150,6 +153,14 @@ impl HoldBook {
             Found::Ended(memory) => self.ended(memory).id() == id,
         };
         self.index.find(hash, is_it).map(Found::of_index)
+    }
+
+    /// Where a hold is that has not ended.
+    pub(crate) fn live_place(&self, id: HoldId) -> Option<Place> {
+        match self.find(id)? {
+            Found::Live(place) => Some(place),
+            Found::Ended(_) => None,
+        }
     }
 
     pub(crate) fn record(&self, place: Place) -> &Record {
@@ -268,6 +279,9 @@ impl HoldBook {
         let spilled = flags.has(Flags::SPILLED);
         let hash = self.hash.of(id);
         if kind == IdKind::Timed && too_old(id, now, limits) {
+            if flags.has(Flags::BACKORDER) {
+                self.backorders.forget(id);
+            }
             if spilled {
                 lines::free_chain(&mut self.blocks, record.rows[0]);
             }
@@ -279,7 +293,8 @@ impl HoldBook {
             let body = record.body();
             let held = lines::of(&self.blocks, record);
             // Spilled for its units alone, or for restocks: the answer fits the entry.
-            if flags.has(Flags::PARTIAL) || flags.has(Flags::IN_PART) || held.len() > INLINE_LINES {
+            let detailed = flags.has(Flags::PARTIAL) || flags.has(Flags::IN_PART) || flags.has(Flags::BACKORDER);
+            if detailed || held.len() > INLINE_LINES {
                 ([record.rows[0], 0, 0], body)
             } else {
                 flags.set(Flags::SPILLED, false);
@@ -330,6 +345,9 @@ impl HoldBook {
         self.index.remove(self.hash.of(ended.id()), Found::Ended(Memory { kind, number }).in_index());
         if ended.flags.has(Flags::SPILLED) {
             lines::free_chain(&mut self.blocks, ended.remaining[0]);
+        }
+        if ended.flags.has(Flags::BACKORDER) {
+            self.backorders.forget(ended.id());
         }
         if ended.is_tombstone() {
             self.tombstones -= 1;
@@ -424,6 +442,15 @@ impl HoldBook {
         }
         if listed as usize != used {
             return Err(Broken::Places { known: listed as usize, indexed: self.index.len() as usize, live: used });
+        }
+        let backordered = |flags: Flags, id| flags.has(Flags::BACKORDER) != self.backorders.of(id).is_empty();
+        let records = self.iter().map(|place| (self.record(place).flags, self.record(place).id()));
+        let ended = self.remembered().map(|memory| (self.ended(memory).flags, self.ended(memory).id()));
+        if let Some((_, id)) = records.chain(ended).find(|&(flags, id)| !backordered(flags, id)) {
+            return Err(Broken::Hold { id });
+        }
+        if !self.backorders.is_sound() {
+            return Err(Broken::Backorders);
         }
         self.check_doubt()
     }

@@ -75,6 +75,9 @@ pub struct Limits {
     /// Shipments that are open, about 80 bytes each and 16 for each line. At the limit, another is refused with [`Full::Shipments`]
     /// until one has arrived or is recalled.
     pub shipments_max: u32,
+    /// Holds with backordered lines, live and remembered, about 70 bytes each, 24 for each of its lines and 70 for each that is still
+    /// owed units. At the limit, another is refused with [`Full::Backorders`].
+    pub backorders_max: u32,
     /// How old a timed hold id may be, in milliseconds. Older ones are refused as too old and never run.
     pub id_window_ms: u32,
     /// How long a hold may last from its making unless it is pinned, extensions included, in milliseconds. A longer time to live
@@ -84,7 +87,7 @@ pub struct Limits {
 
 impl Default for Limits {
     /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day, 64 Ki announcements and
-    /// as many shipments. Ids of ten minutes, holds of an hour.
+    /// as many shipments, 1 Mi backorders. Ids of ten minutes, holds of an hour.
     fn default() -> Self {
         Self {
             rows_max: 1 << 22,
@@ -93,6 +96,7 @@ impl Default for Limits {
             movements_kept_max: 1 << 20,
             announcements_max: 1 << 16,
             shipments_max: 1 << 16,
+            backorders_max: 1 << 20,
             id_window_ms: HOLD_WINDOW_MS,
             hold_life_ms_max: HOLD_LIFE_MS_MAX,
         }
@@ -120,6 +124,9 @@ pub enum Full {
     /// [`Limits::shipments_max`]: let some arrive or recall them, or raise it.
     #[error("no room for another shipment")]
     Shipments,
+    /// [`Limits::backorders_max`]: fill, end or sweep some, or raise it.
+    #[error("no room for another backorder")]
+    Backorders,
 }
 
 /// How much a ledger keeps at present, to compare with its [`Limits`].
@@ -141,6 +148,8 @@ pub struct Usage {
     pub announcements: u32,
     /// Shipments that are open.
     pub shipments: u32,
+    /// Holds with backordered lines, live and remembered.
+    pub backorders: u32,
 }
 
 /// Bytes that a ledger's tables take at present, with the room they keep to grow, without the allocator's own.
@@ -158,6 +167,7 @@ pub struct Footprint {
     pub ids: usize,
     /// Movements with their index, without the lines of restocks and goods.
     pub movements: usize,
-    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments.
+    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments, backorders.
+    /// The trees among them are told by the number of their entries.
     pub rare: usize,
 }

@@ -67,6 +67,8 @@ impl Flags {
     pub(crate) const SPILLED: Self = Self(16);
     /// Committed by a list of lines.
     pub(crate) const IN_PART: Self = Self(32);
+    /// Some of its lines were owed units when it was made: always spilled, and the backorders know of it.
+    pub(crate) const BACKORDER: Self = Self(64);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

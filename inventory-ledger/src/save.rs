@@ -13,7 +13,7 @@ use crate::lines::HeldLine;
 use crate::record::{Flags, State};
 use crate::reserve::Asked;
 use crate::{
-    End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Reference, Remembered, Row, Sku, Unavailable, Units,
+    End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, Reference, Remembered, Row, Sku, Unavailable, Units,
 };
 
 /// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements,
@@ -55,6 +55,8 @@ pub struct SavedBegin {
     pub announcements: u32,
     /// How many open shipments.
     pub shipments: u32,
+    /// Of the next backordered line: later than those of all that are queued.
+    pub turn: u64,
 }
 
 /// A row.
@@ -83,6 +85,8 @@ pub struct SavedCold {
     pub carried: i64,
     /// Units lost on the way to here.
     pub lost: u64,
+    /// Whether it may owe units.
+    pub policy: Policy,
 }
 
 /// An open announcement.
@@ -193,6 +197,14 @@ pub struct SavedLine {
     pub committed: Units,
     /// Of those committed, returned since.
     pub restocked: Units,
+    /// Backordered when the hold was made.
+    pub backordered: Units,
+    /// Of those backordered, given since.
+    pub filled: Units,
+    /// Of those backordered, still owed.
+    pub owed: Units,
+    /// Of a backordered line, its place in its row's queue.
+    pub turn: u64,
 }
 
 /// A remembered id.
@@ -234,10 +246,11 @@ impl Ledger {
             movements: usage.movements,
             announcements: usage.announcements,
             shipments: usage.shipments,
+            turn: self.holds.backorders.turn(),
         };
         let row = |ix| {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
-            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, .. }| SavedCold { apart, carried, lost });
+            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, policy, .. }| SavedCold { apart, carried, lost, policy });
             Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix), cold })
         };
         once(Saved::Begin(begin))
@@ -275,8 +288,17 @@ impl Ledger {
             unsettled: flags.has(Flags::UNSETTLED),
             in_part: flags.has(Flags::IN_PART),
             body,
-            lines: held.iter().map(saved_line).collect(),
+            lines: self.saved_lines(record.id(), &held),
         }
+    }
+
+    /// Lines with what they are owed.
+    fn saved_lines(&self, id: HoldId, held: &[HeldLine]) -> PerLine<SavedLine> {
+        let mut lines: PerLine<SavedLine> = held.iter().map(saved_line).collect();
+        for (line, back) in lines.iter_mut().zip(self.holds.backorders.of(id)) {
+            (line.backordered, line.filled, line.owed, line.turn) = (Units(back.at_first), Units(back.filled), Units(back.owed), back.turn);
+        }
+        lines
     }
 
     fn saved_end(&self, memory: Memory) -> SavedEnd {
@@ -294,7 +316,7 @@ impl Ledger {
             body: ended.body(),
             detailed: detailed.is_some(),
             lines: match detailed {
-                Some(held) => held.iter().map(saved_line).collect(),
+                Some(held) => self.saved_lines(ended.id(), &held),
                 None => remaining.map(|&left| SavedLine { remaining: Units(left), ..SavedLine::default() }).collect(),
             },
         }
@@ -308,5 +330,6 @@ fn saved_line(line: &HeldLine) -> SavedLine {
         remaining: Units(line.remaining),
         committed: Units(line.committed),
         restocked: Units(line.restocked),
+        ..SavedLine::default()
     }
 }

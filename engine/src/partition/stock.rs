@@ -34,6 +34,7 @@ pub const LEDGER_LIMITS: Limits = Limits {
     movements_kept_max: 1 << 22,
     announcements_max: 1 << 16,
     shipments_max: 1 << 16,
+    backorders_max: 1 << 20,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
 };
@@ -496,6 +497,7 @@ fn no_room(full: Full) -> Refusal {
         Full::Movements => ("stock movements of a partition in a day", LEDGER_LIMITS.movements_kept_max),
         Full::Announcements => ("announced deliveries of a partition", LEDGER_LIMITS.announcements_max),
         Full::Shipments => ("open shipments of a partition", LEDGER_LIMITS.shipments_max),
+        Full::Backorders => ("backordered holds of a partition", LEDGER_LIMITS.backorders_max),
     };
     Refusal::LimitReached { what: what.to_owned(), max: u64::from(max) }
 }

@@ -3,6 +3,7 @@
 mod dull;
 mod goods;
 mod ops;
+mod owed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,7 @@ proptest! {
                 prop_assert_eq!(ledger.available(sku, location), row.available);
                 prop_assert_eq!(reader.row(sku, location), Some(row));
                 prop_assert_eq!(reader.available(sku, location), row.available);
+                prop_assert_eq!(ledger.policy(sku, location), model.policy((sku, location)));
                 prop_assert_eq!(ledger.unavailable(sku, location), model.unavailable((sku, location)));
                 prop_assert_eq!(ledger.expected(sku, location), model.expected((sku, location)));
                 prop_assert_eq!(ledger.under_way(sku, location), model.under_way((sku, location)));
@@ -165,7 +167,7 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             6 => row.cold.get_or_insert_default().carried -= i64::MAX / i64::from(by),
             _ => row.booked.0 += by,
         },
-        Saved::Hold(hold) => match how % 8 {
+        Saved::Hold(hold) => match how % 12 {
             0 => hold.stage = Stage::Held { level: by as u8, soonest: hold.expires_at },
             1 => hold.unsettled = !hold.unsettled,
             2 => hold.lines[0].taken.0 += by,
@@ -173,6 +175,10 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             4 => hold.lines[0].row = Some(by + 2),
             5 => hold.stage = Stage::Committed,
             6 => hold.expires_at.0 = u64::from(by),
+            8 => hold.lines[0].owed.0 += by,
+            9 => hold.lines[0].filled.0 += by,
+            10 => hold.lines[0].backordered.0 += by,
+            11 => hold.lines[0].turn += u64::from(by),
             _ => hold.body ^= u64::from(by),
         },
         Saved::Ended(ended) => match how % 5 {
@@ -259,6 +265,10 @@ fn histories_reach_every_answer() {
         "Held(Err(Malformed(Empty)))",
         "Held(Err(Malformed(ZeroQuantity",
         "Held(Err(Full(Holds)))",
+        "Held(Err(Full(Backorders)))",
+        "Set(Ok(()))",
+        "Set(Err(UnknownRow))",
+        "Filled(Filled",
         "Held(Err(Contended",
         "Held(Err(TooOld))",
         "Held(Err(TooNew))",

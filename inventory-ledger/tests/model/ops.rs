@@ -18,6 +18,7 @@ pub(crate) const LIMITS: Limits = Limits {
     movements_kept_max: 24,
     announcements_max: 2,
     shipments_max: 2,
+    backorders_max: 3,
     id_window_ms: 150,
     hold_life_ms_max: 250,
 };
@@ -55,6 +56,8 @@ pub(crate) enum Op {
     Send { id: MovementId, to: Location, lines: Vec<Line> },
     Arrive { id: MovementId, shipment: MovementId, lines: Option<Vec<Arrival>> },
     Recall { id: MovementId, shipment: MovementId },
+    SetPolicy { sku: Sku, location: Location, policy: Policy },
+    Fill(usize),
     Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
     Hold(Ask),
     Pin(HoldId),
@@ -72,6 +75,8 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Moved(Result<Moved, MoveRefused>),
+    Set(Result<(), UnknownRow>),
+    Filled(Filled),
     Goods(Result<Goods, GoodsRefused>),
     Restocked(Result<Restocked, RestockRefused>),
     Held(Result<Held, HoldRefused>),
@@ -116,6 +121,8 @@ pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
         Op::Send { id, to, ref lines } => Answer::Goods(ledger.send(now, id, to, lines)),
         Op::Arrive { id, shipment, ref lines } => Answer::Goods(ledger.arrive(now, id, shipment, lines.as_deref())),
         Op::Recall { id, shipment } => Answer::Goods(ledger.recall(now, id, shipment)),
+        Op::SetPolicy { sku, location, policy } => Answer::Set(ledger.set_policy(now, sku, location, policy)),
+        Op::Fill(max) => Answer::Filled(ledger.fill(now, max)),
         Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
         Op::Hold(ref ask) => Answer::Held(ledger.hold(now, &ask.request())),
         Op::Pin(id) => Answer::Pinned(ledger.pin(now, id)),
@@ -176,6 +183,15 @@ fn ask() -> impl Strategy<Value = Ask> {
     })
 }
 
+fn policy() -> impl Strategy<Value = Policy> {
+    let limit = || prop_oneof![8 => 0..12_u32, 1 => Just(u32::MAX)].prop_map(Units);
+    prop_oneof![
+        1 => Just(Policy::Deny),
+        4 => limit().prop_map(|limit| Policy::Backorder { limit }),
+        2 => (limit(), (0..600_u64).prop_map(Millis)).prop_map(|(limit, until)| Policy::Preorder { limit, until }),
+    ]
+}
+
 fn apart() -> impl Strategy<Value = Op> {
     let why = prop_oneof![Just(Unavailable::Damaged), Just(Unavailable::Safety)];
     (movement(), sku(), location(), why, (0..6_u32).prop_map(Units), 0..5_u8).prop_map(|(id, sku, location, why, units, what)| match what {
@@ -220,6 +236,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         10 => ask().prop_map(Op::Hold),
         3 => apart(),
         5 => goods(),
+        3 => (sku(), location(), policy()).prop_map(|(sku, location, policy)| Op::SetPolicy { sku, location, policy }),
+        3 => (0..4_usize).prop_map(Op::Fill),
         2 => hold().prop_map(Op::Pin),
         2 => hold().prop_map(Op::Settle),
         2 => (hold(), 0..300_u64).prop_map(|(id, ttl_ms)| Op::Extend(id, ttl_ms)),

@@ -134,6 +134,16 @@ pub struct Taken {
 /// Why `hold` set nothing aside. Not remembered: the same hold may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefused {
+    /// More than one order, or this customer, may have of a SKU.
+    #[error("line {index} wants {} where {} more are allowed", requested.0, allowed.0)]
+    OverLimit {
+        /// The first line of that SKU.
+        index: u16,
+        /// Wanted by all lines of that SKU together; saturates at `u32::MAX`.
+        requested: Units,
+        /// How many would be allowed.
+        allowed: Units,
+    },
     /// Some rows have too little. Every line of every such row is listed, in the order asked.
     #[error("{} lines are short", lines.len())]
     Short {
@@ -454,6 +464,9 @@ pub enum Broken {
         /// The sum.
         units: i128,
     },
+    /// What counts for customers is not what their holds have.
+    #[error("units are counted for customers that their holds do not have")]
+    Purchases,
     /// A queue of backordered lines does not have each line that is owed units, or has others.
     #[error("the queues of backordered lines are not whole")]
     Backorders,

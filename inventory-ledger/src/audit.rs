@@ -30,7 +30,14 @@ impl Ledger {
         let mut owed = vec![Owed::default(); self.rows.len() as usize];
         for place in self.holds.iter() {
             let state = self.holds.record(place).state;
-            let backs = self.holds.backorders.of(self.holds.record(place).id());
+            let id = self.holds.record(place).id();
+            let backs = self.holds.backorders.of(id);
+            if let Some(purchase) = self.holds.purchases.holds.get(&id) {
+                let held = self.holds.lines(place);
+                if purchase.units.iter().any(|&(sku, units)| units != self.units_of(place, &held, sku)) {
+                    return Err(Broken::Purchases);
+                }
+            }
             for (at, line) in self.holds.lines(place).iter().enumerate() {
                 let Some(owed) = line.row.map(|row| &mut owed[row.0 as usize]) else { continue };
                 owed.backordered += backs.get(at).map_or(0, |back| u64::from(back.owed));

@@ -13,6 +13,7 @@ use crate::backorder::Backorders;
 use crate::hash::IdHash;
 use crate::id_index::IdIndex;
 use crate::lines::{self, Blocks, HeldLine, Lines};
+use crate::purchases::Purchases;
 use crate::record::{End, Ended, Flags, INLINE_LINES, Record, State};
 use crate::ring::Ring;
 use crate::rows::RowIx;
@@ -84,6 +85,7 @@ pub(crate) struct HoldBook {
     in_doubt: u32,
     in_doubt_units: UnitsByRow,
     pub(crate) backorders: Backorders,
+    pub(crate) purchases: Purchases,
 }
 
 impl HoldBook {
@@ -100,6 +102,7 @@ impl HoldBook {
             in_doubt: 0,
             in_doubt_units: UnitsByRow::default(),
             backorders: Backorders::default(),
+            purchases: Purchases::default(),
         }
     }
 
@@ -278,7 +281,12 @@ impl HoldBook {
         let (id, kind, mut flags) = (record.id(), record.flags.kind(), record.flags);
         let spilled = flags.has(Flags::SPILLED);
         let hash = self.hash.of(id);
-        if kind == IdKind::Timed && too_old(id, now, limits) {
+        let forgotten = kind == IdKind::Timed && too_old(id, now, limits);
+        if flags.has(Flags::COUNTED) && (forgotten || end != End::Forgotten) {
+            self.purchases.remove(id);
+        }
+        let record = self.records.get(place.0);
+        if forgotten {
             if flags.has(Flags::BACKORDER) {
                 self.backorders.forget(id);
             }
@@ -348,6 +356,9 @@ impl HoldBook {
         }
         if ended.flags.has(Flags::BACKORDER) {
             self.backorders.forget(ended.id());
+        }
+        if ended.flags.has(Flags::COUNTED) {
+            self.purchases.remove(ended.id());
         }
         if ended.is_tombstone() {
             self.tombstones -= 1;
@@ -448,6 +459,9 @@ impl HoldBook {
         let ended = self.remembered().map(|memory| (self.ended(memory).flags, self.ended(memory).id()));
         if let Some((_, id)) = records.chain(ended).find(|&(flags, id)| !backordered(flags, id)) {
             return Err(Broken::Hold { id });
+        }
+        if !self.purchases.is_sound() {
+            return Err(Broken::Purchases);
         }
         if !self.backorders.is_sound() {
             return Err(Broken::Backorders);

@@ -155,16 +155,18 @@ impl Ledger {
             announcements: self.announcements.len() as u32, // at most `announcements_max`
             shipments: self.shipments.len() as u32,
             backorders: self.holds.backorders.len(),
+            purchase_limits: self.holds.purchases.limits.len() as u32,
+            purchases: self.holds.purchases.holds.len() as u32,
         }
     }
 
-    /// Bytes that its tables take. O(open announcements, shipments and backorders).
+    /// Bytes that its tables take. O(open announcements, shipments, backorders and counted holds).
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         let [holds, lines, remembered, ids] = self.holds.bytes();
         let open = self.announcements.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>()
             + self.shipments.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>();
-        let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes();
+        let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes() + self.holds.purchases.bytes();
         Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare }
     }
 

@@ -99,6 +99,7 @@ mod ledger;
 mod limits;
 mod lines;
 mod movements;
+mod purchases;
 mod reader;
 mod record;
 mod request;
@@ -125,21 +126,22 @@ pub use answers::{
 };
 pub use backorder::{Policy, UnknownRow};
 pub use goods::{Arrival, Goods, GoodsBody, GoodsRefused};
-pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
+pub use ids::{Customer, HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
 pub use ledger::Ledger;
 pub use limits::{
     EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
     Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
 };
 pub use movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
+pub use purchases::PurchaseLimit;
 pub use reader::Reader;
 pub use record::End;
 pub use request::{HoldRequest, IdKind};
 pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
 pub use save::{
-    Saved, SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment,
-    Stage,
+    Saved, SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLimit, SavedLine, SavedPurchase, SavedRow,
+    SavedSent, SavedShipment, Stage,
 };
 pub use sourcing::{
     Allocation, Candidate, EXACT_LOCATIONS_MAX, LOCATIONS_MAX, Plan, Rule, SEARCH_STEPS_MAX, Shortage, SourcingRefused, Split, Wanted,

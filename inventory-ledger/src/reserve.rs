@@ -12,7 +12,7 @@ use crate::record::{End, Flags, Record};
 use crate::rows::{Column, RowIx, Table};
 use crate::{
     Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
-    ShortLine, Swept, Taken, Units,
+    SavedPurchase, ShortLine, Swept, Taken, Units,
 };
 
 /// Up to so many lines, those of the same row are found by comparing each with each; above, by sorting.
@@ -33,7 +33,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Checked in this order: `Malformed`, `TooLong`, `TooOld`, `TooNew`, then of a known id `Tombstoned` or `IdReused`, and
-    /// of a new one `Full`, `Short` or `Contended`.
+    /// of a new one `Full`, `OverLimit`, `Short` or `Contended`.
     pub fn hold(&mut self, now: Millis, request: &HoldRequest<'_>) -> Result<Held, HoldRefused> {
         let now = self.advance(now);
         well_formed(request.lines)?;
@@ -69,7 +69,7 @@ impl Ledger {
     /// Takes the lines and records the hold; says when it expires.
     #[inline(always)]
     fn take(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, held: &mut Lines, flags: Flags) -> Millis {
-        let mut plain = true;
+        let mut plain = request.customer.is_none(); // the record has no room for one
         for (line, asked) in held.iter().zip(request.lines) {
             plain &= line.taken == asked.quantity.0;
             if let Some(row) = line.row.filter(|_| line.taken > 0) {
@@ -89,6 +89,7 @@ impl Ledger {
     /// A hold of which some row has a cold record: what is free is taken, and as much of the rest as the row may owe is owed.
     #[cold]
     fn hold_cold(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, rows: &[Option<RowIx>]) -> Result<Held, HoldRefused> {
+        let counted = self.within_limits(request, rows)?;
         let (mut held, mut owed) = (Lines::new(), PerLine::new());
         let mut whole = true;
         for (&row, line) in rows.iter().zip(request.lines) {
@@ -115,9 +116,15 @@ impl Ledger {
         }
         let mut flags = flags(request);
         flags.set(Flags::BACKORDER, owes);
+        flags.set(Flags::COUNTED, !counted.is_empty());
         let expires_at = self.take(now, request, ttl_ms, &mut held, flags);
         if owes {
             self.owe(request.id, rows, &owed);
+        }
+        if let Some(customer) = request.customer.filter(|_| !counted.is_empty()) {
+            let place = self.holds.live_place(request.id).expect("just made");
+            let units = counted.into_iter().map(|sku| (sku, self.units_of(place, &held, sku))).collect();
+            self.holds.purchases.add(request.id, SavedPurchase { customer, units });
         }
         let line = |(line, &owed): (&HeldLine, &u32)| Taken { backordered: Units(owed), ..taken(line) };
         Ok(Held { expires_at, lines: held.iter().zip(&owed).map(line).collect(), replayed: false })
@@ -274,7 +281,7 @@ impl Ledger {
                 key == Some((asked.sku, asked.location)) && line.taken == asked.quantity.0
             };
             let lines = held.len() == request.lines.len() && held.iter().zip(request.lines).all(same_line);
-            lines && Asked::of(record) == Asked::from(request, ttl_ms)
+            lines && request.customer.is_none() && Asked::of(record) == Asked::from(request, ttl_ms)
         };
         if !same {
             return Err(HoldRefused::IdReused);
@@ -334,6 +341,9 @@ fn flags(request: &HoldRequest<'_>) -> Flags {
 
 fn body(request: &HoldRequest<'_>, ttl_ms: u32) -> u64 {
     let mut hash = Asked::from(request, ttl_ms).hash();
+    if let Some(customer) = request.customer {
+        hash.customer(customer);
+    }
     request.lines.iter().for_each(|line| hash.line(line));
     hash.finish()
 }

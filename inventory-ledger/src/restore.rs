@@ -10,9 +10,9 @@ use crate::record::{Flags, INLINE_LINES, Record, State};
 use crate::reserve::Asked;
 use crate::rows::RowIx;
 use crate::{
-    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, Remembered, Saved, SavedAnnouncement,
-    SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment, Sku, Stage, TIME_MAX,
-    UNITS_MAX, Units,
+    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, PurchaseLimit, Remembered, Saved,
+    SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLimit, SavedLine, SavedPurchase, SavedRow,
+    SavedSent, SavedShipment, Sku, Stage, TIME_MAX, UNITS_MAX, Units,
 };
 
 /// Beyond any count that a ledger comes to, and far from where adding to it would overflow.
@@ -56,6 +56,12 @@ pub enum BadSnapshot {
         /// Which movement.
         id: MovementId,
     },
+    /// A purchase limit is there twice, limits nothing, or its rows do not know of it.
+    #[error("the limit of {sku:?} is impossible")]
+    Limit {
+        /// Whose.
+        sku: Sku,
+    },
     /// The limits have no room for it.
     #[error(transparent)]
     Full(#[from] Full),
@@ -70,8 +76,8 @@ pub struct Restore {
     ledger: Ledger,
     seed: u64,
     begin: Option<SavedBegin>,
-    /// Items still to come: rows, holds, ended, movements, announcements, shipments.
-    left: [u32; 6],
+    /// Items still to come: rows, holds, ended, movements, announcements, shipments, limits.
+    left: [u32; 7],
 }
 
 impl Restore {
@@ -84,7 +90,7 @@ impl Restore {
     /// The same with a seed, as of [`Ledger::with_seed`].
     #[must_use]
     pub fn with_seed(limits: Limits, seed: u64) -> Self {
-        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 6] }
+        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 7] }
     }
 
     /// Takes the next item. O(1), and O(lines) for a hold.
@@ -100,6 +106,7 @@ impl Restore {
             Saved::Movement(_) => Some(3),
             Saved::Announcement(_) => Some(4),
             Saved::Shipment(_) => Some(5),
+            Saved::Limit(_) => Some(6),
         };
         match (kind, self.begin) {
             (None, None) => {}
@@ -114,6 +121,7 @@ impl Restore {
             Saved::Movement(movement) => self.movement(movement),
             Saved::Announcement(announcement) => self.announcement(announcement),
             Saved::Shipment(shipment) => self.shipment(shipment),
+            Saved::Limit(limit) => self.limit(limit),
         }
     }
 
@@ -135,7 +143,8 @@ impl Restore {
             return Err(BadSnapshot::Begin);
         }
         self.begin = Some(begin);
-        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments];
+        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments, 0];
+        self.left[6] = begin.limits;
         self.ledger.now = begin.now;
         self.ledger.holds = HoldBook::new(self.seed, begin.clock);
         self.ledger.holds.backorders.set_turn(begin.turn);
@@ -206,6 +215,8 @@ impl Restore {
         record.flags.set(Flags::UNSETTLED, saved.unsettled);
         record.flags.set(Flags::BACKORDER, backordered);
         record.state = state;
+        record.flags.set(Flags::COUNTED, saved.purchase.is_some());
+        ledger.counted_again(saved.id, saved.purchase.as_ref())?;
         if backordered {
             ledger.owed_again(saved.id, &saved.lines, &lines)?;
         }
@@ -236,6 +247,11 @@ impl Restore {
         let mut flags = flags(saved.kind, saved.partial, saved.in_part);
         flags.set(Flags::SPILLED, saved.detailed);
         flags.set(Flags::BACKORDER, backordered);
+        flags.set(Flags::COUNTED, saved.purchase.is_some());
+        if saved.purchase.is_some() && saved.end != End::Forgotten {
+            return Err(bad);
+        }
+        ledger.counted_again(saved.id, saved.purchase.as_ref())?;
         if backordered {
             ledger.owed_again(saved.id, &saved.lines, &lines)?;
         }
@@ -252,6 +268,17 @@ impl Restore {
             return Err(BadSnapshot::Movement { id: movement.id });
         }
         movements.put(movement);
+        Ok(())
+    }
+
+    fn limit(&mut self, SavedLimit { sku, limit }: SavedLimit) -> Result<(), BadSnapshot> {
+        let known = self.ledger.holds.purchases.limits.contains_key(&sku);
+        let records = self.ledger.rows.of_sku(sku).all(|(_, ix)| self.ledger.rows.is_cold(ix));
+        if limit == PurchaseLimit::default() || known || !records {
+            return Err(BadSnapshot::Limit { sku });
+        }
+        let now = self.ledger.now;
+        self.ledger.set_purchase_limit(now, sku, limit)?;
         Ok(())
     }
 
@@ -310,6 +337,21 @@ fn backordered(lines: &[SavedLine]) -> bool {
 }
 
 impl Ledger {
+    /// Puts back what a hold counts for its customer.
+    fn counted_again(&mut self, id: HoldId, purchase: Option<&SavedPurchase>) -> Result<(), BadSnapshot> {
+        let Some(purchase) = purchase else { return Ok(()) };
+        let in_order = purchase.units.is_sorted_by(|(a, _), (b, _)| a < b);
+        let possible = |&(_, units): &(Sku, u64)| units <= LINES_MAX as u64 * 2 * u64::from(UNITS_MAX.0);
+        if !(1..=LINES_MAX).contains(&purchase.units.len()) || !in_order || !purchase.units.iter().all(possible) {
+            return Err(BadSnapshot::Hold { id });
+        }
+        if self.holds.purchases.holds.len() >= self.limits.purchases_max as usize {
+            return Err(Full::Purchases.into());
+        }
+        self.holds.purchases.add(id, purchase.clone());
+        Ok(())
+    }
+
     /// Puts back what lines of a hold are owed.
     fn owed_again(&mut self, id: HoldId, saved: &[SavedLine], held: &[HeldLine]) -> Result<(), BadSnapshot> {
         if self.holds.backorders.len() >= self.limits.backorders_max {

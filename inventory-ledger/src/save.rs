@@ -13,11 +13,12 @@ use crate::lines::HeldLine;
 use crate::record::{Flags, State};
 use crate::reserve::Asked;
 use crate::{
-    End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, Reference, Remembered, Row, Sku, Unavailable, Units,
+    Customer, End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, PurchaseLimit, Reference, Remembered, Row,
+    Sku, Unavailable, Units,
 };
 
 /// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements,
-/// announcements, shipments.
+/// announcements, shipments, purchase limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Saved {
     /// What follows, and the time.
@@ -34,6 +35,8 @@ pub enum Saved {
     Announcement(SavedAnnouncement),
     /// In order of id.
     Shipment(SavedShipment),
+    /// In order of SKU.
+    Limit(SavedLimit),
 }
 
 /// The head of a snapshot.
@@ -55,6 +58,8 @@ pub struct SavedBegin {
     pub announcements: u32,
     /// How many open shipments.
     pub shipments: u32,
+    /// How many purchase limits.
+    pub limits: u32,
     /// Of the next backordered line: later than those of all that are queued.
     pub turn: u64,
 }
@@ -182,6 +187,26 @@ pub struct SavedHold {
     pub body: u64,
     /// In the order asked.
     pub lines: PerLine<SavedLine>,
+    /// What it counts for its customer.
+    pub purchase: Option<SavedPurchase>,
+}
+
+/// A purchase limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavedLimit {
+    /// Of what.
+    pub sku: Sku,
+    /// How many.
+    pub limit: PurchaseLimit,
+}
+
+/// What a hold counts for its customer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedPurchase {
+    /// Who buys.
+    pub customer: Customer,
+    /// Units of each SKU that had a limit when the hold was made, in order of SKU.
+    pub units: Box<[(Sku, u64)]>,
 }
 
 /// A line of a hold.
@@ -230,6 +255,8 @@ pub struct SavedEnd {
     pub detailed: bool,
     /// In the order asked; none of a tombstone.
     pub lines: PerLine<SavedLine>,
+    /// What it counts for its customer still.
+    pub purchase: Option<SavedPurchase>,
 }
 
 impl Ledger {
@@ -246,6 +273,7 @@ impl Ledger {
             movements: usage.movements,
             announcements: usage.announcements,
             shipments: usage.shipments,
+            limits: usage.purchase_limits,
             turn: self.holds.backorders.turn(),
         };
         let row = |ix| {
@@ -260,6 +288,7 @@ impl Ledger {
             .chain(self.movements.iter().cloned().map(Saved::Movement))
             .chain(self.announcements.values().cloned().map(Saved::Announcement))
             .chain(self.shipments.values().cloned().map(Saved::Shipment))
+            .chain(self.holds.purchases.limits.iter().map(|(&sku, &limit)| Saved::Limit(SavedLimit { sku, limit })))
     }
 
     fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {
@@ -289,6 +318,7 @@ impl Ledger {
             in_part: flags.has(Flags::IN_PART),
             body,
             lines: self.saved_lines(record.id(), &held),
+            purchase: self.holds.purchases.holds.get(&record.id()).cloned(),
         }
     }
 
@@ -319,6 +349,7 @@ impl Ledger {
                 Some(held) => self.saved_lines(ended.id(), &held),
                 None => remaining.map(|&left| SavedLine { remaining: Units(left), ..SavedLine::default() }).collect(),
             },
+            purchase: self.holds.purchases.holds.get(&ended.id()).cloned(),
         }
     }
 }

@@ -143,6 +143,7 @@ impl Ledger {
         self.update_lines(place, &held);
         self.holds.mark_in_part(place);
         self.holds.keep(place, State::Committed);
+        self.recount(place, &held);
         Ok(Committed { replayed: false })
     }
 
@@ -194,6 +195,7 @@ impl Ledger {
                 self.rows.detach(row, Units(line.left()));
             }
         }
+        self.recount(place, &held);
         self.end(place, now, End::Forgotten, &held);
         Ok(Forgotten { replayed: false })
     }

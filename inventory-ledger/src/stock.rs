@@ -235,7 +235,7 @@ impl Ledger {
         let ix = match found {
             Some(ix) => ix,
             None if self.rows.len() >= self.limits.rows_max => return Err(Full::Rows.into()),
-            None => self.rows.insert(sku, location).ok_or(Full::Rows)?,
+            None => self.insert_row(sku, location).ok_or(Full::Rows)?,
         };
         if delta != 0 {
             self.rows.book(ix, delta);
@@ -289,6 +289,7 @@ impl Ledger {
             self.end(place, now, End::Restocked, &held);
         } else {
             self.update_lines(place, &held);
+            self.recount(place, &held);
         }
         Ok(Restocked { units: before - left, left, owed, replayed: false })
     }

@@ -19,6 +19,8 @@ const SMALL: Limits = Limits {
     announcements_max: 1,
     shipments_max: 1,
     backorders_max: 1,
+    purchase_limits_max: 1,
+    purchases_max: 1,
     id_window_ms: 1_000,
     hold_life_ms_max: 300,
 };

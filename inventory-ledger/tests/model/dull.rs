@@ -24,11 +24,13 @@ pub(crate) struct Hold {
     pub(crate) committed: BTreeMap<Key, u64>,
     /// Committed by lines.
     in_part: bool,
-    restocked: BTreeMap<Key, u64>,
+    pub(crate) restocked: BTreeMap<Key, u64>,
+    /// Which SKUs count for its customer.
+    pub(crate) counted: Vec<Sku>,
 }
 
 impl Hold {
-    fn quantity(&self, key: Key) -> u64 {
+    pub(crate) fn quantity(&self, key: Key) -> u64 {
         let lines = self.ask.lines.iter().zip(&self.owed);
         self.taken_of(key) + lines.filter(|(line, _)| (line.sku, line.location) == key).map(|(_, owed)| owed.filled).sum::<u64>()
     }
@@ -54,7 +56,7 @@ impl Hold {
         matches!(self.state, HoldState::Held { .. } | HoldState::Pinned)
     }
 
-    fn live(&self) -> bool {
+    pub(crate) fn live(&self) -> bool {
         self.open() || self.state == HoldState::Committed
     }
 
@@ -93,11 +95,16 @@ pub(crate) struct Dull {
     pub(crate) policies: BTreeMap<Key, Policy>,
     /// Lines that were backordered, ever.
     turns: u64,
+    pub(crate) purchase_limits: BTreeMap<Sku, PurchaseLimit>,
 }
 
 pub(crate) fn sum(lines: &[Line], key: Key) -> u64 {
     let same = lines.iter().filter(|line| (line.sku, line.location) == key);
     same.map(|line| u64::from(line.quantity.0)).sum()
+}
+
+pub(crate) fn sum_of(lines: &[Line], sku: Sku) -> u64 {
+    lines.iter().filter(|line| line.sku == sku).map(|line| u64::from(line.quantity.0)).sum()
 }
 
 pub(crate) fn units(count: u64) -> Units {
@@ -126,6 +133,7 @@ impl Dull {
             coming: Coming::default(),
             policies: BTreeMap::new(),
             turns: 0,
+            purchase_limits: BTreeMap::new(),
         }
     }
 
@@ -212,6 +220,8 @@ impl Dull {
             announcements: self.opened()[0],
             shipments: self.opened()[1],
             backorders: self.backorders() as u32,
+            purchase_limits: self.purchase_limits.len() as u32,
+            purchases: self.purchases() as u32,
         }
     }
 
@@ -249,6 +259,7 @@ impl Dull {
             }
             Op::Withdraw { id, .. } | Op::Arrive { id, .. } | Op::Recall { id, .. } => self.once_goods(*id, op),
             Op::SetPolicy { sku, location, policy } => Answer::Set(self.set_policy((*sku, *location), *policy)),
+            Op::SetLimit { sku, limit } => Answer::Limited(self.set_limit(*sku, *limit)),
             Op::Fill(max) => Answer::Filled(self.fill(*max)),
             Op::Hold(ask) => Answer::Held(self.hold(ask)),
             Op::Pin(id) => Answer::Pinned(self.pin(*id)),
@@ -354,6 +365,7 @@ impl Dull {
         if self.holds.len() == self.limits.holds_max as usize {
             return Err(HoldRefused::Full(Full::Holds));
         }
+        let counted = self.to_count(ask)?;
         let available = |key| self.to_be_had(key).0 + self.to_be_had(key).1;
         let in_doubt = |key| self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.taken_of(key)).sum::<u64>();
         let key = |line: &Line| (line.sku, line.location);
@@ -402,6 +414,7 @@ impl Dull {
             committed: BTreeMap::new(),
             in_part: false,
             restocked: BTreeMap::new(),
+            counted,
         };
         self.holds.insert(id, hold);
         let left = |line: &Line| self.row(key(line)).unwrap_or_default().available;

@@ -65,8 +65,10 @@ pub enum MoveRefused {
 pub struct Restocked {
     /// Units returned by this movement, over all lines.
     pub units: u64,
-    /// Units of the hold that stay committed; at zero the hold has ended.
+    /// Units of the hold that stay committed.
     pub left: u64,
+    /// Units that the hold is owed still; when both are zero it has ended.
+    pub owed: u64,
     /// The movement was known: this is its first outcome and nothing moved again.
     pub replayed: bool,
 }
@@ -125,11 +127,23 @@ pub struct Taken {
     pub taken: Units,
     /// Left available in its row after the whole hold was taken; zero if there is no such row.
     pub remaining: Units,
+    /// Promised beyond what was taken: [`fill`](crate::Ledger::fill) gives them when they are here.
+    pub backordered: Units,
 }
 
 /// Why `hold` set nothing aside. Not remembered: the same hold may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefused {
+    /// More than one order, or this customer, may have of a SKU.
+    #[error("line {index} wants {} where {} more are allowed", requested.0, allowed.0)]
+    OverLimit {
+        /// The first line of that SKU.
+        index: u16,
+        /// Wanted by all lines of that SKU together; saturates at `u32::MAX`.
+        requested: Units,
+        /// How many would be allowed.
+        allowed: Units,
+    },
     /// Some rows have too little. Every line of every such row is listed, in the order asked.
     #[error("{} lines are short", lines.len())]
     Short {
@@ -197,7 +211,7 @@ pub struct ShortLine {
     pub index: u16,
     /// Wanted by all lines of that row together; saturates at `u32::MAX`.
     pub requested: Units,
-    /// Available; zero if there is no such row.
+    /// What could be had: available and not owed to others, and what the row may come to owe; zero if there is no such row.
     pub available: Units,
 }
 
@@ -384,6 +398,34 @@ pub struct Expired {
     pub more: bool,
 }
 
+/// What one `fill` step gave to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// In the order in which they were given.
+    pub lines: Vec<FilledLine>,
+    /// Other rows owe units and have some: call again.
+    pub more: bool,
+}
+
+/// Units given to a backordered line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FilledLine {
+    /// Whose.
+    pub hold: HoldId,
+    /// For whom.
+    pub owner: Owner,
+    /// Position among the hold's lines.
+    pub line: u16,
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// How many.
+    pub units: Units,
+    /// How many the line is owed still.
+    pub left: Units,
+}
+
 /// What one `sweep` step forgot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -422,6 +464,12 @@ pub enum Broken {
         /// The sum.
         units: i128,
     },
+    /// What counts for customers is not what their holds have.
+    #[error("units are counted for customers that their holds do not have")]
+    Purchases,
+    /// A queue of backordered lines does not have each line that is owed units, or has others.
+    #[error("the queues of backordered lines are not whole")]
+    Backorders,
     /// A row is not found under its own key.
     #[error("{sku:?} at {location:?} is not found by its key")]
     Unindexed {

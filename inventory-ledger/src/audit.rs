@@ -10,7 +10,7 @@ use crate::record::State;
 use crate::{Broken, Ledger, Sku, UNITS_MAX};
 
 impl Ledger {
-    /// Compares every row with the books: `held` and `committed` with the holds, what is on hand with the movements, `unavailable`
+    /// Compares every row with the books: `held`, `committed` and `backordered` with the holds, what is on hand with the movements, `unavailable`
     /// with its reasons, `incoming` and `in_transit` with what open announcements and shipments have left; of every SKU, that what
     /// shipments brought to its rows, less what they took, with what is in transit and what was lost, is nothing: no unit appears
     /// or vanishes on the way; and every row and hold with the indexes and lists it must be found in.
@@ -25,14 +25,24 @@ impl Ledger {
             committed: u64,
             incoming: u64,
             in_transit: u64,
+            backordered: u64,
         }
         let mut owed = vec![Owed::default(); self.rows.len() as usize];
         for place in self.holds.iter() {
             let state = self.holds.record(place).state;
-            for line in self.holds.lines(place) {
+            let id = self.holds.record(place).id();
+            let backs = self.holds.backorders.of(id);
+            if let Some(purchase) = self.holds.purchases.holds.get(&id) {
+                let held = self.holds.lines(place);
+                if purchase.units.iter().any(|&(sku, units)| units != self.units_of(place, &held, sku)) {
+                    return Err(Broken::Purchases);
+                }
+            }
+            for (at, line) in self.holds.lines(place).iter().enumerate() {
                 let Some(owed) = line.row.map(|row| &mut owed[row.0 as usize]) else { continue };
+                owed.backordered += backs.get(at).map_or(0, |back| u64::from(back.owed));
                 match state {
-                    State::Held | State::Pinned => owed.held += u64::from(line.taken),
+                    State::Held | State::Pinned => owed.held += u64::from(line.taken) + u64::from(self.holds.filled(place, at)),
                     State::Committed => owed.committed += u64::from(line.left()),
                     State::Free => {}
                 }
@@ -65,6 +75,7 @@ impl Ledger {
                 ("unavailable", u64::from(row.unavailable.0), apart),
                 ("incoming", u64::from(row.incoming.0), owed.incoming),
                 ("in_transit", u64::from(row.in_transit.0), owed.in_transit),
+                ("backordered", u64::from(row.backordered.0), owed.backordered),
             ] {
                 if found != wanted {
                     return Err(Broken::Column { sku, location, column, found, wanted });

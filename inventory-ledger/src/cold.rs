@@ -6,35 +6,38 @@
 
 use crate::rows::RowIx;
 use crate::sync::{AtomicU32, Ordering};
-use crate::{Unavailable, Units};
+use crate::{Policy, Unavailable, Units};
 
 /// Columns that stand in the cold record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rare {
     InTransit,
+    Backordered,
 }
 
 impl Rare {
     /// How many there are.
-    pub(crate) const ALL: usize = 1;
+    pub(crate) const ALL: usize = 2;
 }
 
 /// The part of a cold record that readers share; guarded by its row's sequence, like the row's own columns.
 #[derive(Default)]
 pub(crate) struct ColdCell {
     in_transit: AtomicU32,
+    backordered: AtomicU32,
 }
 
 impl ColdCell {
     pub(crate) fn column(&self, column: Rare) -> &AtomicU32 {
         match column {
             Rare::InTransit => &self.in_transit,
+            Rare::Backordered => &self.backordered,
         }
     }
 
     /// In the order of [`Rare`].
     pub(crate) fn all(&self) -> [Units; Rare::ALL] {
-        [&self.in_transit].map(|column| Units(column.load(Ordering::Relaxed)))
+        [&self.in_transit, &self.backordered].map(|column| Units(column.load(Ordering::Relaxed)))
     }
 }
 
@@ -52,10 +55,13 @@ pub(crate) struct Cold {
     pub(crate) carried: i64,
     /// Units that were sent here and did not come.
     pub(crate) lost: u64,
+    pub(crate) policy: Policy,
 }
+
+const _: () = assert!(size_of::<Cold>() + size_of::<ColdCell>() <= 80, "what the README says");
 
 impl Cold {
     pub(crate) fn new(row: RowIx) -> Self {
-        Self { row, listed: [Units(0); Rare::ALL], apart: [Units(0); Unavailable::ALL.len()], carried: 0, lost: 0 }
+        Self { row, listed: [Units(0); Rare::ALL], apart: [Units(0); Unavailable::ALL.len()], carried: 0, lost: 0, policy: Policy::Deny }
     }
 }

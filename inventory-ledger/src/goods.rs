@@ -198,7 +198,7 @@ impl Ledger {
             return Err(Full::Rows);
         }
         let open = |&(sku, location): &(Sku, Location)| {
-            let found = self.rows.find(sku, location).or_else(|| self.rows.insert(sku, location));
+            let found = self.rows.find(sku, location).or_else(|| self.insert_row(sku, location));
             found.expect("there is room for all that are missing")
         };
         Ok((keys.iter().map(open).collect(), opened))

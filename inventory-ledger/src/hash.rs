@@ -7,7 +7,7 @@
 
 use std::hash::Hasher;
 
-use crate::{HoldId, IdKind, Line, Owner};
+use crate::{Customer, HoldId, IdKind, Line, Owner};
 
 /// Odd constants with their bits well spread: the fraction of the golden ratio, and three of SplitMix64 and its kin.
 const SPREAD: [u64; 4] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
@@ -49,6 +49,11 @@ impl BodyHash {
         hash.words(owner.0 as u64, (owner.0 >> 64) as u64);
         hash.words(u64::from(ttl_ms), options);
         hash
+    }
+
+    /// Only of a hold that has one: others have the fingerprint that they would have without customers.
+    pub(crate) fn customer(&mut self, customer: Customer) {
+        self.words(customer.0 as u64, !((customer.0 >> 64) as u64));
     }
 
     pub(crate) fn line(&mut self, line: &Line) {

@@ -9,9 +9,11 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
+use crate::backorder::Backorders;
 use crate::hash::IdHash;
 use crate::id_index::IdIndex;
 use crate::lines::{self, Blocks, HeldLine, Lines};
+use crate::purchases::Purchases;
 use crate::record::{End, Ended, Flags, INLINE_LINES, Record, State};
 use crate::ring::Ring;
 use crate::rows::RowIx;
@@ -82,6 +84,8 @@ pub(crate) struct HoldBook {
     tombstones: u32,
     in_doubt: u32,
     in_doubt_units: UnitsByRow,
+    pub(crate) backorders: Backorders,
+    pub(crate) purchases: Purchases,
 }
 
 impl HoldBook {
@@ -97,6 +101,8 @@ impl HoldBook {
             tombstones: 0,
             in_doubt: 0,
             in_doubt_units: UnitsByRow::default(),
+            backorders: Backorders::default(),
+            purchases: Purchases::default(),
         }
     }
 
@@ -150,6 +156,14 @@ impl HoldBook {
             Found::Ended(memory) => self.ended(memory).id() == id,
         };
         self.index.find(hash, is_it).map(Found::of_index)
+    }
+
+    /// Where a hold is that has not ended.
+    pub(crate) fn live_place(&self, id: HoldId) -> Option<Place> {
+        match self.find(id)? {
+            Found::Live(place) => Some(place),
+            Found::Ended(_) => None,
+        }
     }
 
     pub(crate) fn record(&self, place: Place) -> &Record {
@@ -267,7 +281,15 @@ impl HoldBook {
         let (id, kind, mut flags) = (record.id(), record.flags.kind(), record.flags);
         let spilled = flags.has(Flags::SPILLED);
         let hash = self.hash.of(id);
-        if kind == IdKind::Timed && too_old(id, now, limits) {
+        let forgotten = kind == IdKind::Timed && too_old(id, now, limits);
+        if flags.has(Flags::COUNTED) && (forgotten || end != End::Forgotten) {
+            self.purchases.remove(id);
+        }
+        let record = self.records.get(place.0);
+        if forgotten {
+            if flags.has(Flags::BACKORDER) {
+                self.backorders.forget(id);
+            }
             if spilled {
                 lines::free_chain(&mut self.blocks, record.rows[0]);
             }
@@ -279,7 +301,8 @@ impl HoldBook {
             let body = record.body();
             let held = lines::of(&self.blocks, record);
             // Spilled for its units alone, or for restocks: the answer fits the entry.
-            if flags.has(Flags::PARTIAL) || flags.has(Flags::IN_PART) || held.len() > INLINE_LINES {
+            let detailed = flags.has(Flags::PARTIAL) || flags.has(Flags::IN_PART) || flags.has(Flags::BACKORDER);
+            if detailed || held.len() > INLINE_LINES {
                 ([record.rows[0], 0, 0], body)
             } else {
                 flags.set(Flags::SPILLED, false);
@@ -330,6 +353,12 @@ impl HoldBook {
         self.index.remove(self.hash.of(ended.id()), Found::Ended(Memory { kind, number }).in_index());
         if ended.flags.has(Flags::SPILLED) {
             lines::free_chain(&mut self.blocks, ended.remaining[0]);
+        }
+        if ended.flags.has(Flags::BACKORDER) {
+            self.backorders.forget(ended.id());
+        }
+        if ended.flags.has(Flags::COUNTED) {
+            self.purchases.remove(ended.id());
         }
         if ended.is_tombstone() {
             self.tombstones -= 1;
@@ -424,6 +453,18 @@ impl HoldBook {
         }
         if listed as usize != used {
             return Err(Broken::Places { known: listed as usize, indexed: self.index.len() as usize, live: used });
+        }
+        let backordered = |flags: Flags, id| flags.has(Flags::BACKORDER) != self.backorders.of(id).is_empty();
+        let records = self.iter().map(|place| (self.record(place).flags, self.record(place).id()));
+        let ended = self.remembered().map(|memory| (self.ended(memory).flags, self.ended(memory).id()));
+        if let Some((_, id)) = records.chain(ended).find(|&(flags, id)| !backordered(flags, id)) {
+            return Err(Broken::Hold { id });
+        }
+        if !self.purchases.is_sound() {
+            return Err(Broken::Purchases);
+        }
+        if !self.backorders.is_sound() {
+            return Err(Broken::Backorders);
         }
         self.check_doubt()
     }

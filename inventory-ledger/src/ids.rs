@@ -42,6 +42,10 @@ pub struct MovementId(pub u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u128);
 
+/// Who buys. Opaque; counts for purchase limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Customer(pub u128);
+
 /// Why stock was changed, as a code of the caller's own list. Part of a movement's body; it changes no arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(pub u32);

@@ -103,8 +103,8 @@ impl Ledger {
             }
             let held = self.holds.lines(place);
             for &(location, ix) in &rows {
-                let lines = held.iter().filter(|line| line.row == Some(ix));
-                let quantity: u32 = lines.map(|line| line.taken).sum(); // part of `held`, so within u32
+                let lines = held.iter().enumerate().filter(|(_, line)| line.row == Some(ix));
+                let quantity: u32 = lines.map(|(at, line)| line.taken + self.holds.filled(place, at)).sum(); // part of `held`
                 if quantity > 0 {
                     to_find -= u64::from(quantity);
                     let (id, owner, state) = (record.id(), record.owner(), record.public_state());
@@ -154,16 +154,19 @@ impl Ledger {
             movements: self.movements.len(),
             announcements: self.announcements.len() as u32, // at most `announcements_max`
             shipments: self.shipments.len() as u32,
+            backorders: self.holds.backorders.len(),
+            purchase_limits: self.holds.purchases.limits.len() as u32,
+            purchases: self.holds.purchases.holds.len() as u32,
         }
     }
 
-    /// Bytes that its tables take. O(open announcements and shipments).
+    /// Bytes that its tables take. O(open announcements, shipments, backorders and counted holds).
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         let [holds, lines, remembered, ids] = self.holds.bytes();
         let open = self.announcements.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>()
             + self.shipments.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>();
-        let rare = self.rows.cold_bytes() + open;
+        let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes() + self.holds.purchases.bytes();
         Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare }
     }
 

@@ -1,7 +1,7 @@
 //! A ledger of stock: what is where, what is set aside, what is promised, and to whom.
 //!
 //! Stock is counted in rows, one per (SKU, location), with the columns `available`, `held`, `committed`, `incoming`,
-//! `unavailable` and `in_transit` ([`Row`]). Units never appear or vanish inside a row: an operation moves them from one column to another,
+//! `unavailable`, `in_transit` and `backordered` ([`Row`]). Units never appear or vanish inside a row: an operation moves them from one column to another,
 //! or books them in or out under a [`MovementId`].
 //!
 //! ```text
@@ -13,6 +13,7 @@
 //!
 //!     outside ──── announce ──→ incoming ──── receive ────→ available
 //!     available ─── set_apart ──→ unavailable ─── put_back ──→ available
+//!     backordered (owed to a hold) ──── fill ──→ held or committed, from available
 //!     available ──── send ──→ in_transit elsewhere ──── arrive ──→ available there
 //! ```
 //!
@@ -29,7 +30,8 @@
 //! - Other threads [read](Ledger::reader) rows without locks while it writes.
 //! - Every table has a bound ([`Limits`]) and refuses at it; nothing is forgotten early to make room.
 //!
-//! What its caller does: pass the time; call [`expire`](Ledger::expire) when [`next_expiry`](Ledger::next_expiry) comes and
+//! What its caller does: pass the time; call [`fill`](Ledger::fill) when units have come to rows that owe some; call
+//! [`expire`](Ledger::expire) when [`next_expiry`](Ledger::next_expiry) comes and
 //! [`sweep`](Ledger::sweep) now and then, both in bounded steps; [`forget`](Ledger::forget) committed holds that are beyond
 //! cancelling; and take the changed rows with [`drain_changes`](Ledger::drain_changes). Durability is the caller's too: log
 //! the calls, and apply them again after a crash, on top of a snapshot if there is one.
@@ -84,6 +86,7 @@ struct Readme;
 mod announce;
 mod answers;
 mod audit;
+mod backorder;
 mod chunks;
 mod cold;
 mod goods;
@@ -96,6 +99,7 @@ mod ledger;
 mod limits;
 mod lines;
 mod movements;
+mod purchases;
 mod reader;
 mod record;
 mod request;
@@ -116,25 +120,28 @@ mod wheel;
 
 pub use announce::Expected;
 pub use answers::{
-    BadLines, Broken, CommitRefused, Committed, Expired, Extended, ForgetRefused, Forgotten, Held, HoldRefused, HoldState, HoldView,
-    MoveRefused, Moved, PerLine, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, Settled, ShortLine, Swept, Taken,
+    BadLines, Broken, CommitRefused, Committed, Expired, Extended, Filled, FilledLine, ForgetRefused, Forgotten, Held, HoldRefused,
+    HoldState, HoldView, MoveRefused, Moved, PerLine, PinRefused, Pinned, ReleaseRefused, Released, RestockRefused, Restocked, Settled,
+    ShortLine, Swept, Taken,
 };
+pub use backorder::{Policy, UnknownRow};
 pub use goods::{Arrival, Goods, GoodsBody, GoodsRefused};
-pub use ids::{HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
+pub use ids::{Customer, HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
 pub use ledger::Ledger;
 pub use limits::{
     EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
     Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
 };
 pub use movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
+pub use purchases::PurchaseLimit;
 pub use reader::Reader;
 pub use record::End;
 pub use request::{HoldRequest, IdKind};
 pub use restore::{BadSnapshot, Restore};
 pub use rows::{Row, RowChange};
 pub use save::{
-    Saved, SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment,
-    Stage,
+    Saved, SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLimit, SavedLine, SavedPurchase, SavedRow,
+    SavedSent, SavedShipment, Stage,
 };
 pub use sourcing::{
     Allocation, Candidate, EXACT_LOCATIONS_MAX, LOCATIONS_MAX, Plan, Rule, SEARCH_STEPS_MAX, Shortage, SourcingRefused, Split, Wanted,

@@ -75,6 +75,14 @@ pub struct Limits {
     /// Shipments that are open, about 80 bytes each and 16 for each line. At the limit, another is refused with [`Full::Shipments`]
     /// until one has arrived or is recalled.
     pub shipments_max: u32,
+    /// Holds with backordered lines, live and remembered, about 70 bytes each, 24 for each of its lines and 70 for each that is still
+    /// owed units. At the limit, another is refused with [`Full::Backorders`].
+    pub backorders_max: u32,
+    /// SKUs with a purchase limit, about 50 bytes each. At the limit, another is refused with [`Full::PurchaseLimits`].
+    pub purchase_limits_max: u32,
+    /// Holds that count for a customer, live and remembered, about 120 bytes each, 32 for each SKU counted and 80 for each customer
+    /// and SKU. At the limit, another is refused with [`Full::Purchases`].
+    pub purchases_max: u32,
     /// How old a timed hold id may be, in milliseconds. Older ones are refused as too old and never run.
     pub id_window_ms: u32,
     /// How long a hold may last from its making unless it is pinned, extensions included, in milliseconds. A longer time to live
@@ -84,7 +92,8 @@ pub struct Limits {
 
 impl Default for Limits {
     /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day, 64 Ki announcements and
-    /// as many shipments. Ids of ten minutes, holds of an hour.
+    /// as many shipments, 1 Mi backorders and
+    /// counted holds each, 64 Ki purchase limits. Ids of ten minutes, holds of an hour.
     fn default() -> Self {
         Self {
             rows_max: 1 << 22,
@@ -93,6 +102,9 @@ impl Default for Limits {
             movements_kept_max: 1 << 20,
             announcements_max: 1 << 16,
             shipments_max: 1 << 16,
+            backorders_max: 1 << 20,
+            purchase_limits_max: 1 << 16,
+            purchases_max: 1 << 20,
             id_window_ms: HOLD_WINDOW_MS,
             hold_life_ms_max: HOLD_LIFE_MS_MAX,
         }
@@ -120,6 +132,15 @@ pub enum Full {
     /// [`Limits::shipments_max`]: let some arrive or recall them, or raise it.
     #[error("no room for another shipment")]
     Shipments,
+    /// [`Limits::backorders_max`]: fill, end or sweep some, or raise it.
+    #[error("no room for another backorder")]
+    Backorders,
+    /// [`Limits::purchase_limits_max`]: lift some, or raise it.
+    #[error("no room for another purchase limit")]
+    PurchaseLimits,
+    /// [`Limits::purchases_max`]: end, forget and sweep holds, or raise it.
+    #[error("no room to count another hold for its customer")]
+    Purchases,
 }
 
 /// How much a ledger keeps at present, to compare with its [`Limits`].
@@ -141,6 +162,12 @@ pub struct Usage {
     pub announcements: u32,
     /// Shipments that are open.
     pub shipments: u32,
+    /// Holds with backordered lines, live and remembered.
+    pub backorders: u32,
+    /// SKUs with a purchase limit.
+    pub purchase_limits: u32,
+    /// Holds that count for a customer, live and remembered.
+    pub purchases: u32,
 }
 
 /// Bytes that a ledger's tables take at present, with the room they keep to grow, without the allocator's own.
@@ -158,6 +185,7 @@ pub struct Footprint {
     pub ids: usize,
     /// Movements with their index, without the lines of restocks and goods.
     pub movements: usize,
-    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments.
+    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments, backorders, purchases.
+    /// The trees among them are told by the number of their entries.
     pub rare: usize,
 }

@@ -67,6 +67,10 @@ impl Flags {
     pub(crate) const SPILLED: Self = Self(16);
     /// Committed by a list of lines.
     pub(crate) const IN_PART: Self = Self(32);
+    /// Some of its lines were owed units when it was made: always spilled, and the backorders know of it.
+    pub(crate) const BACKORDER: Self = Self(64);
+    /// It was counted for a customer.
+    pub(crate) const COUNTED: Self = Self(128);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

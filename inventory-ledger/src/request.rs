@@ -1,6 +1,6 @@
 //! What a hold asks for: the lines, for whom, for how long, and under what kind of id.
 
-use crate::{HoldId, Line, Owner};
+use crate::{Customer, HoldId, Line, Owner};
 
 /// What kind of id a hold has, and so how long it is remembered after the hold has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub struct HoldRequest<'a> {
     pub kind: IdKind,
     /// For whom.
     pub owner: Owner,
+    /// Who buys, if that is known: purchase limits of a customer count their holds.
+    pub customer: Option<Customer>,
     /// What is asked, in the order in which the answer is wanted.
     pub lines: &'a [Line],
     /// How long it lasts unless it is pinned or extended, in milliseconds.
@@ -38,13 +40,19 @@ impl<'a> HoldRequest<'a> {
     /// All lines or none, not in doubt, under an opaque id.
     #[must_use]
     pub fn new(id: HoldId, owner: Owner, lines: &'a [Line], ttl_ms: u64) -> Self {
-        Self { id, kind: IdKind::Opaque, owner, lines, ttl_ms, partial: false, in_doubt: false }
+        Self { id, kind: IdKind::Opaque, owner, customer: None, lines, ttl_ms, partial: false, in_doubt: false }
     }
 
     /// The same, under a timed id.
     #[must_use]
     pub fn timed(self) -> Self {
         Self { kind: IdKind::Timed, ..self }
+    }
+
+    /// The same, bought by this customer.
+    #[must_use]
+    pub fn by(self, customer: Customer) -> Self {
+        Self { customer: Some(customer), ..self }
     }
 
     /// The same, content with less.

@@ -12,7 +12,7 @@ use crate::record::{End, Flags, Record};
 use crate::rows::{Column, RowIx, Table};
 use crate::{
     Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
-    ShortLine, Swept, Taken, Units,
+    SavedPurchase, ShortLine, Swept, Taken, Units,
 };
 
 /// Up to so many lines, those of the same row are found by comparing each with each; above, by sorting.
@@ -21,7 +21,8 @@ const FEW_LINES: usize = 8;
 /// Holds. Each is named by the caller's id, and every step may be repeated: the answer is the same and nothing moves twice.
 impl Ledger {
     /// Sets all lines aside, or none; a partial request takes what is there, as long as it is anything. Lines of the same row
-    /// are summed before they are checked, and a partial request serves them in the order asked.
+    /// are summed before they are checked, and a partial request serves them in the order asked. What a row's [`Policy`](crate::Policy)
+    /// lets it owe counts as there: the line is told how many of its units are backordered.
     ///
     /// The same request again gives the first answer, whatever has become of the hold, as long as its id is remembered. A refusal
     /// leaves no trace, so the same hold may be tried again; a caller who gives up an attempt whose message may still be under
@@ -32,7 +33,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Checked in this order: `Malformed`, `TooLong`, `TooOld`, `TooNew`, then of a known id `Tombstoned` or `IdReused`, and
-    /// of a new one `Full`, `Short` or `Contended`.
+    /// of a new one `Full`, `OverLimit`, `Short` or `Contended`.
     pub fn hold(&mut self, now: Millis, request: &HoldRequest<'_>) -> Result<Held, HoldRefused> {
         let now = self.advance(now);
         well_formed(request.lines)?;
@@ -57,22 +58,76 @@ impl Ledger {
             return Err(Full::Holds.into());
         }
 
+        if rows.iter().flatten().any(|&row| self.rows.is_cold(row)) {
+            return self.hold_cold(now, request, ttl_ms, &rows);
+        }
         let mut held = if request.partial { self.part(&rows, request.lines)? } else { self.whole(&rows, request.lines)? };
-        let mut plain = true;
+        let expires_at = self.take(now, request, ttl_ms, &mut held, flags(request));
+        Ok(Held { expires_at, lines: held.iter().map(taken).collect(), replayed: false })
+    }
+
+    /// Takes the lines and records the hold; says when it expires.
+    #[inline(always)]
+    fn take(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, held: &mut Lines, flags: Flags) -> Millis {
+        let mut plain = request.customer.is_none(); // the record has no room for one
         for (line, asked) in held.iter().zip(request.lines) {
             plain &= line.taken == asked.quantity.0;
             if let Some(row) = line.row.filter(|_| line.taken > 0) {
                 self.rows.shift(row, Column::Available, Column::Held, Units(line.taken));
             }
         }
-        for line in &mut held {
+        for line in held.iter_mut() {
             line.remaining = line.row.map_or(0, |row| self.rows.available(row).0);
         }
         let expires_at = now.after(u64::from(ttl_ms));
         let life_ms = (expires_at.0 - now.0) as u32; // at most `ttl_ms`
-        let record = Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags(request));
-        self.holds.insert(record, &held, plain, || body(request, ttl_ms));
-        Ok(Held { expires_at, lines: held.iter().map(taken).collect(), replayed: false })
+        let record = Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags);
+        self.holds.insert(record, held, plain, || body(request, ttl_ms));
+        expires_at
+    }
+
+    /// A hold of which some row has a cold record: what is free is taken, and as much of the rest as the row may owe is owed.
+    #[cold]
+    fn hold_cold(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, rows: &[Option<RowIx>]) -> Result<Held, HoldRefused> {
+        let counted = self.within_limits(request, rows)?;
+        let (mut held, mut owed) = (Lines::new(), PerLine::new());
+        let mut whole = true;
+        for (&row, line) in rows.iter().zip(request.lines) {
+            let (mut free, mut room) = row.map_or((0, 0), |row| self.to_be_had(row, now));
+            for (other, owed) in held.iter().zip(&owed).filter(|(other, _): &(&HeldLine, &u32)| other.row == row) {
+                free -= other.taken;
+                room -= *owed;
+            }
+            let taken = line.quantity.0.min(free);
+            let rest = (line.quantity.0 - taken).min(room);
+            whole &= taken + rest == line.quantity.0;
+            held.push(HeldLine { row, taken, ..HeldLine::default() });
+            owed.push(rest);
+        }
+        if !request.partial && !whole {
+            return Err(self.short(rows, request.lines));
+        }
+        if held.iter().all(|line| line.taken == 0) && owed.iter().all(|&owed| owed == 0) {
+            return Err(self.nothing(rows, request.lines));
+        }
+        let owes = owed.iter().any(|&owed| owed > 0);
+        if owes && self.holds.backorders.len() >= self.limits.backorders_max {
+            return Err(Full::Backorders.into());
+        }
+        let mut flags = flags(request);
+        flags.set(Flags::BACKORDER, owes);
+        flags.set(Flags::COUNTED, !counted.is_empty());
+        let expires_at = self.take(now, request, ttl_ms, &mut held, flags);
+        if owes {
+            self.owe(request.id, rows, &owed);
+        }
+        if let Some(customer) = request.customer.filter(|_| !counted.is_empty()) {
+            let place = self.holds.live_place(request.id).expect("just made");
+            let units = counted.into_iter().map(|sku| (sku, self.units_of(place, &held, sku))).collect();
+            self.holds.purchases.add(request.id, SavedPurchase { customer, units });
+        }
+        let line = |(line, &owed): (&HeldLine, &u32)| Taken { backordered: Units(owed), ..taken(line) };
+        Ok(Held { expires_at, lines: held.iter().zip(&owed).map(line).collect(), replayed: false })
     }
 
     /// Brings what operations on these holds will look at into the cache: for whoever has a batch of them at hand. Changes nothing,
@@ -130,10 +185,12 @@ impl Ledger {
     /// Moves the units of an open hold back and ends it.
     pub(crate) fn give_back(&mut self, place: Place, now: Millis, end: End) {
         self.holds.settle(place);
+        self.waive(place);
         let held = self.holds.lines(place);
-        for line in &held {
-            if let Some(row) = line.row.filter(|_| line.taken > 0) {
-                self.rows.shift(row, Column::Held, Column::Available, Units(line.taken));
+        for (at, line) in held.iter().enumerate() {
+            let units = line.taken + self.holds.filled(place, at);
+            if let Some(row) = line.row.filter(|_| units > 0) {
+                self.rows.shift(row, Column::Held, Column::Available, Units(units));
             }
         }
         self.end(place, now, end, &held);
@@ -179,10 +236,14 @@ impl Ledger {
         if held.iter().any(|line| line.taken > 0) {
             return Ok(held);
         }
-        // Nothing at all: in doubt if any of it is.
+        Err(self.nothing(rows, lines))
+    }
+
+    /// The refusal of a partial hold that would get nothing at all: in doubt if any of it is.
+    fn nothing(&self, rows: &[Option<RowIx>], lines: &[Line]) -> HoldRefused {
         let in_doubt = rows.iter().flatten().any(|&row| self.holds.units_in_doubt(row) > 0);
         let lines = self.short_lines(rows, lines);
-        Err(if in_doubt { HoldRefused::Contended { lines } } else { HoldRefused::Short { lines } })
+        if in_doubt { HoldRefused::Contended { lines } } else { HoldRefused::Short { lines } }
     }
 
     /// The refusal of lines known to be short somewhere.
@@ -198,7 +259,10 @@ impl Ledger {
     /// Every line whose row has too little.
     fn short_lines(&self, rows: &[Option<RowIx>], lines: &[Line]) -> PerLine<ShortLine> {
         let of_line = |(at, (line, row)): (usize, (&Line, &Option<RowIx>))| {
-            let available = row.map_or(Units(0), |row| self.rows.available(row));
+            let available = row.map_or(Units(0), |row| {
+                let (free, room) = self.to_be_had(row, self.now);
+                Units(free + room) // each at most UNITS_MAX
+            });
             let requested = wanted_with(lines, line);
             let short = requested > u64::from(available.0);
             short.then_some(ShortLine { index: index(at), requested: saturated(requested), available })
@@ -217,12 +281,21 @@ impl Ledger {
                 key == Some((asked.sku, asked.location)) && line.taken == asked.quantity.0
             };
             let lines = held.len() == request.lines.len() && held.iter().zip(request.lines).all(same_line);
-            lines && Asked::of(record) == Asked::from(request, ttl_ms)
+            lines && request.customer.is_none() && Asked::of(record) == Asked::from(request, ttl_ms)
         };
         if !same {
             return Err(HoldRefused::IdReused);
         }
-        Ok(Held { expires_at: record.first_expiry(), lines: held.iter().map(taken).collect(), replayed: true })
+        Ok(Held { expires_at: record.first_expiry(), lines: self.first_answer(request.id, &held), replayed: true })
+    }
+
+    /// What each line was told when the hold was made.
+    fn first_answer(&self, id: HoldId, held: &[HeldLine]) -> PerLine<Taken> {
+        let mut lines: PerLine<Taken> = held.iter().map(taken).collect();
+        for (line, back) in lines.iter_mut().zip(self.holds.backorders.of(id)) {
+            line.backordered = Units(back.at_first);
+        }
+        lines
     }
 
     fn repeat_ended(&self, memory: Memory, request: &HoldRequest<'_>, ttl_ms: u32) -> Result<Held, HoldRefused> {
@@ -234,9 +307,13 @@ impl Ledger {
             return Err(HoldRefused::IdReused);
         }
         let lines = match self.holds.ended_lines(memory) {
-            Some(held) => held.iter().map(taken).collect(),
+            Some(held) => self.first_answer(request.id, &held),
             None => {
-                let line = |(asked, &remaining): (&Line, &u32)| Taken { taken: asked.quantity, remaining: Units(remaining) };
+                let line = |(asked, &remaining): (&Line, &u32)| Taken {
+                    taken: asked.quantity,
+                    remaining: Units(remaining),
+                    backordered: Units(0),
+                };
                 request.lines.iter().zip(&ended.remaining).map(line).collect()
             }
         };
@@ -250,7 +327,7 @@ pub(crate) fn is_too_new(id: HoldId, now: Millis) -> bool {
 }
 
 fn taken(line: &HeldLine) -> Taken {
-    Taken { taken: Units(line.taken), remaining: Units(line.remaining) }
+    Taken { taken: Units(line.taken), remaining: Units(line.remaining), backordered: Units(0) }
 }
 
 fn flags(request: &HoldRequest<'_>) -> Flags {
@@ -264,6 +341,9 @@ fn flags(request: &HoldRequest<'_>) -> Flags {
 
 fn body(request: &HoldRequest<'_>, ttl_ms: u32) -> u64 {
     let mut hash = Asked::from(request, ttl_ms).hash();
+    if let Some(customer) = request.customer {
+        hash.customer(customer);
+    }
     request.lines.iter().for_each(|line| hash.line(line));
     hash.finish()
 }

@@ -3,19 +3,23 @@
 //! Path: items in the order of [`Ledger::save`] → `put`, which refuses what no ledger could have saved → `finish`, which
 //! compares the whole with its books. A snapshot may come from a damaged disk: nothing in it is trusted, and nothing panics.
 
+use crate::backorder::Back;
 use crate::holds::HoldBook;
 use crate::lines::{HeldLine, Lines};
 use crate::record::{Flags, INLINE_LINES, Record, State};
 use crate::reserve::Asked;
 use crate::rows::RowIx;
 use crate::{
-    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, Remembered, Saved, SavedAnnouncement,
-    SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLine, SavedRow, SavedSent, SavedShipment, Sku, Stage, TIME_MAX,
-    UNITS_MAX, Units,
+    Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, PurchaseLimit, Remembered, Saved,
+    SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLimit, SavedLine, SavedPurchase, SavedRow,
+    SavedSent, SavedShipment, Sku, Stage, TIME_MAX, UNITS_MAX, Units,
 };
 
 /// Beyond any count that a ledger comes to, and far from where adding to it would overflow.
 const COUNTED_MAX: i64 = 1 << 62;
+
+/// Beyond any number of backordered lines that a ledger comes to.
+const TURNS_MAX: u64 = 1 << 62;
 
 /// Why a snapshot is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +56,12 @@ pub enum BadSnapshot {
         /// Which movement.
         id: MovementId,
     },
+    /// A purchase limit is there twice, limits nothing, or its rows do not know of it.
+    #[error("the limit of {sku:?} is impossible")]
+    Limit {
+        /// Whose.
+        sku: Sku,
+    },
     /// The limits have no room for it.
     #[error(transparent)]
     Full(#[from] Full),
@@ -66,8 +76,8 @@ pub struct Restore {
     ledger: Ledger,
     seed: u64,
     begin: Option<SavedBegin>,
-    /// Items still to come: rows, holds, ended, movements, announcements, shipments.
-    left: [u32; 6],
+    /// Items still to come: rows, holds, ended, movements, announcements, shipments, limits.
+    left: [u32; 7],
 }
 
 impl Restore {
@@ -80,7 +90,7 @@ impl Restore {
     /// The same with a seed, as of [`Ledger::with_seed`].
     #[must_use]
     pub fn with_seed(limits: Limits, seed: u64) -> Self {
-        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 6] }
+        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 7] }
     }
 
     /// Takes the next item. O(1), and O(lines) for a hold.
@@ -96,6 +106,7 @@ impl Restore {
             Saved::Movement(_) => Some(3),
             Saved::Announcement(_) => Some(4),
             Saved::Shipment(_) => Some(5),
+            Saved::Limit(_) => Some(6),
         };
         match (kind, self.begin) {
             (None, None) => {}
@@ -110,6 +121,7 @@ impl Restore {
             Saved::Movement(movement) => self.movement(movement),
             Saved::Announcement(announcement) => self.announcement(announcement),
             Saved::Shipment(shipment) => self.shipment(shipment),
+            Saved::Limit(limit) => self.limit(limit),
         }
     }
 
@@ -127,13 +139,15 @@ impl Restore {
     }
 
     fn begin(&mut self, begin: SavedBegin) -> Result<(), BadSnapshot> {
-        if begin.clock > begin.now || begin.now > TIME_MAX {
+        if begin.clock > begin.now || begin.now > TIME_MAX || begin.turn > TURNS_MAX {
             return Err(BadSnapshot::Begin);
         }
         self.begin = Some(begin);
-        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments];
+        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments, 0];
+        self.left[6] = begin.limits;
         self.ledger.now = begin.now;
         self.ledger.holds = HoldBook::new(self.seed, begin.clock);
+        self.ledger.holds.backorders.set_turn(begin.turn);
         Ok(())
     }
 
@@ -149,18 +163,18 @@ impl Restore {
         let counted =
             cold.is_none_or(|cold| (-COUNTED_MAX..=COUNTED_MAX).contains(&cold.carried) && cold.lost <= COUNTED_MAX.cast_unsigned());
         let possible = on_hand <= u64::from(UNITS_MAX.0)
-            && row.incoming.max(row.in_transit) <= UNITS_MAX
+            && row.incoming.max(row.in_transit).max(row.backordered) <= UNITS_MAX
             && detached <= row.committed
             && apart == u64::from(row.unavailable.0)
-            && (cold.is_some() || row.in_transit == Units(0))
+            && (cold.is_some() || row.in_transit.max(row.backordered) == Units(0))
             && counted;
         if !possible || ledger.rows.find(sku, location).is_some() {
             return Err(BadSnapshot::Row { sku, location });
         }
         let ix = ledger.rows.restore(sku, location, row, booked, detached).ok_or(Full::Rows)?;
-        if let Some(SavedCold { apart, carried, lost }) = cold {
+        if let Some(SavedCold { apart, carried, lost, policy }) = cold {
             let cold = ledger.rows.cold_at(ix);
-            (cold.apart, cold.carried, cold.lost) = (apart, carried, lost);
+            (cold.apart, cold.carried, cold.lost, cold.policy) = (apart, carried, lost, policy);
         }
         Ok(())
     }
@@ -184,11 +198,14 @@ impl Restore {
         };
         // Units are committed all at once, or by a list of lines; and only committed ones come back.
         let committed = state == State::Committed;
-        let as_taken = lines.iter().all(|line| line.committed == if committed { line.taken } else { 0 });
+        let had = |(line, saved): (&HeldLine, &SavedLine)| line.committed == if committed { line.taken + saved.filled.0 } else { 0 };
+        let as_taken = lines.iter().zip(&saved.lines).all(had);
         let staged_well = if saved.in_part { committed } else { as_taken };
         let unsettled_well = !saved.unsettled || saved.in_doubt && state == State::Held;
-        let from_rows = lines.iter().all(|line| line.row.is_some() || line.taken == 0);
-        if !staged_well || !unsettled_well || !from_rows {
+        let from_rows = lines.iter().zip(&saved.lines).all(|(line, saved)| line.row.is_some() || line.taken + saved.backordered.0 == 0);
+        let owing = saved.lines.iter().any(|line| line.owed > Units(0));
+        let backordered = backordered(&saved.lines);
+        if !staged_well || !unsettled_well || !from_rows || owing && saved.in_part {
             return Err(bad);
         }
         let unmoved = !saved.in_part && lines.iter().all(|line| line.restocked == 0);
@@ -196,8 +213,14 @@ impl Restore {
         let mut record = Record::new(saved.id, saved.owner, saved.made_at, saved.ttl_ms, life_ms, flags);
         record.flags.set(Flags::IN_DOUBT, saved.in_doubt);
         record.flags.set(Flags::UNSETTLED, saved.unsettled);
+        record.flags.set(Flags::BACKORDER, backordered);
         record.state = state;
-        let plain = unmoved && Asked::of(&record).body(&ledger.rows, &lines) == saved.body;
+        record.flags.set(Flags::COUNTED, saved.purchase.is_some());
+        ledger.counted_again(saved.id, saved.purchase.as_ref())?;
+        if backordered {
+            ledger.owed_again(saved.id, &saved.lines, &lines)?;
+        }
+        let plain = unmoved && !backordered && Asked::of(&record).body(&ledger.rows, &lines) == saved.body;
         ledger.holds.restore(record, &lines, plain, saved.body, level);
         Ok(())
     }
@@ -214,13 +237,24 @@ impl Restore {
         let ledger = &mut self.ledger;
         let lines = held_lines(&saved.lines, ledger.rows.len()).ok_or(bad)?;
         let only_remaining = |line: &HeldLine| *line == HeldLine { remaining: line.remaining, ..HeldLine::default() };
-        let needs_detail = saved.in_part || lines.len() > INLINE_LINES || !lines.iter().all(only_remaining);
-        let shape = lines.is_empty() == tombstone && (saved.detailed || !needs_detail) && !(tombstone && saved.detailed);
+        let backordered = backordered(&saved.lines);
+        let owing = saved.lines.iter().any(|line| line.owed > Units(0));
+        let needs_detail = saved.in_part || backordered || lines.len() > INLINE_LINES || !lines.iter().all(only_remaining);
+        let shape = lines.is_empty() == tombstone && !owing && (saved.detailed || !needs_detail) && !(tombstone && saved.detailed);
         if !shape || ledger.holds.find(saved.id).is_some() || saved.until.max(saved.first_expiry) > TIME_MAX {
             return Err(bad);
         }
         let mut flags = flags(saved.kind, saved.partial, saved.in_part);
         flags.set(Flags::SPILLED, saved.detailed);
+        flags.set(Flags::BACKORDER, backordered);
+        flags.set(Flags::COUNTED, saved.purchase.is_some());
+        if saved.purchase.is_some() && saved.end != End::Forgotten {
+            return Err(bad);
+        }
+        ledger.counted_again(saved.id, saved.purchase.as_ref())?;
+        if backordered {
+            ledger.owed_again(saved.id, &saved.lines, &lines)?;
+        }
         ledger.holds.restore_ended(saved, flags, &lines);
         Ok(())
     }
@@ -234,6 +268,17 @@ impl Restore {
             return Err(BadSnapshot::Movement { id: movement.id });
         }
         movements.put(movement);
+        Ok(())
+    }
+
+    fn limit(&mut self, SavedLimit { sku, limit }: SavedLimit) -> Result<(), BadSnapshot> {
+        let known = self.ledger.holds.purchases.limits.contains_key(&sku);
+        let records = self.ledger.rows.of_sku(sku).all(|(_, ix)| self.ledger.rows.is_cold(ix));
+        if limit == PurchaseLimit::default() || known || !records {
+            return Err(BadSnapshot::Limit { sku });
+        }
+        let now = self.ledger.now;
+        self.ledger.set_purchase_limit(now, sku, limit)?;
         Ok(())
     }
 
@@ -286,14 +331,49 @@ fn flags(kind: IdKind, partial: bool, in_part: bool) -> Flags {
     flags
 }
 
+/// Whether some of the lines were owed units.
+fn backordered(lines: &[SavedLine]) -> bool {
+    lines.iter().any(|line| line.backordered > Units(0))
+}
+
+impl Ledger {
+    /// Puts back what a hold counts for its customer.
+    fn counted_again(&mut self, id: HoldId, purchase: Option<&SavedPurchase>) -> Result<(), BadSnapshot> {
+        let Some(purchase) = purchase else { return Ok(()) };
+        let in_order = purchase.units.is_sorted_by(|(a, _), (b, _)| a < b);
+        let possible = |&(_, units): &(Sku, u64)| units <= LINES_MAX as u64 * 2 * u64::from(UNITS_MAX.0);
+        if !(1..=LINES_MAX).contains(&purchase.units.len()) || !in_order || !purchase.units.iter().all(possible) {
+            return Err(BadSnapshot::Hold { id });
+        }
+        if self.holds.purchases.holds.len() >= self.limits.purchases_max as usize {
+            return Err(Full::Purchases.into());
+        }
+        self.holds.purchases.add(id, purchase.clone());
+        Ok(())
+    }
+
+    /// Puts back what lines of a hold are owed.
+    fn owed_again(&mut self, id: HoldId, saved: &[SavedLine], held: &[HeldLine]) -> Result<(), BadSnapshot> {
+        if self.holds.backorders.len() >= self.limits.backorders_max {
+            return Err(Full::Backorders.into());
+        }
+        let back = |line: &SavedLine| Back { at_first: line.backordered.0, filled: line.filled.0, owed: line.owed.0, turn: line.turn };
+        let rows: Vec<Option<RowIx>> = held.iter().map(|line| line.row).collect();
+        let whole = self.holds.backorders.restore(id, &rows, saved.iter().map(back).collect());
+        if whole { Ok(()) } else { Err(BadSnapshot::Hold { id }) }
+    }
+}
+
 /// The lines, if they name rows that are there and their numbers are possible.
 fn held_lines(saved: &[SavedLine], rows: u32) -> Option<Lines> {
     if saved.len() > LINES_MAX {
         return None;
     }
     let line = |line: &SavedLine| {
-        let SavedLine { row, taken, remaining, committed, restocked } = *line;
-        let possible = row.is_none_or(|row| row < rows) && restocked <= committed && committed <= taken && taken <= UNITS_MAX;
+        let SavedLine { row, taken, remaining, committed, restocked, backordered, filled, owed, turn } = *line;
+        let units = taken.max(backordered) <= UNITS_MAX && filled.max(owed) <= UNITS_MAX && filled.0 + owed.0 <= backordered.0;
+        let units = units && (turn == 0 || backordered > Units(0));
+        let possible = units && row.is_none_or(|row| row < rows) && restocked <= committed && committed.0 <= taken.0 + filled.0;
         possible.then_some(HeldLine {
             row: row.map(RowIx),
             taken: taken.0,

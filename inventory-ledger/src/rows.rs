@@ -5,6 +5,7 @@
 //! around a change of several columns a sequence that tells readers to look again.
 //! Bounds: the ledger asks `rows_max` before it inserts; rows are never removed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
@@ -30,6 +31,8 @@ pub struct Row {
     pub unavailable: Units,
     /// On the way to here from other locations; on hand nowhere meanwhile.
     pub in_transit: Units,
+    /// Owed to holds that took more than was here; on hand nowhere.
+    pub backordered: Units,
 }
 
 impl Row {
@@ -144,8 +147,8 @@ type Own = [Units; 5];
 
 /// The columns of a cell and those of its cold record together.
 fn row([available, held, committed, incoming, unavailable]: Own, rare: [Units; Rare::ALL]) -> Row {
-    let [in_transit] = rare;
-    Row { available, held, committed, incoming, unavailable, in_transit }
+    let [in_transit, backordered] = rare;
+    Row { available, held, committed, incoming, unavailable, in_transit, backordered }
 }
 
 /// What readers share with the writer.
@@ -198,13 +201,15 @@ pub(crate) struct Table {
     locations: Vec<Location>,
     /// The writer's side of the cold records.
     pub(crate) cold: Ring<Cold>,
+    /// Rows that owe units and have some available.
+    ripe: BTreeSet<(Sku, Location, RowIx)>,
 }
 
 impl Table {
     pub(crate) fn new(rows_max: u32, seed: u64) -> Self {
         let rows_max = rows_max.min(LEN_MAX);
         let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed), cold: Chunks::new(rows_max) };
-        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new() }
+        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new(), ripe: BTreeSet::new() }
     }
 
     pub(crate) fn share(&self) -> Arc<Rows> {
@@ -298,11 +303,11 @@ impl Table {
     /// Adds a row of a snapshot. The caller has looked for the key.
     pub(crate) fn restore(&mut self, sku: Sku, location: Location, row: Row, booked: Units, detached: Units) -> Option<RowIx> {
         let ix = self.insert(sku, location)?;
-        if row.in_transit > Units(0) {
+        if row.in_transit.max(row.backordered) > Units(0) {
             self.set_rare(ix, row);
         }
         let cell = self.cell(ix);
-        let _writing = seqlock::begin(&cell.sequence);
+        let writing = seqlock::begin(&cell.sequence);
         store(&cell.available, row.available);
         store(&cell.held, row.held);
         store(&cell.committed, row.committed);
@@ -310,6 +315,8 @@ impl Table {
         store(&cell.unavailable, row.unavailable);
         store(&cell.booked, booked);
         store(&cell.detached, detached);
+        drop(writing);
+        self.ripen(ix);
         Some(ix)
     }
 
@@ -318,14 +325,18 @@ impl Table {
     /// # Panics
     /// If `from` has too few: the caller checks before it moves, so that is a bug here.
     pub(crate) fn shift(&mut self, ix: RowIx, from: Column, to: Column, units: Units) {
-        self.touch(ix);
+        let is_cold = self.touch(ix);
         let cell = self.cell(ix);
         let (source, target) = (cell.column(from), cell.column(to));
         let there = load(source);
         assert!(units <= there, "{units:?} of {there:?} in {from:?}");
-        let _writing = seqlock::begin(&cell.sequence);
+        let writing = seqlock::begin(&cell.sequence);
         store(source, Units(there.0 - units.0));
         store(target, Units(load(target).0 + units.0)); // cannot overflow: the sum of all columns is at most UNITS_MAX
+        drop(writing);
+        if is_cold {
+            self.ripen(ix);
+        }
     }
 
     /// Changes what is on hand to `available` more or fewer, from or to outside.
@@ -333,7 +344,7 @@ impl Table {
     /// # Panics
     /// If `available` would become negative or on hand more than [`UNITS_MAX`]: the caller checks first.
     pub(crate) fn book(&mut self, ix: RowIx, delta: i64) {
-        self.touch(ix);
+        let is_cold = self.touch(ix);
         let cell = self.cell(ix);
         let moved = |column: Units| {
             u32::try_from(i64::from(column.0) + delta)
@@ -343,9 +354,13 @@ impl Table {
                 .unwrap_or_else(|| panic!("booking {delta} onto {column:?}"))
         };
         let (available, booked) = (moved(load(&cell.available)), moved(load(&cell.booked)));
-        let _writing = seqlock::begin(&cell.sequence);
+        let writing = seqlock::begin(&cell.sequence);
         store(&cell.available, available);
         store(&cell.booked, booked);
+        drop(writing);
+        if is_cold {
+            self.ripen(ix);
+        }
     }
 
     /// Leaves units in `committed` that no hold accounts for any more.
@@ -368,17 +383,40 @@ impl Table {
             let units = u32::try_from(i64::from(load(column).0) + delta).ok().filter(|&units| units <= UNITS_MAX.0);
             store(column, Units(units.unwrap_or_else(|| panic!("{delta} onto {:?}", load(column)))));
         };
-        let _writing = seqlock::begin(&cell.sequence);
+        let writing = seqlock::begin(&cell.sequence);
         columns.iter().for_each(|&(column, delta)| change(cell.column(column), delta));
         if let Some((column, delta)) = rare {
             let at = cell.extra.load(Ordering::Relaxed) & COLD;
             change(self.shared.cold.get(at - 1).column(column), delta);
         }
         change(&cell.booked, booked);
+        drop(writing);
+        self.ripen(ix);
     }
 
-    /// Puts a row on the list of changes unless it is there.
-    fn touch(&mut self, ix: RowIx) {
+    /// Lists a row that owes units and has some, or takes it off the list.
+    #[cold]
+    fn ripen(&mut self, ix: RowIx) {
+        let ((sku, location), row) = (self.key(ix), self.row(ix));
+        if row.backordered > Units(0) && row.available > Units(0) {
+            self.ripe.insert((sku, location, ix));
+        } else if !self.ripe.is_empty() {
+            self.ripe.remove(&(sku, location, ix));
+        }
+    }
+
+    /// The first row, in order of its key, that owes units and has some.
+    pub(crate) fn first_ripe(&self) -> Option<RowIx> {
+        self.ripe.first().map(|&(_, _, ix)| ix)
+    }
+
+    /// Whether a row has a cold record.
+    pub(crate) fn is_cold(&self, ix: RowIx) -> bool {
+        self.cell(ix).extra.load(Ordering::Relaxed) & COLD != 0
+    }
+
+    /// Puts a row on the list of changes unless it is there; says whether it has a cold record.
+    fn touch(&mut self, ix: RowIx) -> bool {
         let cell = self.shared.cells.get(ix.0);
         let extra = cell.extra.load(Ordering::Relaxed);
         if extra & CHANGED == 0 {
@@ -388,6 +426,7 @@ impl Table {
                 self.cold.get_mut((extra & COLD) - 1).listed = self.shared.cold.get((extra & COLD) - 1).all();
             }
         }
+        extra & COLD != 0
     }
 
     /// Which cold record a row has.
@@ -417,6 +456,7 @@ impl Table {
         self.cold_at(ix);
         let at = self.cold_of(ix).expect("just given");
         store(self.shared.cold.get(at).column(Rare::InTransit), row.in_transit);
+        store(self.shared.cold.get(at).column(Rare::Backordered), row.backordered);
     }
 
     /// Empties the list of changes, in the order in which rows were first touched; rows that ended as they began are left out.
@@ -442,7 +482,9 @@ impl Table {
     /// Whether the index has every row, and the list every location.
     pub(crate) fn is_sound(&self) -> bool {
         let listed = |ix| self.locations.binary_search(&self.key(ix).1).is_ok();
-        self.shared.index.is_sound(&self.shared.cells) && self.iter().all(listed)
+        let ripe = |ix: &RowIx| self.row(*ix).backordered > Units(0) && self.available(*ix) > Units(0);
+        let ripe: BTreeSet<_> = self.iter().filter(ripe).map(|ix| (self.key(ix).0, self.key(ix).1, ix)).collect();
+        self.shared.index.is_sound(&self.shared.cells) && self.iter().all(listed) && ripe == self.ripe
     }
 
     fn cell(&self, ix: RowIx) -> &RowCell {

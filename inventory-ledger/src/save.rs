@@ -13,11 +13,12 @@ use crate::lines::HeldLine;
 use crate::record::{Flags, State};
 use crate::reserve::Asked;
 use crate::{
-    End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Reference, Remembered, Row, Sku, Unavailable, Units,
+    Customer, End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, PurchaseLimit, Reference, Remembered, Row,
+    Sku, Unavailable, Units,
 };
 
 /// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements,
-/// announcements, shipments.
+/// announcements, shipments, purchase limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Saved {
     /// What follows, and the time.
@@ -34,6 +35,8 @@ pub enum Saved {
     Announcement(SavedAnnouncement),
     /// In order of id.
     Shipment(SavedShipment),
+    /// In order of SKU.
+    Limit(SavedLimit),
 }
 
 /// The head of a snapshot.
@@ -55,6 +58,10 @@ pub struct SavedBegin {
     pub announcements: u32,
     /// How many open shipments.
     pub shipments: u32,
+    /// How many purchase limits.
+    pub limits: u32,
+    /// Of the next backordered line: later than those of all that are queued.
+    pub turn: u64,
 }
 
 /// A row.
@@ -83,6 +90,8 @@ pub struct SavedCold {
     pub carried: i64,
     /// Units lost on the way to here.
     pub lost: u64,
+    /// Whether it may owe units.
+    pub policy: Policy,
 }
 
 /// An open announcement.
@@ -178,6 +187,26 @@ pub struct SavedHold {
     pub body: u64,
     /// In the order asked.
     pub lines: PerLine<SavedLine>,
+    /// What it counts for its customer.
+    pub purchase: Option<SavedPurchase>,
+}
+
+/// A purchase limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavedLimit {
+    /// Of what.
+    pub sku: Sku,
+    /// How many.
+    pub limit: PurchaseLimit,
+}
+
+/// What a hold counts for its customer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SavedPurchase {
+    /// Who buys.
+    pub customer: Customer,
+    /// Units of each SKU that had a limit when the hold was made, in order of SKU.
+    pub units: Box<[(Sku, u64)]>,
 }
 
 /// A line of a hold.
@@ -193,6 +222,14 @@ pub struct SavedLine {
     pub committed: Units,
     /// Of those committed, returned since.
     pub restocked: Units,
+    /// Backordered when the hold was made.
+    pub backordered: Units,
+    /// Of those backordered, given since.
+    pub filled: Units,
+    /// Of those backordered, still owed.
+    pub owed: Units,
+    /// Of a backordered line, its place in its row's queue.
+    pub turn: u64,
 }
 
 /// A remembered id.
@@ -218,6 +255,8 @@ pub struct SavedEnd {
     pub detailed: bool,
     /// In the order asked; none of a tombstone.
     pub lines: PerLine<SavedLine>,
+    /// What it counts for its customer still.
+    pub purchase: Option<SavedPurchase>,
 }
 
 impl Ledger {
@@ -234,10 +273,12 @@ impl Ledger {
             movements: usage.movements,
             announcements: usage.announcements,
             shipments: usage.shipments,
+            limits: usage.purchase_limits,
+            turn: self.holds.backorders.turn(),
         };
         let row = |ix| {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
-            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, .. }| SavedCold { apart, carried, lost });
+            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, policy, .. }| SavedCold { apart, carried, lost, policy });
             Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix), cold })
         };
         once(Saved::Begin(begin))
@@ -247,6 +288,7 @@ impl Ledger {
             .chain(self.movements.iter().cloned().map(Saved::Movement))
             .chain(self.announcements.values().cloned().map(Saved::Announcement))
             .chain(self.shipments.values().cloned().map(Saved::Shipment))
+            .chain(self.holds.purchases.limits.iter().map(|(&sku, &limit)| Saved::Limit(SavedLimit { sku, limit })))
     }
 
     fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {
@@ -275,8 +317,18 @@ impl Ledger {
             unsettled: flags.has(Flags::UNSETTLED),
             in_part: flags.has(Flags::IN_PART),
             body,
-            lines: held.iter().map(saved_line).collect(),
+            lines: self.saved_lines(record.id(), &held),
+            purchase: self.holds.purchases.holds.get(&record.id()).cloned(),
         }
+    }
+
+    /// Lines with what they are owed.
+    fn saved_lines(&self, id: HoldId, held: &[HeldLine]) -> PerLine<SavedLine> {
+        let mut lines: PerLine<SavedLine> = held.iter().map(saved_line).collect();
+        for (line, back) in lines.iter_mut().zip(self.holds.backorders.of(id)) {
+            (line.backordered, line.filled, line.owed, line.turn) = (Units(back.at_first), Units(back.filled), Units(back.owed), back.turn);
+        }
+        lines
     }
 
     fn saved_end(&self, memory: Memory) -> SavedEnd {
@@ -294,9 +346,10 @@ impl Ledger {
             body: ended.body(),
             detailed: detailed.is_some(),
             lines: match detailed {
-                Some(held) => held.iter().map(saved_line).collect(),
+                Some(held) => self.saved_lines(ended.id(), &held),
                 None => remaining.map(|&left| SavedLine { remaining: Units(left), ..SavedLine::default() }).collect(),
             },
+            purchase: self.holds.purchases.holds.get(&ended.id()).cloned(),
         }
     }
 }
@@ -308,5 +361,6 @@ fn saved_line(line: &HeldLine) -> SavedLine {
         remaining: Units(line.remaining),
         committed: Units(line.committed),
         restocked: Units(line.restocked),
+        ..SavedLine::default()
     }
 }

@@ -66,7 +66,8 @@ impl Ledger {
 
     /// Promises the units of a held or pinned hold to their order: held → committed. O(lines).
     ///
-    /// A committed hold is kept until all of it is restocked or the caller says [`forget`](Ledger::forget).
+    /// A committed hold is kept until all of it is restocked or the caller says [`forget`](Ledger::forget). Units that it is owed stay
+    /// owed, and are committed when they are given.
     ///
     /// # Errors
     /// Says how the hold ended, or that it is unknown. One that is due counts as expired, as for `pin`. `Differs` if it was
@@ -82,10 +83,10 @@ impl Ledger {
         };
         self.holds.settle(place);
         let mut held = self.holds.lines(place);
-        for line in &mut held {
-            line.committed = line.taken;
-            if let Some(row) = line.row.filter(|_| line.taken > 0) {
-                self.rows.shift(row, Column::Held, Column::Committed, Units(line.taken));
+        for (at, line) in held.iter_mut().enumerate() {
+            line.committed = line.taken + self.holds.filled(place, at);
+            if let Some(row) = line.row.filter(|_| line.committed > 0) {
+                self.rows.shift(row, Column::Held, Column::Committed, Units(line.committed));
             }
         }
         if self.holds.record(place).flags.has(Flags::SPILLED) {
@@ -95,7 +96,8 @@ impl Ledger {
         Ok(Committed { replayed: false })
     }
 
-    /// Promises these units of a held or pinned hold to their order, and gives the rest back: held → committed, available.
+    /// Promises these units of a held or pinned hold to their order, and gives the rest back: held → committed, available. What the
+    /// hold was owed is owed no more.
     /// Lines of the same row are summed. The same lines again (in any order) change nothing. O(lines × lines of the hold).
     ///
     /// # Errors
@@ -110,7 +112,8 @@ impl Ledger {
         let mut held = self.holds.lines(place);
         for (at, line) in lines.iter().enumerate() {
             let row = self.rows.find(line.sku, line.location);
-            let there = held.iter().filter(|other| row.is_some() && other.row == row).map(|other| u64::from(other.taken)).sum();
+            let of_row = held.iter().enumerate().filter(|(_, other)| row.is_some() && other.row == row);
+            let there = of_row.map(|(at, other)| u64::from(other.taken + self.holds.filled(place, at))).sum();
             let requested = wanted_with(lines, line);
             if requested > there {
                 return Err(CommitRefused::TooMany { index: index(at), requested: saturated(requested), held: saturated(there) });
@@ -120,16 +123,18 @@ impl Ledger {
         for line in lines {
             let row = self.rows.find(line.sku, line.location);
             let mut wanted = line.quantity.0;
-            for other in held.iter_mut().filter(|other| other.row == row) {
-                let units = wanted.min(other.taken - other.committed);
+            for (at, other) in held.iter_mut().enumerate().filter(|(_, other)| other.row == row) {
+                let units = wanted.min(other.taken + self.holds.filled(place, at) - other.committed);
                 other.committed += units;
                 wanted -= units;
             }
             assert_eq!(wanted, 0, "the lines were checked to fit");
         }
-        for line in &held {
+        self.waive(place);
+        for (at, line) in held.iter().enumerate() {
             let Some(row) = line.row else { continue };
-            for (to, units) in [(Column::Committed, line.committed), (Column::Available, line.taken - line.committed)] {
+            let rest = line.taken + self.holds.filled(place, at) - line.committed;
+            for (to, units) in [(Column::Committed, line.committed), (Column::Available, rest)] {
                 if units > 0 {
                     self.rows.shift(row, Column::Held, to, Units(units));
                 }
@@ -138,6 +143,7 @@ impl Ledger {
         self.update_lines(place, &held);
         self.holds.mark_in_part(place);
         self.holds.keep(place, State::Committed);
+        self.recount(place, &held);
         Ok(Committed { replayed: false })
     }
 
@@ -161,7 +167,8 @@ impl Ledger {
         self.release_kind(now, id, IdKind::Timed)
     }
 
-    /// Ends the book-keeping of a committed hold: its units stay committed, and no restock under this hold returns them.
+    /// Ends the book-keeping of a committed hold: its units stay committed, and no restock under this hold returns them. What it was
+    /// owed is owed no more.
     ///
     /// For orders that are beyond cancelling. It makes the hold ripe for `sweep`; without it committed holds count against
     /// [`Limits::holds_max`](crate::Limits) for ever. O(lines).
@@ -181,12 +188,14 @@ impl Ledger {
                 };
             }
         };
+        self.waive(place);
         let held = self.holds.lines(place);
         for line in &held {
             if let Some(row) = line.row {
                 self.rows.detach(row, Units(line.left()));
             }
         }
+        self.recount(place, &held);
         self.end(place, now, End::Forgotten, &held);
         Ok(Forgotten { replayed: false })
     }

@@ -122,7 +122,8 @@ impl Ledger {
     /// Returns committed units of a hold to available, after its order was cancelled: `lines` of it, or all that is left.
     ///
     /// Each unit comes back at most once: lines of the same row are summed, and may ask for no more than the hold committed
-    /// there and has not had back. The last unit ends the hold as `Restocked`. Idempotent by `id`, in one space with the
+    /// there and has not had back. The last unit ends the hold as `Restocked`, unless it is owed more; without `lines` what it was owed
+    /// is owed no more. Idempotent by `id`, in one space with the
     /// changes of stock; malformed lines are not remembered. O(given lines × (given lines + lines of the hold)).
     ///
     /// # Errors
@@ -234,7 +235,7 @@ impl Ledger {
         let ix = match found {
             Some(ix) => ix,
             None if self.rows.len() >= self.limits.rows_max => return Err(Full::Rows.into()),
-            None => self.rows.insert(sku, location).ok_or(Full::Rows)?,
+            None => self.insert_row(sku, location).ok_or(Full::Rows)?,
         };
         if delta != 0 {
             self.rows.book(ix, delta);
@@ -276,19 +277,21 @@ impl Ledger {
                 assert_eq!(wanted, 0, "the lines were checked to fit");
             }
         } else {
+            self.waive(place);
             for line in &mut held {
                 let units = line.left();
                 self.bring_back(line, units);
             }
         }
 
-        let left = units_left(&held);
-        if left == 0 {
+        let (left, owed) = (units_left(&held), self.owed(place));
+        if left == 0 && owed == 0 {
             self.end(place, now, End::Restocked, &held);
         } else {
             self.update_lines(place, &held);
+            self.recount(place, &held);
         }
-        Ok(Restocked { units: before - left, left, replayed: false })
+        Ok(Restocked { units: before - left, left, owed, replayed: false })
     }
 
     fn bring_back(&mut self, line: &mut HeldLine, units: u32) {

@@ -18,6 +18,9 @@ const SMALL: Limits = Limits {
     movements_kept_max: 4,
     announcements_max: 1,
     shipments_max: 1,
+    backorders_max: 1,
+    purchase_limits_max: 1,
+    purchases_max: 1,
     id_window_ms: 1_000,
     hold_life_ms_max: 300,
 };
@@ -95,8 +98,8 @@ fn play(history: &str) -> (String, Ledger) {
                 match ledger.hold(now, &request) {
                     Ok(held) => {
                         let got = |(line, asked): (&Taken, &Line)| match line {
-                            Taken { taken, remaining } if *taken == asked.quantity => remaining.0.to_string(),
-                            Taken { taken, remaining } => format!("{}:{}", taken.0, remaining.0),
+                            Taken { taken, remaining, .. } if *taken == asked.quantity => remaining.0.to_string(),
+                            Taken { taken, remaining, .. } => format!("{}:{}", taken.0, remaining.0),
                         };
                         let got: Vec<String> = held.lines.iter().zip(&asked).map(got).collect();
                         format!("[{}] until {}{}", got.join(", "), held.expires_at.0, replay(held.replayed))
@@ -427,7 +430,7 @@ fn line_lists_are_bounded() {
     let refused = ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &too_many, 1)).unwrap_err();
     assert_eq!(refused.to_string(), "257 lines; at most 256");
     let held = ledger.hold(Millis(0), &HoldRequest::new(HoldId(1), Owner(1), &too_many[1..], 1)).unwrap();
-    assert!(held.lines.len() == LINES_MAX && held.lines.iter().all(|line| *line == Taken { taken: Units(1), remaining: Units(0) }));
+    assert!(held.lines.len() == LINES_MAX && held.lines.iter().all(|line| *line == Taken { taken: Units(1), ..Taken::default() }));
     ledger.check().unwrap();
 }
 

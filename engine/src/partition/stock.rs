@@ -34,6 +34,9 @@ pub const LEDGER_LIMITS: Limits = Limits {
     movements_kept_max: 1 << 22,
     announcements_max: 1 << 16,
     shipments_max: 1 << 16,
+    backorders_max: 1 << 20,
+    purchase_limits_max: 1 << 16,
+    purchases_max: 1 << 20,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
 };
@@ -459,6 +462,9 @@ fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
         HoldRefused::Tombstoned => Refusal::NotFound,
         HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
         HoldRefused::TooOld => Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS },
+        HoldRefused::OverLimit { allowed, .. } => {
+            Refusal::LimitReached { what: "units of a product that may be bought".to_owned(), max: u64::from(allowed.0) }
+        }
         HoldRefused::TooNew => too_new(),
         HoldRefused::TooLong { max_ms } => invalid("/ttl_ms", "too_long", &format!("at most {max_ms}")),
         HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
@@ -496,6 +502,9 @@ fn no_room(full: Full) -> Refusal {
         Full::Movements => ("stock movements of a partition in a day", LEDGER_LIMITS.movements_kept_max),
         Full::Announcements => ("announced deliveries of a partition", LEDGER_LIMITS.announcements_max),
         Full::Shipments => ("open shipments of a partition", LEDGER_LIMITS.shipments_max),
+        Full::PurchaseLimits => ("purchase limits of a partition", LEDGER_LIMITS.purchase_limits_max),
+        Full::Purchases => ("limited purchases of a partition", LEDGER_LIMITS.purchases_max),
+        Full::Backorders => ("backordered holds of a partition", LEDGER_LIMITS.backorders_max),
     };
     Refusal::LimitReached { what: what.to_owned(), max: u64::from(max) }
 }

@@ -8,27 +8,41 @@ use inventory_ledger::*;
 
 use crate::goods::Coming;
 use crate::ops::{Answer, Ask, Op};
+use crate::owed::Owed;
 
 pub(crate) type Key = (Sku, Location);
 
-struct Hold {
-    ask: Ask,
+pub(crate) struct Hold {
+    pub(crate) ask: Ask,
     /// Of each line.
     taken: Vec<u64>,
+    pub(crate) owed: Vec<Owed>,
     remaining: Vec<Units>,
     made: Millis,
     unsettled: bool,
-    state: HoldState,
-    committed: BTreeMap<Key, u64>,
+    pub(crate) state: HoldState,
+    pub(crate) committed: BTreeMap<Key, u64>,
     /// Committed by lines.
     in_part: bool,
-    restocked: BTreeMap<Key, u64>,
+    pub(crate) restocked: BTreeMap<Key, u64>,
+    /// Which SKUs count for its customer.
+    pub(crate) counted: Vec<Sku>,
 }
 
 impl Hold {
-    fn quantity(&self, key: Key) -> u64 {
+    pub(crate) fn quantity(&self, key: Key) -> u64 {
+        let lines = self.ask.lines.iter().zip(&self.owed);
+        self.taken_of(key) + lines.filter(|(line, _)| (line.sku, line.location) == key).map(|(_, owed)| owed.filled).sum::<u64>()
+    }
+
+    /// Without what it was given later.
+    fn taken_of(&self, key: Key) -> u64 {
         let lines = self.ask.lines.iter().zip(&self.taken);
         lines.filter(|(line, _)| (line.sku, line.location) == key).map(|(_, taken)| taken).sum()
+    }
+
+    fn waive(&mut self) {
+        self.owed.iter_mut().for_each(|owed| owed.left = 0);
     }
 
     fn left(&self, key: Key) -> u64 {
@@ -42,14 +56,18 @@ impl Hold {
         matches!(self.state, HoldState::Held { .. } | HoldState::Pinned)
     }
 
-    fn live(&self) -> bool {
+    pub(crate) fn live(&self) -> bool {
         self.open() || self.state == HoldState::Committed
     }
 
     fn answer(&self, replayed: bool) -> Held {
-        let line = |(&taken, &remaining)| Taken { taken: units(taken), remaining };
+        let line = |((&taken, &remaining), owed): ((&u64, &Units), &Owed)| Taken {
+            taken: units(taken),
+            remaining,
+            backordered: units(owed.at_first),
+        };
         let expires_at = Millis(self.made.0 + self.ask.ttl_ms);
-        Held { expires_at, lines: self.taken.iter().zip(&self.remaining).map(line).collect(), replayed }
+        Held { expires_at, lines: self.taken.iter().zip(&self.remaining).zip(&self.owed).map(line).collect(), replayed }
     }
 }
 
@@ -62,23 +80,31 @@ struct Kept {
 
 pub(crate) struct Dull {
     pub(crate) limits: Limits,
-    now: Millis,
+    pub(crate) now: Millis,
     /// What the movements add up to.
     pub(crate) on_hand: BTreeMap<Key, u64>,
     /// Committed units of forgotten holds.
     detached: BTreeMap<Key, u64>,
-    holds: BTreeMap<HoldId, Hold>,
+    pub(crate) holds: BTreeMap<HoldId, Hold>,
     /// With opaque ids, in order of ending.
     opaque: Vec<Kept>,
     /// With timed ids.
     timed: Vec<Kept>,
     movements: Vec<(Millis, MovementId, Op, Answer)>,
     pub(crate) coming: Coming,
+    pub(crate) policies: BTreeMap<Key, Policy>,
+    /// Lines that were backordered, ever.
+    turns: u64,
+    pub(crate) purchase_limits: BTreeMap<Sku, PurchaseLimit>,
 }
 
 pub(crate) fn sum(lines: &[Line], key: Key) -> u64 {
     let same = lines.iter().filter(|line| (line.sku, line.location) == key);
     same.map(|line| u64::from(line.quantity.0)).sum()
+}
+
+pub(crate) fn sum_of(lines: &[Line], sku: Sku) -> u64 {
+    lines.iter().filter(|line| line.sku == sku).map(|line| u64::from(line.quantity.0)).sum()
 }
 
 pub(crate) fn units(count: u64) -> Units {
@@ -105,6 +131,9 @@ impl Dull {
             timed: Vec::new(),
             movements: Vec::new(),
             coming: Coming::default(),
+            policies: BTreeMap::new(),
+            turns: 0,
+            purchase_limits: BTreeMap::new(),
         }
     }
 
@@ -122,6 +151,7 @@ impl Dull {
             incoming: units(self.coming.incoming(key)),
             unavailable: units(apart),
             in_transit: units(self.coming.in_transit(key)),
+            backordered: units(self.backordered(key)),
         })
     }
 
@@ -189,6 +219,9 @@ impl Dull {
             movements: self.movements.len() as u32,
             announcements: self.opened()[0],
             shipments: self.opened()[1],
+            backorders: self.backorders() as u32,
+            purchase_limits: self.purchase_limits.len() as u32,
+            purchases: self.purchases() as u32,
         }
     }
 
@@ -225,6 +258,9 @@ impl Dull {
                 }
             }
             Op::Withdraw { id, .. } | Op::Arrive { id, .. } | Op::Recall { id, .. } => self.once_goods(*id, op),
+            Op::SetPolicy { sku, location, policy } => Answer::Set(self.set_policy((*sku, *location), *policy)),
+            Op::SetLimit { sku, limit } => Answer::Limited(self.set_limit(*sku, *limit)),
+            Op::Fill(max) => Answer::Filled(self.fill(*max)),
             Op::Hold(ask) => Answer::Held(self.hold(ask)),
             Op::Pin(id) => Answer::Pinned(self.pin(*id)),
             Op::Settle(id) => Answer::Settled(self.settle(*id)),
@@ -329,8 +365,9 @@ impl Dull {
         if self.holds.len() == self.limits.holds_max as usize {
             return Err(HoldRefused::Full(Full::Holds));
         }
-        let available = |key| u64::from(self.row(key).unwrap_or_default().available.0);
-        let in_doubt = |key| self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.quantity(key)).sum::<u64>();
+        let counted = self.to_count(ask)?;
+        let available = |key| self.to_be_had(key).0 + self.to_be_had(key).1;
+        let in_doubt = |key| self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.taken_of(key)).sum::<u64>();
         let key = |line: &Line| (line.sku, line.location);
         let mut short = PerLine::new();
         for (index, line) in lines.iter().enumerate() {
@@ -339,12 +376,20 @@ impl Dull {
                 short.push(ShortLine { index: index as u16, requested: units(requested), available: units(available) });
             }
         }
-        let mut taken: Vec<u64> = Vec::new();
+        let (mut taken, mut owed): (Vec<u64>, Vec<Owed>) = (Vec::new(), Vec::new());
+        let mut turns = self.turns;
         for (at, line) in lines.iter().enumerate() {
-            let before: u64 = (0..at).filter(|&other| key(&lines[other]) == key(line)).map(|other| taken[other]).sum();
-            taken.push((available(key(line)) - before).min(u64::from(line.quantity.0)));
+            let before = |had: &dyn Fn(usize) -> u64| (0..at).filter(|&other| key(&lines[other]) == key(line)).map(had).sum::<u64>();
+            let (free, room) = self.to_be_had(key(line));
+            let quantity = u64::from(line.quantity.0);
+            let here = (free - before(&|other| taken[other])).min(quantity);
+            let later = (room - before(&|other| owed[other].at_first)).min(quantity - here);
+            taken.push(here);
+            owed.push(Owed { at_first: later, filled: 0, left: later, turn: turns });
+            turns += u64::from(later > 0);
         }
-        let refused = if ask.partial { taken.iter().sum::<u64>() == 0 } else { !short.is_empty() };
+        let had = taken.iter().sum::<u64>() + owed.iter().map(|owed| owed.left).sum::<u64>();
+        let refused = if ask.partial { had == 0 } else { !short.is_empty() };
         if refused {
             let explained = |line: &Line| sum(lines, key(line)) <= available(key(line)) + in_doubt(key(line));
             let contended = if ask.partial {
@@ -354,9 +399,14 @@ impl Dull {
             };
             return Err(if contended { HoldRefused::Contended { lines: short } } else { HoldRefused::Short { lines: short } });
         }
+        if owed.iter().any(|owed| owed.left > 0) && self.backorders() == self.limits.backorders_max as usize {
+            return Err(HoldRefused::Full(Full::Backorders));
+        }
+        self.turns = turns;
         let hold = Hold {
             ask: ask.clone(),
             taken,
+            owed,
             remaining: Vec::new(),
             made: self.now,
             unsettled: ask.in_doubt,
@@ -364,6 +414,7 @@ impl Dull {
             committed: BTreeMap::new(),
             in_part: false,
             restocked: BTreeMap::new(),
+            counted,
         };
         self.holds.insert(id, hold);
         let left = |line: &Line| self.row(key(line)).unwrap_or_default().available;
@@ -382,6 +433,7 @@ impl Dull {
         if hold.live() {
             return;
         }
+        hold.waive();
         let kind = hold.ask.kind;
         if kind == IdKind::Timed && self.too_old(id) {
             self.holds.remove(&id);
@@ -468,6 +520,7 @@ impl Dull {
             }
         }
         (hold.committed, hold.in_part) = (wanted, true);
+        hold.waive();
         self.become_(id, HoldState::Committed);
         Ok(Committed { replayed: false })
     }
@@ -527,6 +580,10 @@ impl Dull {
                 return Err(RestockRefused::TooMany { index: index as u16, requested, left });
             }
         }
+        if lines.is_none() {
+            hold.waive();
+        }
+        let owed = hold.owed.iter().map(|owed| owed.left).sum();
         let (mut back, mut left) = (0, 0);
         for key in keys {
             let wanted = lines.map_or(hold.left(key), |lines| sum(lines, key));
@@ -534,10 +591,10 @@ impl Dull {
             back += wanted;
             left += hold.left(key);
         }
-        if left == 0 {
+        if left + owed == 0 {
             self.become_(id, HoldState::Restocked);
         }
-        Ok(Restocked { units: back, left, replayed: false })
+        Ok(Restocked { units: back, left, owed, replayed: false })
     }
 
     /// Ends what the ledger says it ended, if that may be: the first in time, no more than asked for, and only if all that is

@@ -1,12 +1,14 @@
 //! The ledger against a dull model: random histories, every answer and every read compared after every operation.
 
+mod bought;
 mod dull;
 mod goods;
 mod ops;
+mod owed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inventory_ledger::{HoldId, Ledger, Limits, Restore, Row, Saved, Sku, Stage};
+use inventory_ledger::{Customer, HoldId, Ledger, Limits, Restore, Row, Saved, Sku, Stage};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -42,6 +44,7 @@ proptest! {
                 prop_assert_eq!(ledger.available(sku, location), row.available);
                 prop_assert_eq!(reader.row(sku, location), Some(row));
                 prop_assert_eq!(reader.available(sku, location), row.available);
+                prop_assert_eq!(ledger.policy(sku, location), model.policy((sku, location)));
                 prop_assert_eq!(ledger.unavailable(sku, location), model.unavailable((sku, location)));
                 prop_assert_eq!(ledger.expected(sku, location), model.expected((sku, location)));
                 prop_assert_eq!(ledger.under_way(sku, location), model.under_way((sku, location)));
@@ -51,6 +54,9 @@ proptest! {
                 let expected = rows.iter().filter(|(key, _)| key.0 == sku);
                 prop_assert_eq!(of_sku, expected.map(|(key, &row)| (key.1, row)).collect::<Vec<_>>());
                 prop_assert_eq!(ledger.holds_of(sku), model.holds_of(sku));
+                for customer in (0..2).map(Customer) {
+                    prop_assert_eq!(ledger.purchased(customer, sku), model.purchased(customer, sku), "step {}: {:?}", at, op);
+                }
             }
             if let Op::Hold(ask) = op {
                 ids.insert(ask.id);
@@ -165,7 +171,7 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             6 => row.cold.get_or_insert_default().carried -= i64::MAX / i64::from(by),
             _ => row.booked.0 += by,
         },
-        Saved::Hold(hold) => match how % 8 {
+        Saved::Hold(hold) => match how % 14 {
             0 => hold.stage = Stage::Held { level: by as u8, soonest: hold.expires_at },
             1 => hold.unsettled = !hold.unsettled,
             2 => hold.lines[0].taken.0 += by,
@@ -173,6 +179,12 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             4 => hold.lines[0].row = Some(by + 2),
             5 => hold.stage = Stage::Committed,
             6 => hold.expires_at.0 = u64::from(by),
+            8 => hold.lines[0].owed.0 += by,
+            12 => hold.purchase = None,
+            13 => hold.purchase.iter_mut().for_each(|purchase| purchase.units[0].1 += u64::from(by)),
+            9 => hold.lines[0].filled.0 += by,
+            10 => hold.lines[0].backordered.0 += by,
+            11 => hold.lines[0].turn += u64::from(by),
             _ => hold.body ^= u64::from(by),
         },
         Saved::Ended(ended) => match how % 5 {
@@ -188,6 +200,11 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             1 => open.lines[0].row = by,
             2 => open.lines = Box::default(),
             _ => open.id.0 = u128::from(by),
+        },
+        Saved::Limit(limit) => match how % 3 {
+            0 => limit.limit = Default::default(),
+            1 => limit.limit.per_order = Some(inventory_ledger::Units(by)),
+            _ => limit.sku = Sku(by.into()),
         },
         Saved::Shipment(open) => match how % 4 {
             0 => open.lines[0].left.0 = by,
@@ -259,6 +276,14 @@ fn histories_reach_every_answer() {
         "Held(Err(Malformed(Empty)))",
         "Held(Err(Malformed(ZeroQuantity",
         "Held(Err(Full(Holds)))",
+        "Held(Err(Full(Backorders)))",
+        "Held(Err(Full(Purchases)))",
+        "Held(Err(OverLimit",
+        "Limited(Ok(()))",
+        "Limited(Err(PurchaseLimits))",
+        "Set(Ok(()))",
+        "Set(Err(UnknownRow))",
+        "Filled(Filled",
         "Held(Err(Contended",
         "Held(Err(TooOld))",
         "Held(Err(TooNew))",

@@ -18,6 +18,9 @@ pub(crate) const LIMITS: Limits = Limits {
     movements_kept_max: 24,
     announcements_max: 2,
     shipments_max: 2,
+    backorders_max: 3,
+    purchase_limits_max: 2,
+    purchases_max: 3,
     id_window_ms: 150,
     hold_life_ms_max: 250,
 };
@@ -28,6 +31,7 @@ pub(crate) struct Ask {
     pub(crate) id: HoldId,
     pub(crate) kind: IdKind,
     pub(crate) owner: Owner,
+    pub(crate) customer: Option<Customer>,
     pub(crate) lines: Vec<Line>,
     pub(crate) ttl_ms: u64,
     pub(crate) partial: bool,
@@ -36,8 +40,8 @@ pub(crate) struct Ask {
 
 impl Ask {
     fn request(&self) -> HoldRequest<'_> {
-        let Self { id, kind, owner, ref lines, ttl_ms, partial, in_doubt } = *self;
-        HoldRequest { id, kind, owner, lines, ttl_ms, partial, in_doubt }
+        let Self { id, kind, owner, customer, ref lines, ttl_ms, partial, in_doubt } = *self;
+        HoldRequest { id, kind, owner, customer, lines, ttl_ms, partial, in_doubt }
     }
 }
 
@@ -55,6 +59,9 @@ pub(crate) enum Op {
     Send { id: MovementId, to: Location, lines: Vec<Line> },
     Arrive { id: MovementId, shipment: MovementId, lines: Option<Vec<Arrival>> },
     Recall { id: MovementId, shipment: MovementId },
+    SetPolicy { sku: Sku, location: Location, policy: Policy },
+    Fill(usize),
+    SetLimit { sku: Sku, limit: PurchaseLimit },
     Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
     Hold(Ask),
     Pin(HoldId),
@@ -72,6 +79,9 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Moved(Result<Moved, MoveRefused>),
+    Set(Result<(), UnknownRow>),
+    Filled(Filled),
+    Limited(Result<(), Full>),
     Goods(Result<Goods, GoodsRefused>),
     Restocked(Result<Restocked, RestockRefused>),
     Held(Result<Held, HoldRefused>),
@@ -116,6 +126,9 @@ pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
         Op::Send { id, to, ref lines } => Answer::Goods(ledger.send(now, id, to, lines)),
         Op::Arrive { id, shipment, ref lines } => Answer::Goods(ledger.arrive(now, id, shipment, lines.as_deref())),
         Op::Recall { id, shipment } => Answer::Goods(ledger.recall(now, id, shipment)),
+        Op::SetPolicy { sku, location, policy } => Answer::Set(ledger.set_policy(now, sku, location, policy)),
+        Op::SetLimit { sku, limit } => Answer::Limited(ledger.set_purchase_limit(now, sku, limit)),
+        Op::Fill(max) => Answer::Filled(ledger.fill(now, max)),
         Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
         Op::Hold(ref ask) => Answer::Held(ledger.hold(now, &ask.request())),
         Op::Pin(id) => Answer::Pinned(ledger.pin(now, id)),
@@ -167,13 +180,27 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let owner = (0..2_u128).prop_map(Owner);
+    let owner = ((0..2_u128).prop_map(Owner), proptest::option::of((0..2_u128).prop_map(Customer)));
     let ttl_ms = prop_oneof![20 => 0..200_u64, 1 => 240..260_u64, 1 => Just(u64::MAX)];
     let options = (proptest::bool::weighted(0.3), proptest::bool::weighted(0.3), proptest::bool::weighted(0.02));
-    (hold(), owner, lines(), ttl_ms, options).prop_map(|(id, owner, lines, ttl_ms, (partial, in_doubt, timed))| {
+    (hold(), owner, lines(), ttl_ms, options).prop_map(|(id, (owner, customer), lines, ttl_ms, (partial, in_doubt, timed))| {
         let kind = if timed { IdKind::Timed } else { IdKind::Opaque };
-        Ask { id, kind, owner, lines, ttl_ms, partial, in_doubt }
+        Ask { id, kind, owner, customer, lines, ttl_ms, partial, in_doubt }
     })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let limit = || prop_oneof![8 => 0..12_u32, 1 => Just(u32::MAX)].prop_map(Units);
+    prop_oneof![
+        1 => Just(Policy::Deny),
+        4 => limit().prop_map(|limit| Policy::Backorder { limit }),
+        2 => (limit(), (0..600_u64).prop_map(Millis)).prop_map(|(limit, until)| Policy::Preorder { limit, until }),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = PurchaseLimit> {
+    let some = |from: u32, to: u32| proptest::option::of((from..to).prop_map(Units));
+    (some(2, 12), some(2, 20)).prop_map(|(per_order, per_customer)| PurchaseLimit { per_order, per_customer })
 }
 
 fn apart() -> impl Strategy<Value = Op> {
@@ -220,6 +247,9 @@ fn any_op() -> impl Strategy<Value = Op> {
         10 => ask().prop_map(Op::Hold),
         3 => apart(),
         5 => goods(),
+        3 => (sku(), location(), policy()).prop_map(|(sku, location, policy)| Op::SetPolicy { sku, location, policy }),
+        3 => (0..4_usize).prop_map(Op::Fill),
+        3 => (sku(), limit()).prop_map(|(sku, limit)| Op::SetLimit { sku, limit }),
         2 => hold().prop_map(Op::Pin),
         2 => hold().prop_map(Op::Settle),
         2 => (hold(), 0..300_u64).prop_map(|(id, ttl_ms)| Op::Extend(id, ttl_ms)),

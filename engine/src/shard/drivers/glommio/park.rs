@@ -5,8 +5,8 @@
 //! glommio that is maintained has the same finding and a fix, pull request 53; it is not published). A busy machine made that happen every
 //! second or two of full load: everything waited for the next deadline of a call.
 //!
-//! The executor polls its main future right before it parks. [`Watch`] is that future, beside the loop: each poll sets a timer, so a park ends
-//! by itself. Bounds: [`PAUSE_MIN`] after work, doubling to [`PAUSE_MAX`] while there is none, which costs an idle core 50 wake-ups a second.
+//! [`Watch`] runs beside the loop: each poll sets a timer that polls it again, and a second one behind it, since the park may come between the first
+//! timer and the poll. So a park ends by itself. Bounds: [`PAUSE_MIN`] after work, doubling to [`PAUSE_MAX`] while there is none, which costs an idle core 50 wake-ups a second.
 
 use glommio::timer::Timer;
 use std::{
@@ -22,6 +22,9 @@ use std::{
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 /// Longest sleep over work after a quiet time.
 const PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// How much later than the first timer the second fires, beside as long again.
+const GUARD: Duration = Duration::from_millis(1);
 
 /// Turns that did something, counted by the loop.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +42,13 @@ pub(super) struct Watch {
     seen: u64,
     pause: Duration,
     timer: Option<Timer>,
+    /// Fires later, in case the executor parks over the very task that the first one woke.
+    guard: Option<Timer>,
 }
 
 impl Watch {
     pub(super) fn new(activity: Activity) -> Self {
-        Self { activity, seen: 0, pause: PAUSE_MIN, timer: None }
+        Self { activity, seen: 0, pause: PAUSE_MIN, timer: None, guard: None }
     }
 }
 
@@ -54,12 +59,14 @@ impl Future for Watch {
         let count = self.activity.0.get();
         self.pause = if count == self.seen { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
         self.seen = count;
-        let mut timer = Timer::new(self.pause);
-        // Pending: it was made with time to run.
-        if Pin::new(&mut timer).poll(context).is_ready() {
-            context.waker().wake_by_ref();
+        let (mut timer, mut guard) = (Timer::new(self.pause), Timer::new(self.pause * 2 + GUARD));
+        // Pending: both were made with time to run.
+        for timer in [&mut timer, &mut guard] {
+            if Pin::new(timer).poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
         }
-        self.timer = Some(timer);
+        (self.timer, self.guard) = (Some(timer), Some(guard));
         Poll::Pending
     }
 }

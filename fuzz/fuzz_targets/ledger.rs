@@ -3,12 +3,21 @@
 //! The bytes are the random numbers of the property tests' own generator, so what the fuzzer finds is a history they could have made.
 #![no_main]
 
+#[path = "../../inventory-ledger/tests/model/bought.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod bought;
 #[path = "../../inventory-ledger/tests/model/dull.rs"]
 #[allow(dead_code, reason = "the tests ask more of it")]
 mod dull;
+#[path = "../../inventory-ledger/tests/model/goods.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod goods;
 #[path = "../../inventory-ledger/tests/model/ops.rs"]
 #[allow(dead_code, reason = "the tests ask more of it")]
 mod ops;
+#[path = "../../inventory-ledger/tests/model/owed.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod owed;
 
 use inventory_ledger::{Ledger, Restore};
 use libfuzzer_sys::fuzz_target;

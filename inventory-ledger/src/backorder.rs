@@ -14,7 +14,7 @@ use crate::cold::Rare;
 use crate::holds::Place;
 use crate::record::{Flags, State};
 use crate::rows::{Column, RowIx};
-use crate::{Filled, FilledLine, HoldId, Ledger, Location, Millis, Sku, Units};
+use crate::{Cause, Filled, FilledLine, HoldId, Ledger, Location, Millis, News, Sku, Units};
 
 /// Whether a row may promise units that it does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -203,9 +203,12 @@ impl Ledger {
             State::Free => unreachable!("a known id has a place in use"),
         };
         let delta = i64::from(units);
+        self.because(Cause::Fill(id));
         self.rows.apply(row, &[(Column::Available, -delta), (to, delta)], Some((Rare::Backordered, -delta)), 0);
         let ((sku, location), owner) = (self.rows.key(row), self.holds.record(place).owner());
-        FilledLine { hold: id, owner, line: at, sku, location, units: Units(units), left }
+        let line = FilledLine { hold: id, owner, line: at, sku, location, units: Units(units), left };
+        self.rows.journal.tell(News::Filled(line));
+        line
     }
 
     /// Units of a row that a hold could have: those free, and those that the row may come to owe.

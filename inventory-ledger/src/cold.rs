@@ -56,12 +56,25 @@ pub(crate) struct Cold {
     /// Units that were sent here and did not come.
     pub(crate) lost: u64,
     pub(crate) policy: Policy,
+    /// At which available units it tells that they are low.
+    pub(crate) low: Option<Units>,
+    /// Available after the last change: what the next one is compared with.
+    pub(crate) seen: Units,
 }
 
-const _: () = assert!(size_of::<Cold>() + size_of::<ColdCell>() <= 80, "what the README says");
+const _: () = assert!(size_of::<Cold>() + size_of::<ColdCell>() <= 92, "what the README says");
 
 impl Cold {
-    pub(crate) fn new(row: RowIx) -> Self {
-        Self { row, listed: [Units(0); Rare::ALL], apart: [Units(0); Unavailable::ALL.len()], carried: 0, lost: 0, policy: Policy::Deny }
+    pub(crate) fn new(row: RowIx, seen: Units) -> Self {
+        Self {
+            row,
+            listed: [Units(0); Rare::ALL],
+            apart: [Units(0); Unavailable::ALL.len()],
+            carried: 0,
+            lost: 0,
+            policy: Policy::Deny,
+            low: None,
+            seen,
+        }
     }
 }

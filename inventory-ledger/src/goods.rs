@@ -7,7 +7,7 @@
 use crate::ledger::{index, wanted_with, well_formed};
 use crate::movements::{Act, Remembered};
 use crate::rows::RowIx;
-use crate::{BadLines, Full, LINES_MAX, Ledger, Line, Location, Millis, MovementId, Reference, Sku, UNITS_MAX, Units};
+use crate::{BadLines, Cause, Full, LINES_MAX, Ledger, Line, Location, Millis, MovementId, Reference, Sku, UNITS_MAX, Units};
 
 /// What came of goods sent: units of one SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,6 +163,7 @@ impl Ledger {
             };
         }
         self.room_to_remember()?;
+        self.because(Cause::Movement(id));
         let outcome = match &body {
             GoodsBody::Receive { announcement, lines } => self.decide_receive(*announcement, lines),
             GoodsBody::Announce { due, reference, lines } => self.decide_announce(id, *due, *reference, lines),

@@ -45,7 +45,7 @@ impl Ledger {
         Self {
             limits,
             now: Millis::default(),
-            rows: Table::new(limits.rows_max, seed),
+            rows: Table::new(&limits, seed),
             holds: HoldBook::new(seed, Millis::default()),
             movements: Window::default(),
             announcements: Announcements::new(),
@@ -157,6 +157,8 @@ impl Ledger {
             backorders: self.holds.backorders.len(),
             purchase_limits: self.holds.purchases.limits.len() as u32,
             purchases: self.holds.purchases.holds.len() as u32,
+            recorded: self.rows.journal.history.len(),
+            events: self.rows.journal.events.len(),
         }
     }
 
@@ -166,7 +168,7 @@ impl Ledger {
         let [holds, lines, remembered, ids] = self.holds.bytes();
         let open = self.announcements.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>()
             + self.shipments.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>();
-        let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes() + self.holds.purchases.bytes();
+        let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes() + self.holds.purchases.bytes() + self.rows.journal.bytes();
         Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare }
     }
 
@@ -183,6 +185,7 @@ impl Ledger {
     /// Takes note of the time and returns it, never earlier than before.
     pub(crate) fn advance(&mut self, now: Millis) -> Millis {
         self.now = self.now.max(now.min(TIME_MAX));
+        self.rows.journal.now = self.now;
         self.now
     }
 }

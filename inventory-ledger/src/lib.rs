@@ -95,6 +95,7 @@ mod holds;
 mod id_index;
 mod ids;
 mod index;
+mod journal;
 mod ledger;
 mod limits;
 mod lines;
@@ -127,6 +128,7 @@ pub use answers::{
 pub use backorder::{Policy, UnknownRow};
 pub use goods::{Arrival, Goods, GoodsBody, GoodsRefused};
 pub use ids::{Customer, HoldId, Line, Location, Millis, MovementId, Owner, Reason, Reference, Sku, Unavailable, Units};
+pub use journal::{Cause, Event, Gone, News, Place, Recorded, Serial};
 pub use ledger::Ledger;
 pub use limits::{
     EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,

@@ -83,6 +83,10 @@ pub struct Limits {
     /// Holds that count for a customer, live and remembered, about 120 bytes each, 32 for each SKU counted and 80 for each customer
     /// and SKU. At the limit, another is refused with [`Full::Purchases`].
     pub purchases_max: u32,
+    /// Movements kept for those who read along, 96 bytes each. Beyond it the oldest is dropped; at zero none is recorded.
+    pub history_max: u32,
+    /// Events kept, 112 bytes each. Beyond it the oldest is dropped; at zero none is told.
+    pub events_max: u32,
     /// How old a timed hold id may be, in milliseconds. Older ones are refused as too old and never run.
     pub id_window_ms: u32,
     /// How long a hold may last from its making unless it is pinned, extensions included, in milliseconds. A longer time to live
@@ -93,7 +97,8 @@ pub struct Limits {
 impl Default for Limits {
     /// Room for a large warehouse: 4 Mi rows, 4 Mi holds, 1 Mi tombstones, 1 Mi movements a day, 64 Ki announcements and
     /// as many shipments, 1 Mi backorders and
-    /// counted holds each, 64 Ki purchase limits. Ids of ten minutes, holds of an hour.
+    /// counted holds each, 64 Ki purchase limits, 64 Ki events and no
+    /// history. Ids of ten minutes, holds of an hour.
     fn default() -> Self {
         Self {
             rows_max: 1 << 22,
@@ -105,6 +110,8 @@ impl Default for Limits {
             backorders_max: 1 << 20,
             purchase_limits_max: 1 << 16,
             purchases_max: 1 << 20,
+            history_max: 0,
+            events_max: 1 << 16,
             id_window_ms: HOLD_WINDOW_MS,
             hold_life_ms_max: HOLD_LIFE_MS_MAX,
         }
@@ -168,6 +175,10 @@ pub struct Usage {
     pub purchase_limits: u32,
     /// Holds that count for a customer, live and remembered.
     pub purchases: u32,
+    /// Movements kept for those who read along.
+    pub recorded: u32,
+    /// Events kept.
+    pub events: u32,
 }
 
 /// Bytes that a ledger's tables take at present, with the room they keep to grow, without the allocator's own.
@@ -185,7 +196,7 @@ pub struct Footprint {
     pub ids: usize,
     /// Movements with their index, without the lines of restocks and goods.
     pub movements: usize,
-    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments, backorders, purchases.
+    /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments, backorders, purchases, history and events.
     /// The trees among them are told by the number of their entries.
     pub rare: usize,
 }

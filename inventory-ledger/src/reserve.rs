@@ -11,7 +11,7 @@ use crate::lines::{HeldLine, Lines};
 use crate::record::{End, Flags, Record};
 use crate::rows::{Column, RowIx, Table};
 use crate::{
-    Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
+    Cause, Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
     SavedPurchase, ShortLine, Swept, Taken, Units,
 };
 
@@ -69,6 +69,7 @@ impl Ledger {
     /// Takes the lines and records the hold; says when it expires.
     #[inline(always)]
     fn take(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, held: &mut Lines, flags: Flags) -> Millis {
+        self.because(Cause::Hold(request.id));
         let mut plain = request.customer.is_none(); // the record has no room for one
         for (line, asked) in held.iter().zip(request.lines) {
             plain &= line.taken == asked.quantity.0;
@@ -184,6 +185,8 @@ impl Ledger {
 
     /// Moves the units of an open hold back and ends it.
     pub(crate) fn give_back(&mut self, place: Place, now: Millis, end: End) {
+        let id = self.holds.record(place).id();
+        self.because(if end == End::Expired { Cause::Expiry(id) } else { Cause::Release(id) });
         self.holds.settle(place);
         self.waive(place);
         let held = self.holds.lines(place);

@@ -12,7 +12,7 @@ use crate::rows::RowIx;
 use crate::{
     Broken, End, Full, HOLDS_MAX, HoldId, IdKind, LINES_MAX, Ledger, Limits, Location, MovementId, PurchaseLimit, Remembered, Saved,
     SavedAnnouncement, SavedBegin, SavedCold, SavedEnd, SavedExpected, SavedHold, SavedLimit, SavedLine, SavedPurchase, SavedRow,
-    SavedSent, SavedShipment, Sku, Stage, TIME_MAX, UNITS_MAX, Units,
+    SavedSent, SavedShipment, Serial, Sku, Stage, TIME_MAX, UNITS_MAX, Units,
 };
 
 /// Beyond any count that a ledger comes to, and far from where adding to it would overflow.
@@ -76,8 +76,8 @@ pub struct Restore {
     ledger: Ledger,
     seed: u64,
     begin: Option<SavedBegin>,
-    /// Items still to come: rows, holds, ended, movements, announcements, shipments, limits.
-    left: [u32; 7],
+    /// Items still to come: rows, holds, ended, movements, announcements, shipments, limits, history, events.
+    left: [u32; 9],
 }
 
 impl Restore {
@@ -90,7 +90,7 @@ impl Restore {
     /// The same with a seed, as of [`Ledger::with_seed`].
     #[must_use]
     pub fn with_seed(limits: Limits, seed: u64) -> Self {
-        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 7] }
+        Self { ledger: Ledger::with_seed(limits, seed), seed, begin: None, left: [0; 9] }
     }
 
     /// Takes the next item. O(1), and O(lines) for a hold.
@@ -107,6 +107,8 @@ impl Restore {
             Saved::Announcement(_) => Some(4),
             Saved::Shipment(_) => Some(5),
             Saved::Limit(_) => Some(6),
+            Saved::Recorded(_) => Some(7),
+            Saved::Event(_) => Some(8),
         };
         match (kind, self.begin) {
             (None, None) => {}
@@ -122,6 +124,16 @@ impl Restore {
             Saved::Announcement(announcement) => self.announcement(announcement),
             Saved::Shipment(shipment) => self.shipment(shipment),
             Saved::Limit(limit) => self.limit(limit),
+            Saved::Recorded(recorded) => {
+                let fits = recorded.serial == self.next(7) && self.ledger.rows.journal.history.has_room();
+                self.ledger.rows.journal.history.push(|_| recorded);
+                if fits { Ok(()) } else { Err(BadSnapshot::Order) }
+            }
+            Saved::Event(event) => {
+                let fits = event.serial == self.next(8) && self.ledger.rows.journal.events.has_room();
+                self.ledger.rows.journal.events.push(|_| event);
+                if fits { Ok(()) } else { Err(BadSnapshot::Order) }
+            }
         }
     }
 
@@ -143,8 +155,17 @@ impl Restore {
             return Err(BadSnapshot::Begin);
         }
         self.begin = Some(begin);
-        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments, 0];
-        self.left[6] = begin.limits;
+        self.left = [begin.rows, begin.holds, begin.ended, begin.movements, begin.announcements, begin.shipments, 0, 0, 0];
+        self.left[6..].copy_from_slice(&[begin.limits, begin.recorded, begin.events]);
+        for (next, kept) in [(begin.next_recorded, begin.recorded), (begin.next_event, begin.events)] {
+            if !(1 + u64::from(kept)..=TURNS_MAX).contains(&next) {
+                return Err(BadSnapshot::Begin);
+            }
+        }
+        let journal = &mut self.ledger.rows.journal;
+        journal.history.next = begin.next_recorded - u64::from(begin.recorded);
+        journal.events.next = begin.next_event - u64::from(begin.events);
+        journal.now = begin.now;
         self.ledger.now = begin.now;
         self.ledger.holds = HoldBook::new(self.seed, begin.clock);
         self.ledger.holds.backorders.set_turn(begin.turn);
@@ -172,9 +193,9 @@ impl Restore {
             return Err(BadSnapshot::Row { sku, location });
         }
         let ix = ledger.rows.restore(sku, location, row, booked, detached).ok_or(Full::Rows)?;
-        if let Some(SavedCold { apart, carried, lost, policy }) = cold {
+        if let Some(SavedCold { apart, carried, lost, policy, low }) = cold {
             let cold = ledger.rows.cold_at(ix);
-            (cold.apart, cold.carried, cold.lost, cold.policy) = (apart, carried, lost, policy);
+            (cold.apart, cold.carried, cold.lost, cold.policy, cold.low) = (apart, carried, lost, policy, low);
         }
         Ok(())
     }
@@ -269,6 +290,12 @@ impl Restore {
         }
         movements.put(movement);
         Ok(())
+    }
+
+    /// The number that the next record of the one or the other kind has.
+    fn next(&self, kind: usize) -> Serial {
+        let journal = &self.ledger.rows.journal;
+        Serial(if kind == 7 { journal.history.next } else { journal.events.next })
     }
 
     fn limit(&mut self, SavedLimit { sku, limit }: SavedLimit) -> Result<(), BadSnapshot> {

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use crate::chunks::Chunks;
 use crate::cold::{Cold, ColdCell, Rare};
 use crate::index::{KeyCell, KeyIndex, Keyed, LEN_MAX, RowKey};
+use crate::journal::{Journal, News, Place};
 use crate::ring::Ring;
 use crate::seqlock;
 use crate::sync::{AtomicU32, Ordering};
-use crate::{Line, Location, PerLine, Sku, UNITS_MAX, Units};
+use crate::{Limits, Line, Location, PerLine, Sku, UNITS_MAX, Units};
 
 /// The columns of one row, in units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -203,13 +204,15 @@ pub(crate) struct Table {
     pub(crate) cold: Ring<Cold>,
     /// Rows that owe units and have some available.
     ripe: BTreeSet<(Sku, Location, RowIx)>,
+    pub(crate) journal: Journal,
 }
 
 impl Table {
-    pub(crate) fn new(rows_max: u32, seed: u64) -> Self {
-        let rows_max = rows_max.min(LEN_MAX);
+    pub(crate) fn new(limits: &Limits, seed: u64) -> Self {
+        let rows_max = limits.rows_max.min(LEN_MAX);
+        let journal = Journal::new(limits.history_max, limits.events_max);
         let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed), cold: Chunks::new(rows_max) };
-        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new(), ripe: BTreeSet::new() }
+        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new(), ripe: BTreeSet::new(), journal }
     }
 
     pub(crate) fn share(&self) -> Arc<Rows> {
@@ -316,7 +319,10 @@ impl Table {
         store(&cell.booked, booked);
         store(&cell.detached, detached);
         drop(writing);
-        self.ripen(ix);
+        if let Some(at) = self.cold_of(ix) {
+            self.cold.get_mut(at).seen = row.available;
+        }
+        self.changed_cold(ix);
         Some(ix)
     }
 
@@ -334,8 +340,12 @@ impl Table {
         store(source, Units(there.0 - units.0));
         store(target, Units(load(target).0 + units.0)); // cannot overflow: the sum of all columns is at most UNITS_MAX
         drop(writing);
+        if self.journal.is_on() {
+            let units = i64::from(units.0);
+            self.journal.record(self.key(ix), &[(from.into(), -units), (to.into(), units)]);
+        }
         if is_cold {
-            self.ripen(ix);
+            self.changed_cold(ix);
         }
     }
 
@@ -358,8 +368,11 @@ impl Table {
         store(&cell.available, available);
         store(&cell.booked, booked);
         drop(writing);
+        if self.journal.is_on() {
+            self.journal.record(self.key(ix), &[(Place::Available, delta)]);
+        }
         if is_cold {
-            self.ripen(ix);
+            self.changed_cold(ix);
         }
     }
 
@@ -391,13 +404,33 @@ impl Table {
         }
         change(&cell.booked, booked);
         drop(writing);
-        self.ripen(ix);
+        if self.journal.is_on() {
+            let rare = rare.map(|(column, delta)| match column {
+                Rare::InTransit => (Place::InTransit, delta),
+                Rare::Backordered => (Place::Backordered, delta),
+            });
+            let changes: Vec<_> = columns.iter().map(|&(column, delta)| (column.into(), delta)).chain(rare).collect();
+            self.journal.record(self.key(ix), &changes);
+        }
+        self.changed_cold(ix);
     }
 
-    /// Lists a row that owes units and has some, or takes it off the list.
+    /// After each change of a row that may have a cold record: tells of its level, and lists it if it owes units and has some, or
+    /// takes it off the list.
     #[cold]
-    fn ripen(&mut self, ix: RowIx) {
+    fn changed_cold(&mut self, ix: RowIx) {
+        let Some(at) = self.cold_of(ix) else { return };
         let ((sku, location), row) = (self.key(ix), self.row(ix));
+        let (available, cold) = (row.available, self.cold.get_mut(at));
+        let seen = std::mem::replace(&mut cold.seen, available);
+        if let Some(low) = cold.low {
+            if seen > low && available <= low {
+                self.journal.tell(News::LowStock { sku, location, available });
+            }
+            if seen == Units(0) && available > Units(0) {
+                self.journal.tell(News::BackInStock { sku, location, available });
+            }
+        }
         if row.backordered > Units(0) && row.available > Units(0) {
             self.ripe.insert((sku, location, ix));
         } else if !self.ripe.is_empty() {
@@ -443,7 +476,7 @@ impl Table {
     pub(crate) fn cold_at(&mut self, ix: RowIx) -> &mut Cold {
         let at = self.cold_of(ix).unwrap_or_else(|| {
             let at = self.shared.cold.push(|_| {}).expect("each row has at most one, and as many fit as rows do");
-            let number = self.cold.push(Cold::new(ix));
+            let number = self.cold.push(Cold::new(ix, self.available(ix)));
             debug_assert_eq!(number, at, "both sides grow together");
             let extra = &self.cell(ix).extra;
             extra.store(extra.load(Ordering::Relaxed) | (at + 1), Ordering::Release);

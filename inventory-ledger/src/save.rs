@@ -13,12 +13,12 @@ use crate::lines::HeldLine;
 use crate::record::{Flags, State};
 use crate::reserve::Asked;
 use crate::{
-    Customer, End, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, PurchaseLimit, Reference, Remembered, Row,
-    Sku, Unavailable, Units,
+    Customer, End, Event, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, PurchaseLimit, Recorded, Reference,
+    Remembered, Row, Sku, Unavailable, Units,
 };
 
 /// One item of a snapshot. They come in the order of the variants: one `Begin`, then rows, live holds, remembered ids, movements,
-/// announcements, shipments, purchase limits.
+/// announcements, shipments, purchase limits, history, events.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Saved {
     /// What follows, and the time.
@@ -37,6 +37,10 @@ pub enum Saved {
     Shipment(SavedShipment),
     /// In order of SKU.
     Limit(SavedLimit),
+    /// Oldest first.
+    Recorded(Recorded),
+    /// Oldest first.
+    Event(Event),
 }
 
 /// The head of a snapshot.
@@ -60,6 +64,14 @@ pub struct SavedBegin {
     pub shipments: u32,
     /// How many purchase limits.
     pub limits: u32,
+    /// How many movements for those who read along.
+    pub recorded: u32,
+    /// The number of the next.
+    pub next_recorded: u64,
+    /// How many events.
+    pub events: u32,
+    /// The number of the next.
+    pub next_event: u64,
     /// Of the next backordered line: later than those of all that are queued.
     pub turn: u64,
 }
@@ -92,6 +104,8 @@ pub struct SavedCold {
     pub lost: u64,
     /// Whether it may owe units.
     pub policy: Policy,
+    /// Its threshold.
+    pub low: Option<Units>,
 }
 
 /// An open announcement.
@@ -274,11 +288,16 @@ impl Ledger {
             announcements: usage.announcements,
             shipments: usage.shipments,
             limits: usage.purchase_limits,
+            recorded: usage.recorded,
+            next_recorded: self.rows.journal.history.next,
+            events: usage.events,
+            next_event: self.rows.journal.events.next,
             turn: self.holds.backorders.turn(),
         };
         let row = |ix| {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
-            let cold = self.rows.cold(ix).map(|&Cold { apart, carried, lost, policy, .. }| SavedCold { apart, carried, lost, policy });
+            let cold =
+                self.rows.cold(ix).map(|&Cold { apart, carried, lost, policy, low, .. }| SavedCold { apart, carried, lost, policy, low });
             Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix), cold })
         };
         once(Saved::Begin(begin))
@@ -289,6 +308,8 @@ impl Ledger {
             .chain(self.announcements.values().cloned().map(Saved::Announcement))
             .chain(self.shipments.values().cloned().map(Saved::Shipment))
             .chain(self.holds.purchases.limits.iter().map(|(&sku, &limit)| Saved::Limit(SavedLimit { sku, limit })))
+            .chain(self.rows.journal.history.iter().copied().map(Saved::Recorded))
+            .chain(self.rows.journal.events.iter().copied().map(Saved::Event))
     }
 
     fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {

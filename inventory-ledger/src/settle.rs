@@ -10,7 +10,7 @@ use crate::record::{End, Flags, State};
 use crate::reserve::{Asked, is_too_new};
 use crate::rows::Column;
 use crate::{
-    CommitRefused, Committed, Extended, ForgetRefused, Forgotten, Full, HoldId, HoldState, IdKind, Ledger, Line, Millis, PinRefused,
+    Cause, CommitRefused, Committed, Extended, ForgetRefused, Forgotten, Full, HoldId, HoldState, IdKind, Ledger, Line, Millis, PinRefused,
     Pinned, ReleaseRefused, Released, Settled, Units,
 };
 
@@ -81,6 +81,7 @@ impl Ledger {
                 Some(Found::Live(_) | Found::Ended(_)) | None => Err(CommitRefused::Differs),
             };
         };
+        self.because(Cause::Commit(id));
         self.holds.settle(place);
         let mut held = self.holds.lines(place);
         for (at, line) in held.iter_mut().enumerate() {
@@ -130,6 +131,7 @@ impl Ledger {
             }
             assert_eq!(wanted, 0, "the lines were checked to fit");
         }
+        self.because(Cause::Commit(id));
         self.waive(place);
         for (at, line) in held.iter().enumerate() {
             let Some(row) = line.row else { continue };
@@ -188,6 +190,7 @@ impl Ledger {
                 };
             }
         };
+        self.because(Cause::Forget(id));
         self.waive(place);
         let held = self.holds.lines(place);
         for line in &held {

@@ -10,8 +10,8 @@ use crate::movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
 use crate::record::{End, State};
 use crate::rows::{Column, RowIx};
 use crate::{
-    Full, HoldId, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku, Unavailable,
-    Units,
+    Cause, Full, HoldId, Ledger, Line, Location, Millis, MoveRefused, Moved, MovementId, Reason, RestockRefused, Restocked, Row, Sku,
+    Unavailable, Units,
 };
 
 /// Changes of one row. Those of what is on hand move `available` by the difference, and all are idempotent by their id: within
@@ -139,6 +139,7 @@ impl Ledger {
             };
         }
         self.room_to_remember()?;
+        self.because(Cause::Movement(id));
         let outcome = self.decide_restock(now, hold, lines);
         self.movements.remember(now, id, Act::Restock(body, outcome));
         outcome
@@ -153,6 +154,7 @@ impl Ledger {
             };
         }
         self.room_to_remember()?;
+        self.because(Cause::Movement(id));
         let outcome = self.decide_stock(body);
         if !matches!(outcome, Err(MoveRefused::Full(_))) {
             self.movements.remember(now, id, Act::Stock(body, outcome));

@@ -21,6 +21,8 @@ const SMALL: Limits = Limits {
     backorders_max: 1,
     purchase_limits_max: 1,
     purchases_max: 1,
+    history_max: 0,
+    events_max: 0,
     id_window_ms: 1_000,
     hold_life_ms_max: 300,
 };

@@ -37,6 +37,8 @@ pub const LEDGER_LIMITS: Limits = Limits {
     backorders_max: 1 << 20,
     purchase_limits_max: 1 << 16,
     purchases_max: 1 << 20,
+    history_max: 0,
+    events_max: 1 << 16,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
 };

@@ -222,6 +222,7 @@ impl Dull {
             backorders: self.backorders() as u32,
             purchase_limits: self.purchase_limits.len() as u32,
             purchases: self.purchases() as u32,
+            ..Usage::default()
         }
     }
 
@@ -260,6 +261,10 @@ impl Dull {
             Op::Withdraw { id, .. } | Op::Arrive { id, .. } | Op::Recall { id, .. } => self.once_goods(*id, op),
             Op::SetPolicy { sku, location, policy } => Answer::Set(self.set_policy((*sku, *location), *policy)),
             Op::SetLimit { sku, limit } => Answer::Limited(self.set_limit(*sku, *limit)),
+            Op::SetThreshold { sku, location, .. } => {
+                let known = self.on_hand.contains_key(&(*sku, *location));
+                Answer::Set(if known { Ok(()) } else { Err(UnknownRow) })
+            }
             Op::Fill(max) => Answer::Filled(self.fill(*max)),
             Op::Hold(ask) => Answer::Held(self.hold(ask)),
             Op::Pin(id) => Answer::Pinned(self.pin(*id)),

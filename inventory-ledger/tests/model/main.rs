@@ -1,5 +1,6 @@
 //! The ledger against a dull model: random histories, every answer and every read compared after every operation.
 
+mod along;
 mod bought;
 mod dull;
 mod goods;
@@ -8,7 +9,7 @@ mod owed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inventory_ledger::{Customer, HoldId, Ledger, Limits, Restore, Row, Saved, Sku, Stage};
+use inventory_ledger::{Customer, HoldId, Ledger, Limits, Restore, Row, Saved, Sku, Stage, Usage};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -32,6 +33,7 @@ proptest! {
         let reader = ledger.reader();
         let mut shadow: BTreeMap<_, Row> = BTreeMap::new(); // a caller's table, kept by the drained changes alone
         let mut ids: BTreeSet<HoldId> = (0..HOLDS).map(HoldId).collect();
+        let mut along = along::Along::default();
         for (at, (now, op)) in history.iter().enumerate() {
             let answer = apply(&mut ledger, *now, op);
             prop_assert_eq!(&answer, &model.apply(*now, op, &answer), "step {}: {:?}", at, op);
@@ -39,6 +41,11 @@ proptest! {
             prop_assert_eq!(ledger.check(), Ok(()), "step {}: {:?}", at, op);
             let rows: BTreeMap<_, _> = ledger.rows().map(|(sku, place, row)| ((sku, place), row)).collect();
             prop_assert_eq!(&rows, &model.rows(), "step {}: {:?}", at, op);
+            if let (Op::SetThreshold { sku, location, low }, Answer::Set(Ok(()))) = (op, &answer) {
+                along.thresholds.insert((*sku, *location), *low);
+            }
+            let filled = if let Answer::Filled(filled) = &answer { &filled.lines[..] } else { &[] };
+            along.step(&ledger, &rows, filled);
             for (&(sku, location), &row) in &rows {
                 prop_assert_eq!(ledger.row(sku, location), Some(row));
                 prop_assert_eq!(ledger.available(sku, location), row.available);
@@ -67,7 +74,7 @@ proptest! {
             let first = model.expiries().first().map(|&(at, _)| at);
             prop_assert_eq!(ledger.next_expiry().is_some(), first.is_some());
             prop_assert!(ledger.next_expiry() <= first, "never later: {:?} {:?}", ledger.next_expiry(), first);
-            prop_assert_eq!(ledger.usage(), model.usage());
+            prop_assert_eq!(Usage { recorded: 0, events: 0, ..ledger.usage() }, model.usage());
 
             for change in ledger.drain_changes() {
                 let key = (change.sku, change.location);
@@ -201,6 +208,8 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             2 => open.lines = Box::default(),
             _ => open.id.0 = u128::from(by),
         },
+        Saved::Recorded(recorded) => recorded.serial.0 += u64::from(by),
+        Saved::Event(event) => event.serial.0 += u64::from(by),
         Saved::Limit(limit) => match how % 3 {
             0 => limit.limit = Default::default(),
             1 => limit.limit.per_order = Some(inventory_ledger::Units(by)),
@@ -227,7 +236,7 @@ fn kind(answer: &ops::Answer) -> String {
 fn histories_reach_every_answer() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
-    for _ in 0..400 {
+    for _ in 0..1_500 {
         let history = history().new_tree(&mut runner).unwrap().current();
         let mut ledger = Ledger::new(LIMITS);
         for (now, op) in &history {

@@ -21,6 +21,8 @@ pub(crate) const LIMITS: Limits = Limits {
     backorders_max: 3,
     purchase_limits_max: 2,
     purchases_max: 3,
+    history_max: 90,
+    events_max: 20,
     id_window_ms: 150,
     hold_life_ms_max: 250,
 };
@@ -61,6 +63,7 @@ pub(crate) enum Op {
     Recall { id: MovementId, shipment: MovementId },
     SetPolicy { sku: Sku, location: Location, policy: Policy },
     Fill(usize),
+    SetThreshold { sku: Sku, location: Location, low: Option<Units> },
     SetLimit { sku: Sku, limit: PurchaseLimit },
     Restock { id: MovementId, hold: HoldId, lines: Option<Vec<Line>> },
     Hold(Ask),
@@ -128,6 +131,7 @@ pub(crate) fn apply(ledger: &mut Ledger, now: Millis, op: &Op) -> Answer {
         Op::Recall { id, shipment } => Answer::Goods(ledger.recall(now, id, shipment)),
         Op::SetPolicy { sku, location, policy } => Answer::Set(ledger.set_policy(now, sku, location, policy)),
         Op::SetLimit { sku, limit } => Answer::Limited(ledger.set_purchase_limit(now, sku, limit)),
+        Op::SetThreshold { sku, location, low } => Answer::Set(ledger.set_threshold(now, sku, location, low)),
         Op::Fill(max) => Answer::Filled(ledger.fill(now, max)),
         Op::Restock { id, hold, ref lines } => Answer::Restocked(ledger.restock(now, id, hold, lines.as_deref())),
         Op::Hold(ref ask) => Answer::Held(ledger.hold(now, &ask.request())),
@@ -249,6 +253,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         5 => goods(),
         3 => (sku(), location(), policy()).prop_map(|(sku, location, policy)| Op::SetPolicy { sku, location, policy }),
         3 => (0..4_usize).prop_map(Op::Fill),
+        2 => (sku(), location(), proptest::option::weighted(0.9, (0..12_u32).prop_map(Units)))
+            .prop_map(|(sku, location, low)| Op::SetThreshold { sku, location, low }),
         3 => (sku(), limit()).prop_map(|(sku, limit)| Op::SetLimit { sku, limit }),
         2 => hold().prop_map(Op::Pin),
         2 => hold().prop_map(Op::Settle),

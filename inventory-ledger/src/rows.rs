@@ -340,13 +340,20 @@ impl Table {
         store(source, Units(there.0 - units.0));
         store(target, Units(load(target).0 + units.0)); // cannot overflow: the sum of all columns is at most UNITS_MAX
         drop(writing);
+        if is_cold || self.journal.is_on() {
+            self.shifted(ix, from, to, units);
+        }
+    }
+
+    /// The rest of a shift, of rows that have more to see to than most: apart, so that the others carry none of it.
+    #[cold]
+    #[inline(never)]
+    fn shifted(&mut self, ix: RowIx, from: Column, to: Column, units: Units) {
         if self.journal.is_on() {
             let units = i64::from(units.0);
             self.journal.record(self.key(ix), &[(from.into(), -units), (to.into(), units)]);
         }
-        if is_cold {
-            self.changed_cold(ix);
-        }
+        self.changed_cold(ix);
     }
 
     /// Changes what is on hand to `available` more or fewer, from or to outside.

@@ -3,6 +3,9 @@
 //! The bytes are the random numbers of the property tests' own generator, so what the fuzzer finds is a history they could have made.
 #![no_main]
 
+#[path = "../../inventory-ledger/tests/model/along.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod along;
 #[path = "../../inventory-ledger/tests/model/bought.rs"]
 #[allow(dead_code, reason = "the tests ask more of it")]
 mod bought;

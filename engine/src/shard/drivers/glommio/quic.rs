@@ -24,7 +24,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 use wire::quic::{Server, ServerHandle, Service};
@@ -166,7 +166,7 @@ impl GlommioRuntime {
 
 impl Runtime for GlommioRuntime {
     fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
-        Box::pin(ShardTimer(Home::new(Timer::new(until(at)))))
+        Box::pin(ShardTimer::new(at))
     }
 
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -178,21 +178,54 @@ impl Runtime for GlommioRuntime {
     }
 }
 
-fn until(at: Instant) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "the driver owns the clock; glommio's timers count from now")]
-    at.saturating_duration_since(Instant::now())
+#[expect(clippy::disallowed_methods, reason = "the driver owns the clock; glommio's timers count from now")]
+fn now() -> Instant {
+    Instant::now()
 }
 
+/// A timer that is put off without telling glommio.
+///
+/// quinn sets a connection's timer anew with nearly every packet, mostly to a later instant: its loss timer falls away with an acknowledgement and leaves the idle
+/// timer. In glommio that is a removal from and an insertion into a tree and a map, five per cent of a shard's work under small requests. So a timer under way is
+/// left alone unless it would ring too late; when it rings too early it is set for the rest.
 #[derive(Debug)]
-struct ShardTimer(Home<Timer>);
+struct ShardTimer {
+    /// When quinn wants it.
+    at: Instant,
+    /// When it rings.
+    rings: Instant,
+    timer: Home<Timer>,
+    /// Whom glommio wakes then; `None` before the first poll.
+    waker: Option<Waker>,
+}
+
+impl ShardTimer {
+    fn new(at: Instant) -> Self {
+        Self { at, rings: at, timer: Home::new(Timer::new(at.saturating_duration_since(now()))), waker: None }
+    }
+}
 
 impl AsyncTimer for ShardTimer {
     fn reset(mut self: Pin<&mut Self>, at: Instant) {
-        self.0.reset(until(at));
+        self.at = at;
+        if at < self.rings {
+            *self = Self::new(at);
+        }
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut *self.0).poll(cx).map(drop)
+        loop {
+            // Each poll of glommio's timer is an insertion too.
+            if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && now() < self.rings {
+                return Poll::Pending;
+            }
+            self.waker = Some(cx.waker().clone());
+            ready!(Pin::new(&mut *self.timer).poll(cx));
+            if self.at <= self.rings || self.at <= now() {
+                return Poll::Ready(());
+            }
+            *self = Self::new(self.at);
+        }
     }
 }
 

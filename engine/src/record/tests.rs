@@ -195,6 +195,69 @@ fn every_command_has_its_bytes() {
     wanted.assert_eq(&found);
 }
 
+/// Of the commands that have a short form, as a client's call makes them; the last one traced.
+fn short_entries() -> Vec<(&'static str, Entry)> {
+    let has = |name: &str| name == "reserve" || name.ends_with("_reserved") || name == "commit_reserved_part";
+    let mut entries: Vec<_> =
+        commands().into_iter().filter(|(name, _)| has(name)).map(|(name, command)| (name, Entry::of(command))).collect();
+    let traced = entries.iter().find(|(name, _)| *name == "reserve").map(|(_, entry)| Entry { trace: 14, ..entry.clone() });
+    entries.push(("reserve, traced", traced.expect("it is there")));
+    entries
+}
+
+#[test]
+fn every_short_form_has_its_bytes() {
+    let mut found = String::new();
+    let mut bytes = Vec::new();
+    for (name, entry) in short_entries() {
+        encode(&entry, &mut bytes).expect("fixtures are small");
+        assert_eq!(bytes[0], v1::short::FORM, "{name}");
+        assert_eq!(decode(&bytes).expect("what was encoded"), entry);
+        let mut room = vec![0xa5; bytes.len() + 3];
+        assert_eq!(encode_into(&entry, &mut room).map(|len| &room[..len]), Some(&bytes[..]), "{name}: in place as elsewhere");
+        for length in 0..bytes.len() {
+            assert_eq!(encode_into(&entry, &mut room[..length]), None, "{name}: {length} bytes are too few");
+            // Cut at the end of a line it is one with fewer lines; the log's lengths and checksums see to that.
+            let lines_left = length.checked_sub(bytes.len() % 20).is_some_and(|lines| lines % 20 == 0) && name != "extend_reserved";
+            assert!(lines_left || decode(&bytes[..length]).is_err(), "{name}: cut at {length}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(matches!(decode(&longer), Err(RecordError::Short { .. })), "{name}: a byte more");
+        found.push_str(&format!("{name}, {} bytes\n{}", bytes.len(), dump(&bytes)));
+    }
+    expect_file!["fixtures/v1-short.txt"].assert_eq(&found);
+}
+
+#[test] // What the short form cannot say is archived: nothing is lost by it.
+fn an_entry_with_more_to_say_is_archived() {
+    let mut bytes = Vec::new();
+    for (name, entry) in short_entries() {
+        let idempotency = Some(Idempotency { key: 12, fingerprint: 13 });
+        for entry in [Entry { idempotency, ..entry.clone() }, Entry { if_match: Some(1), ..entry }] {
+            encode(&entry, &mut bytes).expect("fixtures are small");
+            assert_eq!((bytes[0], decode(&bytes).expect("what was encoded")), (v1::VERSION, entry), "{name}");
+        }
+    }
+    let far = Command::CommitReservedPart { hold: id!(HoldId, 6), location: "x".repeat(256), lines: Vec::new() };
+    encode(&Entry::of(far.clone()), &mut bytes).expect("small");
+    assert_eq!((bytes[0], decode(&bytes).expect("what was encoded").command), (v1::VERSION, far), "a location of 256 bytes");
+}
+
+#[test] // Each row: a byte of a traced reservation, and what it may not be.
+fn what_is_no_short_form_is_said_to_be_none() {
+    let (_, entry) = short_entries().pop().expect("the traced one");
+    let mut bytes = Vec::new();
+    encode(&entry, &mut bytes).expect("small");
+    for (at, byte) in [(1, 5), (1, 1), (1, 3), (2, 4), (2, 7), (3, 255), (3, 5), (56, 0xff)] {
+        let mut spoiled = bytes.clone();
+        spoiled[at] = byte;
+        assert!(matches!(decode(&spoiled), Err(RecordError::Short { .. })), "byte {at} as {byte}");
+    }
+    let mut untraced = bytes.clone();
+    untraced[20..36].fill(0);
+    assert!(matches!(decode(&untraced), Err(RecordError::Short { .. })), "a trace of zero has no place: one entry, one form");
+}
+
 #[test] // A fixture read back from its text is the entry: old bytes stay readable, not only writable.
 fn fixtures_read_back() {
     let text = include_str!("fixtures/v1.txt");
@@ -229,6 +292,14 @@ proptest! {
     fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let mut versioned = vec![v1::VERSION];
         versioned.extend_from_slice(&bytes);
+        let mut short = bytes.clone();
+        short.splice(..0, [v1::short::FORM, bytes.first().copied().unwrap_or(0) % 5]);
+        // One entry, one short form: what reads is what would be written.
+        if let Ok(entry) = decode(&short) {
+            let mut again = Vec::new();
+            encode(&entry, &mut again).expect("it was read");
+            prop_assert_eq!(again, short);
+        }
         for bytes in [&bytes, &versioned] {
             decode(bytes).ok();
         }

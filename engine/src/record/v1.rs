@@ -4,6 +4,8 @@
 //! times are `wire`'s, whose layout is frozen for the same reason.
 #![allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 
+pub mod short;
+
 use crate::seal::Sealed;
 use rkyv::{Archive, Deserialize, Serialize};
 use wire::{

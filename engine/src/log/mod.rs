@@ -31,7 +31,7 @@ pub use positions::{PositionError, Positions, Replay};
 pub use reader::{Batch, Next, Reader, SegmentFile, SegmentSource};
 pub use record::{BodyError, EntryVariant, HardState, LogEnd, MEMBERS_MAX, Membership, Record, RecordKind, Records, SnapshotMark};
 pub use tail::{Cut, Ending, Tail};
-pub use writer::{AppendError, Appended, Durable, IN_FLIGHT_MAX, NotSealed, SealedBatch, SegmentPlan, Start, Writer};
+pub use writer::{AppendError, Appended, CROWD_MIN, Durable, IN_FLIGHT_MAX, NotSealed, SealedBatch, SegmentPlan, Start, Writer};
 
 /// Version of the format this code writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;

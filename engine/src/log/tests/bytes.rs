@@ -475,6 +475,50 @@ fn two_batches_may_be_on_their_way_and_count_in_order() {
 }
 
 #[test]
+fn many_records_share_blocks_and_few_wait_for_nobody() {
+    let mut machine = Machine::fresh();
+    let next = std::cell::Cell::new(1);
+    let one_of = |machine: &mut Machine, bytes| machine.append(&Owned::entry(next.replace(next.get() + 1), bytes));
+    let put = |machine: &mut Machine, count: usize| -> Vec<Appended> { (0..count).map(|_| one_of(machine, 104)).collect() };
+    // Fewer than a crowd: at once, on their own, one behind the other.
+    let few = put(&mut machine, 7);
+    let one = machine.seal();
+    let more = put(&mut machine, 8);
+    let two = machine.seal();
+    assert!(machine.land(one).covers(few[6]));
+    assert!(machine.land(two).covers(more[7]));
+    // A block has room for 29 of them: the other two wait for the next batch, also to be acknowledged.
+    let many = put(&mut machine, 31);
+    let three = machine.seal();
+    assert_eq!(three.bytes().len(), BLOCK_BYTES);
+    // The two are no reason for a write while one is under way, nor are some more; a block full of them is.
+    assert_eq!(machine.writer.seal().unwrap_err(), NotSealed::Gathers);
+    put(&mut machine, 10);
+    assert_eq!(machine.writer.seal().unwrap_err(), NotSealed::Gathers);
+    let last = put(&mut machine, 18);
+    let four = machine.seal();
+    assert_eq!(four.bytes().len(), BLOCK_BYTES);
+    let durable = machine.land(three);
+    assert!(durable.covers(many[28]) && !durable.covers(many[29]));
+    let durable = machine.land(four);
+    assert!(durable.covers(many[30]) && durable.covers(last[16]) && !durable.covers(last[17]));
+    // Nothing is under way: what is left goes, however little it is.
+    let five = machine.seal();
+    assert_eq!(five.bytes().len(), BLOCK_BYTES);
+    assert!(machine.land(five).covers(last[17]));
+    // Long records leave no better place to cut.
+    for _ in 0..2 {
+        put(&mut machine, 15);
+        let _ = one_of(&mut machine, 9_000);
+        let batch = machine.seal();
+        let _ = machine.land(batch);
+    }
+    let (batches, _) = recover(&machine.disk).expect("whole");
+    let records: Vec<u64> = batches.iter().flat_map(|batch| batch.records.iter().map(|record| record.3)).collect();
+    assert_eq!(records, (1..next.get()).collect::<Vec<_>>(), "each once, in order");
+}
+
+#[test]
 #[should_panic(expected = "batch 2 is reported durable")]
 fn a_batch_cannot_overtake_twice() {
     let mut machine = Machine::fresh();

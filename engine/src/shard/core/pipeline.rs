@@ -1,6 +1,6 @@
 //! From proposal to apply: propose, persist, commit, apply, each a step of its own, so that replication fits between the second and the third.
 //!
-//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it unless [`IN_FLIGHT_MAX`] are on their way →
+//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it when the writer has a use for that →
 //! `Output::Write` → [`State::written`] → applied in log order → the proposer's signal. While batches are written the next gathers.
 //! Bounds: [`PROPOSALS_MAX`] waiting; the batch's own size.
 
@@ -11,7 +11,7 @@ use super::{
     task::{Setter, Signal, signal},
 };
 use crate::{
-    log::{AppendError, BatchNumber, IN_FLIGHT_MAX, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
+    log::{AppendError, Appended, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
     partition::{Applied, Changes},
     record::{self, v1::Entry},
     shard::{CallToken, Output},
@@ -55,12 +55,7 @@ struct Proposal {
 struct InLog {
     proposal: Proposal,
     time: Millis,
-}
-
-/// The proposals of one batch on its way.
-struct InFlight {
-    batch: BatchNumber,
-    entries: Vec<InLog>,
+    appended: Appended,
 }
 
 /// Is there a segment to go on in?
@@ -77,12 +72,8 @@ enum Space {
 pub(crate) struct Pipeline {
     writer: Writer,
     waiting: VecDeque<Proposal>,
-    /// In the open batch.
-    open: Vec<InLog>,
-    /// In batches being written, oldest first.
-    flight: VecDeque<InFlight>,
-    /// Emptied lists, for the next batches.
-    spare: Vec<Vec<InLog>>,
+    /// In the open batch or in one being written, in the log's order.
+    in_log: VecDeque<InLog>,
     space: Space,
     /// When the log fell idle with its last batch unmarked.
     idle_since_us: Option<u64>,
@@ -95,9 +86,7 @@ impl Pipeline {
         Self {
             writer,
             waiting: VecDeque::new(),
-            open: Vec::new(),
-            flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
-            spare: Vec::with_capacity(IN_FLIGHT_MAX),
+            in_log: VecDeque::new(),
             space: Space::Fine,
             idle_since_us: None,
             scratch: Vec::new(),
@@ -112,7 +101,7 @@ impl Pipeline {
 
     /// Proposals not applied yet.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.open.len() + self.flight.iter().map(|batch| batch.entries.len()).sum::<usize>()
+        self.waiting.len() + self.in_log.len()
     }
 
     /// Nothing waits, nothing is written, the end is marked.
@@ -161,11 +150,9 @@ impl State {
             let slot = self.partitions.get_mut(&proposal.partition).expect("checked when proposed");
             let record = |index, body| Record::entry(proposal.partition.0, TERM, index, time.0, body);
             let index = slot.appended + 1;
-            if let Some(_covered_by_the_batch_it_is_kept_with) =
-                pipeline.writer.append_with(record(index, &[]), |room| record::encode_into(&proposal.entry, room))
-            {
+            if let Some(appended) = pipeline.writer.append_with(record(index, &[]), |room| record::encode_into(&proposal.entry, room)) {
                 slot.appended = index;
-                pipeline.open.push(InLog { proposal, time });
+                pipeline.in_log.push_back(InLog { proposal, time, appended });
                 continue;
             }
             // The rare rest: the batch is full, or the command is too long for any.
@@ -176,9 +163,9 @@ impl State {
                 continue;
             }
             match pipeline.writer.append(record(index, &pipeline.scratch)) {
-                Ok(_covered_by_the_batch_it_is_kept_with) => {
+                Ok(appended) => {
                     slot.appended = index;
-                    pipeline.open.push(InLog { proposal, time });
+                    pipeline.in_log.push_back(InLog { proposal, time, appended });
                 }
                 Err(AppendError::BatchFull { .. }) => {
                     pipeline.waiting.push_front(proposal);
@@ -200,13 +187,10 @@ impl State {
         }
         match self.pipeline.writer.seal() {
             Ok(batch) => {
-                let next = self.pipeline.spare.pop().unwrap_or_default();
-                let entries = std::mem::replace(&mut self.pipeline.open, next);
-                self.pipeline.flight.push_back(InFlight { batch: batch.number, entries });
                 self.pipeline.idle_since_us = None;
                 self.outputs.push_back(Output::Write(batch));
             }
-            Err(NotSealed::Empty | NotSealed::InFlight(_) | NotSealed::AwaitsSegment(_)) => {}
+            Err(NotSealed::Empty | NotSealed::InFlight(_) | NotSealed::Gathers | NotSealed::AwaitsSegment(_)) => {}
         }
         if let Some(plan) = self.pipeline.writer.needs_segment() {
             self.outputs.push_back(Output::Prepare(plan));
@@ -250,16 +234,16 @@ impl State {
         }
     }
 
-    /// Answers the express calls of a batch that has no room on the disk, once their time is over. Their commands stay in the batch.
+    /// Answers the express calls that wait for room on the disk, once their time is over. Their commands stay in the batch.
     fn late(&mut self) {
-        let mut open = std::mem::take(&mut self.pipeline.open);
-        for InLog { proposal, .. } in &mut open {
+        let mut in_log = std::mem::take(&mut self.pipeline.in_log);
+        for InLog { proposal, .. } in &mut in_log {
             if matches!(proposal.done, Done::Call { deadline_us, .. } if deadline_us <= self.now.mono_us) {
                 let done = std::mem::replace(&mut proposal.done, Done::Nobody);
                 self.tell(done, Err(Failure::DeadlineExceeded));
             }
         }
-        self.pipeline.open = open;
+        self.pipeline.in_log = in_log;
     }
 
     fn tell(&mut self, done: Done, proposed: Proposed) {
@@ -278,16 +262,12 @@ impl State {
         let durable = self.pipeline.writer.durable(batch.number);
         self.pipeline.writer.recycle(batch);
         let mut had_entries = false;
-        while let Some(InFlight { batch, .. }) = self.pipeline.flight.front()
-            && *batch <= durable.batch()
-            && let Some(InFlight { mut entries, .. }) = self.pipeline.flight.pop_front()
+        while self.pipeline.in_log.front().is_some_and(|first| durable.covers(first.appended))
+            && let Some(InLog { proposal: Proposal { partition, entry, done }, time, .. }) = self.pipeline.in_log.pop_front()
         {
-            had_entries |= !entries.is_empty();
-            for InLog { proposal: Proposal { partition, entry, done }, time } in entries.drain(..) {
-                let committed = self.apply(partition, time, &entry);
-                self.tell(done, Ok(committed));
-            }
-            self.pipeline.spare.push(entries);
+            had_entries = true;
+            let committed = self.apply(partition, time, &entry);
+            self.tell(done, Ok(committed));
         }
         if had_entries {
             self.pipeline.idle_since_us = Some(self.now.mono_us);

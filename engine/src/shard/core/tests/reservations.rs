@@ -220,7 +220,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
     // The next segment is asked for and does not come: the one in use fills up, then the open batch, then the queue.
     let (mut plan, mut number, mut unwritten) = (None, 0, 0);
     let mut answered = BTreeMap::new();
-    while unwritten < 2 * crate::log::BATCH_BYTES_MAX / 250 {
+    while unwritten < crate::log::BATCH_BYTES_MAX / 96 + 1_000 {
         number += 1;
         unwritten += 1;
         let token = CallToken(100_000 + number);

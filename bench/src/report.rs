@@ -62,6 +62,9 @@ pub struct Case {
     /// Longest that a thread which only slept was kept from waking during the case: a stall no shorter is the machine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hiccup_us: Option<f64>,
+    /// Log that an entry took, padding to whole blocks included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_bytes_per_entry: Option<f64>,
 }
 
 impl Case {
@@ -81,6 +84,7 @@ impl Case {
             rss_mb,
             seconds,
             hiccup_us: None,
+            log_bytes_per_entry: None,
         }
     }
 

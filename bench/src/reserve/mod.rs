@@ -1,11 +1,11 @@
 //! Question: how many reservations a second does the engine make durable, at what cost and latency, and does one hot SKU make it slower?
 //!
 //! Path: [`Arguments`] → an engine with stock, in this process (`log`) or as a program of its own (`quic`) → [`load`], a closed loop of
-//! `connections × pipeline` callers → one [`Case`]. Afterwards the engine is asked to prove its stock identity, and every acknowledged
-//! reservation must be in it: a rate without that would be worthless.
+//! `connections × pipeline` callers → one [`Case`]. Afterwards the engine is asked to prove its stock identity, then ended like a crash and its log
+//! replayed; every acknowledged reservation must be in both: a rate without that would be worthless.
 //!
-//! Estimate first: a reservation of three lines is three rows (two cache misses each), a hold and an id, some 0.4 us; its record is 250 to 300
-//! bytes in the log, so a 64 KiB write of 70 us carries 220 of them; passing a call between two threads and back costs 0.3 to 0.5 us, QUIC a packet
+//! Estimate first: a reservation of three lines is three rows (two cache misses each), a hold and an id, some 0.4 us; its record is 136
+//! bytes in the log, so a 64 KiB write of 70 us carries 480 of them; passing a call between two threads and back costs 0.3 to 0.5 us, QUIC a packet
 //! each way and two system calls, 5 to 8 us. With few callers the disk's write time bounds the rate, with many the CPU.
 
 mod load;
@@ -84,7 +84,8 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     let folder = folder.map_err(BenchError::io("temporary folder"))?;
     // Before the engine, whose threads are those that come later.
     let hiccups = Hiccups::start();
-    let target = target::Target::start(arguments, &folder.path().join("data")).await?;
+    let data = folder.path().join("data");
+    let target = target::Target::start(arguments, &data).await?;
     let measured = load::run(arguments, &target, hiccups).await?;
     target.prove(arguments, measured.reserved).await?;
     let name = format!(
@@ -95,11 +96,16 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         arguments.pipeline
     );
     let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
-    let case = Case { hiccup_us: Some(measured.hiccup_us), ..case };
+    let log_bytes = target.replay(&data, arguments, measured.reserved)?;
+    let case = Case { hiccup_us: Some(measured.hiccup_us), log_bytes_per_entry: Some(log_bytes), ..case };
     if json {
         println!("{}", case.json());
     } else {
-        println!("{HEADING}\n{}\na thread that only slept was up to {:.0} us late", case.row(), measured.hiccup_us);
+        println!("{HEADING}\n{}", case.row());
+        println!(
+            "{log_bytes:.0} bytes of log a reservation, padding included; a thread that only slept was up to {:.0} us late",
+            measured.hiccup_us
+        );
     }
     Ok(())
 }

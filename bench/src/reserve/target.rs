@@ -12,11 +12,14 @@ use wire::{
     limits::{RESERVE_LINES_MAX, STOCK_UNITS_MAX},
 };
 
+/// A time to live that no reservation of a run reaches.
+const LASTING_MS: u32 = 300_000;
+
 /// On whose behalf stock is reserved.
 pub(super) const WAREHOUSE: Principal = Principal::Staff { role: Role::Warehouse };
 
 pub(super) enum Target {
-    Log { _engine: Engine, client: Arc<dyn Client>, own_threads: Vec<String> },
+    Log { engine: Engine, client: Arc<dyn Client>, own_threads: Vec<String> },
     Quic { node: Node, clients: Vec<Arc<dyn Client>> },
 }
 
@@ -31,7 +34,7 @@ impl Target {
                 config.cpus = arguments.cpus.first().map(|cpu| vec![*cpu]);
                 let engine = Engine::open(config).map_err(BenchError::other)?;
                 let client = engine.client();
-                Self::Log { _engine: engine, client, own_threads }
+                Self::Log { engine, client, own_threads }
             }
             Transport::Quic => {
                 let node = Node::start(&arguments.program, data, arguments.cpus.first().copied())?;
@@ -74,14 +77,31 @@ impl Target {
         match response.map_err(BenchError::other)?.result {
             Ok(Body::Checked { rows, open_holds }) if rows == u64::from(arguments.sku_count) => {
                 // Those that fell back during the run were there too.
-                let lasting = arguments.ttl_ms >= 300_000;
-                if lasting && open_holds != reserved {
+                if arguments.ttl_ms >= LASTING_MS && open_holds != reserved {
                     return Err(BenchError::other(format!("{reserved} reservations were acknowledged, {open_holds} are held")));
                 }
                 Ok(())
             }
             other => Err(BenchError::other(format!("the stock does not add up: {other:?}"))),
         }
+    }
+
+    /// Ends the engine like a crash, reads its log back as a start would, and says how many bytes of log an entry took, padding included. What was
+    /// acknowledged must be in what is read.
+    pub(super) fn replay(self, data: &Path, arguments: &Arguments, reserved: u64) -> Result<f64, BenchError> {
+        match self {
+            Self::Log { engine, .. } => drop(engine),
+            Self::Quic { node, .. } => drop(node),
+        }
+        let report = engine::verify(data).map_err(BenchError::other)?;
+        if !report.is_sound() || report.entries < reserved {
+            return Err(BenchError::other(format!("{reserved} reservations were acknowledged; the log does not replay: {report:?}")));
+        }
+        // Time stands still after the log's end, so what had not fallen back by then is held.
+        if arguments.ttl_ms >= LASTING_MS && report.open_holds() < reserved {
+            return Err(BenchError::other(format!("{reserved} reservations were acknowledged, the log holds {}", report.open_holds())));
+        }
+        Ok(report.bytes as f64 / report.entries.max(1) as f64)
     }
 
     /// CPU time of the engine so far, microseconds.

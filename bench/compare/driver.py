@@ -85,7 +85,7 @@ def machine(place, chosen):
         "cpu": models[0] if models else platform.machine(),
         "cpus": os.cpu_count(),
         "cpus_allowed": sorted(os.sched_getaffinity(0)),
-        "pinning": "none of our making: servers and load share the CPUs allowed",
+        "pinning": "ours: the shard on the first CPU allowed, its load on the others; theirs: none",
         "nice": os.nice(0),
         "kernel": platform.release(),
         "load": list(os.getloadavg()),

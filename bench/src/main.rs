@@ -11,6 +11,7 @@ mod node;
 mod reserve;
 mod server;
 mod shop;
+mod swarm;
 
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};

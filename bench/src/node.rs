@@ -1,6 +1,9 @@
 //! An engine node under measurement: the program with its wire protocol, and clients of it.
 
-use crate::server::{BenchError, cpu_us, rss_mb};
+use crate::{
+    server::{BenchError, cpu_us, rss_mb},
+    swarm::Swarm,
+};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -87,6 +90,11 @@ impl Node {
             clients.push(QuicClient::connect_from(endpoint.clone(), self.address).await.map_err(BenchError::other)?);
         }
         Ok(clients)
+    }
+
+    /// The same without the client library.
+    pub(crate) fn swarm(&self, connections: usize, lanes: usize) -> Result<Swarm, BenchError> {
+        Swarm::connect(self.address, &self.config, connections, lanes)
     }
 
     /// A client that may ask everything.

@@ -1,4 +1,4 @@
-//! Callers in a closed loop, each with its own ids and its own draw of SKUs.
+//! Callers in a closed loop, each with its own ids and its own draw of SKUs: a task each ([`run`]), or all on one thread without tasks ([`run_swarm`]).
 //!
 //! Latency is from the moment the call is made: in a closed loop that is when the answer before it came.
 
@@ -6,14 +6,22 @@ use super::{
     Arguments, Skus,
     target::{Target, WAREHOUSE},
 };
-use crate::{draw::Draw, hiccup::Hiccups, server::BenchError};
+use crate::{
+    draw::Draw,
+    hiccup::Hiccups,
+    server::BenchError,
+    swarm::{Caller, Swarm},
+};
 use bench::report::Latencies;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use wire::{Body, Failure, HoldId, Op, OrderId, RawId, Request, Reservation, ReserveLine, SkuId};
+use wire::{
+    ArchivedBody, Body, Failure, HoldId, Op, OrderId, RawId, Request, Reservation, ReserveLine, SkuId,
+    frame::{Frame, RawFrame, RequestId, encode_request},
+};
 
 /// Where everything is in stock.
 pub(super) const LOCATION: &str = "main";
@@ -107,6 +115,76 @@ pub(super) async fn run(arguments: &Arguments, target: &Target, hiccups: Hiccups
     let (cpu_us, seconds) = measured;
     let hiccup_us = hiccups.stop();
     Ok(Measured { hiccup_us, ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
+}
+
+/// The same without tasks, over connections of their own.
+pub(super) fn run_swarm(arguments: &Arguments, target: &Target, mut swarm: Swarm, hiccups: Hiccups) -> Result<Measured, BenchError> {
+    let wanted = (arguments.skus, arguments.lines, arguments.sku_count, arguments.ttl_ms);
+    let lane = |number| Lane { draw: Draw::new(number as u64), count: 0, begun: None };
+    let lanes = (0..arguments.connections * arguments.pipeline).map(lane).collect();
+    let mut callers = Callers { wanted, lanes, measuring: false, ending: false, ops: 0, reserved: 0, latencies: Latencies::default() };
+    swarm.run(Duration::from_secs_f64(arguments.seconds / 10.0), &mut callers)?;
+    #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
+    let (cpu, begun) = (target.cpu_us()?, Instant::now());
+    hiccups.reset();
+    callers.measuring = true;
+    swarm.run(Duration::from_secs_f64(arguments.seconds), &mut callers)?;
+    callers.measuring = false;
+    let (cpu_us, seconds) = (target.cpu_us()?.saturating_sub(cpu), begun.elapsed().as_secs_f64());
+    callers.ending = true;
+    swarm.end(&mut callers)?;
+    let hiccup_us = hiccups.stop();
+    let Callers { ops, reserved, latencies, .. } = callers;
+    Ok(Measured { hiccup_us, ops, reserved, seconds, cpu_us, latencies })
+}
+
+struct Lane {
+    draw: Draw,
+    count: u64,
+    begun: Option<Instant>,
+}
+
+struct Callers {
+    wanted: (Skus, usize, u32, u32),
+    lanes: Vec<Lane>,
+    measuring: bool,
+    ending: bool,
+    ops: u64,
+    reserved: u64,
+    latencies: Latencies,
+}
+
+impl Caller for Callers {
+    fn ask(&mut self, lane: usize, id: RequestId, now: Instant, out: &mut Vec<u8>) -> Result<bool, BenchError> {
+        let Lane { draw, count, begun } = &mut self.lanes[lane];
+        if self.ending {
+            return Ok(false);
+        }
+        *count += 1;
+        *begun = Some(now);
+        encode_request(id, &request(draw, lane as u64, *count, self.wanted), out).map_err(BenchError::other)?;
+        Ok(true)
+    }
+
+    fn answered(&mut self, lane: usize, now: Instant, answer: RawFrame<'_>) -> Result<(), BenchError> {
+        let response = answer.response().map_err(BenchError::other)?;
+        let is_reserved = matches!(response.result.as_ref().ok(), Some(ArchivedBody::Reserved(_)));
+        if !is_reserved || response.replayed {
+            let why = match answer.read().map_err(BenchError::other)? {
+                Frame::Response { response, .. } => reserved(Ok(*response)).err().unwrap_or_default(),
+                other => format!("{other:?}"),
+            };
+            return Err(BenchError::other(format!("a reservation was not made: {why}")));
+        }
+        self.reserved += 1;
+        if self.measuring
+            && let Some(begun) = self.lanes[lane].begun
+        {
+            self.ops += 1;
+            self.latencies.record(now.saturating_duration_since(begun));
+        }
+        Ok(())
+    }
 }
 
 fn request(draw: &mut Draw, caller: u64, count: u64, (skus, lines, sku_count, ttl_ms): (Skus, usize, u32, u32)) -> Request {

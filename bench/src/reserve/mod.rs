@@ -14,6 +14,7 @@ mod target;
 use crate::{hiccup::Hiccups, server::BenchError};
 use bench::report::{Case, HEADING};
 use clap::{Args, ValueEnum};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::path::PathBuf;
 
 /// How a reservation reaches the engine.
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
     /// Reservations each caller has under way
     #[arg(long, default_value_t = 1)]
     pub(crate) pipeline: usize,
+    /// Over QUIC: call through the client library, as a gateway does, and not through the lean connections of the load
+    #[arg(long)]
+    pub(crate) library: bool,
     /// Which SKUs are wanted
     #[arg(long, value_enum, default_value_t = Skus::Uniform)]
     pub(crate) skus: Skus,
@@ -67,9 +71,25 @@ pub(crate) struct Arguments {
     /// Folder to make the data folder in [default: the system's for temporary files]
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
-    /// Core of the shard, and of the load: `0,1`
+    /// Core of the shard, and cores of the load: `0,1` [default: the first that may be used, and the others]
     #[arg(long, value_delimiter = ',')]
     pub(crate) cpus: Vec<usize>,
+}
+
+impl Arguments {
+    /// Where the shard and the load run. A shard stays on its core and does not leave it to others while it has work; a load that the scheduler puts
+    /// there, as it likes to with whoever is woken from there, has the two take turns.
+    fn places(&self) -> Result<(Option<usize>, CpuSet), BenchError> {
+        let allowed = sched_getaffinity(None).map_err(BenchError::other)?;
+        let mut cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+        if !self.cpus.is_empty() {
+            cores.clone_from(&self.cpus);
+        }
+        let [shard, others @ ..] = &cores[..] else { return Ok((None, allowed)) };
+        let mut load = CpuSet::new();
+        others.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| load.set(*cpu));
+        Ok((Some(*shard), if load.count() == 0 { allowed } else { load }))
+    }
 }
 
 /// Runs the case and prints it.
@@ -85,8 +105,13 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     // Before the engine, whose threads are those that come later.
     let hiccups = Hiccups::start();
     let data = folder.path().join("data");
-    let target = target::Target::start(arguments, &data).await?;
-    let measured = load::run(arguments, &target, hiccups).await?;
+    let (shard, load) = arguments.places()?;
+    let target = target::Target::start(arguments, shard, &data).await?;
+    sched_setaffinity(None, &load).map_err(BenchError::other)?;
+    let measured = match target.swarm(arguments)? {
+        Some(swarm) => load::run_swarm(arguments, &target, swarm, hiccups)?,
+        None => load::run(arguments, &target, hiccups).await?,
+    };
     target.prove(arguments, measured.reserved).await?;
     let name = format!(
         "reserve/{}/{}/c{}/p{}",

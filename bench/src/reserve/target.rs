@@ -4,7 +4,7 @@ use super::{
     Arguments, Transport,
     load::{LOCATION, sku},
 };
-use crate::{node::Node, server::BenchError};
+use crate::{node::Node, server::BenchError, swarm::Swarm};
 use engine::{Config, Engine};
 use std::{path::Path, sync::Arc};
 use wire::{
@@ -24,21 +24,22 @@ pub(super) enum Target {
 }
 
 impl Target {
-    pub(super) async fn start(arguments: &Arguments, data: &Path) -> Result<Self, BenchError> {
+    pub(super) async fn start(arguments: &Arguments, shard: Option<usize>, data: &Path) -> Result<Self, BenchError> {
         let target = match arguments.transport {
             Transport::Log => {
                 // Threads that are there before the engine is are the load's.
                 let own_threads = threads()?;
                 let mut config = Config::new(data);
                 config.shards = Some(1);
-                config.cpus = arguments.cpus.first().map(|cpu| vec![*cpu]);
+                config.cpus = shard.map(|cpu| vec![cpu]);
                 let engine = Engine::open(config).map_err(BenchError::other)?;
                 let client = engine.client();
                 Self::Log { engine, client, own_threads }
             }
             Transport::Quic => {
-                let node = Node::start(&arguments.program, data, arguments.cpus.first().copied())?;
-                let connect = node.connect(arguments.connections).await?;
+                let node = Node::start(&arguments.program, data, shard)?;
+                // One to stock it, when the load has connections of its own.
+                let connect = node.connect(if arguments.library { arguments.connections } else { 1 }).await?;
                 let clients = connect.into_iter().map(|client| -> Arc<dyn Client> { Arc::new(client) }).collect();
                 Self::Quic { node, clients }
             }
@@ -52,6 +53,14 @@ impl Target {
         match self {
             Self::Log { client, .. } => Arc::clone(client),
             Self::Quic { clients, .. } => Arc::clone(&clients[connection]),
+        }
+    }
+
+    /// Connections for load without the client library, where that is wanted.
+    pub(super) fn swarm(&self, arguments: &Arguments) -> Result<Option<Swarm>, BenchError> {
+        match self {
+            Self::Quic { node, .. } if !arguments.library => node.swarm(arguments.connections, arguments.pipeline).map(Some),
+            Self::Quic { .. } | Self::Log { .. } => Ok(None),
         }
     }
 

@@ -1,0 +1,151 @@
+//! Stock of a partition's locations: one ledger, and the words around it.
+//!
+//! Path: a command → ids and locations turned into the ledger's numbers → [`Ledger`] → its answer turned into an outcome; the rows that
+//! changed go to [`Changes::stock`](super::Changes). Holds are known here by the order's ids alone.
+//! A hold that is unknown or over is refused as `NotFound`, which a peer reads as `Gone`.
+//! Bounds: [`LOCATIONS_MAX`], [`LEDGER_LIMITS`]; what would pass them is refused as `LimitReached`.
+
+use super::{ApplyContext, Checked, Digest};
+use crate::domain::check_text;
+use inventory_ledger as ledger;
+use ledger::{Ledger, Limits};
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use wire::{Millis, Refusal, SkuId, limits};
+
+mod goods;
+mod holds;
+mod on_hand;
+mod refusals;
+mod views;
+
+/// Locations of a partition. At the bound a change of stock at a new one is refused.
+pub const LOCATIONS_MAX: usize = 100_000;
+
+/// Of the ledger of a partition. Holds, with those of the last minutes that are only remembered, take what they need: 64 bytes each that has ended, 96 a live
+/// one, so 4 to 6 GB at the bound. As many movements as rows: filling a shop opens each row by a movement, all in a day.
+/// A hold lasts for as long as the shop's settings say, so the ledger's own bound is as far as it goes (49 days); longer is cut to it.
+pub const LEDGER_LIMITS: Limits = Limits {
+    rows_max: 1 << 22,
+    holds_max: 1 << 26,
+    tombstones_max: 1 << 20,
+    movements_kept_max: 1 << 22,
+    announcements_max: 1 << 16,
+    shipments_max: 1 << 16,
+    backorders_max: 1 << 20,
+    purchase_limits_max: 1 << 16,
+    purchases_max: 1 << 20,
+    history_max: 0,
+    events_max: 1 << 16,
+    id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
+    hold_life_ms_max: u32::MAX,
+};
+
+const _: () = assert!(limits::RESERVATION_WINDOW_MS <= u32::MAX as u64, "the ledger counts the window in 32 bits");
+
+/// How often the ledger is swept once it has something to forget.
+const SWEEP_EVERY_MS: u64 = 60 * 60 * 1_000;
+
+/// A location nobody has stock at.
+const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
+
+/// The ledger, and the locations' numbers in it.
+#[derive(Debug)]
+pub struct Stock {
+    ledger: Ledger,
+    /// In order of first use: the position is the number.
+    locations: Vec<Arc<str>>,
+    numbers: BTreeMap<Arc<str>, u64>,
+    /// When to sweep next; `None` while there is nothing to forget.
+    sweep_at: Option<Millis>,
+}
+
+impl Stock {
+    pub(super) fn new() -> Self {
+        Self { ledger: Ledger::new(LEDGER_LIMITS), locations: Vec::new(), numbers: BTreeMap::new(), sweep_at: None }
+    }
+
+    /// The code of a location of [`Changes::stock`](super::Changes); empty for a number this partition did not give.
+    #[must_use]
+    pub fn location(&self, location: ledger::Location) -> &str {
+        let code = usize::try_from(location.0).ok().and_then(|at| self.locations.get(at));
+        code.map_or("", Arc::as_ref)
+    }
+
+    /// Forgets up to `max` old things when it is time to; returns how many.
+    pub(super) fn sweep(&mut self, now: Millis, max: usize) -> usize {
+        if self.sweep_at.is_none_or(|due| due > now) {
+            return 0;
+        }
+        let swept = self.ledger.sweep(ledger::Millis(now.0), max);
+        if !swept.more {
+            let kept = self.ledger.usage();
+            let some = kept.holds > 0 || kept.tombstones > 0 || kept.movements > 0;
+            self.sweep_at = some.then(|| now.plus(SWEEP_EVERY_MS));
+        }
+        swept.holds + swept.tombstones + swept.movements
+    }
+
+    /// When the next hold expires or the next sweep is due.
+    pub(super) fn next_due(&self) -> Option<Millis> {
+        let expiry = self.ledger.next_expiry().map(|due| Millis(due.0));
+        expiry.into_iter().chain(self.sweep_at).min()
+    }
+
+    pub(super) fn check(&self) -> Result<Checked, String> {
+        self.ledger.check().map_err(|broken| broken.to_string())?;
+        let indexed = (0u64..).zip(&self.locations).all(|(number, code)| self.numbers.get(code) == Some(&number));
+        if !indexed || self.numbers.len() != self.locations.len() {
+            return Err("a location is not found by its code".to_owned());
+        }
+        let is_open = |saved: &ledger::Saved| matches!(saved, ledger::Saved::Hold(hold) if hold.stage != ledger::Stage::Committed);
+        let open_holds = self.ledger.save().filter(is_open).count() as u64;
+        Ok(Checked { rows: u64::from(self.ledger.usage().rows), open_holds })
+    }
+
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        digest.section("stock");
+        digest.write_usize(self.locations.len());
+        for code in &self.locations {
+            digest.text(code);
+        }
+        (self.sweep_at, self.ledger.digest()).hash(digest);
+    }
+
+    /// The number of a location, given at its first use.
+    fn intern(&mut self, code: &str) -> Result<ledger::Location, Refusal> {
+        if let Some(number) = self.numbers.get(code) {
+            return Ok(ledger::Location(*number));
+        }
+        check_text("/location", code, 1, limits::KEY_BYTES_MAX).map_err(|error| Refusal::Invalid(vec![error]))?;
+        if self.locations.len() >= LOCATIONS_MAX {
+            return Err(Refusal::LimitReached { what: "locations of a partition".to_owned(), max: LOCATIONS_MAX as u64 });
+        }
+        let (number, code) = (self.locations.len() as u64, Arc::<str>::from(code));
+        self.locations.push(Arc::clone(&code));
+        self.numbers.insert(code, number);
+        Ok(ledger::Location(number))
+    }
+
+    fn find(&self, code: &str) -> ledger::Location {
+        self.numbers.get(code).map_or(NOWHERE, |number| ledger::Location(*number))
+    }
+
+    /// Tells the shard which rows changed, and sees to it that what was remembered is swept one day.
+    fn note(&mut self, ctx: &mut ApplyContext<'_>) {
+        ctx.changes.stock.extend(self.ledger.drain_changes());
+        if self.sweep_at.is_none() {
+            // Nothing is kept for less.
+            self.sweep_at = Some(ctx.time.plus(ledger::MOVEMENT_WINDOW_MS.min(ledger::HOLD_RETENTION_MS).min(ledger::TOMBSTONE_MS)));
+        }
+    }
+}
+
+fn at(ctx: &ApplyContext<'_>) -> ledger::Millis {
+    ledger::Millis(ctx.time.0)
+}
+
+fn number(sku: SkuId) -> ledger::Sku {
+    ledger::Sku(sku.0.0)
+}

@@ -204,6 +204,10 @@ ids! {
     CustomerId "cus";
     /// An entry of a history.
     EventId "evt";
+    /// A delivery that a supplier has announced.
+    AnnouncementId "ann";
+    /// Goods sent from one location to another.
+    TransferId "trf";
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ mod response;
 mod search;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod stock;
+#[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
+mod warehouse;
 
 pub use catalog::*;
 pub use client::*;
@@ -42,3 +44,4 @@ pub use reservation::*;
 pub use response::*;
 pub use search::*;
 pub use stock::*;
+pub use warehouse::*;

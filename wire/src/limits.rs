@@ -61,9 +61,15 @@ pub const FILTER_VALUES_MAX: usize = 100;
 /// Facets of a search.
 pub const FACETS_MAX: usize = 20;
 
-/// Lines of a reservation or a delivery.
+/// Lines of a reservation, a delivery or a transfer.
 pub const RESERVE_LINES_MAX: usize = 256;
 /// Longest life of a reservation that is not committed, milliseconds (an hour).
 pub const RESERVE_TTL_MS_MAX: u32 = 60 * 60 * 1_000;
 /// A reservation's id is good for so long from the time it carries, milliseconds (ten minutes).
 pub const RESERVATION_WINDOW_MS: u64 = 10 * 60 * 1_000;
+/// Bytes of a supplier's own name for a delivery.
+pub const REFERENCE_BYTES_MAX: usize = 200;
+/// Announced deliveries shown of one stock row, the earliest; and as many transfers on their way to it.
+pub const ARRIVALS_SHOWN_MAX: usize = 100;
+/// Records of a history looked at for one page: a page of one location among many may be shorter than asked for and have more after it.
+pub const HISTORY_SCAN_MAX: usize = 4_096;

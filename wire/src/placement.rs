@@ -2,7 +2,10 @@
 //!
 //! Boundary: these hashes decide where stored data lies. They never change for a folder that exists.
 
-use crate::{CategoryRef, Op, PartitionId, ProductRef, Reservation, ShardId, SkuRef, Topology};
+use crate::{
+    Announcement, ApartMove, CategoryRef, Delivery, Op, PartitionId, ProductRef, Reservation, ShardId, SkuRef, StockPolicy, Topology,
+    Transfer,
+};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Partitions of a cluster that does not say otherwise.
@@ -85,10 +88,19 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         | Op::CommitReservedPart { location, .. }
         | Op::ExtendReserved { location, .. }
         | Op::ReleaseReserved { location, .. }
-        | Op::ReceiveStock { location, .. } => by_key(Space::Location, location),
-        Op::GetStock(reference) => sku(reference),
+        | Op::ReceiveStock { location, .. }
+        | Op::MoveApart(ApartMove { location, .. })
+        | Op::AnnounceDelivery(Announcement { location, .. })
+        | Op::ReceiveDelivery(Delivery { location, .. })
+        | Op::SendTransfer(Transfer { from: location, .. })
+        | Op::SetStockPolicy(StockPolicy { location, .. })
+        | Op::StockHistory { location, .. }
+        | Op::StockEvents { location, .. } => by_key(Space::Location, location),
+        Op::WithdrawDelivery { announcement } => announcement.partition(),
+        Op::ArriveTransfer { transfer, .. } | Op::RecallTransfer { transfer } => transfer.partition(),
+        Op::GetStock(reference) | Op::GetInventory(reference) | Op::SetPurchaseLimit { sku: reference, .. } => sku(reference),
         Op::EffectResult(result) => result.id.partition(),
-        Op::TakeEffects { shard, .. } | Op::CheckStock(shard) => return Route::Shard(*shard),
+        Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) => return Route::Shard(*shard),
         Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_) | Op::ListOrders { .. } => return Route::Any,
     };
     // An id from outside may name a partition that does not exist; its owner answers "not found".

@@ -119,4 +119,16 @@ pub enum Refusal {
         /// Milliseconds an id is good for.
         window_ms: u64,
     },
+    /// Fewer units are set apart for this reason.
+    StockApart {
+        /// How many are.
+        apart: u32,
+    },
+    /// Goods of the transfer are being booked in where they arrived: try again.
+    StillArriving,
+    /// Records after the cursor are kept no more: read the rows anew, and go on after `last`.
+    HistoryGone {
+        /// The newest that is gone.
+        last: crate::StockCursor,
+    },
 }

@@ -1,8 +1,9 @@
 //! What can be asked of the engine.
 
 use crate::{
-    Address, CartId, CategoryInput, CategoryRef, Currency, EventId, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position,
-    ProductInput, ProductRef, Reservation, ReserveLine, SearchQuery, ShardId, SkuRef, StockAdjustment,
+    Address, Announcement, AnnouncementId, ApartMove, ArrivedGoods, CartId, CategoryInput, CategoryRef, Currency, Delivery, EventId,
+    HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit, Reservation, ReserveLine,
+    SearchQuery, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer, TransferId,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -265,6 +266,63 @@ pub enum Op {
         /// 1..=[`crate::limits::RESERVE_LINES_MAX`]; each SKU once.
         lines: Vec<ReserveLine>,
     },
+
+    /// Warehouse. [`crate::Body::Inventory`]: units become, or stop being, not for sale; or what is not for sale is booked out.
+    MoveApart(ApartMove),
+    /// Warehouse. [`crate::Body::Goods`] with the announcement's id: a supplier says what will come.
+    AnnounceDelivery(Announcement),
+    /// Warehouse. [`crate::Body::Goods`]: what is left of an announcement will not come.
+    WithdrawDelivery {
+        /// Which.
+        announcement: AnnouncementId,
+    },
+    /// Warehouse. [`crate::Body::Goods`]: a delivery has come, announced or not. Unlike `ReceiveStock`, of SKUs that the catalog has.
+    ReceiveDelivery(Delivery),
+    /// Warehouse. [`crate::Body::Goods`] with the transfer's id: goods leave for another location.
+    SendTransfer(Transfer),
+    /// Warehouse. [`crate::Body::Goods`]: goods of a transfer have come, or will not. Answered when the destination has them.
+    ArriveTransfer {
+        /// Which.
+        transfer: TransferId,
+        /// What came of it, each SKU once; `None`: all that is left, whole.
+        lines: Option<Vec<ArrivedGoods>>,
+    },
+    /// Warehouse. [`crate::Body::Goods`]: what is left of a transfer returns to where it came from.
+    RecallTransfer {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Staff. [`crate::Body::Inventory`].
+    GetInventory(SkuRef),
+    /// Warehouse. [`crate::Body::Inventory`]: what a row may promise, and when it tells that little is left. Opens the row where need be.
+    SetStockPolicy(StockPolicy),
+    /// Warehouse. [`crate::Body::Inventory`]: how many units of a SKU may be reserved at once, and by one owner.
+    SetPurchaseLimit {
+        /// Of which SKU.
+        sku: SkuRef,
+        /// None of either lifts it.
+        limit: PurchaseLimit,
+    },
+    /// Staff. [`crate::Body::StockHistory`]: movements of units at a location.
+    StockHistory {
+        /// Location code.
+        location: String,
+        /// Those after this one; from the oldest kept without.
+        after: Option<StockCursor>,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+    },
+    /// Staff. [`crate::Body::StockEvents`]: stock that runs low or is back, and backorders filled, at a location.
+    StockEvents {
+        /// Location code.
+        location: String,
+        /// Those after this one; from the oldest kept without.
+        after: Option<StockCursor>,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+    },
+    /// Warehouse. [`crate::Body::Audited`]: proves the stock of a shard's partitions as `CheckStock` does, and names the first thing that breaks.
+    AuditStock(ShardId),
 }
 
 /// Work outside the engine, leased to an adapter.

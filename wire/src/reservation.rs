@@ -21,7 +21,7 @@ pub struct Reservation {
     /// Names it. 128 bits of the caller's own, the upper 48 of them milliseconds since 1970 when it was made: sent again with the same body it
     /// gives the first answer; older than [`crate::limits::RESERVATION_WINDOW_MS`] it is refused as `TooOld` and never run.
     pub hold: HoldId,
-    /// For whom: the caller's order, shown again with the hold.
+    /// For whom: the caller's order or customer, shown again with the hold. Purchase limits per customer count by it.
     pub owner: OrderId,
     /// Location code: decides the partition.
     pub location: String,

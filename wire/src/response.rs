@@ -1,8 +1,8 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, Effect, OrderView, Position, ProductId, ProductView, Refusal, Reserved, SearchResults, SkuAvailability,
-    StockView, Suggestions, Upserted,
+    CartView, CategoryView, Effect, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal, Reserved,
+    SearchResults, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -70,6 +70,23 @@ pub enum Body {
     Reserved(Reserved),
     /// A reservation lasts until then.
     Extended { expires_at: crate::Millis },
+    /// Stock is set aside, and some of it is owed: promised beyond what is there.
+    Backordered {
+        /// What was taken.
+        reserved: Reserved,
+        /// Units owed of each line, in their order.
+        owed: Vec<u32>,
+    },
+    /// Everything about a SKU's stock, with what few rows have.
+    Inventory(Box<InventoryView>),
+    /// What goods did.
+    Goods(Box<GoodsDone>),
+    /// A page of movements.
+    StockHistory(StockPage<StockMovement>),
+    /// A page of events.
+    StockEvents(StockPage<StockEvent>),
+    /// What an audit found.
+    Audited(StockAudit),
 }
 
 /// Why there is no answer.

@@ -146,7 +146,20 @@ const fn reach(op: &Op) -> Reach {
         | Op::CommitReservedPart { .. }
         | Op::ExtendReserved { .. }
         | Op::ReleaseReserved { .. }
-        | Op::ReceiveStock { .. } => Reach::Shop,
+        | Op::ReceiveStock { .. }
+        | Op::MoveApart(_)
+        | Op::AnnounceDelivery(_)
+        | Op::WithdrawDelivery { .. }
+        | Op::ReceiveDelivery(_)
+        | Op::SendTransfer(_)
+        | Op::ArriveTransfer { .. }
+        | Op::RecallTransfer { .. }
+        | Op::GetInventory(_)
+        | Op::SetStockPolicy(_)
+        | Op::SetPurchaseLimit { .. }
+        | Op::StockHistory { .. }
+        | Op::StockEvents { .. }
+        | Op::AuditStock(_) => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

@@ -17,18 +17,23 @@ use wire::{Availability, SkuId, limits::SHOWN_QUANTITY_MAX};
 /// So it changes only when some row is short, and is above zero exactly when the SKU is in stock somewhere: one word serves the
 /// search filter and the product page. Only the shards that own the SKU's rows add to it.
 #[derive(Debug, Default)]
-pub struct SkuStock(AtomicU32);
+pub struct SkuStock {
+    units: AtomicU32,
+    /// Rows that take backorders.
+    backorders: AtomicU32,
+}
 
 impl SkuStock {
     /// What shoppers are told.
     pub fn availability(&self) -> Availability {
         // Relaxed: the count guards no other memory, and an answer that must show it travels through a queue that orders the two.
-        Availability { quantity: self.0.load(Ordering::Relaxed).min(SHOWN_QUANTITY_MAX), backorder: false }
+        let quantity = self.units.load(Ordering::Relaxed).min(SHOWN_QUANTITY_MAX);
+        Availability { quantity, backorder: self.backorders.load(Ordering::Relaxed) > 0 }
     }
 
     /// Can at least one be had?
     pub fn in_stock(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.units.load(Ordering::Relaxed) > 0
     }
 
     /// A row of this SKU went from `before` to `after` units available.
@@ -36,8 +41,15 @@ impl SkuStock {
         let (before, after) = (before.min(SHOWN_QUANTITY_MAX), after.min(SHOWN_QUANTITY_MAX));
         // Wrapping addition of the difference: rows of several locations may move at once. Relaxed as above.
         if before != after {
-            self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+            self.units.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
+    }
+}
+
+impl SkuStock {
+    /// A row of this SKU began to take backorders, or ended. Relaxed as above.
+    pub fn takes_backorders(&self, takes: bool) {
+        self.backorders.fetch_add(if takes { 1 } else { u32::MAX }, Ordering::Relaxed);
     }
 }
 
@@ -101,6 +113,15 @@ mod tests {
             }
             assert_eq!(word.availability().quantity, shown, "{moves:?}");
             assert_eq!(word.in_stock(), shown > 0);
+        }
+    }
+
+    #[test]
+    fn backorders_are_taken_while_any_row_takes_them() {
+        let word = SkuStock::default();
+        for (takes, shown) in [(true, true), (true, true), (false, true), (false, false)] {
+            word.takes_backorders(takes);
+            assert_eq!((word.availability().backorder, word.in_stock()), (shown, false));
         }
     }
 }

@@ -13,6 +13,7 @@ mod search;
 mod stock;
 pub(crate) mod validate;
 pub(crate) mod views;
+mod warehouse;
 
 use crate::{
     partition::{Done, Outcome, Partition, Replay},
@@ -38,7 +39,19 @@ pub(crate) fn is_system(op: &Op) -> bool {
 
 /// Operations that write to the log.
 pub(crate) fn is_command(op: &Op) -> bool {
-    !is_browsing(op) && !matches!(op, Op::GetCart(_) | Op::GetOrder(_) | Op::ListOrders { .. } | Op::GetStock(_) | Op::CheckStock(_))
+    let reads = matches!(
+        op,
+        Op::GetCart(_)
+            | Op::GetOrder(_)
+            | Op::ListOrders { .. }
+            | Op::GetStock(_)
+            | Op::CheckStock(_)
+            | Op::GetInventory(_)
+            | Op::StockHistory { .. }
+            | Op::StockEvents { .. }
+            | Op::AuditStock(_)
+    );
+    !is_browsing(op) && !reads
 }
 
 /// What a request leaves behind beside its answer.
@@ -147,6 +160,19 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         }
         Op::EffectResult(result) => effects::result(ctx, &head, trail, result).await,
         Op::CheckStock(_) => stock::check(ctx, &head),
+        Op::MoveApart(asked) => warehouse::move_apart(ctx, &head, trail, asked).await,
+        Op::AnnounceDelivery(asked) => warehouse::announce(ctx, &head, trail, asked).await,
+        Op::WithdrawDelivery { announcement } => warehouse::withdraw(ctx, &head, trail, announcement).await,
+        Op::ReceiveDelivery(asked) => warehouse::receive(ctx, &head, trail, asked).await,
+        Op::SendTransfer(asked) => warehouse::send(ctx, &head, trail, asked).await,
+        Op::ArriveTransfer { transfer, lines } => warehouse::arrive(ctx, &head, trail, transfer, lines).await,
+        Op::RecallTransfer { transfer } => warehouse::recall(ctx, &head, trail, transfer).await,
+        Op::GetInventory(sku) => warehouse::get(ctx, &head, sku).await,
+        Op::SetStockPolicy(asked) => warehouse::set_policy(ctx, &head, trail, asked).await,
+        Op::SetPurchaseLimit { sku, limit } => warehouse::set_purchase_limit(ctx, &head, trail, sku, limit).await,
+        Op::StockHistory { location, after, limit } => warehouse::history(ctx, &head, &location, after, limit),
+        Op::StockEvents { location, after, limit } => warehouse::events(ctx, &head, &location, after, limit),
+        Op::AuditStock(_) => warehouse::audit(ctx, &head),
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)
         | Op::CommitReserved { .. }

@@ -1,6 +1,6 @@
 //! Bounds of what a request brings, checked again behind the gateway: the engine trusts nobody.
 
-use wire::{Address, FieldError, PaymentMethod, Refusal, Reservation, ReserveLine, StockAdjustment, limits};
+use wire::{Address, ArrivedGoods, FieldError, PaymentMethod, Refusal, Reservation, ReserveLine, SkuUnits, StockAdjustment, limits};
 
 fn invalid(pointer: &str, code: &str, detail: String) -> Refusal {
     Refusal::Invalid(vec![FieldError { pointer: pointer.to_owned(), code: code.to_owned(), detail }])
@@ -52,7 +52,58 @@ pub(super) fn checkout(email: &str, payment: &PaymentMethod) -> Result<(), Refus
 
 /// A location code.
 pub(crate) fn location(code: &str) -> Result<(), Refusal> {
-    text("/location", code, 1, limits::KEY_BYTES_MAX)
+    place("/location", code)
+}
+
+/// One of two location codes.
+pub(super) fn place(pointer: &str, code: &str) -> Result<(), Refusal> {
+    text(pointer, code, 1, limits::KEY_BYTES_MAX)
+}
+
+/// A supplier's own name for a delivery.
+pub(super) fn reference(name: &str) -> Result<(), Refusal> {
+    text("/reference", name, 0, limits::REFERENCE_BYTES_MAX)
+}
+
+/// Units that move.
+pub(super) fn units(pointer: &str, units: u32) -> Result<(), Refusal> {
+    if (1..=limits::STOCK_UNITS_MAX).contains(&units) {
+        Ok(())
+    } else {
+        Err(invalid(pointer, "out_of_range", format!("1 to {} units", limits::STOCK_UNITS_MAX)))
+    }
+}
+
+/// Entries of a page.
+pub(super) fn page(limit: u16) -> Result<(), Refusal> {
+    if (1..=limits::PAGE_MAX).contains(&limit) {
+        Ok(())
+    } else {
+        Err(invalid("/limit", "out_of_range", format!("1 to {}", limits::PAGE_MAX)))
+    }
+}
+
+/// Goods that come or go.
+pub(super) fn goods(lines: &[SkuUnits]) -> Result<(), Refusal> {
+    line_count(lines.len())?;
+    (0u16..).zip(lines).try_for_each(|(nth, line)| units(&format!("/lines/{nth}/quantity"), line.quantity))
+}
+
+/// What came of goods sent.
+pub(super) fn arrivals(lines: &[ArrivedGoods]) -> Result<(), Refusal> {
+    line_count(lines.len())?;
+    let sum = |line: &ArrivedGoods| line.whole.saturating_add(line.damaged).saturating_add(line.lost);
+    (0u16..).zip(lines).try_for_each(|(nth, line)| units(&format!("/lines/{nth}"), sum(line)))
+}
+
+/// A SKU that an earlier line names.
+pub(super) fn repeated_sku(line: usize) -> Refusal {
+    invalid(&format!("/lines/{line}/sku"), "repeated_sku", "each SKU once".to_owned())
+}
+
+fn line_count(count: usize) -> Result<(), Refusal> {
+    let max = limits::RESERVE_LINES_MAX;
+    if (1..=max).contains(&count) { Ok(()) } else { Err(invalid("/lines", "out_of_range", format!("1 to {max} lines, found {count}"))) }
 }
 
 /// What a reservation asks, but its location.
@@ -84,10 +135,7 @@ pub(crate) fn delivery(delivered: &[ReserveLine]) -> Result<(), Refusal> {
 
 /// Lines of a reservation or a delivery.
 pub(crate) fn lines(lines: &[ReserveLine], quantity_max: u32) -> Result<(), Refusal> {
-    let max = limits::RESERVE_LINES_MAX;
-    if lines.is_empty() || lines.len() > max {
-        return Err(invalid("/lines", "out_of_range", format!("1 to {max} lines, found {}", lines.len())));
-    }
+    line_count(lines.len())?;
     match lines.iter().position(|line| !(1..=quantity_max).contains(&line.quantity)) {
         Some(at) => Err(invalid(&format!("/lines/{at}/quantity"), "out_of_range", format!("1 to {quantity_max} units"))),
         None => Ok(()),

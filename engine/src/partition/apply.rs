@@ -74,6 +74,20 @@ impl Partition {
             Command::ReleaseReserved { hold } => stock.release_reserved(ctx, *hold),
             Command::ReceiveStock { id, location, lines } => stock.receive(ctx, *id, location, lines),
 
+            Command::MoveApart { id, sku, location, step, why, units } => stock.move_apart(ctx, *id, *sku, location, *step, *why, *units),
+            Command::AnnounceStock { location, due, reference, lines } => stock.announce(ctx, location, *due, reference, lines),
+            Command::WithdrawStock { id, announcement } => stock.withdraw(ctx, *id, *announcement),
+            Command::ReceiveAnnounced { id, announcement, location, lines } => {
+                stock.receive_announced(ctx, *id, *announcement, location, lines)
+            }
+            Command::SendStock { from, to, lines } => stock.send(ctx, from, to, lines),
+            Command::ArriveStock { id, transfer, lines } => stock.arrive(ctx, *id, *transfer, lines.as_deref()),
+            Command::RecallStock { id, transfer } => stock.recall(ctx, *id, *transfer),
+            Command::LandStock { id, location, lines } => stock.land(ctx, *id, location, lines),
+            Command::ForgetLanding { id } => stock.forget_landing(*id),
+            Command::SetPolicy { sku, location, policy, low_stock } => stock.set_policy(ctx, *sku, location, *policy, *low_stock),
+            Command::SetPurchaseLimit { sku, per_order, per_customer } => stock.set_purchase_limit(ctx, *sku, *per_order, *per_customer),
+
             Command::CreateCart { currency } => carts.apply_create(ctx, *currency),
             Command::AddLine { cart, sku, product, quantity } => carts.add_line(ctx, *cart, *sku, *product, *quantity),
             Command::SetLineQuantity { cart, line, quantity } => carts.set_line_quantity(ctx, *cart, *line, *quantity),
@@ -88,6 +102,10 @@ impl Partition {
                 ctx.changes.answered.push(*effect);
                 match taken.concern {
                     Concern::Order(order) => orders.effect_answered(ctx, carts, order, *effect, &taken, answer),
+                    Concern::Arrival(transfer, arrival) => {
+                        stock.landing_answered(ctx, transfer, arrival, answer);
+                        Ok(Done::Nothing)
+                    }
                     Concern::None => {
                         products.effect_answered(&taken, answer);
                         Ok(Done::Nothing)
@@ -107,7 +125,7 @@ impl Partition {
                 ctx.changes.answered.push(*effect);
                 match taken.concern {
                     Concern::Order(order) => orders.effect_result(ctx, carts, order, *effect, &taken, outcome),
-                    Concern::None => Ok(Done::Nothing),
+                    Concern::None | Concern::Arrival(..) => Ok(Done::Nothing),
                 }
             }
 

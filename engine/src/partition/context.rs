@@ -5,7 +5,10 @@
 
 use super::outbox::{Concern, Effect, Outbox, Target};
 use super::outcome::Changes;
-use wire::{CartId, CategoryId, EventId, LineId, Millis, OrderId, PartitionId, PaymentId, ProductId, RawId, Refusal, Seq, SkuId};
+use wire::{
+    AnnouncementId, CartId, CategoryId, EventId, LineId, Millis, OrderId, PartitionId, PaymentId, ProductId, RawId, Refusal, Seq, SkuId,
+    TransferId,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Ids one command may mint: the ordinal has 16 bits.
@@ -27,7 +30,7 @@ macro_rules! minted {
     )*};
 }
 
-minted!(ProductId SkuId CategoryId CartId LineId OrderId PaymentId EventId);
+minted!(ProductId SkuId CategoryId CartId LineId OrderId PaymentId EventId AnnouncementId TransferId);
 
 /// One entry being applied.
 #[derive(Debug)]

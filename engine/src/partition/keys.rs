@@ -120,6 +120,7 @@ fn is_kept(if_match: Option<u64>, outcome: &Outcome) -> bool {
             | Refusal::Forbidden
             | Refusal::LimitReached { .. }
             | Refusal::PricesOutdated
+            | Refusal::StillArriving
             | Refusal::CartEmpty
             | Refusal::AddressRequired
             | Refusal::UnknownProvider { .. }
@@ -138,7 +139,12 @@ fn compact(mut outcome: Outcome) -> Outcome {
     match &mut outcome {
         Ok(Done::Held { remaining }) => cut_list(remaining),
         Ok(Done::Leased { effects, .. }) => cut_list(effects),
+        // No keyed command gives these: a reservation goes by its own id.
         Ok(Done::Reserved { lines, .. }) => cut_list(lines),
+        Ok(Done::Backordered(taken)) => {
+            taken.reserved.lines.truncate(1);
+            taken.owed.truncate(1);
+        }
         Ok(
             Done::Nothing
             | Done::Product { .. }
@@ -147,7 +153,7 @@ fn compact(mut outcome: Outcome) -> Outcome {
             | Done::Order(_)
             | Done::Stock { .. }
             | Done::Extended { .. }
-            | Done::Received { .. }
+            | Done::Goods(_)
             | Done::Timers { .. },
         ) => {}
         Err(Refusal::InsufficientStock(shortages)) => cut_list(shortages),

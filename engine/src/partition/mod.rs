@@ -25,9 +25,9 @@ pub use claims::{CLAIM_PENDING_MS, CLAIM_TOMBSTONE_MS, CLAIMS_MAX, Claim, ClaimS
 pub use context::{ApplyContext, Minted, ORDINALS_MAX, hash128};
 pub use digest::Digest;
 pub use keys::{IDEMPOTENCY_KEEP_MS, IDEMPOTENCY_KEYS_MAX, Replay, STORED_OUTCOME_BYTES_MAX};
-pub use outcome::{Applied, Changes, Done, Outcome, peer_outcome};
+pub use outcome::{Applied, Backordered, Changes, Done, Goods, Outcome, peer_outcome};
 pub use products::{OPENED_KEPT_MAX, PRODUCTS_MAX, SKUS_MAX};
-pub use stock::{LEDGER_LIMITS, LOCATIONS_MAX, Stock};
+pub use stock::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX, LEDGER_LIMITS, LOCATIONS_MAX, POLICIES_MAX, PURCHASE_KEPT_MS, Stock};
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
 use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};

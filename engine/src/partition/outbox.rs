@@ -8,7 +8,7 @@ use super::orders::Work;
 use crate::record::v1::Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use wire::{EventId, Millis, OrderId, PartitionId, Refusal};
+use wire::{EventId, Millis, OrderId, PartitionId, Refusal, TransferId};
 
 /// Effects a partition may have open. At the limit commands that would add one are refused as `LimitReached`; the later steps of a
 /// saga under way still go in, so that it can end.
@@ -35,6 +35,8 @@ pub enum Concern {
     None,
     /// The saga of this order.
     Order(OrderId),
+    /// An arrival of this transfer, under the arrival's own id.
+    Arrival(TransferId, u128),
 }
 
 /// An effect waiting for its answer.

@@ -53,16 +53,15 @@ pub enum Done {
         /// It was taken before under its id; nothing changed.
         replayed: bool,
     },
+    /// A reservation is taken, and some of it is owed.
+    Backordered(Box<Backordered>),
     /// A reservation lasts until then.
     Extended {
         /// With what its cap leaves of what was asked.
         expires_at: wire::Millis,
     },
-    /// A delivery is booked.
-    Received {
-        /// It was booked before under its id; nothing changed.
-        replayed: bool,
-    },
+    /// Goods were announced, received, sent or the like.
+    Goods(Box<Goods>),
     /// Effects were leased under this fence; those no longer in the outbox were not.
     Leased {
         /// The lease's number.
@@ -75,6 +74,26 @@ pub enum Done {
         /// Run again.
         more: bool,
     },
+}
+
+/// A reservation that is owed units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backordered {
+    /// What was taken.
+    pub reserved: wire::Reserved,
+    /// Units owed of each line, in their order.
+    pub owed: Vec<u32>,
+    /// It was taken before under its id; nothing changed.
+    pub replayed: bool,
+}
+
+/// What goods did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goods {
+    /// For the caller.
+    pub told: wire::GoodsDone,
+    /// It was done before under its id; nothing changed.
+    pub replayed: bool,
 }
 
 /// What a partition answers to an effect of another, from the outcome of applying the effect's command.
@@ -90,8 +109,9 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
             | Done::Order(_)
             | Done::Stock { .. }
             | Done::Reserved { .. }
+            | Done::Backordered(_)
             | Done::Extended { .. }
-            | Done::Received { .. }
+            | Done::Goods(_)
             | Done::Leased { .. }
             | Done::Timers { .. },
         ) => PeerOutcome::Done,
@@ -130,6 +150,8 @@ pub struct Changes {
     pub products: Vec<ProductId>,
     /// Stock rows that changed.
     pub stock: Vec<RowChange>,
+    /// SKUs of which a row began to take backorders, or ended.
+    pub backorders: Vec<(SkuId, bool)>,
     /// The category tree changed.
     pub categories: bool,
     /// Effects put into the outbox.
@@ -145,9 +167,10 @@ pub struct Changes {
 impl Changes {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
-        let Self { products, stock, categories, effects, answered, settled, resource } = self;
+        let Self { products, stock, backorders, categories, effects, answered, settled, resource } = self;
         products.clear();
         stock.clear();
+        backorders.clear();
         *categories = false;
         effects.clear();
         answered.clear();

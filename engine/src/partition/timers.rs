@@ -33,10 +33,14 @@ pub(super) fn run(
     let now = ctx.time;
     let mut left = usize::try_from(max).map_or(TIMERS_MAX, |max| max.clamp(1, TIMERS_MAX));
     left -= stock.expire(ctx, left);
+    left -= stock.fill(ctx, left).min(left);
+    left -= stock.close_sold(ctx, left);
+    left -= stock.end_preorders(ctx, left);
     left -= stock.sweep(now, left);
     left -= keys.sweep(now, left);
     left -= claims.sweep(now, left);
     let mut left = left.min(ORDER_TIMERS_MAX);
+    left -= stock.retry_landings(ctx, left);
     left -= orders.run_timers(ctx, carts, left).min(left);
     carts.run_timers(ctx, left);
     let more = next(keys, claims, stock, carts, orders).is_some_and(|due| due <= now);

@@ -8,8 +8,8 @@ use expect_test::{Expect, expect_file};
 use proptest::prelude::*;
 use v1::{Command, Entry};
 use wire::{
-    ActionOutcome, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId, PartitionId,
-    ProductId, Seq, SkuId,
+    ActionOutcome, AnnouncementId, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money,
+    OrderId, PartitionId, ProductId, Seq, SkuId, TransferId,
 };
 
 fn at(ordinal: u16) -> (Millis, PartitionId, Seq, u16) {
@@ -102,6 +102,7 @@ fn address() -> v1::Address {
 fn commands() -> Vec<(&'static str, Command)> {
     let (hold, order, cart, sku) = (id!(HoldId, 6), id!(OrderId, 7), id!(CartId, 3), id!(SkuId, 2));
     let short = v1::ShortLine { sku, requested: 2, available: 1 };
+    let (announcement, transfer) = (id!(AnnouncementId, 12), id!(TransferId, 13));
     vec![
         ("put_product", Command::PutProduct(Box::new(product()))),
         ("delete_product", Command::DeleteProduct { product: id!(ProductId, 8) }),
@@ -160,6 +161,46 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("extend_reserved", Command::ExtendReserved { hold, ttl_ms: 90_000 }),
         ("release_reserved", Command::ReleaseReserved { hold }),
         ("receive_stock", Command::ReceiveStock { id: 15, location: text("warehouse-7"), lines: vec![v1::HoldLine { sku, quantity: 2 }] }),
+        (
+            "move_apart",
+            Command::MoveApart {
+                id: 16,
+                sku,
+                location: text("main"),
+                step: v1::ApartStep::WriteOff,
+                why: v1::Unavailable::Quarantine,
+                units: 3,
+            },
+        ),
+        (
+            "announce_stock",
+            Command::AnnounceStock {
+                location: text("main"),
+                due: Millis(1_764_100_000_000),
+                reference: text("ASN-2026-11"),
+                lines: vec![v1::HoldLine { sku, quantity: 40 }],
+            },
+        ),
+        ("withdraw_stock", Command::WithdrawStock { id: 17, announcement }),
+        (
+            "receive_announced",
+            Command::ReceiveAnnounced { id: 18, announcement, location: text("main"), lines: vec![v1::HoldLine { sku, quantity: 39 }] },
+        ),
+        ("send_stock", Command::SendStock { from: text("main"), to: text("shop-12"), lines: vec![v1::HoldLine { sku, quantity: 5 }] }),
+        ("arrive_stock", Command::ArriveStock { id: 19, transfer, lines: Some(vec![v1::Arrived { sku, whole: 3, damaged: 1, lost: 1 }]) }),
+        ("recall_stock", Command::RecallStock { id: 20, transfer }),
+        ("land_stock", Command::LandStock { id: 21, location: text("shop-12"), lines: vec![v1::Landed { sku, whole: 3, damaged: 1 }] }),
+        ("forget_landing", Command::ForgetLanding { id: 21 }),
+        (
+            "set_policy",
+            Command::SetPolicy {
+                sku,
+                location: text("main"),
+                policy: v1::BackorderPolicy::Preorder { limit: 50, until: Millis(1_765_000_000_000) },
+                low_stock: Some(4),
+            },
+        ),
+        ("set_purchase_limit", Command::SetPurchaseLimit { sku, per_order: Some(2), per_customer: None }),
     ]
 }
 
@@ -306,7 +347,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..32, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..43, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

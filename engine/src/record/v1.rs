@@ -9,8 +9,8 @@ pub mod short;
 use crate::seal::Sealed;
 use rkyv::{Archive, Deserialize, Serialize};
 use wire::{
-    ActionOutcome, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId, PartitionId,
-    ProductId, SkuId,
+    ActionOutcome, AnnouncementId, CartId, CategoryId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money,
+    OrderId, PartitionId, ProductId, SkuId, TransferId,
 };
 
 /// First byte of every record of this version.
@@ -199,6 +199,71 @@ pub enum Command {
         location: String,
         lines: Vec<HoldLine>,
     },
+    // --- what a warehouse does: on the partition of the location
+    /// Units become, or stop being, not for sale for a reason, or are booked out; at most once under the id.
+    MoveApart {
+        id: u128,
+        sku: SkuId,
+        location: String,
+        step: ApartStep,
+        why: Unavailable,
+        units: u32,
+    },
+    AnnounceStock {
+        location: String,
+        due: Millis,
+        reference: String,
+        lines: Vec<HoldLine>,
+    },
+    WithdrawStock {
+        id: u128,
+        announcement: AnnouncementId,
+    },
+    ReceiveAnnounced {
+        id: u128,
+        announcement: AnnouncementId,
+        location: String,
+        lines: Vec<HoldLine>,
+    },
+    /// Goods leave; their transfer lives on the partition of `from`.
+    SendStock {
+        from: String,
+        to: String,
+        lines: Vec<HoldLine>,
+    },
+    /// On the transfer's partition. Without lines: all that is left, whole.
+    ArriveStock {
+        id: u128,
+        transfer: TransferId,
+        lines: Option<Vec<Arrived>>,
+    },
+    RecallStock {
+        id: u128,
+        transfer: TransferId,
+    },
+    /// An effect of an arrival: books the units on the partition of their destination. Until `ForgetLanding` the id books nothing again.
+    LandStock {
+        id: u128,
+        location: String,
+        lines: Vec<Landed>,
+    },
+    /// The transfer's partition knows that they are booked and will not ask again.
+    ForgetLanding {
+        id: u128,
+    },
+    /// Opens the row where need be.
+    SetPolicy {
+        sku: SkuId,
+        location: String,
+        policy: BackorderPolicy,
+        low_stock: Option<u32>,
+    },
+    /// On every partition.
+    SetPurchaseLimit {
+        sku: SkuId,
+        per_order: Option<u32>,
+        per_customer: Option<u32>,
+    },
 }
 
 /// A product as stored; without ids, which apply mints or keeps.
@@ -283,6 +348,46 @@ pub enum StockChange {
 pub struct HoldLine {
     pub sku: SkuId,
     pub quantity: u32,
+}
+
+/// Why units are not for sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Unavailable {
+    Damaged,
+    Quarantine,
+    Safety,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum ApartStep {
+    SetApart,
+    PutBack,
+    WriteOff,
+}
+
+/// What came of goods sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
+pub struct Arrived {
+    pub sku: SkuId,
+    pub whole: u32,
+    pub damaged: u32,
+    pub lost: u32,
+}
+
+/// What is booked at the destination, each SKU once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Landed {
+    pub sku: SkuId,
+    pub whole: u32,
+    pub damaged: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum BackorderPolicy {
+    Deny,
+    Backorder { limit: u32 },
+    Preorder { limit: u32, until: Millis },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]

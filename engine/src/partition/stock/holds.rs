@@ -4,13 +4,13 @@
 
 use super::{LEDGER_LIMITS, Stock, at, number, refusals};
 use crate::{
-    partition::{ApplyContext, Done, Outcome, hash128},
+    partition::{ApplyContext, Backordered, Done, Outcome, hash128},
     record::v1::HoldLine,
 };
 use inventory_ledger as ledger;
 use ledger::{CommitRefused, HoldRefused, HoldRequest, HoldState, Ledger, MovementId, PinRefused, ReleaseRefused, RestockRefused};
 use refusals::{invalid, no_room, too_new};
-use wire::{HoldId, Millis, OrderId, Refusal, Shortage, limits};
+use wire::{HoldId, Millis, OrderId, RawId, Refusal, Shortage, limits};
 
 /// Ended holds forgotten in passing by a command that touches a hold: more than it can add.
 const SWEPT_IN_PASSING: usize = 2;
@@ -31,6 +31,9 @@ impl Stock {
         let asked: Vec<_> = lines.iter().map(line).collect();
         let (now, owner) = (at(ctx), ledger::Owner(order.0.0));
         let ttl_ms = ttl_ms.min(u64::from(LEDGER_LIMITS.hold_life_ms_max));
+        if let Some(short) = self.would_be_owed(now, hold, location, lines) {
+            return Err(short);
+        }
         let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest::new(id, owner, &asked, ttl_ms)));
         match held {
             Ok(held) => Ok(Done::Held { remaining: held.lines.iter().map(|line| line.remaining.0).collect() }),
@@ -53,19 +56,56 @@ impl Stock {
         let location = self.find(location);
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
         let asked: Vec<_> = lines.iter().map(line).collect();
-        let (now, owner) = (at(ctx), ledger::Owner(owner.0.0));
-        let held = self.with_hold(ctx, hold, |ledger, id| {
-            let request = HoldRequest { partial, ..HoldRequest::new(id, owner, &asked, u64::from(ttl_ms)).timed() };
-            ledger.hold(now, &request)
-        });
-        match held {
+        let now = at(ctx);
+        // Whoever it is for is who buys: purchase limits count their reservations.
+        let (owner, customer) = (ledger::Owner(owner.0.0), ledger::Customer(owner.0.0));
+        let request = HoldRequest::new(ledger::HoldId(hold.0.0), owner, &asked, u64::from(ttl_ms)).timed().by(customer);
+        let held = self.ledger.hold(now, &HoldRequest { partial, ..request });
+        let outcome = match held {
             Ok(held) => {
                 let line = |line: &ledger::Taken| wire::ReservedLine { taken: line.taken.0, remaining: line.remaining.0 };
-                let lines = held.lines.iter().map(line).collect();
-                Ok(Done::Reserved { expires_at: Millis(held.expires_at.0), lines, replayed: held.replayed })
+                let reserved = held.lines.iter().map(line).collect();
+                let owed: u64 = held.lines.iter().map(|line| u64::from(line.backordered.0)).sum();
+                if !held.replayed {
+                    let counts = asked.iter().any(|line| self.ledger.purchase_limit(line.sku).per_customer.is_some());
+                    self.keep(hold, owed, counts);
+                }
+                let (expires_at, replayed) = (Millis(held.expires_at.0), held.replayed);
+                if owed == 0 {
+                    Ok(Done::Reserved { expires_at, lines: reserved, replayed })
+                } else {
+                    let owed = held.lines.iter().map(|line| line.backordered.0).collect();
+                    let reserved = wire::Reserved { expires_at, lines: reserved };
+                    Ok(Done::Backordered(Box::new(Backordered { reserved, owed, replayed })))
+                }
             }
             Err(refused) => Err(refusal(refused, lines)),
+        };
+        self.after_hold(ctx);
+        outcome
+    }
+
+    /// The hold of an order that would be owed units, as a shortage: an order promises only what is there. One that was taken before is not
+    /// asked again.
+    fn would_be_owed(&mut self, now: ledger::Millis, hold: HoldId, location: ledger::Location, lines: &[HoldLine]) -> Option<Refusal> {
+        if !self.has_policies() {
+            return None;
         }
+        let short = |(at, line): (usize, &HoldLine)| {
+            let sku = number(line.sku);
+            if self.ledger.policy(sku, location) == ledger::Policy::Deny {
+                return None;
+            }
+            let of_sku = lines.iter().filter(|other| other.sku == line.sku);
+            let requested = of_sku.fold(0u32, |sum, other| sum.saturating_add(other.quantity));
+            let row = self.ledger.row(sku, location)?;
+            let available = row.available.0.saturating_sub(row.backordered.0);
+            (requested > available).then(|| Shortage { line: u16::try_from(at).unwrap_or(u16::MAX), sku: line.sku, requested, available })
+        };
+        let short: Vec<_> = lines.iter().enumerate().filter_map(short).collect();
+        // Never shortens a hold that is there, and of one that is not says so.
+        let is_known = |ledger: &mut Ledger| ledger.extend(now, ledger::HoldId(hold.0.0), 0) != Err(PinRefused::Unknown);
+        if short.is_empty() || is_known(&mut self.ledger) { None } else { Some(Refusal::InsufficientStock(short)) }
     }
 
     /// Keeps a hold from expiring.
@@ -90,7 +130,11 @@ impl Stock {
     /// Gives a hold's units back. One that is unknown cannot be taken afterwards.
     pub(in crate::partition) fn release(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
-        match self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id)) {
+        let released = self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id));
+        if released.is_ok() {
+            self.no_longer_kept(hold);
+        }
+        match released {
             // Without room for a tombstone a hold that comes late is taken, and falls back when its time is over: nobody pins it.
             Ok(_) | Err(ReleaseRefused::Full(_)) => Ok(Done::Nothing),
             Err(ReleaseRefused::TooNew) => Err(too_new()),
@@ -101,24 +145,25 @@ impl Stock {
     /// A reservation is sold: nothing returns its units under its id any more, so it need not be kept.
     pub(in crate::partition) fn commit_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
-        self.sell(ctx, hold, |ledger, id| ledger.commit(now, id))
+        self.sell(ctx, hold, false, |ledger, id| ledger.commit(now, id))
     }
 
     fn sell(
         &mut self,
         ctx: &mut ApplyContext<'_>,
         hold: HoldId,
+        in_part: bool,
         commit: impl FnOnce(&mut Ledger, ledger::HoldId) -> Result<ledger::Committed, CommitRefused>,
     ) -> Outcome {
         let now = at(ctx);
-        let committed = self.with_hold(ctx, hold, |ledger, id| {
-            let committed = commit(ledger, id);
-            if committed.is_ok() {
-                // Known and committed: what could be refused is not.
-                let _ = ledger.forget(now, id);
-            }
-            committed
-        });
+        let id = ledger::HoldId(hold.0.0);
+        let committed = commit(&mut self.ledger, id);
+        // What is owed or counts is closed later, by itself.
+        if committed.is_ok() && self.sold(ctx.time, hold, in_part) {
+            // Known and committed: what could be refused is not.
+            let _ = self.ledger.forget(now, id);
+        }
+        self.after_hold(ctx);
         match committed {
             Ok(_) => Ok(Done::Nothing),
             Err(refused) => Err(not_committed(refused)),
@@ -136,7 +181,7 @@ impl Stock {
         let (now, location) = (at(ctx), self.find(location));
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
         let lines: Vec<_> = lines.iter().map(line).collect();
-        self.sell(ctx, hold, |ledger, id| ledger.commit_part(now, id, &lines))
+        self.sell(ctx, hold, true, |ledger, id| ledger.commit_part(now, id, &lines))
     }
 
     /// A reservation lasts longer, up to its cap.
@@ -156,7 +201,11 @@ impl Stock {
     /// Gives a reservation's units back. One that is unknown cannot be taken afterwards, as long as its id would let it.
     pub(in crate::partition) fn release_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
-        match self.with_hold(ctx, hold, |ledger, id| ledger.release_timed(now, id)) {
+        let released = self.with_hold(ctx, hold, |ledger, id| ledger.release_timed(now, id));
+        if released.is_ok() {
+            self.no_longer_kept(hold);
+        }
+        match released {
             Ok(_) => Ok(Done::Nothing),
             Err(ReleaseRefused::Committed) => Err(invalid("/hold", "hold_committed", "a reservation that is not sold")),
             Err(ReleaseRefused::TooNew) => Err(too_new()),
@@ -168,7 +217,11 @@ impl Stock {
     /// Returns a committed hold's units to sale, once.
     pub(in crate::partition) fn restock(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let (now, id) = (at(ctx), MovementId(hash128(&[b"restock", &hold.0.0.to_le_bytes()])));
-        match self.with_hold(ctx, hold, |ledger, hold| ledger.restock(now, id, hold, None)) {
+        let restocked = self.with_hold(ctx, hold, |ledger, hold| ledger.restock(now, id, hold, None));
+        if restocked.is_ok() {
+            self.no_longer_kept(hold);
+        }
+        match restocked {
             // Also when the movement itself is forgotten: the hold still says that its units are back.
             Ok(_) | Err(RestockRefused::NotCommitted { state: HoldState::Restocked }) => Ok(Done::Nothing),
             Err(RestockRefused::Unknown | RestockRefused::NotCommitted { .. }) => Err(Refusal::NotFound),
@@ -181,17 +234,22 @@ impl Stock {
 
     /// Ends up to `max` holds that are due; returns how many.
     pub(in crate::partition) fn expire(&mut self, ctx: &mut ApplyContext<'_>, max: usize) -> usize {
-        let ended = self.ledger.expire(at(ctx), max).ids.len();
+        let ended = self.ledger.expire(at(ctx), max).ids;
+        ended.iter().for_each(|id| self.no_longer_kept(HoldId(RawId(id.0))));
         self.note(ctx);
-        ended
+        ended.len()
     }
 
     /// Does something to a hold, and forgets a few old ones in passing: under load nothing else comes along often enough.
     fn with_hold<T>(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId, act: impl FnOnce(&mut Ledger, ledger::HoldId) -> T) -> T {
         let answer = act(&mut self.ledger, ledger::HoldId(hold.0.0));
+        self.after_hold(ctx);
+        answer
+    }
+
+    fn after_hold(&mut self, ctx: &mut ApplyContext<'_>) {
         self.ledger.sweep(at(ctx), SWEPT_IN_PASSING);
         self.note(ctx);
-        answer
     }
 }
 

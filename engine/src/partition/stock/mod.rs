@@ -9,16 +9,25 @@ use super::{ApplyContext, Checked, Digest};
 use crate::domain::check_text;
 use inventory_ledger as ledger;
 use ledger::{Ledger, Limits};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use wire::{Millis, Refusal, SkuId, limits};
+use wire::{AnnouncementId, Millis, RawId, Refusal, SkuId, limits};
 
+mod apart;
 mod goods;
 mod holds;
+mod journal;
 mod on_hand;
+mod owed;
+mod policies;
 mod refusals;
+mod transfers;
 mod views;
+
+pub use owed::PURCHASE_KEPT_MS;
+pub use policies::POLICIES_MAX;
+pub use transfers::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX};
 
 /// Locations of a partition. At the bound a change of stock at a new one is refused.
 pub const LOCATIONS_MAX: usize = 100_000;
@@ -26,6 +35,7 @@ pub const LOCATIONS_MAX: usize = 100_000;
 /// Of the ledger of a partition. Holds, with those of the last minutes that are only remembered, take what they need: 64 bytes each that has ended, 96 a live
 /// one, so 4 to 6 GB at the bound. As many movements as rows: filling a shop opens each row by a movement, all in a day.
 /// A hold lasts for as long as the shop's settings say, so the ledger's own bound is as far as it goes (49 days); longer is cut to it.
+/// The history is for looking at what just happened and for readers that follow along: 6 MiB a partition. What lasts is the log.
 pub const LEDGER_LIMITS: Limits = Limits {
     rows_max: 1 << 22,
     holds_max: 1 << 26,
@@ -36,7 +46,7 @@ pub const LEDGER_LIMITS: Limits = Limits {
     backorders_max: 1 << 20,
     purchase_limits_max: 1 << 16,
     purchases_max: 1 << 20,
-    history_max: 0,
+    history_max: 1 << 16,
     events_max: 1 << 16,
     id_window_ms: limits::RESERVATION_WINDOW_MS as u32,
     hold_life_ms_max: u32::MAX,
@@ -55,22 +65,44 @@ const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
 pub struct Stock {
     ledger: Ledger,
     /// In order of first use: the position is the number.
-    locations: Vec<Arc<str>>,
+    locations: Vec<Place>,
     numbers: BTreeMap<Arc<str>, u64>,
     /// When to sweep next; `None` while there is nothing to forget.
     sweep_at: Option<Millis>,
+    /// Open announcements.
+    announced: BTreeMap<AnnouncementId, goods::Announced>,
+    transfers: transfers::Transfers,
+    policies: policies::Policies,
+    owed: owed::Owed,
+}
+
+/// A location.
+#[derive(Debug)]
+struct Place {
+    code: Arc<str>,
+    /// Its stock is on another partition: rows here only carry what is on its way there.
+    is_away: bool,
 }
 
 impl Stock {
     pub(super) fn new() -> Self {
-        Self { ledger: Ledger::new(LEDGER_LIMITS), locations: Vec::new(), numbers: BTreeMap::new(), sweep_at: None }
+        Self {
+            ledger: Ledger::new(LEDGER_LIMITS),
+            locations: Vec::new(),
+            numbers: BTreeMap::new(),
+            sweep_at: None,
+            announced: BTreeMap::new(),
+            transfers: transfers::Transfers::default(),
+            policies: policies::Policies::default(),
+            owed: owed::Owed::default(),
+        }
     }
 
     /// The code of a location of [`Changes::stock`](super::Changes); empty for a number this partition did not give.
     #[must_use]
     pub fn location(&self, location: ledger::Location) -> &str {
         let code = usize::try_from(location.0).ok().and_then(|at| self.locations.get(at));
-        code.map_or("", Arc::as_ref)
+        code.map_or("", |place| &place.code)
     }
 
     /// Forgets up to `max` old things when it is time to; returns how many.
@@ -87,34 +119,96 @@ impl Stock {
         swept.holds + swept.tombstones + swept.movements
     }
 
-    /// When the next hold expires or the next sweep is due.
+    /// When the next hold expires, or anything else here is due.
     pub(super) fn next_due(&self) -> Option<Millis> {
         let expiry = self.ledger.next_expiry().map(|due| Millis(due.0));
-        expiry.into_iter().chain(self.sweep_at).min()
+        let others = [self.sweep_at, self.next_owed(), self.next_preorder_end(), self.next_landing_retry()];
+        expiry.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn check(&self) -> Result<Checked, String> {
-        self.ledger.check().map_err(|broken| broken.to_string())?;
-        let indexed = (0u64..).zip(&self.locations).all(|(number, code)| self.numbers.get(code) == Some(&number));
+        self.ledger.check().map_err(|broken| self.broken(&broken))?;
+        let indexed = (0u64..).zip(&self.locations).all(|(number, place)| self.numbers.get(&place.code) == Some(&number));
         if !indexed || self.numbers.len() != self.locations.len() {
             return Err("a location is not found by its code".to_owned());
         }
-        let is_open = |saved: &ledger::Saved| matches!(saved, ledger::Saved::Hold(hold) if hold.stage != ledger::Stage::Committed);
-        let open_holds = self.ledger.save().filter(is_open).count() as u64;
+        let (mut open_holds, mut owed, mut announced, mut shipped) = (0, BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        for saved in self.ledger.save() {
+            match saved {
+                ledger::Saved::Hold(hold) => {
+                    open_holds += u64::from(hold.stage != ledger::Stage::Committed);
+                    let units: u64 = hold.lines.iter().map(|line| u64::from(line.owed.0)).sum();
+                    if units > 0 {
+                        owed.insert(hold.id, units);
+                    }
+                }
+                ledger::Saved::Announcement(open) => drop(announced.insert(AnnouncementId(RawId(open.id.0)))),
+                ledger::Saved::Shipment(open) => {
+                    let left: u64 = open.lines.iter().map(|line| u64::from(line.left.0)).sum();
+                    shipped.insert(open.id, left);
+                }
+                _ => {}
+            }
+        }
+        if !owed.into_iter().eq(self.kept_owed()) {
+            return Err("what reservations are owed is not what is noted of them".to_owned());
+        }
+        if !announced.iter().eq(self.announced.keys()) {
+            return Err("the announcements noted are not those that are open".to_owned());
+        }
+        if !shipped.into_iter().eq(self.shipped()) {
+            return Err("what transfers have left is not what is on the way".to_owned());
+        }
         Ok(Checked { rows: u64::from(self.ledger.usage().rows), open_holds })
+    }
+
+    /// What is wrong, by the names that a merchant knows.
+    fn broken(&self, broken: &ledger::Broken) -> String {
+        let row = |sku: ledger::Sku, location| format!("{} at {:?}", SkuId(RawId(sku.0)), self.location(location));
+        match *broken {
+            ledger::Broken::Column { sku, location, column, found, wanted } => {
+                format!("{}: {column} is {found}, the books say {wanted}", row(sku, location))
+            }
+            ledger::Broken::Unindexed { sku, location } => format!("{} is not found by its key", row(sku, location)),
+            ledger::Broken::Carried { sku, units } => {
+                format!("{}: transfers leave {units} units unaccounted for", SkuId(RawId(sku.0)))
+            }
+            ref other => other.to_string(),
+        }
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.section("stock");
         digest.write_usize(self.locations.len());
-        for code in &self.locations {
-            digest.text(code);
+        for place in &self.locations {
+            digest.text(&place.code);
+            place.is_away.hash(digest);
         }
         (self.sweep_at, self.ledger.digest()).hash(digest);
+        digest.write_usize(self.announced.len());
+        for (id, announced) in &self.announced {
+            (id, announced).hash(digest);
+        }
+        self.digest_transfers(digest);
+        self.digest_policies(digest);
+        self.digest_owed(digest);
     }
 
-    /// The number of a location, given at its first use.
+    /// The number of a location of this partition, given at its first use.
     fn intern(&mut self, code: &str) -> Result<ledger::Location, Refusal> {
+        let location = self.intern_as(code, false)?;
+        if let Some(place) = usize::try_from(location.0).ok().and_then(|at| self.locations.get_mut(at)) {
+            place.is_away = false;
+        }
+        Ok(location)
+    }
+
+    /// The number of a location of another partition.
+    fn intern_away(&mut self, code: &str) -> Result<ledger::Location, Refusal> {
+        self.intern_as(code, true)
+    }
+
+    fn intern_as(&mut self, code: &str, is_away: bool) -> Result<ledger::Location, Refusal> {
         if let Some(number) = self.numbers.get(code) {
             return Ok(ledger::Location(*number));
         }
@@ -123,18 +217,33 @@ impl Stock {
             return Err(Refusal::LimitReached { what: "locations of a partition".to_owned(), max: LOCATIONS_MAX as u64 });
         }
         let (number, code) = (self.locations.len() as u64, Arc::<str>::from(code));
-        self.locations.push(Arc::clone(&code));
+        self.locations.push(Place { code: Arc::clone(&code), is_away });
         self.numbers.insert(code, number);
         Ok(ledger::Location(number))
+    }
+
+    fn is_away(&self, location: ledger::Location) -> bool {
+        usize::try_from(location.0).ok().and_then(|at| self.locations.get(at)).is_some_and(|place| place.is_away)
     }
 
     fn find(&self, code: &str) -> ledger::Location {
         self.numbers.get(code).map_or(NOWHERE, |number| ledger::Location(*number))
     }
 
-    /// Tells the shard which rows changed, and sees to it that what was remembered is swept one day.
+    /// Gives units that came to those who are owed some, tells the shard which rows changed, and sees to it that what was remembered is
+    /// swept one day.
     fn note(&mut self, ctx: &mut ApplyContext<'_>) {
+        self.fill_in_passing(ctx);
+        let known = ctx.changes.stock.len();
         ctx.changes.stock.extend(self.ledger.drain_changes());
+        if self.has_policies() {
+            for nth in known..ctx.changes.stock.len() {
+                let change = ctx.changes.stock[nth];
+                if change.before.backordered != change.after.backordered {
+                    self.look_again(ctx, SkuId(RawId(change.sku.0)), change.location);
+                }
+            }
+        }
         if self.sweep_at.is_none() {
             // Nothing is kept for less.
             self.sweep_at = Some(ctx.time.plus(ledger::MOVEMENT_WINDOW_MS.min(ledger::HOLD_RETENTION_MS).min(ledger::TOMBSTONE_MS)));

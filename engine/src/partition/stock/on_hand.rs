@@ -53,7 +53,7 @@ impl Stock {
         self.moved(ctx, sku, moved)
     }
 
-    fn moved(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {
+    pub(super) fn moved(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {
         self.note(ctx);
         match moved {
             Ok(moved) => Ok(Done::Stock { sku, repeated: moved.replayed }),
@@ -61,10 +61,9 @@ impl Stock {
             Err(MoveRefused::Committed { available, held, committed }) => {
                 Err(Refusal::StockCommitted { available: available.0, held: held.0, committed: committed.0 })
             }
+            Err(MoveRefused::TooFew { apart }) => Err(Refusal::StockApart { apart: apart.0 }),
             // Less than nothing, where nothing is.
-            Err(MoveRefused::UnknownRow | MoveRefused::TooFew { .. }) => {
-                Err(Refusal::StockCommitted { available: 0, held: 0, committed: 0 })
-            }
+            Err(MoveRefused::UnknownRow) => Err(Refusal::StockCommitted { available: 0, held: 0, committed: 0 }),
             Err(MoveRefused::Overflow { .. }) => Err(too_many_units(ledger::UNITS_MAX.0)),
             Err(MoveRefused::IdReused) => Err(Refusal::IdempotencyKeyReused),
             Err(MoveRefused::Full(full)) => Err(no_room(full)),

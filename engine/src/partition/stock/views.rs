@@ -3,7 +3,7 @@
 use super::{Stock, number};
 use inventory_ledger as ledger;
 use ledger::HoldState;
-use wire::{HoldId, HoldView, Millis, OrderId, RawId, SkuId, StockRow};
+use wire::{HoldId, HoldView, InventoryRow, Millis, OrderId, RawId, SkuId, StockRow, limits};
 
 impl Stock {
     /// Units that can be had of `sku` at the location. O(log locations).
@@ -26,7 +26,38 @@ impl Stock {
             incoming: row.incoming.0,
             unavailable: row.unavailable.0,
         };
-        let mut rows: Vec<_> = self.ledger.rows_of(number(sku)).map(view).collect();
+        let here = |(location, _): &(ledger::Location, ledger::Row)| !self.is_away(*location);
+        let mut rows: Vec<_> = self.ledger.rows_of(number(sku)).filter(here).map(view).collect();
+        rows.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+        rows
+    }
+
+    /// The same with what few rows have. A location of another partition is among them if anything is on its way there from here: with
+    /// that, and nothing else.
+    #[must_use]
+    pub fn inventory(&self, sku: SkuId) -> Vec<InventoryRow> {
+        let view = |(place, row): (ledger::Location, ledger::Row)| {
+            let (backorder, low_stock) = self.policy(sku, place);
+            let expected = if row.incoming.0 > 0 { self.expected(sku, place, limits::ARRIVALS_SHOWN_MAX) } else { Vec::new() };
+            let under_way = if row.in_transit.0 > 0 { self.under_way(sku, place, limits::ARRIVALS_SHOWN_MAX) } else { Vec::new() };
+            InventoryRow {
+                location: self.location(place).to_owned(),
+                available: row.available.0,
+                held: row.held.0,
+                committed: row.committed.0,
+                incoming: row.incoming.0,
+                unavailable: row.unavailable.0,
+                by_reason: self.by_reason(sku, place),
+                in_transit: row.in_transit.0,
+                backordered: row.backordered.0,
+                backorder,
+                low_stock,
+                expected,
+                under_way,
+            }
+        };
+        let shown = |(place, row): &(ledger::Location, ledger::Row)| !self.is_away(*place) || row.in_transit.0 > 0;
+        let mut rows: Vec<_> = self.ledger.rows_of(number(sku)).filter(shown).map(view).collect();
         rows.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         rows
     }

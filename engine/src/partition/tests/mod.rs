@@ -4,6 +4,8 @@ mod catalog;
 mod effects;
 mod random;
 mod stock;
+mod transfers;
+mod warehouse;
 
 use super::{Applied, ApplyContext, Changes, Outcome, Partition, outbox::Outbox};
 use crate::record::v1::{Command, Entry};

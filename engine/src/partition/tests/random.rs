@@ -11,8 +11,8 @@ use crate::seal::Keyring;
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::collections::BTreeSet;
 use wire::{
-    ActionOutcome, CartId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId, PartitionId, ProductId,
-    RawId,
+    ActionOutcome, AnnouncementId, CartId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId,
+    PartitionId, ProductId, RawId, TransferId,
 };
 
 /// One step of a history. Numbers choose among what there is, modulo how much there is.
@@ -52,6 +52,23 @@ enum Step {
         what: OrderStep,
     },
     Timers(u32),
+    /// The nth announcement, or the nth transfer, is met; or a reservation is.
+    Goods {
+        nth: usize,
+        what: GoodsStep,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum GoodsStep {
+    Withdraw(u128),
+    Receive(u128, Vec<(u128, u32)>),
+    Arrive(u128, Option<Vec<(u128, u32, u32, u32)>>),
+    Recall(u128),
+    Reserve { quantity: Vec<(u128, u32)>, partial: bool },
+    CommitReserved,
+    CommitPart(Vec<(u128, u32)>),
+    ReleaseReserved,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +92,11 @@ struct History {
     time: u64,
     log: Vec<(Millis, Vec<u8>)>,
     carts: Vec<CartId>,
+    announcements: Vec<AnnouncementId>,
+    transfers: Vec<TransferId>,
+    reservations: Vec<HoldId>,
+    /// Some hold may be owed all it asked for, and so be on no row.
+    policies: bool,
     changes: Changes,
 }
 
@@ -89,17 +111,23 @@ impl History {
         let mut bytes = Vec::new();
         record::encode(entry, &mut bytes).expect("entries are small");
         self.log.push((Millis(self.time), bytes));
+        self.policies |= matches!(entry.command, Command::SetPolicy { .. });
         let before = self.partition.seq().0;
         self.changes.clear();
         let applied = self.partition.apply(Millis(self.time), entry, &mut self.changes);
         assert_eq!(applied.seq.0, before + 1, "every entry takes one number");
         assert!(self.changes.effects.is_sorted());
         match self.partition.check() {
+            Ok(checked) if self.policies => assert!(checked.open_holds >= self.open_holds(), "after {entry:?}"),
             Ok(checked) => assert_eq!(checked.open_holds, self.open_holds(), "after {entry:?} gave {:?}", applied.outcome),
             Err(broken) => panic!("{broken}, after {entry:?} gave {:?}", applied.outcome),
         }
         if let (Command::CreateCart { .. }, Ok(Done::Cart(cart))) = (&entry.command, &applied.outcome) {
             self.carts.push(*cart);
+        }
+        if let Ok(Done::Goods(goods)) = &applied.outcome {
+            self.announcements.extend(goods.told.announcement.filter(|id| !self.announcements.contains(id)));
+            self.transfers.extend(goods.told.transfer.filter(|id| !self.transfers.contains(id)));
         }
         applied.outcome
     }
@@ -131,6 +159,7 @@ impl History {
                 self.apply(&Entry::of(Command::EffectResult { effect, fence, outcome: outcome.clone() })).ok();
             }
             Step::Cart { nth, what } => self.cart(*nth, what),
+            Step::Goods { nth, what } => self.goods(*nth, what),
             Step::Order { nth, what } => {
                 let Some(order) = nth_of(*nth, self.partition.orders().map(|order| order.id)) else { return };
                 let command = match what {
@@ -144,6 +173,33 @@ impl History {
                 self.apply(&Entry::of(Command::RunTimers { max: *max })).expect("timers always run");
             }
         }
+    }
+
+    fn goods(&mut self, nth: usize, what: &GoodsStep) {
+        let announcement = nth_of(nth, self.announcements.iter().copied()).unwrap_or(AnnouncementId(RawId(7)));
+        let transfer = nth_of(nth, self.transfers.iter().copied()).unwrap_or(TransferId(RawId(7)));
+        let hold = nth_of(nth, self.reservations.iter().copied()).unwrap_or(HoldId(RawId(7)));
+        let lines = |lines: &[(u128, u32)]| lines.iter().map(|(n, quantity)| HoldLine { sku: sku(*n), quantity: *quantity }).collect();
+        let main = "main".to_owned();
+        let command = match what {
+            GoodsStep::Withdraw(id) => Command::WithdrawStock { id: *id, announcement },
+            GoodsStep::Receive(id, came) => Command::ReceiveAnnounced { id: *id, announcement, location: main, lines: lines(came) },
+            GoodsStep::Arrive(id, came) => {
+                let arrived = |&(n, whole, damaged, lost): &(u128, u32, u32, u32)| v1::Arrived { sku: sku(n), whole, damaged, lost };
+                Command::ArriveStock { id: *id, transfer, lines: came.as_ref().map(|came| came.iter().map(arrived).collect()) }
+            }
+            GoodsStep::Recall(id) => Command::RecallStock { id: *id, transfer },
+            GoodsStep::Reserve { quantity, partial } => {
+                let hold = HoldId(RawId(u128::from(self.time) << 80 | nth as u128));
+                self.reservations.push(hold);
+                let owner = OrderId(RawId(1));
+                Command::Reserve { hold, owner, location: main, lines: lines(quantity), ttl_ms: 60_000, partial: *partial }
+            }
+            GoodsStep::CommitReserved => Command::CommitReserved { hold },
+            GoodsStep::CommitPart(sold) => Command::CommitReservedPart { hold, location: main, lines: lines(sold) },
+            GoodsStep::ReleaseReserved => Command::ReleaseReserved { hold },
+        };
+        self.apply(&Entry::of(command)).ok();
     }
 
     /// Counted anew from the rows.
@@ -303,6 +359,61 @@ fn any_stock() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn any_warehouse() -> impl Strategy<Value = Command> {
+    let location = || select(vec!["main", "east", "far", ""]).prop_map(str::to_owned);
+    let lines = || vec((0u128..4, prop_oneof![8 => 0u32..6, 1 => Just(u32::MAX)]), 0..4);
+    let lines = move || lines().prop_map(|all| all.into_iter().map(|(n, quantity)| HoldLine { sku: sku(n), quantity }).collect());
+    let step = select(vec![v1::ApartStep::SetApart, v1::ApartStep::PutBack, v1::ApartStep::WriteOff]);
+    let why = select(vec![v1::Unavailable::Damaged, v1::Unavailable::Other]);
+    let policy = prop_oneof![
+        Just(v1::BackorderPolicy::Deny),
+        (0u32..9).prop_map(|limit| v1::BackorderPolicy::Backorder { limit }),
+        (0u32..9, 0u64..9)
+            .prop_map(|(limit, later)| v1::BackorderPolicy::Preorder { limit, until: Millis(1_700_000_000_000 + later * 1_000_000) }),
+    ];
+    prop_oneof![
+        3 => (0u128..20, 0u128..4, location(), step, why, 0u32..6).prop_map(|(id, n, location, step, why, units)| Command::MoveApart {
+            id,
+            sku: sku(n),
+            location,
+            step,
+            why,
+            units
+        }),
+        2 => (location(), lines(), 0u64..3).prop_map(|(location, lines, due)| Command::AnnounceStock {
+            location,
+            due: Millis(due),
+            reference: "A".to_owned(),
+            lines
+        }),
+        1 => (0u128..20, location(), lines()).prop_map(|(id, location, lines)| Command::ReceiveStock { id, location, lines }),
+        3 => (location(), location(), lines()).prop_map(|(from, to, lines)| Command::SendStock { from, to, lines }),
+        2 => (0u128..4, location(), policy, proptest::option::of(0u32..5)).prop_map(|(n, location, policy, low_stock)| Command::SetPolicy {
+            sku: sku(n),
+            location,
+            policy,
+            low_stock
+        }),
+        1 => (0u128..4, proptest::option::of(0u32..5), proptest::option::of(0u32..5))
+            .prop_map(|(n, per_order, per_customer)| Command::SetPurchaseLimit { sku: sku(n), per_order, per_customer }),
+    ]
+}
+
+fn any_goods() -> impl Strategy<Value = GoodsStep> {
+    let lines = || vec((0u128..4, 0u32..5), 0..3);
+    prop_oneof![
+        1 => (0u128..20).prop_map(GoodsStep::Withdraw),
+        2 => (0u128..20, lines()).prop_map(|(id, lines)| GoodsStep::Receive(id, lines)),
+        3 => (0u128..20, proptest::option::of(vec((0u128..4, 0u32..4, 0u32..2, 0u32..2), 0..3)))
+            .prop_map(|(id, lines)| GoodsStep::Arrive(id, lines)),
+        1 => (0u128..20).prop_map(GoodsStep::Recall),
+        4 => (lines(), any::<bool>()).prop_map(|(quantity, partial)| GoodsStep::Reserve { quantity, partial }),
+        2 => Just(GoodsStep::CommitReserved),
+        1 => lines().prop_map(GoodsStep::CommitPart),
+        2 => Just(GoodsStep::ReleaseReserved),
+    ]
+}
+
 fn any_catalog() -> impl Strategy<Value = Command> {
     let path = || vec(select(vec!["a", "b", ""]), 1..4).prop_map(|parts| parts.join("/"));
     prop_oneof![
@@ -337,7 +448,7 @@ fn any_lie() -> impl Strategy<Value = PeerOutcome> {
 }
 
 fn any_step(lies: bool) -> impl Strategy<Value = Step> {
-    let command = prop_oneof![any_catalog(), any_stock(), Just(Command::CreateCart { currency: Currency::USD })];
+    let command = prop_oneof![any_catalog(), any_stock(), any_warehouse(), Just(Command::CreateCart { currency: Currency::USD })];
     let entry = (command, proptest::option::weighted(0.2, (0u8..4, 0u8..2)), proptest::option::weighted(0.1, 0u64..4))
         .prop_map(|(command, key, if_match)| Step::Entry { command, key, if_match });
     let of_cart = prop_oneof![
@@ -362,13 +473,23 @@ fn any_step(lies: bool) -> impl Strategy<Value = Step> {
         6 => (0usize..3, of_cart).prop_map(|(nth, what)| Step::Cart { nth, what }),
         2 => (0usize..3, of_order).prop_map(|(nth, what)| Step::Order { nth, what }),
         1 => select(vec![0, 1, 5, u32::MAX]).prop_map(Step::Timers),
+        6 => (0usize..6, any_goods()).prop_map(|(nth, what)| Step::Goods { nth, what }),
     ]
 }
 
 /// Begins with stock at `main`, a cart and something in it, so that orders happen.
 fn begun() -> History {
-    let mut history =
-        History { partition: fresh(), time: 1_700_000_000_000, log: Vec::new(), carts: Vec::new(), changes: Changes::default() };
+    let mut history = History {
+        partition: fresh(),
+        time: 1_700_000_000_000,
+        log: Vec::new(),
+        carts: Vec::new(),
+        announcements: Vec::new(),
+        transfers: Vec::new(),
+        reservations: Vec::new(),
+        policies: false,
+        changes: Changes::default(),
+    };
     let opening = |n: u128| Command::OpenStock { id: 100 + n, sku: sku(n), location: "main".to_owned(), on_hand: 9 };
     let cart = Command::CreateCart { currency: Currency::USD };
     for command in (0..4).map(opening).chain([cart.clone(), cart]) {

@@ -3,7 +3,7 @@
 //! Path: [`Ask`] → [`State::answer`] → [`Answer`]; a proposal is answered when it is applied.
 
 use super::{
-    peer::{Answer, Ask, PeerMessage, SkuCard, StockAt},
+    peer::{Answer, Ask, InventoryAt, PeerMessage, SkuCard, StockAt},
     state::State,
 };
 use crate::{domain::product::Product, flow::views, shard::Output};
@@ -42,6 +42,7 @@ impl State {
                 Ok(Answer::Cards(skus.iter().map(|sku| self.card(partition, *sku)).collect()))
             }
             Ask::Stock(skus) => Ok(Answer::Stock(skus.iter().flat_map(|sku| self.stock_at(*sku)).collect())),
+            Ask::Inventory(sku) => Ok(Answer::Inventory(Box::new(self.inventory_at(sku)))),
             Ask::Search(query) => {
                 let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
@@ -113,6 +114,21 @@ impl State {
             let mut holds = slot.partition.stock_holds(sku);
             for row in rows {
                 found.push(StockAt { sku, partition: *id, row, holds: std::mem::take(&mut holds) });
+            }
+        }
+        found
+    }
+
+    fn inventory_at(&self, sku: SkuId) -> InventoryAt {
+        let mut found = InventoryAt::default();
+        if let Some(slot) = self.partitions.values().next() {
+            found.limit = slot.partition.stock().purchase_limit(sku);
+        }
+        for slot in self.partitions.values() {
+            let rows = slot.partition.stock().inventory(sku);
+            if !rows.is_empty() {
+                found.rows.extend(rows);
+                found.holds.extend(slot.partition.stock_holds(sku));
             }
         }
         found

@@ -165,16 +165,21 @@ impl Builder {
             config,
         };
         let mut rows: Vec<(SkuId, u32)> = Vec::new();
+        let mut backorders = Vec::new();
         let mut effects = Vec::new();
         let mut resource = Vec::new();
         for (id, slot) in &state.partitions {
             rows.extend(slot.partition.stock().rows().map(|(sku, _, row)| (sku, row.available.0)));
+            backorders.extend(slot.partition.stock().backorderable());
             effects.extend(slot.partition.outbox().open.keys().map(|effect| (*id, *effect)));
             resource
                 .extend(slot.partition.orders().filter(|order| flow::checkout::wants_source(order).is_some()).map(|order| (*id, order.id)));
         }
         for (sku, available) in rows {
             state.stock_word(sku).moved(0, available);
+        }
+        for sku in backorders {
+            state.stock_word(sku).takes_backorders(true);
         }
         let ids: Vec<_> = state.partitions.keys().copied().collect();
         ids.into_iter().for_each(|id| state.timer_changed(id));

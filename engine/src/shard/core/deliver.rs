@@ -49,6 +49,9 @@ impl State {
             let sku = SkuId(wire::RawId(change.sku.0));
             self.stock_word(sku).moved(before, after);
         }
+        for (sku, takes) in &changes.backorders {
+            self.stock_word(*sku).takes_backorders(*takes);
+        }
         if changes.categories
             && let Some(partition) = self.partition(id)
         {

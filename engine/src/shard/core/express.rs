@@ -114,8 +114,9 @@ pub(super) fn answer(committed: Committed) -> Response {
     let Committed { applied, position, effects: _ } = committed;
     let (replayed, result) = match applied.outcome {
         Ok(Done::Reserved { expires_at, lines, replayed }) => (replayed, Ok(Body::Reserved(Reserved { expires_at, lines }))),
+        Ok(Done::Backordered(taken)) => (taken.replayed, Ok(Body::Backordered { reserved: taken.reserved, owed: taken.owed })),
         Ok(Done::Extended { expires_at }) => (false, Ok(Body::Extended { expires_at })),
-        Ok(Done::Received { replayed }) => (replayed, Ok(Body::Done)),
+        Ok(Done::Goods(goods)) => (goods.replayed, Ok(Body::Done)),
         Ok(_) => (false, Ok(Body::Done)),
         Err(refusal) => (false, Err(Failure::Refused(refusal))),
     };

@@ -7,8 +7,8 @@ use crate::partition::Applied;
 use crate::record::v1::Entry;
 use std::sync::Arc;
 use wire::{
-    Availability, EventId, Failure, HoldView, Money, OrderId, OrderStatus, OrderView, PartitionId, Position, ProductId, SearchHit, SkuId,
-    StockRow,
+    Availability, EventId, Failure, HoldView, InventoryRow, Money, OrderId, OrderStatus, OrderView, PartitionId, Position, ProductId,
+    PurchaseLimit, SearchHit, SkuId, StockRow,
 };
 
 /// A message between shards.
@@ -41,6 +41,8 @@ pub enum Ask {
     Cards(PartitionId, Vec<SkuId>),
     /// Rows and open holds of SKUs at the shard's locations.
     Stock(Arc<[SkuId]>),
+    /// Everything about a SKU at the shard's locations.
+    Inventory(SkuId),
     /// The shard's part of a search.
     Search(Arc<search_index::Query>),
     /// The shard's part of suggestions.
@@ -69,6 +71,8 @@ pub enum Answer {
     Cards(Vec<Option<SkuCard>>),
     /// By SKU as asked, then location code.
     Stock(Vec<StockAt>),
+    /// Of one SKU.
+    Inventory(Box<InventoryAt>),
     /// Hits with what is shown of them, in the part's order.
     Search(Box<search_index::Part>, Vec<SearchHit>),
     /// Completions, and products with what is shown of them.
@@ -109,6 +113,17 @@ pub struct SkuCard {
     pub prices: Vec<Money>,
     /// Live.
     pub availability: Availability,
+}
+
+/// Everything about a SKU at one shard's locations.
+#[derive(Debug, Default)]
+pub struct InventoryAt {
+    /// By partition, then location code; one of another shard's locations has only what is on its way there.
+    pub rows: Vec<InventoryRow>,
+    /// By partition, then hold id.
+    pub holds: Vec<HoldView>,
+    /// How many may be had, as the shard's first partition has it.
+    pub limit: PurchaseLimit,
 }
 
 /// A stock row with its open holds.

@@ -1,6 +1,6 @@
 //! Whole shards over a disk in memory: what a client sees, with every write delayed until the driver says so.
 
-use super::{Builder, Config, ShardCore};
+use super::{Builder, Config, ShardCore, peer::PeerMessage};
 use crate::{
     log::{LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentSource, Start, Writer},
     partition::Partition,
@@ -19,6 +19,7 @@ use wire::{
 };
 
 mod reservations;
+mod warehouse;
 
 const PARTITIONS: u16 = 64;
 const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN * 8;
@@ -33,6 +34,8 @@ struct Node {
     before: Vec<Logged>,
     /// Each shard's disk.
     disks: Vec<Disk>,
+    /// Messages between shards that never arrive.
+    lose: Option<fn(&PeerMessage) -> bool>,
 }
 
 /// An entry as read back: partition, index, time, body.
@@ -96,7 +99,7 @@ impl Node {
         });
         let cores: Vec<ShardCore> = cores.collect();
         let disks = cores.iter().map(|_| Disk::default()).collect();
-        let mut node = Self { cores, now, next_token: 0, replies: Vec::new(), before: log, disks };
+        let mut node = Self { cores, now, next_token: 0, replies: Vec::new(), before: log, disks, lose: None };
         node.advance(1);
         node
     }
@@ -136,6 +139,7 @@ impl Node {
                     }
                     Output::Prepare(plan) => inputs.push_back((shard, Input::Prepared(plan))),
                     Output::Reply { token, response } => self.replies.push((token, response)),
+                    Output::Peer { message, .. } if self.lose.is_some_and(|lose| lose(&message)) => {}
                     Output::Peer { to, message } => {
                         let from = ShardId(u16::try_from(shard).expect("few shards"));
                         inputs.push_back((usize::from(to.0), Input::Peer { from, message }));

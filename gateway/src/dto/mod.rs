@@ -12,11 +12,18 @@ pub mod product;
 pub mod product_body;
 pub mod search;
 pub mod stock;
+pub mod stock_log;
+pub mod warehouse;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use std::fmt::Display;
 use utoipa::ToSchema;
 use wire::Millis;
+
+/// A body that says nothing: empty, or the empty object.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
 /// Written as its `Display` text.
 #[derive(Clone, Copy, Debug)]

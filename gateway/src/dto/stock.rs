@@ -4,7 +4,7 @@ use super::{Shown, Time, check::Checks};
 use crate::http::{problem::Problem, reference};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::{HoldId, OrderId, ProductId, SkuId, SkuRef, StockAdjustment, StockChange, limits};
+use wire::{AnnouncementId, BackorderPolicy, HoldId, OrderId, ProductId, SkuId, SkuRef, StockAdjustment, StockChange, TransferId, limits};
 
 /// Bytes of an adjustment's reason or id.
 const REASON_BYTES_MAX: usize = 500;
@@ -75,10 +75,111 @@ pub struct StockRow {
     held: u32,
     /// Sold, not shipped.
     committed: u32,
-    /// On its way here.
+    /// Announced by suppliers.
     incoming: u32,
     /// Here and not for sale.
     unavailable: u32,
+    /// The same by reason.
+    unavailable_by_reason: UnavailableByReason,
+    /// On the way here from other locations; on hand nowhere.
+    in_transit: u32,
+    /// Owed to those who reserved more than was here; on hand nowhere.
+    backordered: u32,
+    /// Units it may owe at once; null where only what is available is sold.
+    backorder_limit: Option<u32>,
+    /// Until when it may, if it is a preorder.
+    #[schema(value_type = Option<String>)]
+    backorder_until: Option<Time>,
+    /// At how many available units an event is told; null for never.
+    low_stock: Option<u32>,
+    /// Announced deliveries that bring some, by due date, at most 100.
+    expected: Vec<Expected>,
+    /// Transfers that bring some, at most 100.
+    transfers: Vec<UnderWay>,
+}
+
+/// Units not for sale, by reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnavailableByReason {
+    /// Broken, spoilt or incomplete.
+    damaged: u32,
+    /// Waiting for quality control.
+    quarantine: u32,
+    /// Kept back so that the last units are not promised.
+    safety: u32,
+    /// Anything else.
+    other: u32,
+}
+
+/// What an announced delivery brings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Expected {
+    /// `ann_…`
+    #[schema(value_type = String)]
+    announcement: Shown<AnnouncementId>,
+    /// When it is expected.
+    #[schema(value_type = String)]
+    due: Time,
+    /// The supplier's own name for it.
+    reference: String,
+    /// Still to come.
+    quantity: u32,
+}
+
+/// What a transfer brings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnderWay {
+    /// `trf_…`
+    #[schema(value_type = String)]
+    transfer: Shown<TransferId>,
+    /// Location code of where it comes from.
+    from: String,
+    /// Still under way.
+    quantity: u32,
+}
+
+impl From<wire::InventoryRow> for StockRow {
+    fn from(row: wire::InventoryRow) -> Self {
+        let (backorder_limit, backorder_until) = match row.backorder {
+            BackorderPolicy::Deny => (None, None),
+            BackorderPolicy::Backorder { limit } => (Some(limit), None),
+            BackorderPolicy::Preorder { limit, until } => (Some(limit), Some(Time(until))),
+        };
+        let wire::UnavailableUnits { damaged, quarantine, safety, other } = row.by_reason;
+        let expected = row.expected.into_iter().map(|it| Expected {
+            announcement: Shown(it.announcement),
+            due: Time(it.due),
+            reference: it.reference,
+            quantity: it.quantity,
+        });
+        let transfers = row.under_way.into_iter().map(|it| UnderWay { transfer: Shown(it.transfer), from: it.from, quantity: it.quantity });
+        Self {
+            on_hand: u64::from(row.available) + u64::from(row.held) + u64::from(row.committed) + u64::from(row.unavailable),
+            location: row.location,
+            available: row.available,
+            held: row.held,
+            committed: row.committed,
+            incoming: row.incoming,
+            unavailable: row.unavailable,
+            unavailable_by_reason: UnavailableByReason { damaged, quarantine, safety, other },
+            in_transit: row.in_transit,
+            backordered: row.backordered,
+            backorder_limit,
+            backorder_until,
+            low_stock: row.low_stock,
+            expected: expected.collect(),
+            transfers: transfers.collect(),
+        }
+    }
+}
+
+/// How many units of a SKU may be had; null: as many as there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PurchaseLimit {
+    /// By one reservation, or by one order at one location.
+    per_order: Option<u32>,
+    /// By all reservations of one owner that are open, or were sold within a day.
+    per_customer: Option<u32>,
 }
 
 /// Stock set aside for an order being placed.
@@ -109,26 +210,26 @@ pub struct Stock {
     locations: Vec<StockRow>,
     /// By hold id.
     holds: Vec<Hold>,
+    /// How many may be had.
+    purchase_limit: PurchaseLimit,
 }
 
-impl From<wire::StockView> for Stock {
-    fn from(view: wire::StockView) -> Self {
-        let locations = view.locations.into_iter().map(|row| StockRow {
-            on_hand: row.on_hand(),
-            location: row.location,
-            available: row.available,
-            held: row.held,
-            committed: row.committed,
-            incoming: row.incoming,
-            unavailable: row.unavailable,
-        });
+impl From<wire::InventoryView> for Stock {
+    fn from(view: wire::InventoryView) -> Self {
         let holds = view.holds.into_iter().map(|hold| Hold {
             id: Shown(hold.id),
             quantity: hold.quantity,
             expires_at: hold.expires_at.map(Time),
             owner: Shown(hold.owner),
         });
-        Self { sku: Shown(view.sku), key: view.key, locations: locations.collect(), holds: holds.collect() }
+        let wire::PurchaseLimit { per_order, per_customer } = view.limit;
+        Self {
+            sku: Shown(view.sku),
+            key: view.key,
+            locations: view.locations.into_iter().map(Into::into).collect(),
+            holds: holds.collect(),
+            purchase_limit: PurchaseLimit { per_order, per_customer },
+        }
     }
 }
 

@@ -49,6 +49,9 @@ codes! {
     NO_PENDING_ACTION      CONFLICT               "no_pending_action"        "The order waits for nothing";
     STOCK_MISMATCH         CONFLICT               "stock_mismatch"           "Another quantity is there";
     STOCK_COMMITTED        CONFLICT               "stock_committed"          "Orders have taken more than that";
+    TOO_FEW_APART          CONFLICT               "too_few_apart"            "Fewer are set apart for this reason";
+    STILL_ARRIVING         CONFLICT               "still_arriving"           "Goods of the transfer are being booked in";
+    HISTORY_GONE           GONE                   "history_gone"             "What followed is not kept any more";
     VERSION_MISMATCH       PRECONDITION_FAILED    "version_mismatch"         "It has changed in the meantime";
     POSITION_UNKNOWN       PRECONDITION_FAILED    "position_unknown"         "The position belongs to another history";
     TOO_LARGE              PAYLOAD_TOO_LARGE      "too_large"                "The body is too large";
@@ -153,6 +156,16 @@ impl From<Refusal> for Problem {
                     .with("available", available)
                     .with("held", held)
                     .with("committed", committed)
+            }
+            Refusal::StockApart { apart } => {
+                Self::new(Code::TOO_FEW_APART, format!("{apart} are set apart for this reason.")).with("apart", apart)
+            }
+            Refusal::StillArriving => {
+                Self::new(Code::STILL_ARRIVING, "Wait until the destination has them; then try again with a new key.").retry_after_ms(1_000)
+            }
+            Refusal::HistoryGone { last } => {
+                let last = crate::dto::stock_log::cursor_text(last);
+                Self::new(Code::HISTORY_GONE, "Read the stock anew, then go on after `last`.").with("last", last)
             }
             Refusal::PositionUnknown => {
                 Self::new(Code::POSITION_UNKNOWN, "The shop was restored since, or never was there. Read without At-Least.")

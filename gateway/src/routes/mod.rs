@@ -11,6 +11,7 @@ pub(crate) mod search;
 pub(crate) mod search_query;
 pub(crate) mod service;
 pub(crate) mod stock;
+pub(crate) mod warehouse;
 
 use crate::{
     App,
@@ -51,6 +52,18 @@ pub(crate) fn table() -> Vec<Row> {
         ("/v1/admin/categories/{id}", &["PUT"], put(admin::put_category)),
         ("/v1/admin/stock/adjust", &["POST"], post(stock::adjust_stock)),
         ("/v1/admin/stock/{sku}", &["GET"], get(stock::get_stock)),
+        ("/v1/admin/stock/{sku}/policies/{location}", &["PUT"], put(warehouse::set_policy)),
+        ("/v1/admin/stock/{sku}/purchase-limit", &["PUT"], put(warehouse::set_purchase_limit)),
+        ("/v1/admin/stock/unavailable", &["POST"], post(warehouse::move_apart)),
+        ("/v1/admin/stock/announcements", &["POST"], post(warehouse::announce)),
+        ("/v1/admin/stock/announcements/{id}/withdraw", &["POST"], post(warehouse::withdraw)),
+        ("/v1/admin/stock/deliveries", &["POST"], post(warehouse::receive)),
+        ("/v1/admin/stock/transfers", &["POST"], post(warehouse::send)),
+        ("/v1/admin/stock/transfers/{id}/arrive", &["POST"], post(warehouse::arrive)),
+        ("/v1/admin/stock/transfers/{id}/recall", &["POST"], post(warehouse::recall)),
+        ("/v1/admin/stock/history", &["GET"], get(warehouse::history)),
+        ("/v1/admin/stock/events", &["GET"], get(warehouse::events)),
+        ("/v1/admin/stock/check", &["POST"], post(warehouse::check)),
         ("/v1/admin/orders", &["GET"], get(orders::list_orders)),
         ("/livez", &["GET"], get(service::livez)),
         ("/readyz", &["GET"], get(service::readyz)),

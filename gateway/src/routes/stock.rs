@@ -46,9 +46,9 @@ pub(crate) async fn list_availability(State(app): State<Arc<App>>, caller: Calle
 pub(crate) async fn get_stock(State(app): State<Arc<App>>, caller: Caller, Path(sku): Path<String>) -> Result<Reply, Problem> {
     let principal = caller.staff(&[Role::Support, Role::Merchandiser, Role::Warehouse])?;
     let sku = reference::sku(&sku).ok_or_else(Problem::not_found)?;
-    let answer = caller.ask(&app, principal, Op::GetStock(sku)).await?;
-    let Body::Stock(view) = answer.body else { return Err(unexpected(&answer)) };
-    Ok(Reply::json(&stock::Stock::from(view)))
+    let answer = caller.ask(&app, principal, Op::GetInventory(sku)).await?;
+    let Body::Inventory(view) = answer.body else { return Err(unexpected(&answer)) };
+    Ok(Reply::json(&stock::Stock::from(*view)))
 }
 
 /// Change what is on hand.
@@ -61,6 +61,9 @@ pub(crate) async fn adjust_stock(State(app): State<Arc<App>>, caller: Caller, js
     let idempotency = caller.idempotency(principal, Keyed::Required, json.fingerprint())?;
     let adjustment = json.shape::<stock::AdjustBody>()?.check()?;
     let answer = caller.call(&app, principal, idempotency, CALL_MS, Op::AdjustStock(adjustment)).await?;
-    let Body::Stock(view) = answer.body else { return Err(unexpected(&answer)) };
-    Ok(Reply::json(&stock::Stock::from(view)).written(&answer.positions, answer.replayed))
+    let Body::Stock(changed) = &answer.body else { return Err(unexpected(&answer)) };
+    // The contract shows more of a row than an adjustment's own answer has.
+    let found = caller.ask(&app, principal, Op::GetInventory(SkuRef::Id(changed.sku))).await?;
+    let Body::Inventory(view) = found.body else { return Err(unexpected(&found)) };
+    Ok(Reply::json(&stock::Stock::from(*view)).written(&answer.positions, answer.replayed))
 }

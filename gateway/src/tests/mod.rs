@@ -5,6 +5,7 @@ mod importing;
 mod refusals;
 mod routing;
 mod serving;
+mod warehouse;
 
 use crate::{
     App, CartSecret, CartTokens, SigningKey, app,

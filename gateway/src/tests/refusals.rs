@@ -14,6 +14,7 @@ async fn the_engines_no_becomes_a_problem() {
     let short = |line, available| Shortage { line, sku: sku_id(), requested: 3, available };
     let field = FieldError { pointer: text("/title"), code: text("too_long"), detail: text("at most 5 bytes") };
     let sku = sku_id().to_string();
+    let last = wire::StockCursor { partition: wire::PartitionId(7), serial: 41 };
     let rows: Vec<(Failure, u16, &str, &str, serde_json::Value)> = vec![
         (refused(Refusal::NotFound), 404, "not_found", "/status", 404.into()),
         (refused(Refusal::Forbidden), 403, "forbidden", "/status", 403.into()),
@@ -53,6 +54,9 @@ async fn the_engines_no_becomes_a_problem() {
         (refused(Refusal::NoPendingAction), 409, "no_pending_action", "/status", 409.into()),
         (refused(Refusal::StockMismatch { actual: 8 }), 409, "stock_mismatch", "/actual", 8.into()),
         (refused(Refusal::StockCommitted { available: 1, held: 2, committed: 3 }), 409, "stock_committed", "/committed", 3.into()),
+        (refused(Refusal::StockApart { apart: 3 }), 409, "too_few_apart", "/apart", 3.into()),
+        (refused(Refusal::StillArriving), 409, "still_arriving", "/retry_after", 1.into()),
+        (refused(Refusal::HistoryGone { last }), 410, "history_gone", "/last", "7.41".into()),
         (refused(Refusal::PositionUnknown), 412, "position_unknown", "/status", 412.into()),
         (refused(Refusal::BadCursor), 400, "bad_cursor", "/status", 400.into()),
         (refused(Refusal::PricesOutdated), 503, "overloaded", "/retry_after", 1.into()),

@@ -14,3 +14,4 @@ mod importing;
 mod process;
 mod protocols;
 mod sell_out;
+mod warehouse;

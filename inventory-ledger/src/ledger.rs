@@ -71,6 +71,13 @@ impl Ledger {
         self.rows.find(sku, location).map_or(Units(0), |ix| self.rows.available(ix))
     }
 
+    /// Units of one SKU at one location that holds in doubt have: what is short by no more is answered as `Contended`. O(1).
+    #[must_use]
+    pub fn in_doubt(&self, sku: Sku, location: Location) -> Units {
+        let units = self.rows.find(sku, location).map_or(0, |ix| self.holds.units_in_doubt(ix));
+        Units(units as u32) // part of `held`
+    }
+
     /// The rows of one SKU, in order of location. O(locations of the ledger): each is looked up.
     pub fn rows_of(&self, sku: Sku) -> impl Iterator<Item = (Location, Row)> + '_ {
         self.rows.of_sku(sku).map(|(location, ix)| (location, self.rows.row(ix)))

@@ -209,6 +209,10 @@ impl Dull {
         timed
     }
 
+    pub(crate) fn in_doubt(&self, key: Key) -> Units {
+        units(self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.taken_of(key)).sum::<u64>())
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             rows: self.on_hand.len() as u32,
@@ -372,7 +376,7 @@ impl Dull {
         }
         let counted = self.to_count(ask)?;
         let available = |key| self.to_be_had(key).0 + self.to_be_had(key).1;
-        let in_doubt = |key| self.holds.values().filter(|hold| hold.unsettled).map(|hold| hold.taken_of(key)).sum::<u64>();
+        let in_doubt = |key| u64::from(self.in_doubt(key).0);
         let key = |line: &Line| (line.sku, line.location);
         let mut short = PerLine::new();
         for (index, line) in lines.iter().enumerate() {

@@ -49,6 +49,7 @@ proptest! {
             for (&(sku, location), &row) in &rows {
                 prop_assert_eq!(ledger.row(sku, location), Some(row));
                 prop_assert_eq!(ledger.available(sku, location), row.available);
+                prop_assert_eq!(ledger.in_doubt(sku, location), model.in_doubt((sku, location)));
                 prop_assert_eq!(reader.row(sku, location), Some(row));
                 prop_assert_eq!(reader.available(sku, location), row.available);
                 prop_assert_eq!(ledger.policy(sku, location), model.policy((sku, location)));

@@ -3,7 +3,7 @@
 //! Path: the executor's loop → [`Disk::write`] → `ring`, into a file opened with `O_DIRECT` and `O_DSYNC` → [`Disk::report`] in a later turn;
 //! [`Disk::prepare`] → a task in the task queue `background` → a thread of the executor's pool that fills a new segment with zeros.
 //! Bounds: the core has [`IN_FLIGHT_MAX`](crate::log::IN_FLIGHT_MAX) batches and one segment on their way.
-//! A failed or short write or a failed sync ends the process here; it is never tried again. Only room that cannot be had is reported.
+//! A failed or short write or a failed sync ends the process here; it is never tried again. Only room that cannot be had for a new segment is reported.
 //!
 //! Why segments are filled before they are used: a durable write into blocks that were allocated but never written makes the file system log that
 //! they are written now. Median of 1,500 writes of 4 KiB, microseconds: 125 to 165 into such blocks, 62 to 75 into blocks written before.
@@ -129,33 +129,48 @@ async fn prepare_segments(data: PathBuf, plans: Rc<Hand<SegmentPlan>>, open: Ope
     }
 }
 
+#[derive(Debug)]
 enum NotAllocated {
     /// The disk is full, or a quota is used up, or the folder cannot be written.
     NoRoom(io::Error),
-    /// A sync failed.
+    /// A write or a sync failed.
     NotDurable(io::Error),
 }
 
-/// Makes the file and its name durable at exactly `bytes`, with all of its blocks written, and opens it for the log. It takes milliseconds.
+/// Makes the file and its name durable at exactly `bytes`, with all of its blocks written, and opens it for the log. It takes milliseconds. A file that
+/// there was no room for is removed.
 fn allocate(path: &Path, bytes: u64, pause: Duration) -> Result<File, NotAllocated> {
+    allocate_with(path, bytes, |file| fill(file, bytes, pause))
+}
+
+fn allocate_with(path: &Path, bytes: u64, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<File, NotAllocated> {
     let make = || -> io::Result<File> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         // Left by a crash, under another configuration: its bytes may be anything, its length may not.
         if file.metadata()?.len() > bytes {
             file.set_len(bytes)?;
         }
-        // All room first: a disk that is too small says so before anything is written.
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
         Ok(file)
     };
     let file = make().map_err(NotAllocated::NoRoom)?;
+    let no_room = |error| {
+        // Nothing of the log is in it. If it cannot be removed, the next try fills it.
+        let _ = std::fs::remove_file(path);
+        NotAllocated::NoRoom(error)
+    };
+    // All room first: a disk that is too small says so before anything is written.
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(|error| no_room(error.into()))?;
     let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
     let direct = |flags| match open(libc::O_DIRECT | flags) {
         // A memory file system of an older kernel; the start lets no other one pass.
         Err(error) if error.kind() == ErrorKind::InvalidInput => open(flags),
         opened => opened,
     };
-    fill(&direct(0).map_err(NotAllocated::NoRoom)?, bytes, pause).map_err(NotAllocated::NotDurable)?;
+    fill(&direct(0).map_err(NotAllocated::NoRoom)?).map_err(|error| match error.kind() {
+        // Where blocks are never written in place (btrfs, zfs), room that was allocated is not the room that the writes take.
+        ErrorKind::StorageFull => no_room(error),
+        _ => NotAllocated::NotDurable(error),
+    })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     file.sync_all().and_then(|()| File::open(folder)?.sync_all()).map_err(NotAllocated::NotDurable)?;
     direct(libc::O_DSYNC).map_err(NotAllocated::NoRoom)
@@ -173,4 +188,48 @@ fn fill(file: &File, bytes: u64, pause: Duration) -> io::Result<()> {
         std::thread::sleep(pause);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: u64 = 2 * FILL_BYTES as u64 + 4_096;
+
+    #[test]
+    fn a_segment_has_its_length_and_all_of_its_blocks() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("segment");
+        // As a crash under another configuration leaves it.
+        std::fs::write(&path, vec![7; 3 * FILL_BYTES]).expect("written");
+        allocate(&path, BYTES, Duration::ZERO).expect("there is room");
+        assert_eq!(std::fs::read(&path).expect("readable"), vec![0; BYTES as usize]);
+        assert!(std::fs::metadata(&path).expect("there").blocks() * 512 >= BYTES);
+    }
+
+    #[test] // `/dev/full` takes no byte, and says what a full disk says.
+    fn a_disk_that_turns_full_while_a_segment_is_filled_has_no_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("segment");
+        let turns_full = |file: &File| {
+            file.write_all_at(AlignedBuffer::new(FILL_BYTES).bytes(), 0)?;
+            fill(&OpenOptions::new().write(true).open("/dev/full")?, BYTES, Duration::ZERO)
+        };
+        match allocate_with(&path, BYTES, turns_full) {
+            Err(NotAllocated::NoRoom(error)) => assert_eq!(error.kind(), ErrorKind::StorageFull),
+            other => panic!("{other:?}"),
+        }
+        assert!(!path.exists(), "what there was no room for takes none");
+        allocate(&path, BYTES, Duration::ZERO).expect("and when there is room it is had");
+    }
+
+    #[test]
+    fn other_errors_of_the_disk_are_no_want_of_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("segment");
+        let fails = |_: &File| Err(io::Error::from_raw_os_error(libc::EIO));
+        assert!(matches!(allocate_with(&path, BYTES, fails), Err(NotAllocated::NotDurable(_))));
+        assert!(path.exists(), "it stays, to be looked at");
+    }
 }

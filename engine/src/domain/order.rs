@@ -48,6 +48,8 @@ pub enum EventKind {
     Placed,
     /// A location could not serve its part; another plan is asked for.
     Short,
+    /// A location could not serve its part as long as other orders are in doubt; it is tried again.
+    Contended,
     /// The buyer must act before the payment goes on.
     ActionRequired,
     /// The buyer acted.
@@ -91,6 +93,7 @@ impl EventKind {
         match self {
             Self::Placed => "order.placed",
             Self::Short => "stock.short",
+            Self::Contended => "stock.contended",
             Self::ActionRequired => "payment.action_required",
             Self::ActionTaken => "payment.action_taken",
             Self::Authorised => "payment.authorised",
@@ -162,10 +165,21 @@ pub struct Order {
     pub payments: Vec<Payment>,
     /// Of the latest attempt; those of an attempt before have all ended.
     pub holds: Vec<OrderHold>,
+    /// How many attempts to hold its units came to nothing.
+    pub failed: Failed,
     /// How far it has come.
     pub saga: Saga,
     /// History, oldest first, at most [`ORDER_EVENTS_MAX`].
     pub events: VecDeque<Event>,
+}
+
+/// Attempts to hold an order's units that came to nothing, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// A location had too little or no room, or a hold was over before it could be pinned.
+    pub short: u16,
+    /// All that a location lacked was held by orders in doubt.
+    pub contended: u16,
 }
 
 impl Order {

@@ -1,25 +1,24 @@
 //! Checkout: everything the order needs is gathered, placed as one command, and its outcome waited for.
 //!
-//! Path: cart → prices of its lines → stock of all locations → [`source`] → `PlaceOrder` → the saga runs in the order's partition
-//! (`partition/orders/`) → the order settles, or `wait_ms` passes. Here also: another plan after a shortage ([`resource`]).
+//! Path: cart → prices of its lines → stock of all locations → [`sourcing::plan`] → `PlaceOrder` → the saga runs in the order's partition
+//! (`partition/orders/`) → the order settles, or `wait_ms` passes. Here also: another plan after a shortage or contention ([`resource`]).
 //! Read first: [`checkout`]. Bounds: [`wire::limits::CHECKOUT_WAIT_MS_MAX`].
 
-use super::{Head, Keyed, Trail, cart::cards, keyed, read, refused, validate, views};
+use super::{Head, Keyed, Trail, cart::cards, keyed, read, refused, sourcing, validate, views};
 use crate::{
     domain::{
         cart::CartState,
         order::{Order, Saga},
     },
     partition::{Done, Outcome},
-    record::v1::{Command, HoldLine, PlaceOrder, PricedLine, ShortLine, Source, Sourcing},
+    record::v1::{Command, HoldLine, PlaceOrder, PricedLine, Sourcing},
     shard::core::{
         ctx::{Ctx, unexpected},
-        peer::{Answer, Ask, StockAt},
+        peer::{Answer, Ask},
         state::State,
     },
 };
-use std::collections::BTreeMap;
-use wire::{Body, CartId, Failure, Money, OrderId, PartitionId, PaymentMethod, Refusal, SkuId};
+use wire::{Body, CartId, Failure, Millis, Money, OrderId, PartitionId, PaymentMethod, Refusal, SkuId};
 
 /// How often a checkout is gathered anew when its cart changes meanwhile; then the conflict is the answer.
 const GATHER_TRIES_MAX: u32 = 3;
@@ -108,66 +107,26 @@ async fn gather(ctx: &Ctx, asked: &Asked) -> Result<PlaceOrder, Failure> {
 
 async fn plan(ctx: &Ctx, wanted: &[HoldLine]) -> Result<Sourcing, Failure> {
     let skus: Vec<SkuId> = wanted.iter().map(|line| line.sku).collect();
-    let mut stock = Vec::new();
-    for answer in ctx.ask_all(Ask::Stock(skus.into())).await? {
+    let mut supply = Vec::new();
+    for answer in ctx.ask_all(Ask::Supply(skus.into())).await? {
         match answer {
-            Answer::Stock(rows) => stock.extend(rows),
+            Answer::Supply(of_shard) => supply.extend(of_shard),
             other => return Err(unexpected(&other)),
         }
     }
-    Ok(source(wanted, &stock))
+    Ok(sourcing::plan(wanted, &supply))
 }
 
-/// Where the units come from: one location that has everything, the first by code; else line by line from the locations by code, as
-/// few as that order gives. Deterministic: the same stock gives the same plan.
-fn source(wanted: &[HoldLine], stock: &[StockAt]) -> Sourcing {
-    let mut wanted_by_sku: BTreeMap<SkuId, u32> = BTreeMap::new();
-    for line in wanted {
-        let sum = wanted_by_sku.entry(line.sku).or_default();
-        *sum = sum.saturating_add(line.quantity);
-    }
-    let mut locations: BTreeMap<&str, (PartitionId, BTreeMap<SkuId, u32>)> = BTreeMap::new();
-    for at in stock {
-        let (_, rows) = locations.entry(&at.row.location).or_insert_with(|| (at.partition, BTreeMap::new()));
-        rows.insert(at.sku, at.row.available);
-    }
-    let short: Vec<ShortLine> = wanted_by_sku
-        .iter()
-        .filter_map(|(sku, requested)| {
-            let available = locations.values().filter_map(|(_, rows)| rows.get(sku)).fold(0u32, |sum, n| sum.saturating_add(*n));
-            (available < *requested).then_some(ShortLine { sku: *sku, requested: *requested, available })
-        })
-        .collect();
-    if !short.is_empty() {
-        return Sourcing::Short(short);
-    }
-    let has_all = |rows: &BTreeMap<SkuId, u32>| wanted_by_sku.iter().all(|(sku, n)| rows.get(sku).is_some_and(|have| have >= n));
-    if let Some((location, (partition, _))) = locations.iter().find(|(_, (_, rows))| has_all(rows)) {
-        let lines = wanted_by_sku.iter().map(|(sku, quantity)| HoldLine { sku: *sku, quantity: *quantity }).collect();
-        return Sourcing::From(vec![Source { location: (*location).to_owned(), partition: *partition, lines }]);
-    }
-    let mut sources = Vec::new();
-    for (location, (partition, rows)) in &locations {
-        let mut lines = Vec::new();
-        for (sku, left) in &mut wanted_by_sku {
-            let quantity = (*left).min(rows.get(sku).copied().unwrap_or(0));
-            if quantity > 0 {
-                *left -= quantity;
-                lines.push(HoldLine { sku: *sku, quantity });
-            }
-        }
-        if !lines.is_empty() {
-            sources.push(Source { location: (*location).to_owned(), partition: *partition, lines });
-        }
-    }
-    Sourcing::From(sources)
-}
-
-/// Gives an order that came short another plan. The saga asks at most twice.
+/// Gives an order that could not be served another plan, when it is time. The saga asks a bounded number of times.
 pub(crate) async fn resource(ctx: Ctx, partition: PartitionId, order: OrderId) {
     loop {
         let asked = ctx.with(|state| state.partition(partition).and_then(|p| p.order(order)).and_then(wants_source));
-        let Some((attempt, wanted)) = asked else { return };
+        let Some((attempt, not_before, wanted)) = asked else { return };
+        let due_us = ctx.with_mut(|state| (state.stamp() < not_before).then(|| state.clock.mono_at(not_before)));
+        if let Some(due_us) = due_us {
+            ctx.sleep_until(due_us).await;
+            continue;
+        }
         if let Ok(plan) = plan(&ctx, &wanted).await
             && ctx.command(partition, Command::ResourceOrder { order, attempt, plan }).await.is_ok()
         {
@@ -177,12 +136,12 @@ pub(crate) async fn resource(ctx: Ctx, partition: PartitionId, order: OrderId) {
     }
 }
 
-/// Whether an order waits for another plan: the attempt's number, and what it needs.
-pub(crate) fn wants_source(order: &Order) -> Option<(u16, Vec<HoldLine>)> {
+/// Whether an order waits for another plan: the attempt's number, from when on, and what it needs.
+pub(crate) fn wants_source(order: &Order) -> Option<(u16, Millis, Vec<HoldLine>)> {
     match &order.saga {
-        Saga::NeedsSource { attempt, refusal: _ } => {
+        Saga::NeedsSource { attempt, not_before } => {
             let lines = order.lines.iter().map(|line| HoldLine { sku: line.sku, quantity: line.quantity });
-            Some((*attempt, lines.collect()))
+            Some((*attempt, *not_before, lines.collect()))
         }
         _ => None,
     }
@@ -217,46 +176,4 @@ pub(super) fn show(ctx: &Ctx, id: OrderId) -> Result<Body, Failure> {
         // A person who was erased has no orders to read.
         views::order(order, &state.config.keyring).map(|order| Body::Order(Box::new(order))).map_err(|_erased| refused(Refusal::NotFound))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::{RawId, StockRow};
-
-    fn at(sku: u128, location: &str, available: u32) -> StockAt {
-        let row = StockRow { location: location.to_owned(), available, held: 0, committed: 0, incoming: 0, unavailable: 0 };
-        StockAt { sku: SkuId(RawId(sku)), partition: PartitionId(location.len() as u16), row, holds: Vec::new() }
-    }
-
-    /// `sku:quantity` pairs as a plan or shortage, in one line of text.
-    fn planned(wanted: &[(u128, u32)], stock: &[StockAt]) -> String {
-        let wanted: Vec<HoldLine> =
-            wanted.iter().map(|(sku, quantity)| HoldLine { sku: SkuId(RawId(*sku)), quantity: *quantity }).collect();
-        match source(&wanted, stock) {
-            Sourcing::Short(lines) => {
-                lines.iter().map(|l| format!("short {}:{}<{}", l.sku.0.0, l.available, l.requested)).collect::<Vec<_>>().join(" ")
-            }
-            Sourcing::From(sources) => {
-                let lines = |s: &Source| s.lines.iter().map(|l| format!("{}:{}", l.sku.0.0, l.quantity)).collect::<Vec<_>>().join(",");
-                sources.iter().map(|s| format!("{}={}", s.location, lines(s))).collect::<Vec<_>>().join(" ")
-            }
-        }
-    }
-
-    #[test] // Each row: what is wanted, what there is, the plan.
-    fn plans_take_one_location_when_one_has_everything() {
-        let stock = [at(1, "berlin", 2), at(2, "berlin", 9), at(1, "paris", 5), at(2, "paris", 1), at(3, "rome", 1)];
-        for (wanted, plan) in [
-            (&[(1, 2), (2, 9)][..], "berlin=1:2,2:9"),
-            (&[(1, 3), (2, 1)], "paris=1:3,2:1"),
-            (&[(1, 3), (2, 2)], "berlin=1:2,2:2 paris=1:1"),
-            (&[(1, 1), (1, 1)], "berlin=1:2"),
-            (&[(1, 1), (3, 1)], "berlin=1:1 rome=3:1"),
-            (&[(1, 8)], "short 1:7<8"),
-            (&[(4, 1), (1, 1)], "short 4:0<1"),
-        ] {
-            assert_eq!(planned(wanted, &stock), plan, "{wanted:?}");
-        }
-    }
 }

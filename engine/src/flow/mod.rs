@@ -10,6 +10,7 @@ pub(crate) mod checkout;
 mod effects;
 mod order;
 mod search;
+pub(crate) mod sourcing;
 mod stock;
 pub(crate) mod validate;
 pub(crate) mod views;

@@ -59,7 +59,8 @@ impl Partition {
 
             Command::OpenStock { id, sku, location, on_hand } => stock.open(ctx, *id, *sku, location, *on_hand),
             Command::AdjustStock { id, sku, location, change, reason } => stock.adjust(ctx, *id, *sku, location, *change, reason),
-            Command::Hold { hold, order, location, lines, ttl_ms } => stock.hold(ctx, *hold, *order, location, lines, *ttl_ms),
+            Command::Hold { hold, order, location, lines, ttl_ms } => stock.hold(ctx, *hold, *order, location, lines, *ttl_ms, false),
+            Command::HoldPart { hold, order, location, lines, ttl_ms } => stock.hold(ctx, *hold, *order, location, lines, *ttl_ms, true),
             Command::Pin { hold } => stock.pin(ctx, *hold),
             Command::CommitHold { hold } => stock.commit(ctx, *hold),
             Command::ReleaseHold { hold } => stock.release(ctx, *hold),

@@ -4,7 +4,7 @@
 //! partitions and payment adapters through the outbox → their answers come back here → … → the order stands, or `giving_up` has
 //! brought back money and stock. `requests` are what buyer, staff and the shard ask of an order; `work` opens what an adapter needs.
 //! Read first: `domain::order::Saga`, then `step`.
-//! Bounds: [`ORDERS_MAX`], [`ORDERS_FAILED_MAX`], [`SOURCES_MAX`], [`RESOURCE_MAX`]. Late and repeated answers find no step that
+//! Bounds: [`ORDERS_MAX`], [`ORDERS_FAILED_MAX`], [`SOURCES_MAX`], [`RESOURCE_MAX`], [`CONTENDED_MAX`]. Late and repeated answers find no step that
 //! waits for them and change nothing.
 
 mod giving_up;
@@ -39,8 +39,17 @@ pub const ORDERS_FAILED_MAX: usize = 100_000;
 /// key, and one more for the sweep of the keys to fall behind in.
 pub const ORDER_FAILED_KEEP_MS: u64 = 25 * 60 * 60 * 1_000;
 
-/// How often a checkout looks for another plan after a shortage, before it is refused.
+/// How often a checkout tries another plan after a location came short, had no room or let a hold expire. One more such failure and the checkout is
+/// refused: as short if it is by then, else as contended.
 pub const RESOURCE_MAX: u16 = 2;
+
+/// How often a checkout tries again after contention. One more and it is refused likewise. With the waits before them that is three to six seconds.
+pub const CONTENDED_MAX: u16 = 8;
+
+/// Wait before a checkout tries again after contention, doubling from the first to the second, milliseconds. To each is added up to as much again, by
+/// the order's id, so that orders which met do not meet again. In doubt is an order for as long as its locations take to answer: a few
+/// milliseconds, or tens under load.
+const CONTENDED_WAIT_MS: (u64, u64) = (20, 1_000);
 
 /// Deadlines one `RunTimers` acts on: each may ask for an effect per hold, and one command mints a bounded number of ids.
 const DEADLINES_MAX: usize = 64;

@@ -121,6 +121,7 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
         }
         // The stock table says so of a hold that is unknown or over.
         Err(Refusal::NotFound) => PeerOutcome::Gone,
+        Err(Refusal::Contended) => PeerOutcome::Contended,
         Err(Refusal::LimitReached { what, max }) => PeerOutcome::Refused { why: format!("no room for more {what} than {max}") },
         Err(Refusal::KeyTaken { key }) => PeerOutcome::Refused { why: format!("another product has the SKU key {key}") },
         Err(Refusal::Invalid(fields)) => {

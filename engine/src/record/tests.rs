@@ -98,7 +98,7 @@ fn address() -> v1::Address {
     }
 }
 
-/// One of every command, in the order of the enum.
+/// One of every command, in the order of the enum, and answers that came later.
 fn commands() -> Vec<(&'static str, Command)> {
     let (hold, order, cart, sku) = (id!(HoldId, 6), id!(OrderId, 7), id!(CartId, 3), id!(SkuId, 2));
     let short = v1::ShortLine { sku, requested: 2, available: 1 };
@@ -201,6 +201,11 @@ fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("set_purchase_limit", Command::SetPurchaseLimit { sku, per_order: Some(2), per_customer: None }),
+        (
+            "hold_part",
+            Command::HoldPart { hold, order, location: text("main"), lines: vec![v1::HoldLine { sku, quantity: 2 }], ttl_ms: 900_000 },
+        ),
+        ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
     ]
 }
 
@@ -347,7 +352,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..43, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..45, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

@@ -264,6 +264,15 @@ pub enum Command {
         per_order: Option<u32>,
         per_customer: Option<u32>,
     },
+    // --- stock for orders: on the partition of the location
+    /// As `Hold`, for an order with parts at other locations too: in doubt until it is pinned or ends.
+    HoldPart {
+        hold: HoldId,
+        order: OrderId,
+        location: String,
+        lines: Vec<HoldLine>,
+        ttl_ms: u64,
+    },
 }
 
 /// A product as stored; without ids, which apply mints or keeps.
@@ -477,4 +486,6 @@ pub enum PeerOutcome {
     Refused {
         why: String,
     },
+    /// The hold is not taken, and all that it lacks is held by orders in doubt.
+    Contended,
 }

@@ -5,33 +5,43 @@
 //!                 ↑  ↘      ↙         ↓        ↘ ↗                ↑ (nothing to pay: from Pinning)
 //!                 │ GivingBack    AwaitingAction ⇄ Confirming
 //!                 │     ↓
-//!                 └─ NeedsSource          (at most RESOURCE_MAX times)
+//!                 └─ NeedsSource          (at most RESOURCE_MAX times after a shortage, CONTENDED_MAX after contention)
 //!
 //!  to give up, undecided:  [Stopping →] [Voiding →] GivingBack → Ended      cancel:  Open → Refunding | Voiding → GivingBack → Ended
 //! ```
 //!
 //! What it promises: stock is pinned before money is asked for; money is taken only after every hold is committed; holds are given
 //! back only after the provider has said that no money is reserved; and whatever happens every hold ends.
+//!
+//! # Who gets the last units
+//! An order with parts at several locations takes them one by one, and gives them back if a location has too little. Between the two its holds are
+//! *in doubt*: whoever finds the units gone cannot be told "sold out", for they may be back in a moment. So
+//! - a hold that is one of several is asked for as `HoldPart`, and stays in doubt until it is pinned, which the order asks for once all its locations
+//!   have answered that they hold their parts;
+//! - a location answers `Contended`, not `Short`, when the holds in doubt explain all that it lacks, and a plan counts their units when the
+//!   others do not suffice: only what is too little with them is short. `insufficient_stock` is therefore said by a plan and by nothing else;
+//! - an order that met contention gives back what it holds, waits, and tries again, now one location after the other in the order of their partitions
+//!   and codes. Of orders that do so and wait for each other, the one with the last location in that order waits for nobody: it wins. Only first tries ask
+//!   all locations at once, and each order has one, so two orders cannot keep each other from the units for ever;
+//! - an order that has met it for the last time is refused as `contended`: it may be tried again, and nothing is known of the units.
 
-use crate::record::v1::{HoldLine, ShortLine};
-use wire::{EventId, HoldId, NextAction, OrderStatus, PartitionId, Refusal};
+use crate::record::v1::HoldLine;
+use wire::{EventId, HoldId, Millis, NextAction, OrderStatus, PartitionId, Refusal};
 
 /// How far an order has come. Each variant holds just what that state needs; the holds wait on their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saga {
-    /// Each location was asked to hold its part of the plan.
+    /// Each location is asked to hold its part of the plan.
     Holding {
         /// From 0.
         attempt: u16,
-        /// What came short so far.
-        short: Vec<ShortLine>,
     },
-    /// A location came short and what was held is given back: another plan is wanted from outside.
+    /// A location did not hold its part and what was held is given back: another plan is wanted from outside.
     NeedsSource {
         /// The number the next attempt will have.
         attempt: u16,
-        /// Why the last one failed, in case there is no other plan.
-        refusal: Refusal,
+        /// In log time; a plan made earlier would likely fail like the last one.
+        not_before: Millis,
     },
     /// All is held; each hold is asked not to expire.
     Pinning {
@@ -159,8 +169,8 @@ pub enum AfterGivingBack {
     Source {
         /// The number the next attempt will have.
         attempt: u16,
-        /// Why the last one failed.
-        refusal: Refusal,
+        /// How long to wait before, in milliseconds.
+        wait_ms: u64,
     },
     /// End.
     End(Ending),
@@ -220,6 +230,8 @@ pub struct OrderHold {
 /// Where a hold stands, as far as the order knows. Those with an effect wait for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldState {
+    /// Not asked for yet: those before it come first.
+    Waiting,
     /// Asked for.
     Asked(EventId),
     /// Taken; expires unless pinned.
@@ -246,8 +258,10 @@ pub enum HoldState {
 /// How a hold ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldEnd {
-    /// The location had too little, or no room.
+    /// The location had too little, or no room, or was not asked.
     NotTaken,
+    /// The location has too little as long as other orders are in doubt.
+    Contended,
     /// It was taken and then expired, or a tombstone kept it out.
     Gone,
     /// Given back.
@@ -267,7 +281,7 @@ impl OrderHold {
             | HoldState::Pinning(effect)
             | HoldState::Committing(effect)
             | HoldState::GivingBack { effect, .. } => Some(effect),
-            HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Ended(_) => None,
+            HoldState::Waiting | HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Ended(_) => None,
         }
     }
 }

@@ -83,13 +83,17 @@ impl Step<'_, '_> {
         // A question still out is not asked again; should it arrive after the release all the same, the tombstone meets it.
         let unanswered = |state| match state {
             HoldState::Asked(effect) | HoldState::Pinning(effect) => Some(effect),
-            HoldState::Held
+            HoldState::Waiting
+            | HoldState::Held
             | HoldState::Pinned
             | HoldState::Committing(_)
             | HoldState::Committed
             | HoldState::GivingBack { .. }
             | HoldState::Ended(_) => None,
         };
+        for hold in self.order.holds.iter_mut().filter(|hold| hold.state == HoldState::Waiting) {
+            hold.state = HoldState::Ended(HoldEnd::NotTaken);
+        }
         for at in 0..self.order.holds.len() {
             if let Some(effect) = unanswered(self.order.holds[at].state) {
                 self.withdraw(effect);
@@ -101,7 +105,11 @@ impl Step<'_, '_> {
                     Some(Command::ReleaseHold { hold: hold.id })
                 }
                 // A commit is waited for before anything is given back.
-                HoldState::Committing(_) | HoldState::Committed | HoldState::GivingBack { .. } | HoldState::Ended(_) => None,
+                HoldState::Waiting
+                | HoldState::Committing(_)
+                | HoldState::Committed
+                | HoldState::GivingBack { .. }
+                | HoldState::Ended(_) => None,
             },
             |effect| HoldState::GivingBack { effect, end: HoldEnd::Released },
         );

@@ -6,7 +6,7 @@
 
 use super::{ORDERS_FAILED_MAX, ORDERS_MAX, Orders};
 use crate::domain::cart::Cart;
-use crate::domain::order::{EventKind, Order, OrderLine, OrderNumber, Saga};
+use crate::domain::order::{EventKind, Failed, Order, OrderLine, OrderNumber, Saga};
 use crate::domain::totals::{SumError, line_total, totals};
 use crate::partition::{ApplyContext, Done, Outcome, carts::Carts};
 use crate::record::v1::{GATHER_AGE_MS_MAX, PlaceOrder, ShortLine, Source, Sourcing};
@@ -57,7 +57,8 @@ impl Orders {
             hold_ttl_ms: place.hold_ttl_ms,
             payments: Vec::new(),
             holds: Vec::new(),
-            saga: Saga::Holding { attempt: 0, short: Vec::new() },
+            failed: Failed::default(),
+            saga: Saga::Holding { attempt: 0 },
             events: VecDeque::new(),
         };
         order.record(ctx.time, EventKind::Placed, None);

@@ -11,7 +11,9 @@ use crate::record::v1::Sourcing;
 use wire::{ActionOutcome, LineState, OrderId, OrderStatus, Refusal};
 
 impl Orders {
-    /// Another plan for an order that came short, or none. One for another attempt than the wanted one is refused.
+    /// Another plan for an order that could not be served by the last, or none. One for another attempt than the wanted one is refused.
+    ///
+    /// A plan that says that the units are there (with those of orders in doubt) for an order that has tried as often as it may ends it as contended.
     pub(in crate::partition) fn resource(
         &mut self,
         ctx: &mut ApplyContext<'_>,
@@ -26,6 +28,7 @@ impl Orders {
             _ => return Err(Refusal::OrderState { status: step.order.status }),
         }
         match plan {
+            Sourcing::From(_) if step.has_no_try_left() => step.give_back(AfterGivingBack::End(Ending::Refused(Refusal::Contended))),
             Sourcing::From(sources) if serves(sources, &step.order.lines) => step.hold(attempt, sources),
             // A fault of whoever planned: the order waits for a better one until its deadline.
             Sourcing::From(_) => return Err(Refusal::VersionMismatch { current: step.order.version }),

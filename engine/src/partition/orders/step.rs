@@ -1,20 +1,18 @@
 //! One transition of one order's saga: forward, from holding stock to the order that stands.
 //!
-//! Path: an answer → [`Step::hold_answered`] or [`Step::payment_answered`] → the hold or payment it belongs to → [`Step::advance`] when
+//! Path: a plan → [`Step::hold`] → an answer → [`Step::hold_answered`] or [`Step::payment_answered`] → the hold or payment it belongs to → [`Step::advance`] when
 //! all holds have answered → the next effects. The way back is `giving_up`.
 //! An answer is known by its effect's id, which exactly one hold or the saga waits for; any other answer changes nothing.
 
-use super::place::shortages;
-use super::{ORDER_FAILED_KEEP_MS, RESOURCE_MAX, Timetable, Work};
+use super::{CONTENDED_MAX, CONTENDED_WAIT_MS, ORDER_FAILED_KEEP_MS, RESOURCE_MAX, Timetable, Work};
 use crate::domain::order::{
     AfterGivingBack, Ending, EventKind, HoldEnd, HoldState, Order, OrderHold, Payment, PaymentState, Saga, WhenOpen, cut,
 };
 use crate::partition::carts::Carts;
 use crate::partition::outbox::{Concern, Target};
 use crate::partition::{ApplyContext, hash128};
-use crate::record::v1::{Command, PeerOutcome, ShortLine, Source};
-use std::collections::BTreeMap;
-use wire::{EffectOutcome, EventId, HoldId, LineState, NextAction, OrderId, OrderStatus, PartitionId, RawId, Refusal, SkuId};
+use crate::record::v1::{Command, PeerOutcome, Source};
+use wire::{EffectOutcome, EventId, HoldId, LineState, NextAction, OrderId, OrderStatus, PartitionId, RawId, Refusal};
 
 /// One order with all it may touch.
 pub(super) struct Step<'s, 'a> {
@@ -25,30 +23,43 @@ pub(super) struct Step<'s, 'a> {
 }
 
 impl Step<'_, '_> {
-    /// Asks each location of a plan to hold its part. The holds of the attempt before have all ended, and are forgotten.
+    /// Asks the locations of a plan to hold their parts: all at once, or after contention one after the other. The holds of the attempt before have
+    /// all ended, and are forgotten.
     pub(super) fn hold(&mut self, attempt: u16, sources: &[Source]) {
         debug_assert!(self.order.holds.iter().all(|hold| matches!(hold.state, HoldState::Ended(_))), "one attempt at a time");
-        self.order.holds.clear();
-        for source in sources {
-            let id = hold_id(self.order.id, &source.location, attempt);
-            let command = Command::Hold {
-                hold: id,
-                order: self.order.id,
-                location: source.location.clone(),
-                lines: source.lines.clone(),
-                ttl_ms: self.order.hold_ttl_ms,
+        let order = self.order.id;
+        let hold = |source: &Source| OrderHold {
+            id: hold_id(order, &source.location, attempt),
+            partition: source.partition,
+            location: source.location.clone(),
+            attempt,
+            lines: source.lines.clone(),
+            state: HoldState::Waiting,
+        };
+        self.order.holds = sources.iter().map(hold).collect();
+        // The same order for everybody: see `Saga`.
+        self.order.holds.sort_by(|a, b| (a.partition, &a.location).cmp(&(b.partition, &b.location)));
+        self.move_to(Saga::Holding { attempt });
+        if self.order.failed.contended == 0 { self.ask_waiting(usize::MAX) } else { self.ask_waiting(1) }
+    }
+
+    /// Asks for the first `max` holds that were not asked for yet.
+    fn ask_waiting(&mut self, max: usize) {
+        let (order, ttl_ms, is_part) = (self.order.id, self.order.hold_ttl_ms, self.order.holds.len() > 1);
+        for at in 0..self.order.holds.len() {
+            let asked = self.order.holds[..at].iter().filter(|hold| matches!(hold.state, HoldState::Asked(_))).count();
+            let of_order = &self.order.holds[at];
+            if asked == max || of_order.state != HoldState::Waiting {
+                continue;
+            }
+            let (hold, partition, location, lines) = (of_order.id, of_order.partition, of_order.location.clone(), of_order.lines.clone());
+            let command = if is_part {
+                Command::HoldPart { hold, order, location, lines, ttl_ms }
+            } else {
+                Command::Hold { hold, order, location, lines, ttl_ms }
             };
-            let effect = self.ask_partition(source.partition, command);
-            self.order.holds.push(OrderHold {
-                id,
-                partition: source.partition,
-                location: source.location.clone(),
-                attempt,
-                lines: source.lines.clone(),
-                state: HoldState::Asked(effect),
-            });
+            self.order.holds[at].state = HoldState::Asked(self.ask_partition(partition, command));
         }
-        self.move_to(Saga::Holding { attempt, short: Vec::new() });
     }
 
     /// A location answered for one hold.
@@ -57,6 +68,7 @@ impl Step<'_, '_> {
         hold.state = match (hold.state, answer) {
             (HoldState::Asked(_), PeerOutcome::Held { .. }) => HoldState::Held,
             (HoldState::Asked(_), PeerOutcome::Gone) => HoldState::Ended(HoldEnd::Gone),
+            (HoldState::Asked(_), PeerOutcome::Contended) => HoldState::Ended(HoldEnd::Contended),
             (HoldState::Asked(_), PeerOutcome::Short(_) | PeerOutcome::Refused { .. } | PeerOutcome::Done) => {
                 HoldState::Ended(HoldEnd::NotTaken)
             }
@@ -73,14 +85,11 @@ impl Step<'_, '_> {
             // A refused release found no room for a tombstone: the hold is not known there, so it was never pinned, and should it
             // still come then its own time ends it.
             (HoldState::GivingBack { end, .. }, _) => HoldState::Ended(end),
-            (state @ (HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Ended(_)), _) => state,
+            (state @ (HoldState::Waiting | HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Ended(_)), _) => state,
         };
         let stuck = (hold.state == HoldState::Ended(HoldEnd::Stuck)).then(|| hold.location.clone());
         if let Some(location) = stuck {
             self.order.record(self.ctx.time, EventKind::RestockFailed, Some(&location));
-        }
-        if let (Saga::Holding { short, .. }, PeerOutcome::Short(lines)) = (&mut self.order.saga, answer) {
-            short.extend_from_slice(lines);
         }
         self.advance();
     }
@@ -91,18 +100,19 @@ impl Step<'_, '_> {
             return;
         }
         match &self.order.saga {
-            Saga::Holding { attempt, short } => {
+            Saga::Holding { attempt } => {
                 let attempt = *attempt;
-                if self.all_are(HoldState::Held) {
+                if self.order.holds.iter().any(|hold| matches!(hold.state, HoldState::Ended(_))) {
+                    self.attempt_failed(attempt);
+                } else if self.all_are(HoldState::Held) {
                     self.pin(attempt);
                 } else {
-                    let refusal = self.refusal_of(short);
-                    self.attempt_failed(attempt, refusal);
+                    self.ask_waiting(1);
                 }
             }
             Saga::Pinning { attempt } => {
                 let attempt = *attempt;
-                if self.all_are(HoldState::Pinned) { self.pay() } else { self.attempt_failed(attempt, Refusal::Contended) }
+                if self.all_are(HoldState::Pinned) { self.pay() } else { self.attempt_failed(attempt) }
             }
             Saga::Committing { then } => {
                 let then = *then;
@@ -119,8 +129,8 @@ impl Step<'_, '_> {
                 }
             }
             Saga::GivingBack { then } => match then.clone() {
-                AfterGivingBack::Source { attempt, refusal } => {
-                    self.move_to(Saga::NeedsSource { attempt, refusal });
+                AfterGivingBack::Source { attempt, wait_ms } => {
+                    self.move_to(Saga::NeedsSource { attempt, not_before: self.ctx.time.plus(wait_ms) });
                     self.ctx.changes.resource.push(self.order.id);
                 }
                 AfterGivingBack::End(ending) => self.end(ending),
@@ -268,32 +278,30 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Some location could not hold its part, or a hold expired before it was pinned.
-    fn attempt_failed(&mut self, attempt: u16, refusal: Refusal) {
-        let failed = |hold: &&OrderHold| matches!(hold.state, HoldState::Ended(_));
-        let location = self.order.holds.iter().find(failed).map(|hold| hold.location.clone());
-        self.order.record(self.ctx.time, EventKind::Short, location.as_deref());
-        self.give_back(if attempt < RESOURCE_MAX {
-            AfterGivingBack::Source { attempt: attempt + 1, refusal }
+    /// Some location could not hold its part, or a hold expired before it was pinned: another plan is asked for, which also says what is short.
+    fn attempt_failed(&mut self, attempt: u16) {
+        // A shortage is known to last, so it tells more than contention elsewhere.
+        let ended = |hold: &&OrderHold| matches!(hold.state, HoldState::Ended(_));
+        let short = |hold: &&OrderHold| ended(hold) && hold.state != HoldState::Ended(HoldEnd::Contended);
+        let holds = &self.order.holds;
+        let (kind, location) = match holds.iter().find(short) {
+            Some(hold) => (EventKind::Short, Some(hold.location.clone())),
+            None => (EventKind::Contended, holds.iter().find(ended).map(|hold| hold.location.clone())),
+        };
+        self.order.record(self.ctx.time, kind, location.as_deref());
+        let wait_ms = if kind == EventKind::Contended {
+            self.order.failed.contended += 1;
+            contended_wait_ms(self.order.id, self.order.failed.contended)
         } else {
-            AfterGivingBack::End(Ending::Refused(refusal))
-        });
+            self.order.failed.short += 1;
+            0
+        };
+        self.give_back(AfterGivingBack::Source { attempt: attempt + 1, wait_ms });
     }
 
-    /// What locations' shortages mean for the buyer: of each SKU, what was asked for less what was missing.
-    fn refusal_of(&self, short: &[ShortLine]) -> Refusal {
-        let mut missing: BTreeMap<SkuId, u32> = BTreeMap::new();
-        for line in short {
-            let missing = missing.entry(line.sku).or_default();
-            *missing = missing.saturating_add(line.requested.saturating_sub(line.available));
-        }
-        let left = |(sku, missing): (SkuId, u32)| {
-            let requested = self.order.lines.iter().find(|line| line.sku == sku)?.quantity;
-            Some(ShortLine { sku, requested, available: requested.saturating_sub(missing) })
-        };
-        let short: Vec<ShortLine> = missing.into_iter().filter_map(left).collect();
-        // Without a shortage a location had no room for a hold, or the hold's time was over: trying again may do.
-        if short.is_empty() { Refusal::Contended } else { Refusal::InsufficientStock(shortages(&self.order.lines, &short)) }
+    /// Has the order met shortages or contention as often as it may?
+    pub(super) fn has_no_try_left(&self) -> bool {
+        self.order.failed.short > RESOURCE_MAX || self.order.failed.contended > CONTENDED_MAX
     }
 
     fn all_are(&self, state: HoldState) -> bool {
@@ -394,6 +402,14 @@ impl No {
             Self::Action(next) => next.kind,
         }
     }
+}
+
+/// How long an order waits after it met contention for the `nth` time, from 1: doubling, and up to as much again by its id.
+fn contended_wait_ms(order: OrderId, nth: u16) -> u64 {
+    let (first, most) = CONTENDED_WAIT_MS;
+    let wait_ms = first.checked_shl(u32::from(nth - 1)).map_or(most, |wait_ms| wait_ms.min(most));
+    let spread = hash128(&[b"contended", &order.0.0.to_le_bytes(), &nth.to_le_bytes()]) % u128::from(wait_ms + 1);
+    wait_ms + spread as u64 // at most `most`
 }
 
 /// The id of the hold of one order's attempt at one location. Unlike minted ids its bits tell nothing.

@@ -16,7 +16,8 @@ use wire::{HoldId, Millis, OrderId, RawId, Refusal, Shortage, limits};
 const SWEPT_IN_PASSING: usize = 2;
 
 impl Stock {
-    /// Sets all lines aside at one location, or none.
+    /// Sets all lines aside at one location, or none. One that is in doubt stays so until it is pinned, committed or ended.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     pub(in crate::partition) fn hold(
         &mut self,
         ctx: &mut ApplyContext<'_>,
@@ -25,6 +26,7 @@ impl Stock {
         location: &str,
         lines: &[HoldLine],
         ttl_ms: u64,
+        in_doubt: bool,
     ) -> Outcome {
         let location = self.find(location);
         let line = |line: &HoldLine| ledger::Line { sku: number(line.sku), location, quantity: ledger::Units(line.quantity) };
@@ -34,7 +36,8 @@ impl Stock {
         if let Some(short) = self.would_be_owed(now, hold, location, lines) {
             return Err(short);
         }
-        let held = self.with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest::new(id, owner, &asked, ttl_ms)));
+        let held = self
+            .with_hold(ctx, hold, |ledger, id| ledger.hold(now, &HoldRequest { in_doubt, ..HoldRequest::new(id, owner, &asked, ttl_ms) }));
         match held {
             Ok(held) => Ok(Done::Held { remaining: held.lines.iter().map(|line| line.remaining.0).collect() }),
             Err(refused) => Err(refusal(refused, lines)),
@@ -105,7 +108,13 @@ impl Stock {
         let short: Vec<_> = lines.iter().enumerate().filter_map(short).collect();
         // Never shortens a hold that is there, and of one that is not says so.
         let is_known = |ledger: &mut Ledger| ledger.extend(now, ledger::HoldId(hold.0.0), 0) != Err(PinRefused::Unknown);
-        if short.is_empty() || is_known(&mut self.ledger) { None } else { Some(Refusal::InsufficientStock(short)) }
+        if short.is_empty() || is_known(&mut self.ledger) {
+            return None;
+        }
+        // What orders in doubt hold may come back, as for a row that owes nothing.
+        let in_doubt = |line: &Shortage| self.ledger.in_doubt(number(line.sku), location).0;
+        let is_explained = short.iter().all(|line| line.requested <= line.available.saturating_add(in_doubt(line)));
+        Some(if is_explained { Refusal::Contended } else { Refusal::InsufficientStock(short) })
     }
 
     /// Keeps a hold from expiring.

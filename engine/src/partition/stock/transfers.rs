@@ -215,7 +215,10 @@ impl Stock {
                 *state = Arrival::Booked(std::mem::take(lines));
                 self.leave(ctx, transfer, arrival);
             }
-            (PeerOutcome::Held { .. } | PeerOutcome::Short(_) | PeerOutcome::Gone | PeerOutcome::Refused { .. }, Arrival::Landing(_)) => {
+            (
+                PeerOutcome::Held { .. } | PeerOutcome::Short(_) | PeerOutcome::Gone | PeerOutcome::Refused { .. } | PeerOutcome::Contended,
+                Arrival::Landing(_),
+            ) => {
                 self.transfers.retries.insert((ctx.time.plus(LANDING_RETRY_MS), transfer, arrival));
             }
             // Answered before.

@@ -12,6 +12,12 @@ impl Stock {
         self.ledger.available(number(sku), self.find(location)).0
     }
 
+    /// Units of `sku` at the location that orders in doubt hold: they may come back in a moment. O(log locations).
+    #[must_use]
+    pub fn in_doubt(&self, sku: SkuId, location: &str) -> u32 {
+        self.ledger.in_doubt(number(sku), self.find(location)).0
+    }
+
     /// All rows with their location codes, in the order they were opened.
     pub fn rows(&self) -> impl Iterator<Item = (SkuId, &str, ledger::Row)> {
         self.ledger.rows().map(|(sku, location, row)| (SkuId(RawId(sku.0)), self.location(location), row))

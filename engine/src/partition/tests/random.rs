@@ -331,6 +331,7 @@ fn any_stock() -> impl Strategy<Value = Command> {
     let location = || select(vec!["main", "east", ""]).prop_map(str::to_owned);
     let hold = || (0u128..6).prop_map(|id| HoldId(RawId(id)));
     let lines = vec((0u128..4, prop_oneof![4 => 0u32..8, 1 => Just(u32::MAX)]), 0..4);
+    let parts = lines.clone();
     prop_oneof![
         (0u128..20, 0u128..4, location(), change).prop_map(|(id, n, location, change)| Command::AdjustStock {
             id,
@@ -351,6 +352,13 @@ fn any_stock() -> impl Strategy<Value = Command> {
             location,
             lines: lines.into_iter().map(|(n, quantity)| HoldLine { sku: sku(n), quantity }).collect(),
             ttl_ms
+        }),
+        (hold(), location(), parts).prop_map(|(hold, location, lines)| Command::HoldPart {
+            hold,
+            order: OrderId(RawId(1)),
+            location,
+            lines: lines.into_iter().map(|(n, quantity)| HoldLine { sku: sku(n), quantity }).collect(),
+            ttl_ms: 60_000
         }),
         hold().prop_map(|hold| Command::Pin { hold }),
         hold().prop_map(|hold| Command::CommitHold { hold }),
@@ -444,6 +452,7 @@ fn any_lie() -> impl Strategy<Value = PeerOutcome> {
         Just(PeerOutcome::Short(vec![])),
         Just(PeerOutcome::Gone),
         Just(PeerOutcome::Refused { why: "full".to_owned() }),
+        Just(PeerOutcome::Contended),
     ]
 }
 

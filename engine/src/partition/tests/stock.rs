@@ -123,6 +123,7 @@ fn holds_step_by_step() {
                 PeerOutcome::Gone => 'g',
                 PeerOutcome::Short(_) => 's',
                 PeerOutcome::Refused { .. } => 'r',
+                PeerOutcome::Contended => 'c',
             });
         }
         assert_eq!((answers.as_str(), row(&bench)), (told, wanted), "{script}");
@@ -140,6 +141,47 @@ fn a_short_hold_says_by_how_much() {
     let Command::Hold { hold, order, lines, ttl_ms, .. } = hold(2, 6) else { unreachable!("it is a hold") };
     let elsewhere = Command::Hold { hold, order, location: "nowhere".to_owned(), lines, ttl_ms };
     assert_eq!(peer_outcome(&bench.run(elsewhere)), short(0));
+}
+
+#[test] // Each row: what becomes of a part of 4 out of 5, what holds of 2, 5 and 6 are answered then, and the units in doubt.
+fn a_part_in_doubt_explains_a_shortage_until_it_is_pinned_or_over() {
+    for (script, told, in_doubt) in [
+        ("", "ccs", 4),
+        ("part", "ccs", 4), // asked again
+        ("pin", "sss", 0),
+        ("commit", "sss", 0),
+        ("release", "hhs", 0),
+        ("wait", "hhs", 0),
+    ] {
+        let mut bench = Bench::new();
+        bench.run(adjust(1, StockChange::Set(5))).expect("set");
+        let part = || {
+            let (hold, order, location) = (HoldId(RawId(9)), OrderId(RawId(70)), "main".to_owned());
+            Command::HoldPart { hold, order, location, lines: vec![HoldLine { sku: sku(1), quantity: 4 }], ttl_ms: TTL_MS }
+        };
+        assert_eq!(peer_outcome(&bench.run(part())), PeerOutcome::Held { remaining: vec![1] });
+        match script {
+            "" => {}
+            "part" => assert_eq!(peer_outcome(&bench.run(part())), PeerOutcome::Held { remaining: vec![1] }),
+            "wait" => {
+                bench.time += TTL_MS;
+                bench.run(Command::RunTimers { max: 10 }).expect("timers run");
+            }
+            word => assert_eq!(bench.run(of_hold(word, 9)), Ok(Done::Nothing)),
+        }
+        assert_eq!(bench.partition.stock().in_doubt(sku(1), "main"), in_doubt, "{script}");
+        let mut answers = String::new();
+        for quantity in [2, 5, 6] {
+            answers.push(match peer_outcome(&bench.run(hold(u128::from(quantity), quantity))) {
+                PeerOutcome::Held { .. } => 'h',
+                PeerOutcome::Short(_) => 's',
+                PeerOutcome::Contended => 'c',
+                other => panic!("{other:?}"),
+            });
+            bench.run(of_hold("release", u128::from(quantity))).expect("given back");
+        }
+        assert_eq!(answers, told, "{script}");
+    }
 }
 
 #[test]

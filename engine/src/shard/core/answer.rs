@@ -3,7 +3,7 @@
 //! Path: [`Ask`] → [`State::answer`] → [`Answer`]; a proposal is answered when it is applied.
 
 use super::{
-    peer::{Answer, Ask, InventoryAt, PeerMessage, SkuCard, StockAt},
+    peer::{Answer, Ask, InventoryAt, PeerMessage, SkuCard, StockAt, Supply},
     state::State,
 };
 use crate::{domain::product::Product, flow::views, shard::Output};
@@ -43,6 +43,7 @@ impl State {
             }
             Ask::Stock(skus) => Ok(Answer::Stock(skus.iter().flat_map(|sku| self.stock_at(*sku)).collect())),
             Ask::Inventory(sku) => Ok(Answer::Inventory(Box::new(self.inventory_at(sku)))),
+            Ask::Supply(skus) => Ok(Answer::Supply(skus.iter().flat_map(|sku| self.supply_of(*sku)).collect())),
             Ask::Search(query) => {
                 let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
@@ -129,6 +130,18 @@ impl State {
             if !rows.is_empty() {
                 found.rows.extend(rows);
                 found.holds.extend(slot.partition.stock_holds(sku));
+            }
+        }
+        found
+    }
+
+    /// What there is of a SKU at this shard's locations.
+    fn supply_of(&self, sku: SkuId) -> Vec<Supply> {
+        let mut found = Vec::new();
+        for (id, slot) in &self.partitions {
+            for wire::StockRow { location, available, .. } in slot.partition.stock_rows(sku) {
+                let in_doubt = slot.partition.stock().in_doubt(sku, &location);
+                found.push(Supply { sku, location, partition: *id, available, in_doubt });
             }
         }
         found

@@ -39,10 +39,12 @@ pub enum Ask {
     ResolveSku(PartitionId, String),
     /// What a cart needs to know of these SKUs of the partition's products.
     Cards(PartitionId, Vec<SkuId>),
-    /// Rows and open holds of SKUs at the shard's locations.
+    /// Rows and open holds of SKUs at the shard's locations. For people: holds are looked for among all there are.
     Stock(Arc<[SkuId]>),
     /// Everything about a SKU at the shard's locations.
     Inventory(SkuId),
+    /// What can be had of SKUs at the shard's locations.
+    Supply(Arc<[SkuId]>),
     /// The shard's part of a search.
     Search(Arc<search_index::Query>),
     /// The shard's part of suggestions.
@@ -69,10 +71,12 @@ pub enum Answer {
     Sku(Option<SkuId>),
     /// One for each SKU asked for; `None` where there is no such variant.
     Cards(Vec<Option<SkuCard>>),
-    /// By SKU as asked, then location code.
+    /// By SKU as asked, then partition and location code.
     Stock(Vec<StockAt>),
     /// Of one SKU.
     Inventory(Box<InventoryAt>),
+    /// Likewise.
+    Supply(Vec<Supply>),
     /// Hits with what is shown of them, in the part's order.
     Search(Box<search_index::Part>, Vec<SearchHit>),
     /// Completions, and products with what is shown of them.
@@ -137,4 +141,19 @@ pub struct StockAt {
     pub row: StockRow,
     /// Open holds on it.
     pub holds: Vec<HoldView>,
+}
+
+/// What can be had of a SKU at a location.
+#[derive(Clone, Debug)]
+pub struct Supply {
+    /// Which SKU.
+    pub sku: SkuId,
+    /// The location's code.
+    pub location: String,
+    /// Where its rows live.
+    pub partition: PartitionId,
+    /// Units.
+    pub available: u32,
+    /// Units more that orders in doubt hold, and may give back in a moment.
+    pub in_doubt: u32,
 }

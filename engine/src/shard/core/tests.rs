@@ -18,6 +18,7 @@ use wire::{
     Request, Response, Role, SearchQuery, ShardId, SkuRef, Topology, Upserted, VariantInput, placement,
 };
 
+mod contention;
 mod reservations;
 mod warehouse;
 

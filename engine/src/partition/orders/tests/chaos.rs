@@ -220,6 +220,7 @@ fn chaos_reaches_every_ending() {
         "called off",
         "cancelled",
         "stock.short",
+        "stock.contended",
         "payment.declined",
         "payment.action_required",
         "payment.action_taken",

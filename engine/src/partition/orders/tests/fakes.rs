@@ -19,6 +19,8 @@ struct Hold {
     order: OrderId,
     lines: Vec<HoldLine>,
     expires_at: Millis,
+    /// One of several, not pinned yet.
+    in_doubt: bool,
     state: State,
 }
 
@@ -45,6 +47,12 @@ impl Place {
         self.available.get(&sku).copied().unwrap_or(0)
     }
 
+    /// Units of holds that may be given back in a moment.
+    pub(super) fn in_doubt(&self, sku: SkuId) -> u32 {
+        let holds = self.holds.values().filter(|hold| hold.in_doubt && hold.state == State::Held);
+        holds.flat_map(|hold| &hold.lines).filter(|line| line.sku == sku).map(|line| line.quantity).sum()
+    }
+
     /// Sets what can be sold, as if some were bought elsewhere or came in.
     pub(super) fn set(&mut self, sku: SkuId, units: u32) {
         let before = self.available.insert(sku, units).unwrap_or(0);
@@ -67,7 +75,7 @@ impl Place {
 
     pub(super) fn act(&mut self, now: Millis, command: &Command) -> PeerOutcome {
         let name = match command {
-            Command::Hold { .. } => "hold",
+            Command::Hold { .. } | Command::HoldPart { .. } => "hold",
             Command::Pin { .. } => "pin",
             Command::CommitHold { .. } => "commit",
             Command::ReleaseHold { .. } => "release",
@@ -79,7 +87,8 @@ impl Place {
             return PeerOutcome::Refused { why: "full".to_owned() };
         }
         match command {
-            Command::Hold { hold, order, lines, ttl_ms, .. } => self.hold(now, *hold, *order, lines, *ttl_ms),
+            Command::Hold { hold, order, lines, ttl_ms, .. } => self.hold(now, *hold, *order, lines, *ttl_ms, false),
+            Command::HoldPart { hold, order, lines, ttl_ms, .. } => self.hold(now, *hold, *order, lines, *ttl_ms, true),
             Command::Pin { hold } => match self.state(now, *hold) {
                 Some(State::Held | State::Pinned) => self.set_state(*hold, State::Pinned),
                 _ => PeerOutcome::Gone,
@@ -106,7 +115,7 @@ impl Place {
         }
     }
 
-    fn hold(&mut self, now: Millis, id: HoldId, order: OrderId, lines: &[HoldLine], ttl_ms: u64) -> PeerOutcome {
+    fn hold(&mut self, now: Millis, id: HoldId, order: OrderId, lines: &[HoldLine], ttl_ms: u64, in_doubt: bool) -> PeerOutcome {
         if self.holds.contains_key(&id) {
             return PeerOutcome::Held { remaining: vec![0; lines.len()] };
         }
@@ -117,12 +126,13 @@ impl Place {
         let short_line = |line: &HoldLine| ShortLine { sku: line.sku, requested: line.quantity, available: self.available(line.sku) };
         let short: Vec<ShortLine> = lines.iter().filter(short).map(short_line).collect();
         if !short.is_empty() {
-            return PeerOutcome::Short(short);
+            let is_explained = short.iter().all(|line| line.requested <= line.available + self.in_doubt(line.sku));
+            return if is_explained { PeerOutcome::Contended } else { PeerOutcome::Short(short) };
         }
         for line in lines {
             *self.available.entry(line.sku).or_default() -= line.quantity;
         }
-        self.holds.insert(id, Hold { order, lines: lines.to_vec(), expires_at: now.plus(ttl_ms), state: State::Held });
+        self.holds.insert(id, Hold { order, lines: lines.to_vec(), expires_at: now.plus(ttl_ms), in_doubt, state: State::Held });
         PeerOutcome::Held { remaining: lines.iter().map(|line| self.available(line.sku)).collect() }
     }
 
@@ -143,7 +153,8 @@ impl Place {
     }
 
     fn set_state(&mut self, id: HoldId, state: State) -> PeerOutcome {
-        self.holds.get_mut(&id).expect("a known hold").state = state;
+        let hold = self.holds.get_mut(&id).expect("a known hold");
+        (hold.state, hold.in_doubt) = (state, false);
         PeerOutcome::Done
     }
 

@@ -5,6 +5,7 @@
 
 mod carts;
 mod chaos;
+mod contention;
 mod fakes;
 mod outcomes;
 mod refusals;
@@ -169,14 +170,23 @@ impl Shop {
         }
     }
 
-    /// Takes from the locations in their order.
+    /// Takes from the locations in their order, and counts units in doubt if the others do not suffice.
     fn plan(&self, wanted: &[(SkuId, u32)]) -> Sourcing {
+        let plan = self.plan_from(wanted, Place::available);
+        let all = |place: &Place, sku| place.available(sku) + place.in_doubt(sku);
+        match (plan, self.plan_from(wanted, all)) {
+            (Sourcing::Short(_), Sourcing::From(sources)) | (Sourcing::From(sources), _) => Sourcing::From(sources),
+            (Sourcing::Short(short), Sourcing::Short(_)) => Sourcing::Short(short),
+        }
+    }
+
+    fn plan_from(&self, wanted: &[(SkuId, u32)], units: impl Fn(&Place, SkuId) -> u32) -> Sourcing {
         let mut short = Vec::new();
         let mut parts: BTreeMap<PartitionId, Vec<HoldLine>> = BTreeMap::new();
         for (sku, wanted) in wanted {
             let mut missing = *wanted;
             for (partition, place) in &self.places {
-                let quantity = place.available(*sku).min(missing);
+                let quantity = units(place, *sku).min(missing);
                 if quantity > 0 {
                     parts.entry(*partition).or_default().push(HoldLine { sku: *sku, quantity });
                     missing -= quantity;
@@ -350,4 +360,10 @@ impl Shop {
 /// An id that names nothing.
 fn nowhere() -> RawId {
     RawId::new(MIDNIGHT, HOME, Seq(9_999_999), 9)
+}
+
+/// The next number of a linear congruential generator (Knuth's MMIX), its high bits.
+fn draw(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 16
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     fail::Fail,
-    serve::settings::{Capture, Cpus, Settings},
+    serve::settings::{EngineSettings, Settings},
     token::{RoleName, Ttl},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -90,27 +90,12 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong usage.";
 #[derive(Debug, Args)]
 #[command(after_help = ENGINE_HELP)]
 pub(crate) struct EngineArgs {
-    /// Folder of the data, made when it is not there [default: ./emporion-data].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: EngineSettings,
+
     /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443].
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) wire_listen: Option<SocketAddr>,
-    /// Engine threads, each on a core of its own; may change from start to start [default: half of the cores].
-    #[arg(long, value_name = "N")]
-    pub(crate) shards: Option<u16>,
-    /// Cores for them, such as 0-3,8 [default: the first ones].
-    #[arg(long, value_name = "LIST")]
-    pub(crate) cpus: Option<Cpus>,
-    /// When money is taken: `at-once`, or `manual` to leave it authorised [default: at-once].
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) capture: Option<Capture>,
-    /// Minutes after which stock of an unpaid order is given back [default: 15].
-    #[arg(long, value_name = "N")]
-    pub(crate) hold_minutes: Option<u32>,
-    /// Start although the clock is more than an hour before the last entry of the log.
-    #[arg(long)]
-    pub(crate) accept_clock: bool,
 }
 
 const IMPORT_HELP: &str = "\

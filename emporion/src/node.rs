@@ -3,22 +3,14 @@
 //! Start: link's certificates → engine (folder, lock, replay, ports) → `server.json`, which says that it is ready. Stop: signal → `server.json`
 //! removed → engine drained. Gateways and adapters are other processes; payments wait until an adapter connects.
 
-use crate::{cli::EngineArgs, fail::Fail, files, link, logging, running::Running, serve, serve::settings::Settings};
+use crate::{cli::EngineArgs, fail::Fail, files, link, logging, running::Running, serve};
 use engine::Engine;
 use std::io::{Write as _, stdout};
 
 /// Runs an engine until it is told to stop.
 pub(crate) fn run(args: &EngineArgs) -> Result<(), Fail> {
-    let settings = Settings {
-        data: args.data.clone(),
-        shards: args.shards,
-        cpus: args.cpus.clone(),
-        capture: args.capture,
-        hold_minutes: args.hold_minutes,
-        accept_clock: args.accept_clock,
-        ..Settings::default()
-    };
-    let mut config = settings.engine();
+    let settings = &args.settings;
+    let mut config = settings.config();
     config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
     logging::start()?;
     let (wire, link) = link::prepare(&settings.data(), args.wire_listen.unwrap_or(link::LISTEN), settings.shards)?;

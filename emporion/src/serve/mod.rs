@@ -52,13 +52,13 @@ const WORKERS_MIN: usize = 2;
 /// Runs a shop until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Fail> {
     let settings = args.settings.with_file(args.config.as_deref())?;
-    let mut config = settings.engine();
+    let mut config = settings.engine.config();
     config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
     logging::start()?;
 
     let mut link = None;
     if let Some(listen) = settings.wire_listen {
-        let (wire, told) = link::prepare(&settings.data(), listen, settings.shards)?;
+        let (wire, told) = link::prepare(&settings.engine.data(), listen, settings.engine.shards)?;
         (config.wire, link) = (Some(wire), Some(told));
     }
     let engine = Engine::open(config).map_err(|error| Fail::of(&error))?;
@@ -95,7 +95,7 @@ pub(crate) fn stop(engine: Engine) {
 }
 
 async fn serve(settings: &Settings, engine: &Engine, wire: Option<Link>) -> Result<(), Fail> {
-    let data = settings.data();
+    let data = settings.engine.data();
     let data = data.canonicalize().map_err(|error| files::failed("found", &data, &error))?;
     // Before anybody may wait for it: what a crash left behind is not this shop.
     Running::remove(&data);

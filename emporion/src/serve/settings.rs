@@ -1,38 +1,25 @@
-//! Options of `serve`: from the command line, then from the file, then defaults.
+//! Options of `serve` and `engine`: from the command line, for `serve` then from the file, then defaults.
+//!
+//! Path: the command line → [`Settings`], with [`EngineSettings`] in it → [`Settings::with_file`] adds what the file ([`Written`]) says
+//! → [`EngineSettings::config`].
 
 use crate::{cli::DATA, fail::Fail};
 use clap::Args;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::Path, path::PathBuf, str::FromStr, time::Duration};
 
-/// What can be set in both places, under the same names. `None`: not said.
-#[derive(Clone, Debug, Default, Args, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct Settings {
+/// What an engine is opened with, in a shop or alone. `None`: not said.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct EngineSettings {
     /// Folder of the data, made when it is not there [default: ./emporion-data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where the shop is served, TCP and UDP; port 0 takes a free one [default: 127.0.0.1:8443].
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Where the operators' pages (/metrics) are served, or `off` [default: 127.0.0.1:9443].
-    #[arg(long, value_name = "ADDR:PORT|off")]
-    pub(crate) admin_listen: Option<AdminListen>,
-    /// Also serve the engine link, UDP, for gateways and stock clients elsewhere: shard n at this port plus n; port 0 takes free ones [default: off].
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) wire_listen: Option<SocketAddr>,
     /// Engine threads, each on a core of its own; may change from start to start [default: half of the cores].
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<u16>,
     /// Cores for them, such as 0-3,8 [default: the first ones].
     #[arg(long, value_name = "LIST")]
     pub(crate) cpus: Option<Cpus>,
-    /// Requests a second from one address; 0 is no limit [default: 1000].
-    #[arg(long, value_name = "N")]
-    pub(crate) per_address: Option<u32>,
-    /// Fill an empty catalog with 10,000 invented products.
-    #[arg(long)]
-    pub(crate) demo: bool,
     /// When money is taken: `at-once`, or `manual` to leave it authorised [default: at-once].
     #[arg(long, value_name = "WHEN")]
     pub(crate) capture: Option<Capture>,
@@ -42,6 +29,45 @@ pub(crate) struct Settings {
     /// Start although the clock is more than an hour before the last entry of the log.
     #[arg(long)]
     pub(crate) accept_clock: bool,
+}
+
+/// What can be set for a shop. `None`: not said.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) engine: EngineSettings,
+    /// Where the shop is served, TCP and UDP; port 0 takes a free one [default: 127.0.0.1:8443].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the operators' pages (/metrics) are served, or `off` [default: 127.0.0.1:9443].
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub(crate) admin_listen: Option<AdminListen>,
+    /// Also serve the engine link, UDP, for gateways and stock clients elsewhere: shard n at this port plus n; port 0 takes free ones [default: off].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) wire_listen: Option<SocketAddr>,
+    /// Requests a second from one address; 0 is no limit [default: 1000].
+    #[arg(long, value_name = "N")]
+    pub(crate) per_address: Option<u32>,
+    /// Fill an empty catalog with 10,000 invented products.
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+/// The file: all of [`Settings`] under the same names, in one table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Written {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    admin_listen: Option<AdminListen>,
+    wire_listen: Option<SocketAddr>,
+    shards: Option<u16>,
+    cpus: Option<Cpus>,
+    per_address: Option<u32>,
+    demo: bool,
+    capture: Option<Capture>,
+    hold_minutes: Option<u32>,
+    accept_clock: bool,
 }
 
 /// Where the operators' pages are served.
@@ -130,8 +156,8 @@ from_string! { AdminListen Cpus Capture }
 impl Settings {
     /// Adds what the file says, where the command line said nothing.
     pub(crate) fn with_file(&self, file: Option<&Path>) -> Result<Self, Fail> {
-        let from_file = match file {
-            None => Self::default(),
+        let written = match file {
+            None => Written::default(),
             Some(path) => {
                 let text =
                     std::fs::read_to_string(path).map_err(|error| Fail::Usage(format!("{} cannot be read: {error}", path.display())))?;
@@ -142,32 +168,36 @@ impl Settings {
                 })?
             }
         };
-        let said = self.clone();
+        let Self { engine, listen, admin_listen, wire_listen, per_address, demo } = self.clone();
         Ok(Self {
-            data: said.data.or(from_file.data),
-            listen: said.listen.or(from_file.listen),
-            admin_listen: said.admin_listen.or(from_file.admin_listen),
-            wire_listen: said.wire_listen.or(from_file.wire_listen),
-            shards: said.shards.or(from_file.shards),
-            cpus: said.cpus.or(from_file.cpus),
-            per_address: said.per_address.or(from_file.per_address),
-            demo: said.demo || from_file.demo,
-            capture: said.capture.or(from_file.capture),
-            hold_minutes: said.hold_minutes.or(from_file.hold_minutes),
-            accept_clock: said.accept_clock || from_file.accept_clock,
+            engine: EngineSettings {
+                data: engine.data.or(written.data),
+                shards: engine.shards.or(written.shards),
+                cpus: engine.cpus.or(written.cpus),
+                capture: engine.capture.or(written.capture),
+                hold_minutes: engine.hold_minutes.or(written.hold_minutes),
+                accept_clock: engine.accept_clock || written.accept_clock,
+            },
+            listen: listen.or(written.listen),
+            admin_listen: admin_listen.or(written.admin_listen),
+            wire_listen: wire_listen.or(written.wire_listen),
+            per_address: per_address.or(written.per_address),
+            demo: demo || written.demo,
         })
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| DATA.into())
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {
         self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_443)))
     }
+}
+
+impl EngineSettings {
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| DATA.into())
+    }
 
     /// What the engine is opened with.
-    pub(crate) fn engine(&self) -> engine::Config {
+    pub(crate) fn config(&self) -> engine::Config {
         let mut config = engine::Config::new(self.data());
         config.shards = self.shards;
         config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
@@ -200,8 +230,8 @@ mod tests {
         let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ncapture = 'manual'\ndemo = true")
             .expect("reads");
         assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
-        assert_eq!((both.admin_listen, both.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
-        assert_eq!((both.cpus, both.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
+        assert_eq!((both.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
+        assert_eq!((both.engine.cpus, both.engine.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
     }
 
     #[test] // Each row is a file and a part of what is said about it.

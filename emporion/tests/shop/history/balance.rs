@@ -6,7 +6,7 @@
 
 use super::{
     Answer, Ask, Exchange, Figures, History, Line, Source, Violation,
-    holds::{Move, Moves, effect},
+    holds::{Move, Moves, effect, taken_lines},
     order::{Key, Log, key},
 };
 
@@ -147,9 +147,10 @@ impl<'a> Pass<'a> {
         let Ask::Reserve(body) = &exchange.ask else { return Ok(()) };
         match &exchange.answer {
             Answer::Reserved { told, replayed: false } => {
-                let equations = self.told(at, &body.lines, &told.remaining)?;
+                let taken = taken_lines(body, told);
+                let equations = self.told(at, &taken, &told.remaining)?;
                 self.explain(place, Source::Exchange(at), &equations)?;
-                for (sku, units) in effect(&body.lines, -1) {
+                for (sku, units) in effect(&taken, -1) {
                     self.settled[sku as usize] += units;
                 }
                 Ok(())
@@ -160,6 +161,9 @@ impl<'a> Pass<'a> {
                     let lines = body.lines.iter().enumerate().filter(|(_, line)| line.sku == sku).map(|(index, _)| index);
                     let of_sku = || short.iter().filter(|line| line.sku == sku);
                     let Some(first) = of_sku().next() else {
+                        if body.partial {
+                            return Err(Violation::Malformed { exchange: at }); // then it would have got this
+                        }
                         let reach: i64 = self.open(sku, place).map(|(_, units)| units.max(0)).sum();
                         if self.settled[sku as usize] + reach < wanted {
                             return Err(Violation::NotEnough { exchange: at, sku });
@@ -167,7 +171,8 @@ impl<'a> Pass<'a> {
                         continue;
                     };
                     let is_right = of_sku().all(|line| i64::from(line.requested) == wanted && line.available == first.available);
-                    if !is_right || i64::from(first.available) >= wanted || !lines.eq(of_sku().map(|line| line.line)) {
+                    let has_some = body.partial && first.available > 0;
+                    if !is_right || has_some || i64::from(first.available) >= wanted || !lines.eq(of_sku().map(|line| line.line)) {
                         return Err(Violation::Malformed { exchange: at });
                     }
                     equations.push(Equation { sku, told: first.available, own: 0 });
@@ -180,7 +185,7 @@ impl<'a> Pass<'a> {
             }
             // A lost first answer's figures are looked at where it may stand; the others say nothing about a row.
             Answer::Reserved { replayed: true, .. } | Answer::NotFound | Answer::IdReused => Ok(()),
-            Answer::Done | Answer::IsCommitted => Err(Violation::Malformed { exchange: at }),
+            Answer::Done | Answer::Extended { .. } | Answer::IsCommitted | Answer::Differs => Err(Violation::Malformed { exchange: at }),
         }
     }
 
@@ -251,7 +256,7 @@ impl<'a> Pass<'a> {
             else {
                 continue;
             };
-            let Ok(equations) = self.told(exchange, &body.lines, &told.remaining) else { continue };
+            let Ok(equations) = self.told(exchange, &taken_lines(body, told), &told.remaining) else { continue };
             let fits = equations.iter().all(|Equation { sku, told, own }| {
                 let others: Vec<i64> = self.open(*sku, next).filter(|(other, _)| *other != at).map(|(_, units)| units).collect();
                 reaches(&others, None, i64::from(*told) + own - self.settled[*sku as usize])

@@ -37,14 +37,33 @@ pub(crate) struct Line {
 pub(crate) enum Ask {
     Reserve(Body),
     Commit,
+    /// Of these units; the rest goes back.
+    CommitPart(Vec<Line>),
+    /// Until so long from when it arrives, unless it lasts longer anyway. The engine's cap on a hold's life is far beyond what runs ask for.
+    Extend {
+        ttl_ms: u64,
+    },
     Release,
 }
 
-/// What a reservation asks for. All lines or none.
+impl Ask {
+    /// Does it sell?
+    fn is_commit(&self) -> bool {
+        match self {
+            Self::Commit | Self::CommitPart(_) => true,
+            Self::Reserve(_) | Self::Extend { .. } | Self::Release => false,
+        }
+    }
+}
+
+/// What a reservation asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     pub(crate) ttl_ms: u64,
+    /// At least one unit each.
     pub(crate) lines: Vec<Line>,
+    /// As much as there is, of each SKU by the order of its lines, as long as it is anything; else all lines or none.
+    pub(crate) partial: bool,
 }
 
 /// What was answered.
@@ -57,11 +76,17 @@ pub(crate) enum Answer {
     },
     /// Committed, or released.
     Done,
+    /// It lasts until then, by the log's time.
+    Extended {
+        expires_at: u64,
+    },
     Short(Vec<Short>),
     NotFound,
     IdReused,
-    /// It cannot be released.
+    /// It cannot be released or extended.
     IsCommitted,
+    /// It cannot be committed so: it has less, or was committed otherwise.
+    Differs,
 }
 
 /// What a successful reservation was told; the same each time.
@@ -203,7 +228,13 @@ pub(crate) enum Source {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) reserved: usize,
+    /// Of those, the ones that got less than they asked for.
+    pub(crate) cut: usize,
     pub(crate) committed: usize,
+    /// Of those, the ones that sold some of their units.
+    pub(crate) in_part: usize,
+    /// Answers that say so.
+    pub(crate) extended: usize,
     pub(crate) released: usize,
     /// Fell back by themselves.
     pub(crate) expired: usize,

@@ -120,10 +120,21 @@ impl Log {
         self.times.get(from).map_or(Key::LAST, |(key, _)| key.before())
     }
 
+    /// The log's time at this place is not before …
+    pub(super) fn earliest(&self, key: Key) -> u64 {
+        let until = self.times.partition_point(|(known, _)| *known <= key);
+        until.checked_sub(1).map_or(0, |at| self.times[at].1)
+    }
+
+    /// … and not after this; `None` if nothing says.
+    pub(super) fn latest(&self, key: Key) -> Option<u64> {
+        let from = self.times.partition_point(|(known, _)| *known < key);
+        self.times.get(from).map(|(_, known)| *known)
+    }
+
     /// Could it be `time`, or later, at this place?
     pub(super) fn can_be_past(&self, key: Key, time: u64) -> bool {
-        let from = self.times.partition_point(|(known, _)| *known < key);
-        self.times.get(from).is_none_or(|(_, known)| *known >= time)
+        self.latest(key).is_none_or(|known| known >= time)
     }
 
     /// Could it be earlier than `time` at this place?

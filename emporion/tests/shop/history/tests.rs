@@ -1,191 +1,13 @@
 //! The checker against an engine that is right, and against ones that are wrong in one thing.
 //!
-//! [`Dull`] is the whole of the rules in the plainest code: rows, holds, a log that is a counter. [`Crowd`] asks it as concurrent clients do, loses
-//! answers, and writes the history down.
+//! [`Dull`] is the whole of the rules in the plainest code. [`Crowd`] asks it as concurrent clients do, loses answers, and writes the history down.
 
-use super::{Answer, Ask, Body, Exchange, History, Line, Moment, Order, Row, Short, Sku, Told, Violation, check};
-use std::collections::BTreeMap;
+mod dull;
+mod parts;
+
+use super::{Answer, Ask, Body, Exchange, History, Line, Moment, Order, Row, Sku, Told, Violation, check};
+use dull::{Dull, Fault};
 use wire::{PartitionId, Position, Seq};
-
-/// What is wrong with an engine. Each begins at the place named, and happens once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    /// The first reservation taken from there on is forgotten after it is acknowledged.
-    ForgetsHold(u64),
-    /// A reservation that is one unit short is taken.
-    SellsOneTooMany(u64),
-    /// What remains is told as it was before.
-    TellsStale(u64),
-    /// A hold falls back before its time.
-    ExpiresEarly(u64),
-    /// A commit after its time is carried out.
-    CommitsLate(u64),
-    /// A repeat is taken again.
-    TakesTwice(u64),
-    /// A repeat with another body gets the first answer.
-    IgnoresBody(u64),
-    /// The log counts on from an earlier place.
-    CountsBack(u64),
-    /// Refuses though there is enough.
-    RefusesForNothing(u64),
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum State {
-    Held,
-    Committed,
-    Released,
-    Expired,
-}
-
-struct Hold {
-    body: Body,
-    told: Told,
-    state: State,
-}
-
-/// Rows and holds of one location, and the number of its last command.
-struct Dull {
-    available: Vec<u32>,
-    held: Vec<u32>,
-    committed: Vec<u32>,
-    holds: BTreeMap<u128, Hold>,
-    seq: u64,
-    time: u64,
-    fault: Fault,
-}
-
-impl Dull {
-    fn new(stock: &[u32], fault: Fault) -> Self {
-        let zero = vec![0; stock.len()];
-        Self { available: stock.to_vec(), held: zero.clone(), committed: zero, holds: BTreeMap::new(), seq: 0, time: 1_000, fault }
-    }
-
-    /// Is it the moment of the fault? Then it is over.
-    fn goes_wrong(&mut self, fault: fn(u64) -> Fault) -> bool {
-        let is_due = (0..=self.seq).any(|from| self.fault == fault(from));
-        if is_due {
-            self.fault = Fault::None;
-        }
-        is_due
-    }
-
-    fn ask(&mut self, hold: u128, ask: &Ask) -> (u64, Answer) {
-        self.seq += 1;
-        if self.goes_wrong(Fault::CountsBack) {
-            self.seq -= 2;
-        }
-        let answer = match ask {
-            Ask::Reserve(body) => self.reserve(hold, body),
-            Ask::Commit => self.commit(hold),
-            Ask::Release => self.release(hold),
-        };
-        (self.seq, answer)
-    }
-
-    fn reserve(&mut self, id: u128, body: &Body) -> Answer {
-        if let Some(hold) = self.holds.get(&id) {
-            let (is_same, told) = (hold.body == *body, hold.told.clone());
-            if !is_same && !self.goes_wrong(Fault::IgnoresBody) {
-                return Answer::IdReused;
-            }
-            if !is_same || !self.goes_wrong(Fault::TakesTwice) {
-                return Answer::Reserved { told, replayed: true };
-            }
-        }
-        let before = self.available.clone();
-        let wanted = |sku: Sku| body.lines.iter().filter(|line| line.sku == sku).map(|line| line.quantity).sum::<u32>();
-        let short: Vec<Short> = body
-            .lines
-            .iter()
-            .enumerate()
-            .map(|(line, Line { sku, .. })| Short { line, sku: *sku, requested: wanted(*sku), available: before[*sku as usize] })
-            .filter(|short| short.requested > short.available)
-            .collect();
-        if !short.is_empty() {
-            let is_one_short = short.iter().all(|short| short.requested == short.available + 1);
-            if !is_one_short || !self.goes_wrong(Fault::SellsOneTooMany) {
-                return Answer::Short(short);
-            }
-        }
-        if self.goes_wrong(Fault::RefusesForNothing) {
-            let Line { sku, .. } = body.lines[0];
-            let lines = body.lines.iter().enumerate().filter(|(_, line)| line.sku == sku);
-            return Answer::Short(lines.map(|(line, _)| Short { line, sku, requested: wanted(sku), available: wanted(sku) - 1 }).collect());
-        }
-        for Line { sku, quantity } in &body.lines {
-            let sku = *sku as usize;
-            self.available[sku] = self.available[sku].saturating_sub(*quantity);
-            self.held[sku] += quantity;
-        }
-        let remaining = if self.goes_wrong(Fault::TellsStale) { &before } else { &self.available };
-        let told = Told {
-            expires_at: self.time + body.ttl_ms,
-            taken: body.lines.iter().map(|line| line.quantity).collect(),
-            remaining: body.lines.iter().map(|line| remaining[line.sku as usize]).collect(),
-        };
-        self.holds.insert(id, Hold { body: body.clone(), told: told.clone(), state: State::Held });
-        if self.goes_wrong(Fault::ForgetsHold) {
-            self.give_back(id);
-            self.holds.remove(&id);
-        }
-        Answer::Reserved { told, replayed: false }
-    }
-
-    fn commit(&mut self, id: u128) -> Answer {
-        let Some((state, expires_at)) = self.holds.get(&id).map(|hold| (hold.state.clone(), hold.told.expires_at)) else {
-            return Answer::NotFound;
-        };
-        match state {
-            State::Held if expires_at > self.time || self.goes_wrong(Fault::CommitsLate) => {
-                for Line { sku, quantity } in self.holds[&id].body.lines.clone() {
-                    self.held[sku as usize] -= quantity;
-                    self.committed[sku as usize] += quantity;
-                }
-                self.end(id, State::Committed);
-                Answer::Done
-            }
-            State::Committed => Answer::Done,
-            State::Held | State::Released | State::Expired => Answer::NotFound,
-        }
-    }
-
-    fn release(&mut self, id: u128) -> Answer {
-        match self.holds.get(&id).map(|hold| hold.state.clone()) {
-            Some(State::Held) => {
-                self.give_back(id);
-                self.end(id, State::Released);
-                Answer::Done
-            }
-            Some(State::Committed) => Answer::IsCommitted,
-            Some(State::Released | State::Expired) | None => Answer::Done,
-        }
-    }
-
-    /// Ends one hold that is due, in any order.
-    fn expire(&mut self, pick: usize) {
-        let early = self.goes_wrong(Fault::ExpiresEarly);
-        let is_due = |hold: &Hold| hold.state == State::Held && (hold.told.expires_at <= self.time || early);
-        let due: Vec<u128> = self.holds.iter().filter(|(_, hold)| is_due(hold)).map(|(id, _)| *id).collect();
-        if let Some(id) = due.get(pick % due.len().max(1)).copied() {
-            self.seq += 1;
-            self.give_back(id);
-            self.end(id, State::Expired);
-        }
-    }
-
-    fn give_back(&mut self, id: u128) {
-        for Line { sku, quantity } in self.holds[&id].body.lines.clone() {
-            self.held[sku as usize] -= quantity;
-            self.available[sku as usize] += quantity;
-        }
-    }
-
-    fn end(&mut self, id: u128, state: State) {
-        self.holds.get_mut(&id).expect("it is there").state = state;
-    }
-}
 
 /// Clients that ask and write down what they are told.
 struct Crowd {
@@ -236,7 +58,7 @@ impl Crowd {
         let sent = self.moment();
         let id = u128::MAX - u128::from(sent.0);
         let lines = vec![Line { sku, quantity: 1 }];
-        let body = Body { ttl_ms: 1_000_000, lines: lines.clone() };
+        let body = Body { ttl_ms: 1_000_000, lines: lines.clone(), partial: false };
         // Nobody is told what it was told, so nothing goes wrong here that could be found.
         let fault = std::mem::replace(&mut self.dull.fault, Fault::None);
         let (_, taken) = self.dull.ask(id, &Ask::Reserve(body));
@@ -277,7 +99,20 @@ fn reserve(lines: &[(Sku, u32)]) -> Ask {
 }
 
 fn reserve_for(ttl_ms: u64, lines: &[(Sku, u32)]) -> Ask {
-    Ask::Reserve(Body { ttl_ms, lines: lines.iter().map(|(sku, quantity)| Line { sku: *sku, quantity: *quantity }).collect() })
+    Ask::Reserve(Body { ttl_ms, lines: of(lines), partial: false })
+}
+
+/// What there is of the lines.
+fn reserve_some(lines: &[(Sku, u32)]) -> Ask {
+    Ask::Reserve(Body { ttl_ms: 100, lines: of(lines), partial: true })
+}
+
+fn commit_part(lines: &[(Sku, u32)]) -> Ask {
+    Ask::CommitPart(of(lines))
+}
+
+fn of(lines: &[(Sku, u32)]) -> Vec<Line> {
+    lines.iter().map(|(sku, quantity)| Line { sku: *sku, quantity: *quantity }).collect()
 }
 
 /// A little of everything: the same questions to an engine that is right or wrong in one thing.
@@ -398,7 +233,13 @@ fn a_history_that_was_bent_is_refused() {
 fn taken(exchange: &mut Exchange) -> Option<&mut Told> {
     match &mut exchange.answer {
         Answer::Reserved { told, .. } => Some(told),
-        Answer::Done | Answer::Short(_) | Answer::NotFound | Answer::IdReused | Answer::IsCommitted => None,
+        Answer::Done
+        | Answer::Extended { .. }
+        | Answer::Short(_)
+        | Answer::NotFound
+        | Answer::IdReused
+        | Answer::IsCommitted
+        | Answer::Differs => None,
     }
 }
 
@@ -422,9 +263,20 @@ fn crowd(seed: u64, fault: Fault) -> (History, bool) {
                 let (hold, ask) = match below(10) {
                     0..5 => {
                         let lines: Vec<(Sku, u32)> = (0..=below(3)).map(|_| (below(5) as Sku, 1 + below(3) as u32)).collect();
-                        (step, reserve_for(5 + below(60), &lines))
+                        let ttl_ms = 5 + below(60);
+                        (step, Ask::Reserve(Body { ttl_ms, lines: of(&lines), partial: below(4) == 0 }))
                     }
                     _ if open.is_empty() => continue,
+                    _ if below(5) == 0 => {
+                        let (hold, ask) = open[below(open.len() as u64) as usize].clone();
+                        match ask {
+                            Ask::Reserve(body) if below(2) == 0 => {
+                                let part = body.lines.iter().map(|line| Line { sku: line.sku, quantity: 1 }).collect();
+                                (hold, Ask::CommitPart(part))
+                            }
+                            _ => (hold, Ask::Extend { ttl_ms: 5 + below(60) }),
+                        }
+                    }
                     5 => open[below(open.len() as u64) as usize].clone(),
                     6 => (open[below(open.len() as u64) as usize].0, reserve(&[(0, 9)])),
                     7 => (open.swap_remove(below(open.len() as u64) as usize).0, Ask::Commit),
@@ -471,10 +323,13 @@ fn random_crowds_are_believed_while_the_engine_is_right() {
 #[test] // Forgetting a hold that nobody commits looks like its falling back, unless something told in between says otherwise.
 fn random_crowds_find_what_is_wrong() {
     type Make = fn(u64) -> Fault;
-    let faults: [(&str, Make, u32); 3] = [
+    let faults: [(&str, Make, u32); 6] = [
         ("a lost acknowledgement", Fault::ForgetsHold, 60),
         ("an oversell by one", Fault::SellsOneTooMany, 95),
         ("a stale rest", Fault::TellsStale, 85),
+        ("less than there is", Fault::TakesLess, 95),
+        ("a rest that is sold", Fault::SellsWhole, 95),
+        ("an extension that is forgotten", Fault::ForgetsExtension, 10),
     ];
     for (name, make, wanted) in faults {
         let (mut wrong, mut found) = (0, 0);
@@ -484,6 +339,6 @@ fn random_crowds_find_what_is_wrong() {
             found += u32::from(went_wrong && check(&history).is_err());
         }
         println!("{name}: {found} of {wrong} found");
-        assert!(wrong >= 50 && found * 100 >= wrong * wanted, "{name}: {found} of {wrong}");
+        assert!(wrong >= 30 && found * 100 >= wrong * wanted, "{name}: {found} of {wrong}");
     }
 }

@@ -50,7 +50,7 @@ struct Sizes {
 }
 
 const SHORT: Sizes =
-    Sizes { units: 500, skus: 10, attempts: 20_000, connections: 16, buyers: 1, checkouts: 60, guests: 4, kills: 1, bought_one_in: 60 };
+    Sizes { units: 500, skus: 10, attempts: 20_000, connections: 16, buyers: 1, checkouts: 60, guests: 4, kills: 1, bought_one_in: 40 };
 
 const FULL: Sizes = Sizes {
     units: 10_000,
@@ -61,7 +61,7 @@ const FULL: Sizes = Sizes {
     checkouts: 5_000,
     guests: 16,
     kills: 3,
-    bought_one_in: 400,
+    bought_one_in: 250,
 };
 
 /// Answers bent after the run, to see that the checker sees it.
@@ -326,6 +326,7 @@ async fn sell_out(sizes: Sizes) {
     assert_eq!(history.orders.len() as u64 + sold_out, sizes.checkouts);
     assert_eq!(figures.expired + figures.released + figures.committed, figures.reserved);
     assert!(figures.short > 0 && figures.expired > 0 && figures.released > 0 && figures.committed > 0, "it was no sell-out: {figures:?}");
+    assert!(figures.cut > 0 && figures.in_part > 0 && figures.extended > 0, "it was less than all there is: {figures:?}");
     let shop = run.shop.take().expect("it runs");
     let data = shop.data.clone();
     assert!(shop.stop().await.success(), "{}", run.folder.log());

@@ -61,9 +61,11 @@ impl Buyer {
             ABANDONED..LATE => 1 + self.below(10),
             _ => TTL_MS,
         };
-        let body = Body { ttl_ms, lines };
-        if let Answer::Reserved { .. } = self.ask(hold, Ask::Reserve(body.clone())).await {
-            self.end(hold, body, drawn).await;
+        let body = Body { ttl_ms, lines, partial: self.below(PARTIAL_ONE_IN) == 0 };
+        if let Answer::Reserved { told, .. } = self.ask(hold, Ask::Reserve(body.clone())).await {
+            let taken = body.lines.iter().zip(told.taken).map(|(line, quantity)| Line { quantity, ..*line });
+            let taken = taken.filter(|line| line.quantity > 0).collect();
+            self.end(hold, body, taken, drawn).await;
         } else if self.below(200) == 0 {
             // Gives up for good: should it still be under way it must be kept out.
             self.ask(hold, Ask::Release).await;
@@ -71,7 +73,7 @@ impl Buyer {
         }
     }
 
-    async fn end(&mut self, hold: u128, body: Body, drawn: u64) {
+    async fn end(&mut self, hold: u128, body: Body, taken: Vec<Line>, drawn: u64) {
         match self.below(200) {
             0..2 => drop(self.ask(hold, Ask::Reserve(body.clone())).await),
             2 => {
@@ -79,6 +81,9 @@ impl Buyer {
                 other.lines[0].quantity += 1;
                 self.ask(hold, Ask::Reserve(other)).await;
             }
+            // By more than it has, and by less.
+            3..6 => drop(self.ask(hold, Ask::Extend { ttl_ms: body.ttl_ms + 1 + self.seed % 50 }).await),
+            6 => drop(self.ask(hold, Ask::Extend { ttl_ms: 1 }).await),
             _ => {}
         }
         match drawn {
@@ -93,15 +98,39 @@ impl Buyer {
             ABANDONED..LATE => {
                 let late = self.below(2 * body.ttl_ms);
                 sleep(Duration::from_millis(late)).await;
-                self.ask(hold, Ask::Commit).await;
+                match self.below(4) {
+                    // Kept for a little longer, if it is not too late.
+                    0 => {
+                        self.ask(hold, Ask::Extend { ttl_ms: 1 + body.ttl_ms }).await;
+                        sleep(Duration::from_millis(body.ttl_ms)).await;
+                        self.ask(hold, Ask::Commit).await;
+                    }
+                    1 => drop(self.ask(hold, Ask::CommitPart(one_of_each(&taken))).await),
+                    _ => drop(self.ask(hold, Ask::Commit).await),
+                }
             }
-            LATE..RACED => self.race(hold).await,
+            LATE..RACED => self.race(hold, &taken).await,
             _ if self.below(self.sale.sizes.bought_one_in) == 0 => {
-                self.ask(hold, Ask::Commit).await;
+                let sells = match self.below(3) {
+                    0 => Ask::CommitPart(one_of_each(&taken)),
+                    1 => Ask::CommitPart(vec![taken[0]]),
+                    _ => Ask::Commit,
+                };
+                if self.below(8) == 0 {
+                    // More than there is: refused, and nothing is changed.
+                    let mut too_many = taken.clone();
+                    too_many[0].quantity += taken.iter().map(|line| line.quantity).sum::<u32>();
+                    self.ask(hold, Ask::CommitPart(too_many)).await;
+                }
+                self.ask(hold, sells.clone()).await;
                 match self.below(10) {
-                    0 => drop(self.ask(hold, Ask::Commit).await),
+                    0 => drop(self.ask(hold, sells).await),
                     1 => drop(self.ask(hold, Ask::Release).await),
                     2 => drop(self.ask(hold, Ask::Reserve(body)).await),
+                    3 => drop(self.ask(hold, Ask::Extend { ttl_ms: TTL_MS }).await),
+                    // Otherwise than before, unless it happens to be the same.
+                    4 => drop(self.ask(hold, Ask::Commit).await),
+                    5 => drop(self.ask(hold, Ask::CommitPart(one_of_each(&taken))).await),
                     _ => {}
                 }
             }
@@ -111,18 +140,25 @@ impl Buyer {
                     0 => drop(self.ask(hold, Ask::Release).await),
                     1 => drop(self.ask(hold, Ask::Commit).await),
                     2 => drop(self.ask(hold, Ask::Reserve(body)).await),
+                    3 => drop(self.ask(hold, Ask::Extend { ttl_ms: TTL_MS }).await),
+                    4 => drop(self.ask(hold, Ask::CommitPart(taken)).await),
                     _ => {}
                 }
             }
         }
     }
 
-    /// Bought and cancelled at the same moment: one of the two it must be.
-    async fn race(&mut self, hold: u128) {
+    /// Bought, bought in part, cancelled and extended at the same moment: it ends in one way.
+    async fn race(&mut self, hold: u128, taken: &[Line]) {
         let other = || Self::new(Arc::clone(&self.sale), Arc::clone(&self.connection), self.number, 0);
-        let (mut buys, mut cancels) = (other(), other());
-        tokio::join!(buys.ask(hold, Ask::Commit), cancels.ask(hold, Ask::Release));
-        for mut other in [buys, cancels] {
+        let (mut buys, mut picks, mut cancels, mut extends) = (other(), other(), other(), other());
+        tokio::join!(
+            buys.ask(hold, Ask::Commit),
+            picks.ask(hold, Ask::CommitPart(one_of_each(taken))),
+            cancels.ask(hold, Ask::Release),
+            extends.ask(hold, Ask::Extend { ttl_ms: 2 * TTL_MS }),
+        );
+        for mut other in [buys, picks, cancels, extends] {
             self.losses += other.losses;
             self.exchanges.append(&mut other.exchanges);
         }
@@ -148,17 +184,23 @@ impl Buyer {
     fn op(&self, hold: u128, ask: &Ask) -> Op {
         let (hold, location) = (HoldId(RawId(hold)), LOCATION.to_owned());
         match ask {
-            Ask::Reserve(Body { ttl_ms, lines }) => Op::Reserve(Reservation {
+            Ask::Reserve(Body { ttl_ms, lines, partial }) => Op::Reserve(Reservation {
                 hold,
                 owner: OrderId(RawId(u128::from(self.number))),
                 location,
-                lines: lines.iter().map(|line| ReserveLine { sku: self.sale.skus[line.sku as usize], quantity: line.quantity }).collect(),
+                lines: self.named(lines),
                 ttl_ms: u32::try_from(*ttl_ms).expect("minutes"),
-                partial: false,
+                partial: *partial,
             }),
             Ask::Commit => Op::CommitReserved { hold, location },
+            Ask::CommitPart(lines) => Op::CommitReservedPart { hold, location, lines: self.named(lines) },
+            Ask::Extend { ttl_ms } => Op::ExtendReserved { hold, location, ttl_ms: u32::try_from(*ttl_ms).expect("minutes") },
             Ask::Release => Op::ReleaseReserved { hold, location },
         }
+    }
+
+    fn named(&self, lines: &[Line]) -> Vec<ReserveLine> {
+        lines.iter().map(|line| ReserveLine { sku: self.sale.skus[line.sku as usize], quantity: line.quantity }).collect()
     }
 
     fn answer(&self, ask: &Ask, replayed: bool, result: Result<wire::Body, Failure>) -> Answer {
@@ -168,6 +210,7 @@ impl Buyer {
                 Answer::Reserved { told: Told { expires_at: reserved.expires_at.0, taken, remaining }, replayed }
             }
             Ok(wire::Body::Done) => Answer::Done,
+            Ok(wire::Body::Extended { expires_at }) => Answer::Extended { expires_at: expires_at.0 },
             Err(Failure::Refused(Refusal::InsufficientStock(short))) => Answer::Short(
                 short
                     .iter()
@@ -184,6 +227,7 @@ impl Buyer {
             Err(Failure::Refused(Refusal::Invalid(fields))) if fields.iter().any(|field| field.code == "hold_committed") => {
                 Answer::IsCommitted
             }
+            Err(Failure::Refused(Refusal::Invalid(fields))) if fields.iter().any(|field| field.code == "commit") => Answer::Differs,
             other => panic!("{ask:?}: {other:?}"),
         }
     }
@@ -195,6 +239,20 @@ impl Buyer {
         lines.iter().find(named).unwrap_or_else(|| panic!("{ask:?} names no such SKU: {short:?}")).sku
     }
 }
+
+/// A unit of each SKU.
+fn one_of_each(taken: &[Line]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for line in taken {
+        if lines.iter().all(|other| other.sku != line.sku) {
+            lines.push(Line { sku: line.sku, quantity: 1 });
+        }
+    }
+    lines
+}
+
+/// One in so many reservations takes what there is.
+const PARTIAL_ONE_IN: u64 = 8;
 
 /// Ends of the draw's ranges, in thousandths of all reservations.
 const ABANDONED: u64 = 150;

@@ -1,7 +1,7 @@
 //! One transition of one order's saga: forward, from holding stock to the order that stands.
 //!
-//! Path: a plan → [`Step::hold`] → an answer → [`Step::hold_answered`] or [`Step::payment_answered`] → the hold or payment it belongs to → [`Step::advance`] when
-//! all holds have answered → the next effects. The way back is `giving_up`.
+//! Path: a plan → [`Step::hold`] → an answer → [`Step::hold_answered`] or [`Step::payment_answered`] → the hold or payment it belongs to
+//! → [`Step::advance`] when all holds have answered → the next effects. The way back is `giving_up`.
 //! An answer is known by its effect's id, which exactly one hold or the saga waits for; any other answer changes nothing.
 
 use super::{CONTENDED_MAX, CONTENDED_WAIT_MS, ORDER_FAILED_KEEP_MS, RESOURCE_MAX, Timetable, Work};

@@ -221,7 +221,8 @@ pub enum Op {
     /// System. [`crate::Body::Checked`]: proves the stock identity of a shard's partitions.
     CheckStock(ShardId),
 
-    /// Warehouse. [`crate::Body::Reserved`]: sets stock aside under an id of the caller's own.
+    /// Warehouse. [`crate::Body::Reserved`]: sets stock aside under an id of the caller's own. Refused as [`crate::Refusal::InsufficientStock`], or as
+    /// [`crate::Refusal::Contended`] where orders that are being placed at several locations hold what is lacking: these may give it back in a moment.
     Reserve(Reservation),
     /// Warehouse. [`crate::Body::Done`]: a reservation's units are sold. Again: the same answer.
     CommitReserved {

@@ -69,6 +69,37 @@ fn two_orders_that_want_each_others_last_units() {
     shop.check_replay();
 }
 
+#[test] // As unlucky as can be: they always come at once, each gets first what the other lacks, and nothing comes back before both were refused.
+fn two_orders_that_always_meet_do_not_starve_each_other() {
+    let mut shop = Shop::new(&[&[(1, 1)], &[(1, 1)]]);
+    let carts = [shop.cart(&[(1, 2)]), shop.cart(&[(1, 2)])];
+    let [first, second] = carts.map(|cart| shop.checkout(cart, "visa"));
+    let turn = |message: &Message| match message {
+        Message::ToAdapter { .. } => 0, // leased: it would not come again for long
+        Message::ToPlace { at, command: Command::Hold { order, .. } | Command::HoldPart { order, .. }, .. } => {
+            if [(first, EAST), (second, WEST)].contains(&(*order, *at)) { 1 } else { 2 }
+        }
+        Message::ToPlace { .. } | Message::FromPlace { .. } | Message::FromAdapter { .. } => 3,
+    };
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        while let Some(message) = shop.send().into_iter().min_by_key(turn) {
+            through(&mut shop, message);
+        }
+        let wanting: Vec<OrderId> = shop.partition.orders_needing_source().collect();
+        if wanting.is_empty() {
+            break;
+        }
+        wanting.into_iter().for_each(|order| shop.plan_again(order));
+    }
+    let ends = [first, second].map(|order| shop.order(order).status);
+    assert_eq!(ends, [OrderStatus::Open, OrderStatus::Expired], "{:?}", shop.order(first).refusal());
+    assert!(matches!(shop.order(second).refusal(), Some(Refusal::InsufficientStock(_))));
+    assert!(rounds <= 4, "{rounds} rounds");
+    shop.check_replay();
+}
+
 #[test]
 fn after_contention_one_location_is_asked_after_the_other() {
     let mut shop = Shop::new(&[&[(1, 1)], &[(1, 1)], &[(1, 1)]]);

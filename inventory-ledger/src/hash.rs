@@ -1,4 +1,4 @@
-//! Hashing without surprises: the place of an id in its index, the fingerprint of a hold's body, the fingerprint of a state.
+//! Hashing without surprises: the places of an id and of a row in their indexes, the fingerprint of a hold's body, the fingerprint of a state.
 //!
 //! Source: a multiplication of two words to 128 bits, its halves folded by exclusive or, as in wyhash (Wang Yi) and foldhash
 //! (Peters); the state's fingerprint is the finalizer of SplitMix64 (Steele, Lea, Flood 2014), chained. None of them resists an
@@ -7,6 +7,7 @@
 
 use std::hash::Hasher;
 
+use crate::index::RowKey;
 use crate::{Customer, HoldId, IdKind, Line, Owner};
 
 /// Odd constants with their bits well spread: the fraction of the golden ratio, and three of SplitMix64 and its kin.
@@ -28,9 +29,29 @@ impl IdHash {
         Self { seed: [seed ^ SPREAD[0], fold(seed ^ SPREAD[1], SPREAD[2]) | 1] }
     }
 
+    #[inline]
     pub(crate) fn of(self, id: HoldId) -> u32 {
         let mixed = fold(id.0 as u64 ^ self.seed[0], (id.0 >> 64) as u64 ^ self.seed[1]);
         (fold(mixed ^ SPREAD[3], SPREAD[0]) >> 32) as u32
+    }
+}
+
+/// Where a row stands in an index: all bits of its key count, and the low bits of the hash are spread best.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyHash {
+    seed: [u64; 3],
+}
+
+impl KeyHash {
+    pub(crate) fn new(seed: u64) -> Self {
+        let IdHash { seed: [a, b] } = IdHash::new(seed);
+        Self { seed: [a, b, fold(b, SPREAD[3]) | 1] }
+    }
+
+    #[inline]
+    pub(crate) fn of(self, RowKey { sku, location }: RowKey) -> u32 {
+        let sku = fold(sku.0 as u64 ^ self.seed[0], (sku.0 >> 64) as u64 ^ self.seed[1]);
+        fold(sku ^ location.0.rotate_left(32), self.seed[2]) as u32
     }
 }
 

@@ -131,12 +131,19 @@ impl HoldBook {
     }
 
     pub(crate) fn find(&self, id: HoldId) -> Option<Found> {
-        self.find_hashed(self.hash.of(id), id)
+        self.find_hashed(self.hash(id), id)
     }
 
-    /// Loads what a look-up of this id begins with, and waits for nothing.
-    pub(crate) fn warm(&self, id: HoldId) {
-        self.index.warm(self.hash.of(id));
+    /// What stands for an id in the index, for those who ask more than once.
+    #[inline]
+    pub(crate) fn hash(&self, id: HoldId) -> u32 {
+        self.hash.of(id)
+    }
+
+    /// Loads what a look-up of an id with this hash begins with, and waits for nothing.
+    #[inline]
+    pub(crate) fn warm(&self, hash: u32) {
+        self.index.warm(hash);
     }
 
     /// Loads what a look-up of this id will end with, if it is known.
@@ -150,7 +157,8 @@ impl HoldBook {
         }
     }
 
-    fn find_hashed(&self, hash: u32, id: HoldId) -> Option<Found> {
+    #[inline]
+    pub(crate) fn find_hashed(&self, hash: u32, id: HoldId) -> Option<Found> {
         let is_it = |place| match Found::of_index(place) {
             Found::Live(place) => self.record(place).id() == id,
             Found::Ended(memory) => self.ended(memory).id() == id,
@@ -193,13 +201,19 @@ impl HoldBook {
 
     /// Records a new hold, in `State::Held`. The caller has looked for the id and for room. `plain` says that all that was asked
     /// was taken; `body` is asked for only if the lines do not fit the record.
-    pub(crate) fn insert(&mut self, mut record: Record, held: &[HeldLine], plain: bool, body: impl FnOnce() -> u64) {
-        let hash = self.hash.of(record.id());
-        debug_assert!(self.find(record.id()).is_none(), "one hold per id");
+    pub(crate) fn insert(&mut self, hash: u32, mut record: Record, held: &[HeldLine], plain: bool, body: impl FnOnce() -> u64) {
         lines::write(&mut self.blocks, &mut record, held, plain, body);
         if record.flags.has(Flags::UNSETTLED) {
             self.begin_doubt(held);
         }
+        self.insert_plain(hash, record);
+    }
+
+    /// The same of a hold that is complete in its record and not in doubt.
+    #[inline]
+    pub(crate) fn insert_plain(&mut self, hash: u32, record: Record) {
+        debug_assert_eq!(hash, self.hash(record.id()));
+        debug_assert!(self.find(record.id()).is_none(), "one hold per id");
         let at = self.records.take(record);
         self.wheel.insert(&mut self.records, at);
         self.index.insert(hash, Found::Live(Place(at)).in_index());

@@ -17,6 +17,8 @@ const ENTRIES_MAX: usize = 512;
 const ENTRIES_MIN: usize = 64;
 /// Past the last place that a hash can begin at, so that probing needs no wrap-around.
 const SLACK: usize = 16;
+/// Entries in a cache line.
+const ENTRIES_OF_LINE: usize = 8;
 /// Bits that the directory uses at most.
 const DEPTH_MAX: u32 = 24;
 /// No hash and place gives this one: places leave their top two bits unequal to 11.
@@ -65,19 +67,26 @@ impl Segment {
         self.len as usize * 16 >= (self.entries.len() - SLACK) * 13
     }
 
-    /// Puts an entry in its order; says no if the run of entries it belongs to ends at the segment's end.
-    fn put(&mut self, entry: u64) -> bool {
-        let mut at = self.home(hash_of(entry));
-        while at < self.entries.len() && self.entries[at] <= entry {
-            at += 1;
+    /// Puts an entry in its order, and each that stood in its way one further, up to the next gap.
+    ///
+    /// # Errors
+    /// With the last of the segment, which found no place: the others are in order.
+    #[inline]
+    fn put(&mut self, entry: u64) -> Result<(), u64> {
+        let home = self.home(hash_of(entry));
+        let mut carried = entry;
+        for slot in &mut self.entries[home..] {
+            let there = *slot;
+            if there > carried {
+                *slot = carried;
+                carried = there;
+                if carried == EMPTY {
+                    self.len += 1;
+                    return Ok(());
+                }
+            }
         }
-        let Some(run) = self.entries[at..].iter().position(|&other| other == EMPTY) else {
-            return false;
-        };
-        self.entries.copy_within(at..at + run, at + 1);
-        self.entries[at] = entry;
-        self.len += 1;
-        true
+        Err(carried)
     }
 
     /// Takes the entry at `at` out and closes the gap.
@@ -97,22 +106,25 @@ impl Segment {
     }
 }
 
-/// A segment of these entries (in order), with room to spare.
+/// A segment of these entries (in order, gaps among them are left out), with room to spare.
 fn packed(depth: u32, entries: &[u64], mut len: usize) -> Segment {
     loop {
         let mut segment = Segment::new(depth, len);
-        let mut at = 0;
+        // The first place that is free; choices of numbers and no jumps, since no processor foretells the gaps.
+        let (mut free, mut used) = (0, 0);
         let fits = entries.iter().all(|&entry| {
-            at = segment.home(hash_of(entry)).max(at);
-            let room = at < segment.entries.len();
+            let is_used = entry != EMPTY;
+            let place = if is_used { segment.home(hash_of(entry)).max(free) } else { free };
+            let room = place < segment.entries.len();
             if room {
-                segment.entries[at] = entry;
-                at += 1;
+                segment.entries[place] = entry; // a gap is written where the next entry will be, or nothing
+                free = place + usize::from(is_used);
+                used += u32::from(is_used);
             }
-            room
+            room || !is_used
         });
         if fits {
-            segment.len = entries.len() as u32;
+            segment.len = used;
             return segment;
         }
         len += len / 8;
@@ -149,15 +161,19 @@ impl IdIndex {
         None
     }
 
-    /// Loads the entry that a look-up of this hash will begin at, and waits for nothing.
+    /// Loads the entry that a look-up of this hash will begin at, and one of the next cache line: an insertion moves the entries
+    /// behind it, up to the next gap. Waits for nothing.
     pub(crate) fn warm(&self, hash: u32) {
-        let segment = self.segment_of(hash).and_then(|at| self.segments.get(at));
-        std::hint::black_box(segment.and_then(|segment| segment.entries.get(segment.home(hash)).copied()));
+        if let Some(segment) = self.segment_of(hash).and_then(|at| self.segments.get(at)) {
+            let home = segment.home(hash);
+            std::hint::black_box(segment.entries.get(home).copied());
+            std::hint::black_box(segment.entries.get(home + ENTRIES_OF_LINE).copied());
+        }
     }
 
     /// Adds an id that is not there.
     pub(crate) fn insert(&mut self, hash: u32, place: u32) {
-        let entry = u64::from(hash) << 32 | u64::from(place);
+        let mut entry = u64::from(hash) << 32 | u64::from(place);
         debug_assert_ne!(entry, EMPTY, "places leave their top bits unequal to 11");
         if self.segments.is_empty() {
             self.segments.push(Segment::new(0, ENTRIES_MIN));
@@ -166,10 +182,13 @@ impl IdIndex {
         }
         self.len += 1;
         loop {
-            let at = self.segment_of(hash).expect("there is a segment");
+            let at = self.segment_of(hash_of(entry)).expect("there is a segment");
             let segment = &mut self.segments[at];
-            if !segment.is_full() && segment.put(entry) {
-                return;
+            if !segment.is_full() {
+                match segment.put(entry) {
+                    Ok(()) => return,
+                    Err(pushed_out) => entry = pushed_out,
+                }
             }
             self.make_room(at);
         }
@@ -187,7 +206,7 @@ impl IdIndex {
         // Equal hashes are in order of place, so the entry may have to move among them: seldom.
         segment.take_out(at);
         let put = segment.put(u64::from(hash) << 32 | u64::from(to));
-        assert!(put, "a place was just made");
+        assert_eq!(put, Ok(()), "a place was just made");
     }
 
     /// Forgets an id.
@@ -215,29 +234,30 @@ impl IdIndex {
     fn make_room(&mut self, at: usize) {
         let old = &self.segments[at];
         let (depth, len) = (old.depth, old.entries.len() - SLACK);
-        let entries: Vec<u64> = old.used().collect();
         self.entries_bytes -= old.entries.len() * size_of::<u64>();
         if len < ENTRIES_MAX || depth == DEPTH_MAX {
-            let grown = packed(depth, &entries, len + len / 8);
+            let grown = packed(depth, &old.entries, len + len / 8);
             self.entries_bytes += grown.entries.len() * size_of::<u64>();
             self.segments[at] = grown;
             return;
         }
+        let bit = 1_u32 << (31 - depth);
+        let first = *old.entries.iter().find(|&&entry| entry != EMPTY).expect("a full segment has entries");
+        // Gaps have all bits set: where the upper half begins is found among the entries alone.
+        let first_of_upper = old.entries.iter().position(|&entry| entry != EMPTY && hash_of(entry) & bit != 0).unwrap_or(old.entries.len());
+        let (lower, upper) = old.entries.split_at(first_of_upper);
+        let room = |entries: &[u64]| (entries.iter().filter(|&&entry| entry != EMPTY).count() * 4 / 3).max(ENTRIES_MIN);
+        let (lower, upper) = (packed(depth + 1, lower, room(lower)), packed(depth + 1, upper, room(upper)));
         if depth == self.depth {
             self.directory = self.directory.iter().flat_map(|&segment| [segment, segment]).collect();
             self.depth += 1;
         }
-        let bit = 1_u32 << (31 - depth);
-        let first_of_upper = entries.partition_point(|&entry| hash_of(entry) & bit == 0);
-        let (lower, upper) = entries.split_at(first_of_upper);
-        let room = |entries: &[u64]| (entries.len() * 4 / 3).max(ENTRIES_MIN);
-        let (lower, upper) = (packed(depth + 1, lower, room(lower)), packed(depth + 1, upper, room(upper)));
         self.entries_bytes += (lower.entries.len() + upper.entries.len()) * size_of::<u64>();
         self.segments[at] = lower;
         let new = self.segments.len() as u32;
         self.segments.push(upper);
         // The prefixes of the old segment stand together; the later half of them goes to the new one.
-        let prefix = hash_of(entries[0]).checked_shr(32 - depth).unwrap_or(0);
+        let prefix = hash_of(first).checked_shr(32 - depth).unwrap_or(0);
         let width = 1 << (self.depth - depth);
         let begin = prefix as usize * width;
         self.directory[begin + width / 2..begin + width].fill(new);

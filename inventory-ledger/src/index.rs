@@ -10,11 +10,8 @@
 //!
 //! Sources: Shalev and Shavit, "Split-ordered lists: lock-free extensible hash tables", 2006; Litwin, "Linear hashing", 1980.
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::FixedState;
-
 use crate::chunks::Chunks;
+use crate::hash::KeyHash;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::{Location, Sku};
 
@@ -69,7 +66,7 @@ pub(crate) trait Keyed: Default {
 /// slow. Give a secret seed where the SKUs are strangers'. No answer depends on the seed.
 pub(crate) struct KeyIndex {
     buckets: Chunks<AtomicU32, CHUNK>,
-    hasher: FixedState,
+    hasher: KeyHash,
 }
 
 impl KeyIndex {
@@ -81,7 +78,7 @@ impl KeyIndex {
         assert!(len_max <= LEN_MAX, "an index takes {LEN_MAX} rows, not {len_max}");
         let buckets = Chunks::new(len_max.max(1));
         buckets.push(|_| ()).expect("there is room for one bucket"); // the start of the list
-        Self { buckets, hasher: FixedState::with_seed(seed) }
+        Self { buckets, hasher: KeyHash::new(seed) }
     }
 
     /// Where the row with this key is. Wait-free, from any thread; a row is found by all who learn of its insertion in any
@@ -91,13 +88,24 @@ impl KeyIndex {
         self.find_hashed(rows, key, self.hash(key))
     }
 
-    /// Loads the first row that a look-up of this hash will look at, and waits for nothing: the look-ups of several rows then miss
-    /// the cache at the same time, where by themselves each would wait for the branches of the one before.
+    /// Loads the first two rows that a look-up of each hash will look at, step by step for all of them: where the look-ups by themselves
+    /// would wait for the branches of the one before (two of five keys are found in the second row of their stretch, and no processor
+    /// foretells which), here nothing is decided by what is loaded, and they miss the cache at the same time.
     #[inline]
-    pub(crate) fn warm<T: Keyed, const N: usize>(&self, rows: &Chunks<T, N>, hash: u32) {
-        let link = self.buckets.get(bucket_of(hash, self.buckets.len())).load(Ordering::Acquire);
-        if let Link::Row(at) = Link::decode(link) {
-            std::hint::black_box(rows.get(at).next().load(Ordering::Relaxed)); // not acted upon: relaxed will do
+    pub(crate) fn warm_all<T: Keyed, const N: usize, const K: usize>(&self, rows: &Chunks<T, N>, hashes: &[u32; K]) {
+        let buckets = self.buckets.len();
+        // Not acted upon but to load more: acquire, since a row's chunk must be there.
+        let links = hashes.map(|hash| self.buckets.get(bucket_of(hash, buckets)).load(Ordering::Acquire));
+        let seconds = links.map(|link| match Link::decode(link) {
+            Link::Row(at) => (at, rows.get(at).next().load(Ordering::Acquire)),
+            Link::End | Link::Bucket(_) => (0, 0),
+        });
+        for (first, second) in seconds {
+            // The first again where there is no second: a choice of numbers and no jump.
+            let at = if second.wrapping_sub(1) < Link::BUCKET - 1 { second - 1 } else { first };
+            if let Some(row) = rows.try_get(at) {
+                std::hint::black_box(row.next().load(Ordering::Relaxed));
+            }
         }
     }
 
@@ -187,7 +195,7 @@ impl KeyIndex {
     /// What decides a row's place in the index.
     #[inline]
     pub(crate) fn hash(&self, key: RowKey) -> u32 {
-        self.hasher.hash_one((key.sku.0, key.location.0)) as u32
+        self.hasher.of(key)
     }
 }
 
@@ -364,7 +372,7 @@ mod loom_tests {
     #[test]
     fn a_reader_finds_rows_while_the_index_grows() {
         let behind_bucket_1 = |seed: &u64| {
-            let hash = |n| FixedState::with_seed(*seed).hash_one((key(n).sku.0, key(n).location.0)) as u32;
+            let hash = |n| KeyHash::new(*seed).of(key(n));
             [0, 1, 2, 9].map(|n| hash(n) % 2) == [0, 1, 1, 1]
         };
         let seed = (0..).find(behind_bucket_1).expect("one of sixteen seeds does, on average");

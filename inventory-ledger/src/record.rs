@@ -160,6 +160,7 @@ impl Entry for Record {
 
 impl Record {
     /// A hold without lines, in no list. `life_ms` is the time to its expiry.
+    #[inline]
     pub(crate) fn new(id: HoldId, owner: Owner, made: Millis, ttl_ms: u32, life_ms: u32, flags: Flags) -> Self {
         Self {
             id: Words4::new(id.0),
@@ -175,6 +176,17 @@ impl Record {
         }
     }
 
+    /// Gives it these lines, of units that fit it, all of them taken.
+    #[inline]
+    pub(crate) fn set_few<const K: usize>(&mut self, rows: [u32; K], units: [u8; K], remaining: [u32; K]) {
+        const { assert!(0 < K && K <= INLINE_LINES, "more lines are spilled") };
+        self.last_line = K as u8 - 1;
+        self.rows[..K].copy_from_slice(&rows);
+        self.units[..K].copy_from_slice(&units);
+        self.remaining[..K].copy_from_slice(&remaining);
+    }
+
+    #[inline]
     pub(crate) fn id(&self) -> HoldId {
         HoldId(self.id.get())
     }

@@ -8,8 +8,9 @@ use crate::hash::BodyHash;
 use crate::holds::{Found, Memory, Place, too_old};
 use crate::ledger::{index, saturated, wanted_with, well_formed};
 use crate::lines::{HeldLine, Lines};
-use crate::record::{End, Flags, Record};
+use crate::record::{End, Flags, INLINE_UNITS, Record};
 use crate::rows::{Column, RowIx, Table};
+use crate::slab::NOWHERE;
 use crate::{
     Cause, Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
     SavedPurchase, ShortLine, Swept, Taken, Units,
@@ -17,6 +18,19 @@ use crate::{
 
 /// Up to so many lines, those of the same row are found by comparing each with each; above, by sorting.
 const FEW_LINES: usize = 8;
+
+/// Lines that an answer has room for without the heap.
+const FEW_LINES_INLINE: usize = 4;
+
+/// A hold being asked for, with what is known of it before its rows are.
+#[derive(Clone, Copy)]
+struct Attempt<'a, 'lines> {
+    now: Millis,
+    request: &'a HoldRequest<'lines>,
+    ttl_ms: u32,
+    /// Of its id.
+    hash: u32,
+}
 
 /// Holds. Each is named by the caller's id, and every step may be repeated: the answer is the same and nothing moves twice.
 impl Ledger {
@@ -47,28 +61,75 @@ impl Ledger {
                 return Err(HoldRefused::TooNew);
             }
         }
-        self.holds.warm(request.id);
-        let rows = self.rows.find_all(request.lines);
-        match self.holds.find(request.id) {
-            Some(Found::Live(place)) => return self.repeat_live(place, request, ttl_ms),
-            Some(Found::Ended(memory)) => return self.repeat_ended(memory, request, ttl_ms),
-            None => {}
+        let hash = self.holds.hash(request.id);
+        self.holds.warm(hash);
+        let ask = Attempt { now, request, ttl_ms, hash };
+        match *request.lines {
+            [a] => self.hold_few(&ask, [a]),
+            [a, b] => self.hold_few(&ask, [a, b]),
+            [a, b, c] => self.hold_few(&ask, [a, b, c]),
+            ref lines => {
+                let rows = self.rows.find_all(lines);
+                match self.known(&ask) {
+                    Some(answer) => answer,
+                    None => self.hold_new(&ask, &rows),
+                }
+            }
         }
-        if self.holds.len() >= self.limits.holds_max.min(HOLDS_MAX) {
-            return Err(Full::Holds.into());
-        }
+    }
 
-        if rows.iter().flatten().any(|&row| self.rows.is_cold(row)) {
-            return self.hold_cold(now, request, ttl_ms, &rows);
+    /// A hold of as many lines as fit a record. If all of them can be had and nothing about them is unusual, it is made here, with
+    /// every row looked at once; else as any other.
+    #[inline]
+    fn hold_few<const K: usize>(&mut self, ask: &Attempt<'_, '_>, lines: [Line; K]) -> Result<Held, HoldRefused> {
+        let Attempt { request, hash, .. } = *ask;
+        let rows = self.rows.find_few(&lines);
+        if let Some(answer) = self.known(ask) {
+            return answer;
         }
-        let mut held = if request.partial { self.part(&rows, request.lines)? } else { self.whole(&rows, request.lines)? };
-        let expires_at = self.take(now, request, ttl_ms, &mut held, flags(request));
+        let units = lines.map(|line| line.quantity);
+        let plain = request.customer.is_none() && !request.in_doubt && units.iter().all(|units| units.0 <= INLINE_UNITS);
+        let Some(remaining) = plain.then(|| self.rows.take_few(&rows, units)).flatten() else {
+            return self.hold_new(ask, &rows);
+        };
+        let (expires_at, mut record) = record(ask, flags(request));
+        let positions = rows.map(|row| row.map_or(NOWHERE, |ix| ix.0)); // all are there
+        record.set_few(positions, units.map(|units| units.0 as u8), remaining.map(|left| left.0));
+        self.holds.insert_plain(hash, record);
+        let mut taken = [Taken::default(); FEW_LINES_INLINE];
+        for at in 0..K {
+            taken[at] = Taken { taken: units[at], remaining: remaining[at], backordered: Units(0) };
+        }
+        Ok(Held { expires_at, lines: PerLine::from_buf_and_len(taken, K), replayed: false })
+    }
+
+    /// The answer to a hold whose id is known, or for which there is no room.
+    #[inline]
+    fn known(&self, ask: &Attempt<'_, '_>) -> Option<Result<Held, HoldRefused>> {
+        match self.holds.find_hashed(ask.hash, ask.request.id) {
+            Some(Found::Live(place)) => Some(self.repeat_live(place, ask.request, ask.ttl_ms)),
+            Some(Found::Ended(memory)) => Some(self.repeat_ended(memory, ask.request, ask.ttl_ms)),
+            None if self.holds.len() >= self.limits.holds_max.min(HOLDS_MAX) => Some(Err(Full::Holds.into())),
+            None => None,
+        }
+    }
+
+    /// A hold of any lines, whose id is new.
+    #[inline(never)]
+    fn hold_new(&mut self, ask: &Attempt<'_, '_>, rows: &[Option<RowIx>]) -> Result<Held, HoldRefused> {
+        let request = ask.request;
+        if rows.iter().flatten().any(|&row| self.rows.is_cold(row)) {
+            return self.hold_cold(ask, rows);
+        }
+        let mut held = if request.partial { self.part(rows, request.lines)? } else { self.whole(rows, request.lines)? };
+        let expires_at = self.take(ask, &mut held, flags(request));
         Ok(Held { expires_at, lines: held.iter().map(taken).collect(), replayed: false })
     }
 
     /// Takes the lines and records the hold; says when it expires.
     #[inline(always)]
-    fn take(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, held: &mut Lines, flags: Flags) -> Millis {
+    fn take(&mut self, ask: &Attempt<'_, '_>, held: &mut Lines, flags: Flags) -> Millis {
+        let Attempt { request, ttl_ms, hash, .. } = *ask;
         self.because(Cause::Hold(request.id));
         let mut plain = request.customer.is_none(); // the record has no room for one
         for (line, asked) in held.iter().zip(request.lines) {
@@ -80,16 +141,15 @@ impl Ledger {
         for line in held.iter_mut() {
             line.remaining = line.row.map_or(0, |row| self.rows.available(row).0);
         }
-        let expires_at = now.after(u64::from(ttl_ms));
-        let life_ms = (expires_at.0 - now.0) as u32; // at most `ttl_ms`
-        let record = Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags);
-        self.holds.insert(record, held, plain, || body(request, ttl_ms));
+        let (expires_at, record) = record(ask, flags);
+        self.holds.insert(hash, record, held, plain, || body(request, ttl_ms));
         expires_at
     }
 
     /// A hold of which some row has a cold record: what is free is taken, and as much of the rest as the row may owe is owed.
     #[cold]
-    fn hold_cold(&mut self, now: Millis, request: &HoldRequest<'_>, ttl_ms: u32, rows: &[Option<RowIx>]) -> Result<Held, HoldRefused> {
+    fn hold_cold(&mut self, ask: &Attempt<'_, '_>, rows: &[Option<RowIx>]) -> Result<Held, HoldRefused> {
+        let Attempt { now, request, .. } = *ask;
         let counted = self.within_limits(request, rows)?;
         let (mut held, mut owed) = (Lines::new(), PerLine::new());
         let mut whole = true;
@@ -118,7 +178,7 @@ impl Ledger {
         let mut flags = flags(request);
         flags.set(Flags::BACKORDER, owes);
         flags.set(Flags::COUNTED, !counted.is_empty());
-        let expires_at = self.take(now, request, ttl_ms, &mut held, flags);
+        let expires_at = self.take(ask, &mut held, flags);
         if owes {
             self.owe(request.id, rows, &owed);
         }
@@ -139,7 +199,7 @@ impl Ledger {
     /// they are not needed.
     pub fn warm<'a>(&self, batch: impl Iterator<Item = (HoldId, &'a [Line])> + Clone) {
         for (id, lines) in batch.clone() {
-            self.holds.warm(id);
+            self.holds.warm(self.holds.hash(id));
             lines.iter().for_each(|line| self.rows.warm(line.sku, line.location));
         }
         batch.for_each(|(id, _)| self.holds.warm_record(id));
@@ -327,6 +387,15 @@ impl Ledger {
 /// Of a timed id: whether its time part is too far ahead.
 pub(crate) fn is_too_new(id: HoldId, now: Millis) -> bool {
     id.time_part().0 > now.0 + u64::from(ID_SKEW_MS_MAX)
+}
+
+/// The record of a hold that is made, without its lines, and when it expires.
+#[inline]
+fn record(ask: &Attempt<'_, '_>, flags: Flags) -> (Millis, Record) {
+    let Attempt { now, request, ttl_ms, .. } = *ask;
+    let expires_at = now.after(u64::from(ttl_ms));
+    let life_ms = (expires_at.0 - now.0) as u32; // at most `ttl_ms`
+    (expires_at, Record::new(request.id, request.owner, now, ttl_ms, life_ms, flags))
 }
 
 fn taken(line: &HeldLine) -> Taken {

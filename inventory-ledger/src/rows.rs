@@ -5,6 +5,8 @@
 //! around a change of several columns a sequence that tells readers to look again.
 //! Bounds: the ledger asks `rows_max` before it inserts; rows are never removed.
 
+mod few;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -256,14 +258,17 @@ impl Table {
         let key = |line: &Line| RowKey { sku: line.sku, location: line.location };
         let Rows { cells, index, .. } = &*self.shared;
         let hashes: PerLine<u32> = lines.iter().map(|line| index.hash(key(line))).collect();
-        hashes.iter().for_each(|&hash| index.warm(cells, hash));
+        // Three at a time keep the memory busy.
+        let (threes, rest) = hashes.as_chunks::<3>();
+        threes.iter().for_each(|three| index.warm_all(cells, three));
+        rest.iter().for_each(|hash| index.warm_all(cells, &[*hash]));
         lines.iter().zip(&hashes).map(|(line, &hash)| index.find_hashed(cells, key(line), hash).map(RowIx)).collect()
     }
 
     /// Loads what a look-up of this key will need, and waits for nothing.
     pub(crate) fn warm(&self, sku: Sku, location: Location) {
         let Rows { cells, index, .. } = &*self.shared;
-        index.warm(cells, index.hash(RowKey { sku, location }));
+        index.warm_all(cells, &[index.hash(RowKey { sku, location })]);
     }
 
     /// Rows of one SKU, in order of location: every location is looked up.
@@ -509,12 +514,12 @@ impl Table {
         let (shared, cold) = (&self.shared, &self.cold);
         self.changed.drain(..).filter_map(|(ix, before)| {
             let cell = cells.get(ix.0);
-            let (RowKey { sku, location }, after) = (cell.key(), shared.columns(cell));
-            let rare = match cell.extra.load(Ordering::Relaxed) & COLD {
-                0 => [Units(0); Rare::ALL],
-                at => cold.get(at - 1).listed,
+            let (before, after) = match cell.extra.load(Ordering::Relaxed) & COLD {
+                0 if before == cell.own() => return None,
+                0 => (row(before, [Units(0); Rare::ALL]), row(cell.own(), [Units(0); Rare::ALL])),
+                at => (row(before, cold.get(at - 1).listed), shared.columns(cell)),
             };
-            let before = row(before, rare);
+            let RowKey { sku, location } = cell.key();
             (after != before).then_some(RowChange { sku, location, before, after })
         })
     }

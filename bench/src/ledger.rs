@@ -7,7 +7,7 @@
 use crate::server::{BenchError, thread_cpu_us};
 use bench::report::{Case, HEADING, Latencies};
 use inventory_ledger::{
-    HoldId, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Reader, Sku, UNITS_MAX, Units,
+    HoldId, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Reader, Room, Sku, UNITS_MAX, Units,
     shared::{Capacity, ReserveRefused, SharedLedger, Writer},
 };
 use std::{
@@ -27,7 +27,9 @@ const BASKETS: usize = 1 << 16;
 const LIVE: u64 = 1_000_000;
 /// Every so many operations one is timed; a power of two.
 const SAMPLE: u64 = 32;
-/// Reservations before a ledger is made anew, so that its table of holds stays one that a shop could have.
+/// Reservations of one round of `ledger/uniform`, `hot` and `readers`: then the ledger is made anew, outside of the time measured, with memory for as many.
+const ROUND: u64 = 1_000_000;
+/// The same of `ledger/growing`, whose ledger gets no memory in advance.
 const HOLDS_MAX: u64 = 4_000_000;
 /// Holds that one step of `ledger/expiry` ends.
 const EXPIRY_STEP: usize = 256;
@@ -58,9 +60,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
         println!("{HEADING}");
     }
     type Run = fn(&Arguments) -> Measured;
-    let cases: [(&str, Run); 10] = [
-        ("ledger/uniform", |arguments| reserve(arguments, false, None)),
-        ("ledger/hot", |arguments| reserve(arguments, true, None)),
+    let cases: [(&str, Run); 11] = [
+        ("ledger/uniform", |arguments| reserve(arguments, &EMPTY, None)),
+        ("ledger/hot", |arguments| reserve(arguments, &Start { hot: true, ..EMPTY }, None)),
+        ("ledger/growing", |arguments| reserve(arguments, &GROWING, None)),
         ("ledger/readers", with_reader),
         ("ledger/pairs", pairs),
         ("ledger/expiry", expiry),
@@ -137,8 +140,22 @@ fn own_cpu_us() -> u64 {
     thread_cpu_us("/proc/thread-self")
 }
 
-fn stocked(skus: u32) -> Ledger {
+/// How a ledger of reservations begins.
+struct Start {
+    /// The first line of every basket is of one row.
+    hot: bool,
+    /// Reservations until it is made anew.
+    round: u64,
+    /// Whether its memory is taken before.
+    roomy: bool,
+}
+
+const EMPTY: Start = Start { hot: false, round: ROUND, roomy: true };
+const GROWING: Start = Start { hot: false, round: HOLDS_MAX, roomy: false };
+
+fn stocked(skus: u32, holds: u64) -> Ledger {
     let mut ledger = Ledger::new(Limits { holds_max: 1 << 26, ..Limits::default() });
+    ledger.make_room(Room { rows: skus, holds: u32::try_from(holds).expect("a few million"), ..Room::default() });
     for sku in 0..u128::from(skus) {
         ledger.open_row(Millis(0), MovementId(sku), Sku(sku), PLACE, UNITS_MAX).expect("the limits have room for all SKUs");
     }
@@ -159,10 +176,11 @@ fn id(number: u64, at: Millis) -> HoldId {
     HoldId::timed(at, u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
-/// Reservations into an empty table.
-fn reserve(arguments: &Arguments, hot: bool, tell: Option<&dyn Fn(Reader)>) -> Measured {
-    let baskets = baskets(arguments, hot, 0, arguments.skus);
-    let mut ledger = stocked(arguments.skus);
+/// Reservations into a table that has no hold at the beginning of each round.
+fn reserve(arguments: &Arguments, start: &Start, tell: Option<&dyn Fn(Reader)>) -> Measured {
+    let baskets = baskets(arguments, start.hot, 0, arguments.skus);
+    let anew = || stocked(arguments.skus, if start.roomy { start.round } else { 0 });
+    let mut ledger = anew();
     if let Some(tell) = tell {
         tell(ledger.reader());
     }
@@ -178,9 +196,9 @@ fn reserve(arguments: &Arguments, hot: bool, tell: Option<&dyn Fn(Reader)>) -> M
         if !going_on {
             break;
         }
-        if made == HOLDS_MAX {
+        if made == start.round {
             made = 0;
-            watch.aside(|| ledger = stocked(arguments.skus));
+            watch.aside(|| ledger = anew());
             if let Some(tell) = tell {
                 tell(ledger.reader());
             }
@@ -213,16 +231,16 @@ fn with_reader(arguments: &Arguments) -> Measured {
                 }
             }
         });
-        let measured = reserve(arguments, false, Some(&|reader| drop(send.send(reader))));
+        let measured = reserve(arguments, &EMPTY, Some(&|reader| drop(send.send(reader))));
         ended.store(true, Ordering::Relaxed);
         measured
     })
 }
 
-/// With a million live holds: a reservation, and the release of the oldest.
+/// With a million live holds: a reservation, and the release of the oldest, which is remembered (their number grows).
 fn pairs(arguments: &Arguments) -> Measured {
     let baskets = baskets(arguments, false, 0, arguments.skus);
-    let mut ledger = stocked(arguments.skus);
+    let mut ledger = stocked(arguments.skus, LIVE);
     // A millisecond for 1,000 pairs, as they would pass.
     let at = |number: u64| Millis(1_000 + number / 1_000);
     let mut made = 0;
@@ -258,7 +276,7 @@ fn expiry(arguments: &Arguments) -> Measured {
     let mut ended = 0;
     loop {
         let mut ledger = watch.aside(|| {
-            let mut ledger = stocked(arguments.skus);
+            let mut ledger = stocked(arguments.skus, LIVE);
             for number in 0..LIVE {
                 // Expiries spread over a minute and a half.
                 let ttl_ms = 60_000 + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 90_000;

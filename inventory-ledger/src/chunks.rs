@@ -68,6 +68,14 @@ impl<T: Default, const N: usize> Chunks<T, N> {
         &elements[at as usize % N]
     }
 
+    /// Makes the chunks of so many elements in all, or of as many as there may be: elements full of `T::default()`, so every page of
+    /// them is written to.
+    pub(crate) fn make_room(&self, elements: u32) {
+        for at in (0..elements.min(self.len_max)).step_by(N) {
+            self.reach(at);
+        }
+    }
+
     /// Appends: makes room, lets `fill` store into the new element (a `T::default()` that no reader knows yet), then publishes
     /// the new length. One thread at a time. O(1), and once in `N` times the making of a chunk. `None`: the table is full.
     pub(crate) fn push(&self, fill: impl FnOnce(&T)) -> Option<u32> {

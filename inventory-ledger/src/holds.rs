@@ -19,7 +19,7 @@ use crate::ring::Ring;
 use crate::rows::RowIx;
 use crate::slab::Slab;
 use crate::wheel::{Turn, Wheel};
-use crate::{Broken, HOLD_RETENTION_MS, HoldId, HoldState, ID_SKEW_MS_MAX, IdKind, Limits, Millis};
+use crate::{Broken, HOLD_RETENTION_MS, HoldId, HoldState, ID_SKEW_MS_MAX, IdKind, Limits, Millis, Room};
 
 /// Place of a live hold. Reused once the hold has ended; never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,13 @@ impl HoldBook {
             backorders: Backorders::default(),
             purchases: Purchases::default(),
         }
+    }
+
+    pub(crate) fn make_room(&mut self, room: &Room) {
+        self.records.make_room(room.holds);
+        self.timed.make_room(room.timed_remembered, Ended::BLANK);
+        self.opaque.make_room(room.opaque_remembered, Ended::BLANK);
+        self.index.make_room(room.holds.saturating_add(room.timed_remembered).saturating_add(room.opaque_remembered));
     }
 
     /// Live and remembered.

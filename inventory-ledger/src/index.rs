@@ -81,6 +81,11 @@ impl KeyIndex {
         Self { buckets, hasher: KeyHash::new(seed) }
     }
 
+    /// Makes the buckets' chunks for so many rows.
+    pub(crate) fn make_room(&self, rows: u32) {
+        self.buckets.make_room(rows);
+    }
+
     /// Where the row with this key is. Wait-free, from any thread; a row is found by all who learn of its insertion in any
     /// way. About two cache misses: the bucket, the row.
     #[inline]
@@ -95,16 +100,20 @@ impl KeyIndex {
     pub(crate) fn warm_all<T: Keyed, const N: usize, const K: usize>(&self, rows: &Chunks<T, N>, hashes: &[u32; K]) {
         let buckets = self.buckets.len();
         // Not acted upon but to load more: acquire, since a row's chunk must be there.
-        let links = hashes.map(|hash| self.buckets.get(bucket_of(hash, buckets)).load(Ordering::Acquire));
-        let seconds = links.map(|link| match Link::decode(link) {
-            Link::Row(at) => (at, rows.get(at).next().load(Ordering::Acquire)),
-            Link::End | Link::Bucket(_) => (0, 0),
-        });
-        for (first, second) in seconds {
+        let (mut firsts, mut seconds) = ([0; K], [0; K]);
+        for at in 0..K {
+            firsts[at] = self.buckets.get(bucket_of(hashes[at], buckets)).load(Ordering::Acquire);
+        }
+        for at in 0..K {
+            if let Link::Row(row) = Link::decode(firsts[at]) {
+                seconds[at] = rows.get(row).next().load(Ordering::Acquire);
+            }
+        }
+        for at in 0..K {
             // The first again where there is no second: a choice of numbers and no jump.
-            let at = if second.wrapping_sub(1) < Link::BUCKET - 1 { second - 1 } else { first };
-            if let Some(row) = rows.try_get(at) {
-                std::hint::black_box(row.next().load(Ordering::Relaxed));
+            let link = if seconds[at].wrapping_sub(1) < Link::BUCKET - 1 { seconds[at] } else { firsts[at] };
+            if let Link::Row(row) = Link::decode(link) {
+                std::hint::black_box(rows.get(row).next().load(Ordering::Relaxed));
             }
         }
     }
@@ -201,6 +210,7 @@ impl KeyIndex {
 
 /// Which of `buckets` entries (at least one) is the last before the rows with this hash: its low bits, one fewer where that
 /// bucket is still to come.
+#[inline]
 fn bucket_of(hash: u32, buckets: u32) -> u32 {
     let mask = buckets.next_power_of_two() - 1;
     let bucket = hash & mask;
@@ -208,10 +218,12 @@ fn bucket_of(hash: u32, buckets: u32) -> u32 {
 }
 
 /// Places in the list: by reversed bits, and a bucket before the rows that its number is the whole hash of.
+#[inline]
 fn bucket_order(bucket: u32) -> u64 {
     u64::from(bucket.reverse_bits()) << 1
 }
 
+#[inline]
 fn row_order(hash: u32) -> u64 {
     u64::from(hash.reverse_bits()) << 1 | 1
 }

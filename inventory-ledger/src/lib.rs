@@ -132,7 +132,7 @@ pub use journal::{Cause, Event, Gone, News, Place, Recorded, Serial};
 pub use ledger::Ledger;
 pub use limits::{
     EXPIRE_MOVES_PER_END, Footprint, Full, HOLD_LIFE_MS_MAX, HOLD_RETENTION_MS, HOLD_WINDOW_MS, HOLDS_MAX, ID_SKEW_MS_MAX, LINES_MAX,
-    Limits, MOVEMENT_WINDOW_MS, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
+    Limits, MOVEMENT_WINDOW_MS, Room, TIME_MAX, TOMBSTONE_MS, UNITS_MAX, Usage,
 };
 pub use movements::{Act, ApartBody, Remembered, RestockBody, StockBody};
 pub use purchases::PurchaseLimit;

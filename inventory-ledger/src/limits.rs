@@ -118,6 +118,19 @@ impl Default for Limits {
     }
 }
 
+/// For how much a ledger has memory before it needs it: see [`Ledger::make_room`](crate::Ledger::make_room).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Room {
+    /// Rows.
+    pub rows: u32,
+    /// Live holds of up to three lines.
+    pub holds: u32,
+    /// Ended holds and tombstones with timed ids.
+    pub timed_remembered: u32,
+    /// Ended holds and tombstones with opaque ids.
+    pub opaque_remembered: u32,
+}
+
 /// Which table is full. The request changed nothing, is not remembered, and may be sent again as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Full {

@@ -176,14 +176,10 @@ impl Record {
         }
     }
 
-    /// Gives it these lines, of units that fit it, all of them taken.
+    /// Gives it a line, of units that fit it, all of them taken.
     #[inline]
-    pub(crate) fn set_few<const K: usize>(&mut self, rows: [u32; K], units: [u8; K], remaining: [u32; K]) {
-        const { assert!(0 < K && K <= INLINE_LINES, "more lines are spilled") };
-        self.last_line = K as u8 - 1;
-        self.rows[..K].copy_from_slice(&rows);
-        self.units[..K].copy_from_slice(&units);
-        self.remaining[..K].copy_from_slice(&remaining);
+    pub(crate) fn set_line(&mut self, at: usize, row: u32, units: u8, remaining: u32) {
+        (self.rows[at], self.units[at], self.remaining[at]) = (row, units, remaining);
     }
 
     #[inline]
@@ -214,6 +210,7 @@ impl Record {
         self.made_at().after(u64::from(self.life_ms))
     }
 
+    #[inline]
     pub(crate) fn set_lines_len(&mut self, len: usize) {
         self.last_line = u8::try_from(len - 1).expect("at most LINES_MAX lines");
     }
@@ -276,6 +273,18 @@ pub(crate) struct Ended {
 const _: () = assert!(size_of::<Ended>() == 52, "a remembered id, without its entry in the index of ids");
 
 impl Ended {
+    /// Nobody's, to fill memory with that nothing is in yet.
+    pub(crate) const BLANK: Self = Self {
+        id: Words4([0; 4]),
+        body: [0; 2],
+        until: Instant48([0; 3]),
+        end: End::Tombstoned,
+        flags: Flags(0),
+        first_expiry: Instant48([0; 3]),
+        lines: 0,
+        remaining: [0; INLINE_LINES],
+    };
+
     /// What `record` becomes. `remaining` is of its lines, or the head of their chain.
     pub(crate) fn new(record: &Record, end: End, body: u64, until: Millis, flags: Flags, remaining: [u32; INLINE_LINES]) -> Self {
         Self {

@@ -10,7 +10,6 @@ use crate::ledger::{index, saturated, wanted_with, well_formed};
 use crate::lines::{HeldLine, Lines};
 use crate::record::{End, Flags, INLINE_UNITS, Record};
 use crate::rows::{Column, RowIx, Table};
-use crate::slab::NOWHERE;
 use crate::{
     Cause, Expired, Full, HOLDS_MAX, Held, HoldId, HoldRefused, HoldRequest, ID_SKEW_MS_MAX, IdKind, Ledger, Line, Millis, Owner, PerLine,
     SavedPurchase, ShortLine, Swept, Taken, Units,
@@ -87,14 +86,17 @@ impl Ledger {
         if let Some(answer) = self.known(ask) {
             return answer;
         }
-        let units = lines.map(|line| line.quantity);
+        let units: [Units; K] = std::array::from_fn(|at| lines[at].quantity);
         let plain = request.customer.is_none() && !request.in_doubt && units.iter().all(|units| units.0 <= INLINE_UNITS);
         let Some(remaining) = plain.then(|| self.rows.take_few(&rows, units)).flatten() else {
             return self.hold_new(ask, &rows);
         };
         let (expires_at, mut record) = record(ask, flags(request));
-        let positions = rows.map(|row| row.map_or(NOWHERE, |ix| ix.0)); // all are there
-        record.set_few(positions, units.map(|units| units.0 as u8), remaining.map(|left| left.0));
+        for at in 0..K {
+            let row = rows[at].expect("a missing row is not taken from");
+            record.set_line(at, row.0, units[at].0 as u8, remaining[at].0);
+        }
+        record.set_lines_len(K);
         self.holds.insert_plain(hash, record);
         let mut taken = [Taken::default(); FEW_LINES_INLINE];
         for at in 0..K {

@@ -1,7 +1,7 @@
 //! A queue in chunks, whose entries are found by number while they are in it.
 //!
 //! Path: `push` gives the number → `get` → `pop` takes the oldest. Numbers run round after 2³⁰, so that two bits of a `u32` stay
-//! free; nothing already in the queue is moved when it grows, and an emptied chunk is used again.
+//! free; nothing already in the queue is moved when it grows, and emptied chunks are used again.
 
 use std::collections::VecDeque;
 
@@ -21,13 +21,15 @@ pub(crate) struct Ring<T> {
     /// Its place in the first chunk.
     offset: usize,
     len: u32,
-    /// A chunk emptied and not needed yet.
-    spare: Option<Vec<T>>,
+    /// Chunks that are empty and kept for later.
+    spares: Vec<Vec<T>>,
+    /// How many chunks are kept in all, in use or not, when one has been emptied; one more may be.
+    kept: usize,
 }
 
 impl<T: Copy> Ring<T> {
     pub(crate) fn new() -> Self {
-        Self { chunks: VecDeque::new(), first: 0, offset: 0, len: 0, spare: None }
+        Self { chunks: VecDeque::new(), first: 0, offset: 0, len: 0, spares: Vec::new(), kept: 0 }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -36,7 +38,7 @@ impl<T: Copy> Ring<T> {
 
     /// Bytes kept for entries, used or not.
     pub(crate) fn bytes(&self) -> usize {
-        let chunks = self.chunks.len() + usize::from(self.spare.is_some());
+        let chunks = self.chunks.len() + self.spares.len();
         chunks * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
     }
 
@@ -45,13 +47,25 @@ impl<T: Copy> Ring<T> {
     pub(crate) fn push(&mut self, entry: T) -> u32 {
         assert!(self.len < ENTRIES_MAX, "the limits keep below it");
         if self.chunks.back().is_none_or(|last| last.len() == CHUNK) {
-            let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK));
+            let chunk = self.spares.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK));
             self.chunks.push_back(chunk);
         }
         self.chunks.back_mut().expect("just made").push(entry);
         let number = self.first.wrapping_add(self.len) & NUMBER_MASK;
         self.len += 1;
         number
+    }
+
+    /// Makes chunks for so many entries at once, and writes `blank` to every page of them: what is pushed later waits for no memory.
+    pub(crate) fn make_room(&mut self, entries: u32, blank: T) {
+        self.kept = (entries.min(ENTRIES_MAX) as usize).div_ceil(CHUNK) + 1; // the first may be begun in its middle
+        self.chunks.reserve(self.kept.saturating_sub(self.chunks.len()));
+        while self.chunks.len() + self.spares.len() < self.kept {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.resize(CHUNK, blank);
+            chunk.clear();
+            self.spares.push(chunk);
+        }
     }
 
     /// The entry of a number that `push` gave and `pop` has not yet taken.
@@ -80,7 +94,9 @@ impl<T: Copy> Ring<T> {
             self.offset = 0;
             let mut chunk = self.chunks.pop_front().expect("it held the oldest");
             chunk.clear();
-            self.spare = Some(chunk);
+            if self.spares.is_empty() || self.chunks.len() + self.spares.len() < self.kept {
+                self.spares.push(chunk);
+            }
         }
         Some((number, entry))
     }
@@ -116,5 +132,15 @@ mod tests {
         assert!(ring.chunks.len() <= kept.len() / CHUNK + 2, "emptied chunks are given up");
         while ring.pop().is_some() {}
         assert_eq!((ring.len(), ring.first()), (0, None));
+        ring.make_room(3_000, 0);
+        let bytes = ring.bytes();
+        for n in 0..20_000_u32 {
+            let number = ring.push(n);
+            assert_eq!(*ring.get(number), n);
+            if n >= 3_000 {
+                assert_eq!(ring.pop().map(|(_, n)| n), Some(n - 3_000));
+            }
+        }
+        assert_eq!(ring.bytes(), bytes, "chunks go round");
     }
 }

@@ -130,8 +130,9 @@ fn store(column: &AtomicU32, units: Units) {
 
 impl RowCell {
     /// What the cell itself has: in the order of [`Column`].
+    #[inline]
     fn own(&self) -> Own {
-        [&self.available, &self.held, &self.committed, &self.incoming, &self.unavailable].map(load)
+        [load(&self.available), load(&self.held), load(&self.committed), load(&self.incoming), load(&self.unavailable)]
     }
 
     fn column(&self, column: Column) -> &AtomicU32 {
@@ -200,6 +201,8 @@ pub(crate) struct Table {
     shared: Arc<Rows>,
     /// Rows on the list with their columns before they came on it: each at most once, so at most as many as there are rows.
     changed: Vec<(RowIx, Own)>,
+    /// For how many rows there is memory, if there are fewer.
+    roomy: u32,
     /// Every location that has a row, in order.
     locations: Vec<Location>,
     /// The writer's side of the cold records.
@@ -214,7 +217,15 @@ impl Table {
         let rows_max = limits.rows_max.min(LEN_MAX);
         let journal = Journal::new(limits.history_max, limits.events_max);
         let shared = Rows { cells: Chunks::new(rows_max), index: KeyIndex::new(rows_max, seed), cold: Chunks::new(rows_max) };
-        Self { shared: Arc::new(shared), changed: Vec::new(), locations: Vec::new(), cold: Ring::new(), ripe: BTreeSet::new(), journal }
+        Self {
+            shared: Arc::new(shared),
+            changed: Vec::new(),
+            roomy: 0,
+            locations: Vec::new(),
+            cold: Ring::new(),
+            ripe: BTreeSet::new(),
+            journal,
+        }
     }
 
     pub(crate) fn share(&self) -> Arc<Rows> {
@@ -225,6 +236,12 @@ impl Table {
         self.shared.cells.len()
     }
 
+    pub(crate) fn make_room(&mut self, rows: u32) {
+        self.roomy = rows.min(self.shared.cells.len_max()).max(self.roomy);
+        self.shared.cells.make_room(rows);
+        self.shared.index.make_room(rows);
+    }
+
     /// Rows in order of insertion.
     pub(crate) fn iter(&self) -> impl Iterator<Item = RowIx> + use<> {
         (0..self.len()).map(RowIx)
@@ -232,8 +249,9 @@ impl Table {
 
     /// Bytes of rows and their buckets, both in chunks, and of the list of changes.
     pub(crate) fn bytes(&self) -> usize {
-        let chunks = (self.len() as usize).div_ceil(CHUNK);
-        let buckets = (self.len() as usize).max(1).div_ceil(crate::index::CHUNK);
+        let rows = self.len().max(self.roomy) as usize;
+        let chunks = rows.div_ceil(CHUNK);
+        let buckets = rows.max(1).div_ceil(crate::index::CHUNK);
         let directories =
             [CHUNK, COLD_CHUNK, crate::index::CHUNK].map(|chunk| self.shared.cells.len_max() as usize / chunk * 16).iter().sum::<usize>();
         chunks * CHUNK * size_of::<RowCell>()

@@ -63,12 +63,23 @@ impl<T: Entry> Slab<T> {
         }
         let at = self.fresh;
         assert!(at < PLACES_MAX, "the limits keep below it");
-        if (at as usize).is_multiple_of(CHUNK) {
+        if self.chunks.len() == at as usize >> CHUNK_BITS {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks[at as usize >> CHUNK_BITS].push(entry);
         self.fresh += 1;
         at
+    }
+
+    /// Makes chunks for so many places in all, and writes to every page of them: what is taken later waits for no memory.
+    pub(crate) fn make_room(&mut self, places: u32) {
+        let chunks = (places.min(PLACES_MAX) as usize).div_ceil(CHUNK);
+        while self.chunks.len() < chunks {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.resize_with(CHUNK, T::default);
+            chunk.clear();
+            self.chunks.push(chunk);
+        }
     }
 
     /// Takes a place back. The caller keeps no copy of it.
@@ -133,6 +144,12 @@ mod tests {
         assert_eq!(again, [1_024, 2_999, 7, 3_000]);
         assert_eq!((slab.get(7), slab.get(8), slab.len()), (&Number(2), &Number(8), 3_001));
         assert!(slab.check() && slab.free == NOWHERE);
+        let bytes = slab.bytes();
+        slab.make_room(10_000);
+        let roomy = slab.bytes();
+        let more: Vec<u32> = (0..6_999).map(|n| slab.take(Number(n))).collect();
+        assert!(more.iter().copied().eq(3_001..10_000), "places go on where they were");
+        assert!(bytes < roomy && roomy == slab.bytes() && slab.check());
         assert!(slab.bytes() >= 3_001 * 4);
     }
 }

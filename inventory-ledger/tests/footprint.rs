@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use inventory_ledger::{
-    Footprint, HoldId, HoldRefused, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Sku, UNITS_MAX, Units,
+    Footprint, HoldId, HoldRefused, HoldRequest, Ledger, Limits, Line, Location, Millis, MovementId, Owner, Room, Sku, UNITS_MAX, Units,
 };
 
 thread_local! {
@@ -134,4 +134,35 @@ fn nothing_is_allocated_once_the_tables_have_grown() {
         assert!(matches!(short, Err(HoldRefused::Short { lines }) if lines.len() == 1));
     }
     assert_eq!(TAKEN.get().1, before, "a shortage allocates nothing");
+}
+
+#[test] // From the first hold on; and room shows in nothing but the footprint.
+fn nothing_is_allocated_where_room_was_made() {
+    const HOLDS: u64 = 50_000;
+    let room = Room { rows: SKUS as u32, holds: HOLDS as u32, timed_remembered: 0, opaque_remembered: HOLDS as u32 };
+    let mut ledger = Ledger::new(Limits::default());
+    let before = TAKEN.get().0;
+    ledger.make_room(room);
+    let (real, told) = (TAKEN.get().0 - before, sum(ledger.footprint()) as isize);
+    assert!((real - told).abs() < 1 << 20, "{told} bytes told, {real} taken (beside them the directories)");
+    for sku in 0..SKUS {
+        ledger.open_row(Millis(0), MovementId(sku.into()), Sku(sku.into()), PLACE, UNITS_MAX).expect("there is room");
+    }
+    ledger.drain_changes().for_each(drop);
+    let before = TAKEN.get().1;
+    (0..HOLDS).for_each(|n| hold(&mut ledger, n));
+    for n in 0..HOLDS {
+        ledger.release(Millis(HOLDS), id(n)).expect("it is live");
+        ledger.drain_changes().for_each(drop);
+    }
+    let calls = TAKEN.get().1 - before;
+    assert!(calls <= 2, "{calls} calls: one of some hundred segments of the index may have outgrown its room");
+
+    let mut plain = stocked();
+    (0..HOLDS).for_each(|n| hold(&mut plain, n));
+    for n in 0..HOLDS {
+        plain.release(Millis(HOLDS), id(n)).expect("it is live");
+    }
+    assert_eq!(ledger.digest(), plain.digest());
+    assert_eq!(ledger.check(), Ok(()));
 }

@@ -5,9 +5,8 @@
 //! the caller to the general way, which answers the same and takes several times as many instructions: a reservation whose
 //! rows are in the cache is bound by those.
 
-use super::{CHANGED, COLD, Column, RowIx, Table, load, store};
-use crate::chunks::Chunks;
-use crate::index::{Keyed, RowKey};
+use super::{CHANGED, COLD, RowCell, RowIx, Rows, Table, load, store};
+use crate::index::RowKey;
 use crate::seqlock;
 use crate::sync::Ordering;
 use crate::{Line, Units};
@@ -16,7 +15,7 @@ impl Table {
     /// Where the rows of these lines are. As [`find_all`](Table::find_all), without a list.
     #[inline]
     pub(crate) fn find_few<const K: usize>(&self, lines: &[Line; K]) -> [Option<RowIx>; K] {
-        let super::Rows { cells, index, .. } = &*self.shared;
+        let Rows { cells, index, .. } = &*self.shared;
         let key = |line: &Line| RowKey { sku: line.sku, location: line.location };
         let hashes: [u32; K] = std::array::from_fn(|at| index.hash(key(&lines[at])));
         index.warm_all(cells, &hashes);
@@ -30,8 +29,8 @@ impl Table {
         if self.journal.is_on() || rows.contains(&None) {
             return None;
         }
-        let positions = rows.map(|row| row.map_or(0, |ix| ix.0)); // all are there
-        let cells = cells_at(&self.shared.cells, positions);
+        let positions: [u32; K] = std::array::from_fn(|at| rows[at].map_or(0, |ix| ix.0)); // all are there
+        let cells: [&RowCell; K] = std::array::from_fn(|at| self.shared.cells.get(positions[at]));
         let enough = |at: usize| {
             let same = |other: usize| if positions[other] == positions[at] { u64::from(units[other].0) } else { 0 };
             (0..K).map(same).sum::<u64>() <= u64::from(load(&cells[at].available).0)
@@ -47,17 +46,12 @@ impl Table {
                 cell.extra.store(extra | CHANGED, Ordering::Release);
                 self.changed.push((RowIx(positions[at]), cell.own()));
             }
-            let (available, held) = (load(cell.column(Column::Available)), load(cell.column(Column::Held)));
+            let (available, held) = (load(&cell.available), load(&cell.held));
             let writing = seqlock::begin(&cell.sequence);
             store(&cell.available, Units(available.0 - units[at].0));
             store(&cell.held, Units(held.0 + units[at].0)); // cannot overflow: the sum of all columns is at most UNITS_MAX
             drop(writing);
         }
-        Some(cells.map(|cell| load(&cell.available)))
+        Some(std::array::from_fn(|at| load(&cells[at].available)))
     }
-}
-
-#[inline]
-fn cells_at<T: Keyed, const N: usize, const K: usize>(cells: &Chunks<T, N>, positions: [u32; K]) -> [&T; K] {
-    positions.map(|at| cells.get(at))
 }

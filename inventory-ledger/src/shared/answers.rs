@@ -32,11 +32,11 @@ pub enum ReserveRefused {
         /// Available at that instant, all told; zero if there is no such row.
         available: Units,
     },
-    /// A row had too little, but another call in flight has or had units of it and may give them back, or the row changed
+    /// A row had too little, but another call in flight names it and may have units of it to give back, or the row changed
     /// [`TRIES_MAX`] times while it was looked at. Try again.
     #[error("line {index} is contended")]
     Contended {
-        /// The first line of that row, among the lines asked.
+        /// The first line of that row (of the one that changed last, if more than one did), among the lines asked.
         index: u16,
     },
     /// The lines are no basket at all.

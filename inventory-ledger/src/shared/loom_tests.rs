@@ -6,6 +6,7 @@
 //! most that often per run; most known bugs of lock-free code need two (Musuvathi and Qadeer, 2007).
 
 use super::holds::{Magazine, Slab};
+use super::linear::{self, Call, Program, Which};
 use super::{Capacity, Hold, MoveRefused, ReserveRefused, SharedLedger, Stale, Writer};
 use crate::{Line, Location, Sku, Units};
 use loom::thread;
@@ -393,4 +394,62 @@ fn a_slot_has_one_writer() {
         assert_ne!(slot, mine.slot);
         assert!(ledger.writer().is_some() && ledger.writer().is_some(), "the third, twice");
     });
+}
+
+/// Runs two programs side by side in every way, and looks for an order that explains the answers. `timed`: the calls have their places in
+/// time, by a clock that orders what it tells (and so hides orderings that are too weak); else only their threads' order counts.
+fn explained(free: [u32; linear::ROWS], programs: [Program; 2], timed: bool) {
+    use loom::sync::atomic::{AtomicU64, Ordering};
+    bounded(2, move || {
+        let ledger = SharedLedger::new(Capacity { rows_max: 2, records_max: 8 });
+        let old = linear::stocked(&ledger, free);
+        let clock = Arc::new(AtomicU64::new(0));
+        let run = |thread: usize| {
+            let (clock, program) = (Arc::clone(&clock), programs[thread].clone());
+            move |writer: &mut Writer| {
+                let tick = || if timed { clock.fetch_add(1, Ordering::AcqRel) } else { 0 };
+                let mut calls = linear::run(writer, thread, &program, old, tick);
+                if !timed {
+                    calls.iter_mut().for_each(|called| called.end = u64::MAX);
+                }
+                calls
+            }
+        };
+        let (mut calls, others) = beside(&ledger, run(0), run(1));
+        calls.extend(others);
+        linear::explain(free, &calls).unwrap_or_else(|wrong| panic!("{wrong}"));
+        ledger.check().expect("the books agree");
+    });
+}
+
+/// Programs of two calls each, of every kind, that meet on the same rows.
+#[test]
+fn programs_have_an_order() {
+    let (both, first, second) = (Call::Reserve([1, 1]), Call::Reserve([1, 0]), Call::Reserve([0, 1]));
+    let release = |at: usize| Call::Release(Which::Old(at));
+    for (free, one, other) in [
+        ([1, 0], [both, first], [Call::Receive(1, 1), both]),
+        ([1, 1], [both, Call::Release(Which::Made { thread: 0, call: 0 })], [first, second]),
+        ([0, 0], [release(1), both], [second, first]),
+        ([0, 0], [release(1), release(0)], [both, first]),
+        ([0, 0], [release(1), second], [Call::Commit(Which::Old(1)), second]),
+        ([0, 0], [release(0), second], [release(1), first]),
+        ([1, 1], [both, release(1)], [both, release(0)]),
+    ] {
+        for timed in [false, true] {
+            explained(free, [one.to_vec(), other.to_vec()], timed);
+        }
+    }
+}
+
+/// Programs that nobody chose.
+#[test]
+fn random_programs_have_an_order() {
+    let mut state = 0x5eed;
+    for _ in 0..8 {
+        let free = [0, 1].map(|_| linear::below(&mut state, 2) as u32);
+        let programs = [0, 1].map(|thread| linear::program(&mut state, thread, 2));
+        explained(free, programs.clone(), false);
+        explained(free, programs, true);
+    }
 }

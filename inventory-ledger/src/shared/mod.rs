@@ -86,6 +86,8 @@ mod registry;
 mod rows;
 mod writer;
 
+#[cfg(test)]
+mod linear;
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]

@@ -10,6 +10,7 @@ use std::thread;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 
+use super::linear::{self, Called, Program};
 use super::{Broken, Capacity, Hold, MoveRefused, OpenRefused, ReserveRefused, SharedLedger, Stale, WRITERS_MAX, Writer};
 use crate::{BadLines, LINES_MAX, Line, Location, Sku, UNITS_MAX, Units};
 
@@ -454,4 +455,59 @@ fn stock_that_comes_back_is_never_short() {
         done.store(true, Ordering::Relaxed);
     });
     assert_eq!(ledger.check(), Ok(()));
+}
+
+/// Short programs of two or three threads on few units, each begun by all at once: what they were answered has an order.
+///
+/// The machine interleaves what it likes; loom's tests have the same programs in every way.
+#[test]
+fn short_histories_are_linearizable() {
+    const CALLS: usize = 5;
+    let histories = rounds() / 5;
+    let mut state = 0x5eed;
+    let (mut refused, mut contended, mut overlapping) = (0, 0, 0);
+    for threads in [2, 3].into_iter().cycle().take(histories.div_ceil(100) as usize) {
+        // A hundred histories to a start of threads, each on a ledger of its own.
+        let trials: Vec<([u32; 2], SharedLedger, [Hold; 2], Vec<Program>)> = (0..100)
+            .map(|_| {
+                let free = [0, 1].map(|_| linear::below(&mut state, 3) as u32);
+                let ledger = SharedLedger::new(Capacity { rows_max: 2, records_max: 1 << 10 });
+                let old = linear::stocked(&ledger, free);
+                let programs = (0..threads).map(|thread| linear::program(&mut state, thread, CALLS));
+                (free, ledger, old, programs.collect())
+            })
+            .collect();
+        let (clock, arrived) = (AtomicU64::new(0), AtomicU32::new(0));
+        let histories: Vec<Vec<Vec<Called>>> = thread::scope(|scope| {
+            let worker = |thread: usize| {
+                let (trials, clock, arrived) = (&trials, &clock, &arrived);
+                scope.spawn(move || {
+                    let one = |(at, (_, ledger, old, programs)): (usize, &([u32; 2], SharedLedger, [Hold; 2], Vec<Program>))| {
+                        let mut writer = ledger.writer().expect("one of few");
+                        arrived.fetch_add(1, Ordering::AcqRel);
+                        let mut looks = 0_u32;
+                        while arrived.load(Ordering::Acquire) < (threads * (at + 1)) as u32 {
+                            looks += 1;
+                            // Who sleeps comes too late for the others' calls; who never does keeps them from a core.
+                            if looks.is_multiple_of(1 << 10) { thread::yield_now() } else { std::hint::spin_loop() }
+                        }
+                        linear::run(&mut writer, thread, &programs[thread], *old, || clock.fetch_add(1, Ordering::SeqCst))
+                    };
+                    trials.iter().enumerate().map(one).collect()
+                })
+            };
+            let workers: Vec<_> = (0..threads).map(worker).collect();
+            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
+        });
+        for (at, (free, ledger, ..)) in trials.iter().enumerate() {
+            let calls: Vec<Called> = histories.iter().flat_map(|of_thread| of_thread[at].iter().copied()).collect();
+            linear::explain(*free, &calls).unwrap_or_else(|wrong| panic!("{wrong}"));
+            assert_eq!(ledger.check(), Ok(()));
+            refused += calls.iter().filter(|called| called.is_refused()).count();
+            contended += calls.iter().filter(|called| called.is_contended()).count();
+            overlapping += usize::from(calls.iter().any(|one| calls.iter().any(|other| one.begin < other.begin && other.begin < one.end)));
+        }
+    }
+    println!("{overlapping} of {histories} histories overlap; {refused} shortages, {contended} contended");
+    assert!(refused > 0, "a history without a shortage tells little");
 }

@@ -189,16 +189,18 @@ impl Inner {
     /// Takes what is wanted, all or nothing, and notes what it left.
     #[inline]
     pub(super) fn take_all(&self, slot: u32, near: &mut Near, wanted: &mut [Wanted]) -> Result<(), ReserveRefused> {
+        let mut changing = 0;
         for _ in 0..TRIES_MAX {
             let Some(short) = self.attempt(slot, near, wanted) else { return Ok(()) };
             let Wanted { row, index, units, .. } = wanted[short];
+            changing = index;
             match self.verdict(slot, row, units) {
                 Verdict::Short { available } => return Err(ReserveRefused::Short { index, requested: saturated(units), available }),
                 Verdict::InFlight => return Err(ReserveRefused::Contended { index }),
                 Verdict::Changed => {}
             }
         }
-        Err(ReserveRefused::Contended { index: wanted[0].index })
+        Err(ReserveRefused::Contended { index: changing })
     }
 
     /// One go at all rows. On the first that has too little everything is back where it was; returns which.

@@ -2,6 +2,7 @@
 
 mod along;
 mod bought;
+mod bytes;
 mod dull;
 mod goods;
 mod ops;
@@ -342,4 +343,35 @@ fn histories_reach_every_answer() {
     ];
     let wanted: BTreeSet<String> = wanted.map(str::to_owned).into();
     assert_eq!(seen, wanted);
+}
+
+/// Bytes that look random, and the same every time.
+fn scattered(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[test] // What a fuzzer is given to drive the ledger with: any bytes are a history, and all operations and answers are in reach.
+fn histories_of_bytes_agree_and_reach_every_operation() {
+    let (mut ops, mut answers) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..1_000 {
+        let bytes = scattered(seed, (seed as usize * 7) % 1_500);
+        bytes::replay(&bytes);
+        let history = bytes::history(&bytes);
+        assert!(history.len() <= bytes::STEPS_MAX && history.len() <= 4 + bytes.len());
+        let mut ledger = Ledger::new(LIMITS);
+        for (now, op) in &history {
+            let text = format!("{op:?}");
+            ops.insert(text[..text.find([' ', '(']).unwrap_or(text.len())].to_owned());
+            answers.insert(kind(&apply(&mut ledger, *now, op)));
+        }
+    }
+    assert_eq!(ops.len(), 28, "{ops:?}");
+    assert!(answers.len() >= 85, "{} kinds of answers: {answers:?}", answers.len());
 }

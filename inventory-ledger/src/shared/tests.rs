@@ -457,6 +457,14 @@ fn stock_that_comes_back_is_never_short() {
     assert_eq!(ledger.check(), Ok(()));
 }
 
+/// A ledger with so many units free, its open holds, and what each thread is to call.
+struct Trial {
+    free: [u32; linear::ROWS],
+    ledger: SharedLedger,
+    old: [Hold; linear::HOLDS],
+    programs: Vec<Program>,
+}
+
 /// Short programs of two or three threads on few units, each begun by all at once: what they were answered has an order.
 ///
 /// The machine interleaves what it likes; loom's tests have the same programs in every way.
@@ -468,13 +476,14 @@ fn short_histories_are_linearizable() {
     let (mut refused, mut contended, mut overlapping) = (0, 0, 0);
     for threads in [2, 3].into_iter().cycle().take(histories.div_ceil(100) as usize) {
         // A hundred histories to a start of threads, each on a ledger of its own.
-        let trials: Vec<([u32; 2], SharedLedger, [Hold; 2], Vec<Program>)> = (0..100)
+        let trials: Vec<Trial> = (0..100)
             .map(|_| {
                 let free = [0, 1].map(|_| linear::below(&mut state, 3) as u32);
                 let ledger = SharedLedger::new(Capacity { rows_max: 2, records_max: 1 << 10 });
                 let old = linear::stocked(&ledger, free);
                 let programs = (0..threads).map(|thread| linear::program(&mut state, thread, CALLS));
-                (free, ledger, old, programs.collect())
+                let programs = programs.collect();
+                Trial { free, ledger, old, programs }
             })
             .collect();
         let (clock, arrived) = (AtomicU64::new(0), AtomicU32::new(0));
@@ -482,7 +491,7 @@ fn short_histories_are_linearizable() {
             let worker = |thread: usize| {
                 let (trials, clock, arrived) = (&trials, &clock, &arrived);
                 scope.spawn(move || {
-                    let one = |(at, (_, ledger, old, programs)): (usize, &([u32; 2], SharedLedger, [Hold; 2], Vec<Program>))| {
+                    let one = |(at, Trial { ledger, old, programs, .. }): (usize, &Trial)| {
                         let mut writer = ledger.writer().expect("one of few");
                         arrived.fetch_add(1, Ordering::AcqRel);
                         let mut looks = 0_u32;
@@ -499,7 +508,7 @@ fn short_histories_are_linearizable() {
             let workers: Vec<_> = (0..threads).map(worker).collect();
             workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
         });
-        for (at, (free, ledger, ..)) in trials.iter().enumerate() {
+        for (at, Trial { free, ledger, .. }) in trials.iter().enumerate() {
             let calls: Vec<Called> = histories.iter().flat_map(|of_thread| of_thread[at].iter().copied()).collect();
             linear::explain(*free, &calls).unwrap_or_else(|wrong| panic!("{wrong}"));
             assert_eq!(ledger.check(), Ok(()));

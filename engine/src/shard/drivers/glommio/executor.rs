@@ -28,7 +28,7 @@ use super::{
     end_process,
     hand::Hand,
     link::{Calls, FromLink, failed},
-    park::{Activity, Watch},
+    park::{Activity, Watch, breathe},
     queue::{Asked, Inbox, Note, Port},
     quic::{self, Listen, Listening},
 };
@@ -241,7 +241,7 @@ impl Shard {
             }
             if worked {
                 self.asleep_us = None;
-                glommio::timer::sleep(Duration::ZERO).await;
+                breathe().await;
             } else {
                 self.wait().await;
             }
@@ -384,7 +384,7 @@ impl Shard {
             && self.spins
             && look == WRITE_LOOK_MIN
         {
-            return glommio::timer::sleep(Duration::ZERO).await;
+            return breathe().await;
         }
         let due = self.core.next_wake().map(|due| Duration::from_micros(due.saturating_sub(now.mono_us).max(TICK_US_MIN)));
         let (timer, takes_calls) = match (due, self.peers.are_behind()) {

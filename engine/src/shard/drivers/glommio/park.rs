@@ -26,6 +26,16 @@ const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How much later than the first timer the second fires, beside as long again.
 const GUARD: Duration = Duration::from_millis(1);
 
+/// The shortest wait that is one: a timer of zero is ready when it is first looked at, so whoever waits for it goes on and nobody else runs.
+const BREATH: Duration = Duration::from_micros(1);
+
+/// Lets the executor's other tasks run, and what waits for the kernel be woken, then goes on.
+///
+/// Through a timer, because glommio looks at its rings only when no task is left to run or its preemption timer has fired.
+pub(super) async fn breathe() {
+    Timer::new(BREATH).await;
+}
+
 /// Turns that did something, counted by the loop.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activity(Rc<Cell<u64>>);
@@ -68,5 +78,35 @@ impl Future for Watch {
         }
         (self.timer, self.guard) = (Some(timer), Some(guard));
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::LocalExecutor;
+
+    #[test] // A loop that breathes between its turns has others make progress, those among them that wait for the kernel.
+    fn a_loop_that_breathes_lets_others_run() {
+        LocalExecutor::default().run(async {
+            let (turns, seen) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+            let (counted, told) = (Rc::clone(&turns), Rc::clone(&seen));
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+            let ours = glommio::net::UdpSocket::bind("127.0.0.1:0").expect("another");
+            let to = ours.local_addr().expect("it has one");
+            let other = glommio::spawn_local(async move {
+                let mut room = [0; 8];
+                ours.recv_from(&mut room).await.expect("a datagram");
+                told.set(Some(counted.get()));
+            });
+            breathe().await; // the other waits now
+            socket.send_to(b"hello", to).expect("sent");
+            while seen.get().is_none() && turns.get() < 100_000 {
+                turns.set(turns.get() + 1);
+                breathe().await;
+            }
+            assert!(seen.get().is_some(), "in {} turns nobody else ran", turns.get());
+            other.await;
+        });
     }
 }

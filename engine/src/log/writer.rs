@@ -165,7 +165,7 @@ enum NextSegment {
 
 /// The log of one shard, from the writing side. Sans-IO: a driver does what [`SealedBatch`] and [`SegmentPlan`] say and reports back.
 ///
-/// Cost: an append is one copy of the body into the open batch; a seal hashes the batch once and copies at most a block of it. Three buffers of 1 MiB, no allocation after all exist.
+/// Cost: an append is one copy of the body into the open batch; a seal hashes the batch once, and copies what it leaves to the next: the records from the last one on that begins a block. Three buffers of 1 MiB, no allocation after all exist.
 #[derive(Debug)]
 pub struct Writer {
     log: LogIdentity,

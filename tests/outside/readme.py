@@ -1,4 +1,4 @@
-"""What README.md says, taken out of README.md: its commands are run, not copies of them."""
+"""What README.md and the pages under docs/ say, taken out of them: their commands are run, not copies of them."""
 
 import re
 
@@ -13,10 +13,10 @@ CHANGING = [
 ]
 
 
-def blocks():
+def blocks(page="README.md"):
     """Every fenced block as (heading, language, text), in order."""
     heading, language, lines, found = "", None, [], []
-    for line in (ROOT / "README.md").read_text().splitlines():
+    for line in (ROOT / page).read_text().splitlines():
         fence = re.fullmatch(r"```(\w*)", line)
         if fence and language is None:
             language, lines = fence.group(1), []
@@ -27,7 +27,7 @@ def blocks():
             lines.append(line)
         elif line.startswith("#"):
             heading = line.lstrip("# ").strip()
-    assert language is None, "a fence is not closed"
+    assert language is None, f"a fence of {page} is not closed"
     return found
 
 

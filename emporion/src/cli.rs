@@ -16,9 +16,9 @@ pub(crate) const DATA: &str = "./emporion-data";
 #[derive(Debug, Parser)]
 #[command(name = "emporion", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "A first shop:\n  emporion serve --demo\n\nEach subcommand has its own page: `emporion serve --help`.")]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    pub(crate) command: Command,
 }
 
 /// What can be done.
@@ -34,6 +34,16 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Check a data folder that no shop is running on; exit code 1 if it is damaged.
     Verify(VerifyArgs),
+    /// Look into the log of a data folder that no shop is running on.
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+/// What can be done with a log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Print the entries of a partition, a JSON object a line.
+    Dump(DumpArgs),
 }
 
 const SERVE_HELP: &str = "\
@@ -183,6 +193,35 @@ pub(crate) struct VerifyArgs {
     pub(crate) dir: PathBuf,
 }
 
+const DUMP_HELP: &str = "\
+An answer's `Log-Position: 1.12:345` names entry 345 of partition 12. Personal fields are shown as what they are in the log: sealed. \
+Entries that a snapshot made superfluous are no longer in the log.
+
+Examples:
+  emporion log dump emporion-data --partition 12 --from 345 --to 345
+      The command behind an answer.
+
+  emporion log dump emporion-data --partition 12 | jq -r .name | sort | uniq -c
+      What kinds of commands a partition took.";
+
+/// Options of `log dump`.
+#[derive(Debug, Args)]
+#[command(after_help = DUMP_HELP)]
+pub(crate) struct DumpArgs {
+    /// The data folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Whose entries.
+    #[arg(long, value_name = "N")]
+    pub(crate) partition: u16,
+    /// The first entry to print.
+    #[arg(long, value_name = "INDEX", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// The last one [default: the newest].
+    #[arg(long, value_name = "INDEX", default_value_t = u64::MAX, hide_default_value = true)]
+    pub(crate) to: u64,
+}
+
 /// Reads the command line; help and version are printed here.
 pub(crate) fn parse() -> Result<Command, Fail> {
     let error = match Cli::try_parse() {
@@ -196,7 +235,7 @@ pub(crate) fn parse() -> Result<Command, Fail> {
             Err(Fail::Help)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Err(Fail::Usage("say what to do: serve, engine, import, token or verify; see `emporion --help`".into()))
+            Err(Fail::Usage("say what to do: serve, engine, import, token, verify or log; see `emporion --help`".into()))
         }
         _ => {
             let text = error.to_string();

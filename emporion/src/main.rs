@@ -1,12 +1,14 @@
 //! The `emporion` program: command line, configuration, and the parts put together.
 //!
-//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`node`] (an engine alone), [`import`], [`token`], [`verify`].
+//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`node`] (an engine alone), [`import`], [`token`], [`verify`],
+//! [`dump`].
 //! Read first: [`cli::Command`], then [`serve::run`]. Exit codes: 0 done, 1 failed, 2 usage; an error is one line on standard error.
 //! Deliberately absent: rules of the shop. Those are the engine's; the HTTP contract is the gateway's.
 #![forbid(unsafe_code)]
 
 mod cli;
 mod demo;
+mod dump;
 mod fail;
 mod files;
 mod import;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         cli::Command::Import(args) => import::run(args),
         cli::Command::Token(args) => token::run(&args),
         cli::Command::Verify(args) => verify::run(&args),
+        cli::Command::Log(cli::LogCommand::Dump(args)) => dump::run(&args),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

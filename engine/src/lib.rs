@@ -24,6 +24,6 @@ pub use config::{Capture, Config, ConfigError, DURATION_MAX, PARTITIONS_MAX, SHA
 pub use folder::FolderError;
 pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};
 pub use start::{
-    CLOCK_BEHIND_MS_MAX, HostError, MEMLOCK_BYTES_PER_SHARD, OpenError, Opened, PartitionReport, ReplayLogError, Report, VerifyError,
-    verify,
+    CLOCK_BEHIND_MS_MAX, DumpError, Dumped, HostError, MEMLOCK_BYTES_PER_SHARD, OpenError, Opened, PartitionReport, ReplayLogError, Report,
+    VerifyError, dump, verify,
 };

@@ -5,11 +5,13 @@
 //! An error leaves the folder as it was, but for an empty folder that was made. With another number of shards than before a new generation
 //! of logs begins, and the older ones are only read from then on (`log/FORMAT.md`).
 
+mod dump;
 mod host;
 mod replay;
 mod uring;
 mod verify;
 
+pub use dump::{DumpError, Dumped, dump};
 pub use host::{HostError, MEMLOCK_BYTES_PER_SHARD};
 pub use replay::ReplayLogError;
 pub use verify::{PartitionReport, Report, VerifyError, verify};

@@ -11,6 +11,7 @@ mod flash_sale;
 mod guest;
 mod history;
 mod importing;
+mod looking;
 mod process;
 mod protocols;
 mod sell_out;

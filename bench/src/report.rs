@@ -62,6 +62,9 @@ pub struct Case {
     /// Longest that a thread which only slept was kept from waking during the case: a stall no shorter is the machine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hiccup_us: Option<f64>,
+    /// Longest that a thread which only wrote one block durably, 50 times a second, waited for the disk during the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_hiccup_us: Option<f64>,
     /// Log that an entry took, padding to whole blocks included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_bytes_per_entry: Option<f64>,
@@ -84,6 +87,7 @@ impl Case {
             rss_mb,
             seconds,
             hiccup_us: None,
+            write_hiccup_us: None,
             log_bytes_per_entry: None,
         }
     }

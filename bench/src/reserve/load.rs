@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     draw::Draw,
-    hiccup::Hiccups,
+    hiccup::{Hiccups, Worst},
     server::BenchError,
     swarm::{Caller, Swarm},
 };
@@ -38,8 +38,8 @@ pub(super) struct Measured {
     /// CPU of the engine.
     pub(super) cpu_us: u64,
     pub(super) latencies: Latencies,
-    /// What the machine did to a thread that only slept.
-    pub(super) hiccup_us: f64,
+    /// What the machine did to others meanwhile.
+    pub(super) machine: Worst,
 }
 
 /// The SKU with this number.
@@ -113,8 +113,8 @@ pub(super) async fn run(arguments: &Arguments, target: &Target, hiccups: Hiccups
         return Err(BenchError::other(format!("a reservation was not made: {why}")));
     }
     let (cpu_us, seconds) = measured;
-    let hiccup_us = hiccups.stop();
-    Ok(Measured { hiccup_us, ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
+    let machine = hiccups.stop();
+    Ok(Measured { machine, ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
 }
 
 /// The same without tasks, over connections of their own.
@@ -133,9 +133,9 @@ pub(super) fn run_swarm(arguments: &Arguments, target: &Target, mut swarm: Swarm
     let (cpu_us, seconds) = (target.cpu_us()?.saturating_sub(cpu), begun.elapsed().as_secs_f64());
     callers.ending = true;
     swarm.end(&mut callers)?;
-    let hiccup_us = hiccups.stop();
+    let machine = hiccups.stop();
     let Callers { ops, reserved, latencies, .. } = callers;
-    Ok(Measured { hiccup_us, ops, reserved, seconds, cpu_us, latencies })
+    Ok(Measured { machine, ops, reserved, seconds, cpu_us, latencies })
 }
 
 struct Lane {

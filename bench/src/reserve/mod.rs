@@ -11,7 +11,10 @@
 mod load;
 mod target;
 
-use crate::{hiccup::Hiccups, server::BenchError};
+use crate::{
+    hiccup::{Hiccups, Worst},
+    server::BenchError,
+};
 use bench::report::{Case, HEADING};
 use clap::{Args, ValueEnum};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -103,7 +106,7 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     };
     let folder = folder.map_err(BenchError::io("temporary folder"))?;
     // Before the engine, whose threads are those that come later.
-    let hiccups = Hiccups::start();
+    let hiccups = Hiccups::start(folder.path()).map_err(BenchError::io("folder for the data"))?;
     let data = folder.path().join("data");
     let (shard, load) = arguments.places()?;
     let target = target::Target::start(arguments, shard, &data).await?;
@@ -122,14 +125,15 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     );
     let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
     let log_bytes = target.replay(&data, arguments, measured.reserved)?;
-    let case = Case { hiccup_us: Some(measured.hiccup_us), log_bytes_per_entry: Some(log_bytes), ..case };
+    let Worst { sleep_us, write_us } = measured.machine;
+    let case = Case { hiccup_us: Some(sleep_us), write_hiccup_us: Some(write_us), log_bytes_per_entry: Some(log_bytes), ..case };
     if json {
         println!("{}", case.json());
     } else {
         println!("{HEADING}\n{}", case.row());
         println!(
-            "{log_bytes:.0} bytes of log a reservation, padding included; a thread that only slept was up to {:.0} us late",
-            measured.hiccup_us
+            "{log_bytes:.0} bytes of log a reservation, padding included; a thread that only slept was up to {sleep_us:.0} us late, and one that \
+             wrote a block now and then waited up to {write_us:.0} us for the disk"
         );
     }
     Ok(())

@@ -34,7 +34,7 @@ async fn a_position_leads_to_the_command_behind_an_answer() {
     let (partition, seq) = position.split_once('.').and_then(|(_, place)| place.split_once(':')).expect("a position");
     let (done, lines, _) = dump(&folder.data(), &["--partition", partition, "--from", seq, "--to", seq]);
     let [line] = &lines[..] else { panic!("one entry: {lines:?}") };
-    assert!(done && line["name"] == "AdjustStock" && line["index"].to_string() == seq, "{line}");
+    assert!(done && line["name"] == "AdjustStock" && line["index"] == seq.parse::<u64>().expect("a number"), "{line}");
     assert!(line["command"].as_str().expect("a text").contains("found behind the shelf"), "{line}");
     assert!(line["at"].as_str().expect("a time").ends_with('Z') && line["idempotency"].is_string(), "{line}");
 

@@ -22,12 +22,15 @@ pub struct Config {
     /// Executors, each on a core of its own. `None`: half of the cores this process may run on, at least one, which leaves the others to the
     /// threads that call. May differ from the last start: partitions are placed anew.
     pub shards: Option<u16>,
-    /// Cores for the shards, in order of shard. `None`: the first ones this process may run on; with more shards than cores they share.
+    /// Cores for the shards, in order of shard. `None`: the first ones this process may run on; with more shards than cores they share. Under
+    /// [`Driver::Portable`], which pins no thread unless told, `None` is any core.
     pub cpus: Option<Vec<usize>>,
     /// Partitions of a new folder; fixed from then on. `None` in an existing folder: what it has; in a new one [`PARTITIONS_DEFAULT`].
     pub partitions: Option<u16>,
     /// Size of a log segment made from this start on.
     pub segment_bytes: u64,
+    /// What moves the shards' bytes. May differ from the last start: the folder is the same.
+    pub driver: Driver,
     /// Serves the wire protocol over QUIC. `None`: only [`crate::Engine::client`] reaches the engine.
     pub wire: Option<WireListen>,
     /// Stock of an order that no payment has pinned yet is given back after this long.
@@ -63,6 +66,17 @@ pub enum Capture {
     OnShipment,
 }
 
+/// What runs the shards and does their I/O. Both make the same folder and the same answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// A glommio executor for each shard, pinned to a core; the log by direct writes through io_uring. For work.
+    #[default]
+    Glommio,
+    /// An ordinary thread for each shard, ordinary files and sockets. For machines and containers that forbid io_uring, lock too little memory, or
+    /// have no direct I/O. It is slower.
+    Portable,
+}
+
 impl Config {
     /// Defaults for a folder.
     #[must_use]
@@ -73,6 +87,7 @@ impl Config {
             cpus: None,
             partitions: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
+            driver: Driver::Glommio,
             wire: None,
             hold_ttl: Duration::from_secs(15 * 60),
             decide_max: Duration::from_secs(30 * 60),

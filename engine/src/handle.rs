@@ -13,17 +13,13 @@ use std::{
     time::Duration,
 };
 
-use glommio::ExecutorJoinHandle;
-
 use crate::{
     config::Config,
     folder::Folder,
     shard::drivers::{
-        Clock,
-        glommio::{
-            executor::Board,
-            queue::{Note, Port},
-        },
+        Clock, Thread,
+        queue::{Note, Port},
+        turns::Board,
     },
     start::{self, OpenError, Opened},
 };
@@ -57,7 +53,7 @@ const SHUTDOWN_LOOK: Duration = Duration::from_millis(1);
 pub struct Engine {
     client: Arc<InProcess>,
     board: Arc<Board>,
-    threads: Vec<ExecutorJoinHandle<()>>,
+    threads: Vec<Thread>,
     opened: Opened,
     /// Holds the lock until every thread has ended.
     folder: Folder,
@@ -156,7 +152,7 @@ impl Engine {
         }
         for thread in self.threads.drain(..) {
             if let Err(error) = thread.join() {
-                tracing::error!(%error, "a shard's thread did not end well");
+                tracing::error!(error, "a shard's thread did not end well");
             }
         }
     }

@@ -20,7 +20,7 @@ pub mod shard;
 pub mod shared;
 mod start;
 
-pub use config::{Capture, Config, ConfigError, DURATION_MAX, PARTITIONS_MAX, SHARDS_MAX, WireListen};
+pub use config::{Capture, Config, ConfigError, DURATION_MAX, Driver, PARTITIONS_MAX, SHARDS_MAX, WireListen};
 pub use folder::FolderError;
 pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};
 pub use start::{

@@ -22,21 +22,17 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use glommio::ExecutorJoinHandle;
-
 use crate::{
-    config::{Capture, Config, ConfigError, SHARDS_MAX},
+    config::{Capture, Config, ConfigError, Driver, SHARDS_MAX},
     folder::{Folder, FolderError, Generation},
     log::{Cut, LogIdentity, Record, RecordKind, RecoverError, Start, Tail, Writer},
     seal::Keyring,
     shard::{
         core::{self, Builder},
         drivers::{
-            Clock,
-            glommio::{
-                executor::{self, Board, Setup},
-                queue::{self, Port},
-            },
+            self, Clock, Thread,
+            queue::{self, Port},
+            turns::{Board, Setup},
         },
     },
     shared::Shared,
@@ -65,7 +61,8 @@ pub enum OpenError {
     Log(#[from] ReplayLogError),
     /// The file system has no direct I/O.
     #[error(
-        "{path} is on a file system without direct I/O, which the log needs: put the data folder on ext4, XFS or another file system of a local disk"
+        "{path} is on a file system without direct I/O, which the log needs: put the data folder on ext4, XFS or another file system of a local disk; or \
+         start with `--driver portable`, which does without and is slower"
     )]
     NoDirectIo {
         /// The folder.
@@ -140,7 +137,7 @@ pub(crate) struct Running {
     pub(crate) topology: Topology,
     pub(crate) ports: Arc<[Port]>,
     pub(crate) board: Arc<Board>,
-    pub(crate) threads: Vec<ExecutorJoinHandle<()>>,
+    pub(crate) threads: Vec<Thread>,
     pub(crate) opened: Opened,
 }
 
@@ -152,7 +149,7 @@ struct Go {
 
 /// An executor that is starting: it reports what it replayed, waits for its writer, and reports that it serves.
 struct Starting {
-    thread: ExecutorJoinHandle<()>,
+    thread: Thread,
     replayed: mpsc::Receiver<Result<Walked, OpenError>>,
     go: mpsc::Sender<Go>,
     serving: mpsc::Receiver<std::io::Result<()>>,
@@ -169,9 +166,17 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     let wanted = config.shards.or_else(|| config.cpus.as_ref().map(|cpus| shards_for(cpus.len())));
     let shards = wanted.unwrap_or_else(|| shards_for(allowed.len() / 2));
     let cpus = host::place(shards, config.cpus.as_deref(), &allowed)?;
-    host::check(shards)?;
+    match config.driver {
+        Driver::Glommio => host::check(shards)?,
+        Driver::Portable => {}
+    }
     let mut folder = Folder::open(&config.data, config.partitions)?;
-    host::direct_io(folder.path())?;
+    match config.driver {
+        Driver::Glommio => host::direct_io(folder.path())?,
+        Driver::Portable => {
+            tracing::warn!("the portable driver writes ordinary files without io_uring: good to try the shop, slower than glommio");
+        }
+    }
     let partitions = folder.meta().partitions;
     let shards = match wanted {
         Some(shards) if shards > partitions => return Err(ConfigError::ShardsOverPartitions { shards, partitions }.into()),
@@ -212,6 +217,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         let setup = Setup {
             shard: ShardId(number),
             cpu,
+            cpu_is_named: config.cpus.is_some(),
             shared_cpu: cpus[..usize::from(shards)].iter().filter(|other| **other == cpu).count() > 1,
             data: folder.path().to_owned(),
             inbox,
@@ -221,7 +227,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             topology,
             serving: serving_to,
         };
-        match start_one(setup, serving, core_config(ShardId(number)), plan.clone()) {
+        match start_one(config.driver, setup, serving, core_config(ShardId(number)), plan.clone()) {
             Ok(one) => starting.push(one),
             Err(error) => return Err(give_up(starting, error)),
         }
@@ -324,7 +330,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn start_one(setup: Setup, serving: mpsc::Receiver<std::io::Result<()>>, config: core::Config, plan: Plan) -> Result<Starting, OpenError> {
+fn start_one(
+    driver: Driver,
+    setup: Setup,
+    serving: mpsc::Receiver<std::io::Result<()>>,
+    config: core::Config,
+    plan: Plan,
+) -> Result<Starting, OpenError> {
     let (replayed_to, replayed) = mpsc::channel();
     let (go, go_from) = mpsc::channel::<Go>();
     let (shard, shards) = (setup.shard, config.shards);
@@ -338,7 +350,7 @@ fn start_one(setup: Setup, serving: mpsc::Receiver<std::io::Result<()>>, config:
         let Go { writer, seed } = go_from.recv().ok()?;
         Some(sink.builder.finish(writer, clock.now(), seed))
     };
-    let thread = executor::spawn(setup, make).map_err(|error| OpenError::Executor { shard: shard.0, why: error.to_string() })?;
+    let thread = drivers::spawn(driver, setup, make).map_err(|why| OpenError::Executor { shard: shard.0, why })?;
     Ok(Starting { thread, replayed, go, serving })
 }
 
@@ -384,7 +396,7 @@ fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
 fn died(mut starting: Vec<Starting>, shard: usize) -> OpenError {
     let Starting { thread, replayed, go, serving } = starting.remove(shard);
     drop((replayed, go, serving));
-    let why = thread.join().map_or_else(|error| error.to_string(), |()| "it ended early".into());
+    let why = thread.join().map_or_else(|error| error, |()| "it ended early".into());
     let number = u16::try_from(shard).expect("shards are numbered in 16 bits");
     give_up(starting, OpenError::Executor { shard: number, why })
 }

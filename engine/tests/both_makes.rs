@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::config;
+use common::{config, run_async, under_both_drivers};
 use engine::{Config, Engine, WireListen};
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -15,6 +15,8 @@ use wire::{
     Role, SearchQuery, ShardId, SkuRef, VariantInput,
     quic::{DevCa, Identity, Part, QuicClient, client_config},
 };
+
+under_both_drivers! { the_journey_is_the_same_over_the_queue_and_over_quic }
 
 const ADMIN: Principal = Principal::Staff { role: Role::Admin };
 
@@ -124,8 +126,11 @@ async fn journey(shop: Arc<dyn Client>, adapter: Arc<dyn Client>, key: &str) -> 
     story
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journey_is_the_same_over_the_queue_and_over_quic() {
+fn the_journey_is_the_same_over_the_queue_and_over_quic() {
+    run_async(both_journeys());
+}
+
+async fn both_journeys() {
     let folder = tempfile::tempdir().expect("a folder");
     #[expect(clippy::disallowed_methods, reason = "TLS compares with the machine's clock")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");

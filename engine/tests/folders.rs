@@ -2,11 +2,21 @@
 
 mod common;
 
-use common::{assert_carts, batches, chain, config, create_carts, log_files, open, verify_sound};
-use engine::{Engine, OpenError, Shutdown};
+use common::{assert_carts, batches, chain, config, create_carts, go_on_with, log_files, open, under_both_drivers, verify_sound};
+use engine::{Driver, Engine, OpenError, Shutdown};
 use std::{collections::BTreeMap, path::Path};
 
-#[test]
+under_both_drivers! {
+    what_was_acknowledged_is_there_after_shutdown_and_after_a_drop
+    any_number_of_shards_opens_what_another_left
+    a_generation_that_was_never_written_is_given_up
+    one_process_has_a_folder_at_a_time
+    a_newer_folder_and_a_fixed_number_of_partitions_are_respected
+    a_torn_tail_is_cut_and_told
+    damage_to_what_was_acknowledged_stops_the_start
+    a_lost_segment_and_a_lost_key_stop_the_start
+}
+
 fn what_was_acknowledged_is_there_after_shutdown_and_after_a_drop() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("shop");
@@ -27,6 +37,23 @@ fn what_was_acknowledged_is_there_after_shutdown_and_after_a_drop() {
 }
 
 #[test]
+fn a_folder_is_the_same_under_either_driver() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut carts = Vec::new();
+    for round in 0..5 {
+        go_on_with(if round % 2 == 0 { Driver::Portable } else { Driver::Glommio });
+        let engine = open(folder.path(), 2);
+        assert_eq!((engine.opened().generation, engine.opened().cut.as_slice()), (1, &[][..]));
+        assert_carts(&engine, &carts);
+        // More than a segment each time.
+        carts.extend(create_carts(&engine, 300));
+        if round < 2 {
+            assert_eq!(engine.shutdown(), Shutdown::Drained);
+        }
+    }
+    verify_sound(folder.path());
+}
+
 fn any_number_of_shards_opens_what_another_left() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("shop");
@@ -55,7 +82,6 @@ fn any_number_of_shards_opens_what_another_left() {
     assert_eq!(generations, [(1, true), (2, true), (3, true), (3, false), (4, true)]);
 }
 
-#[test]
 fn a_generation_that_was_never_written_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("shop");
@@ -74,7 +100,6 @@ fn a_generation_that_was_never_written_is_given_up() {
     assert_carts(&engine, &more);
 }
 
-#[test]
 fn one_process_has_a_folder_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path(), 1);
@@ -86,7 +111,6 @@ fn one_process_has_a_folder_at_a_time() {
     drop(open(folder.path(), 1));
 }
 
-#[test]
 fn a_newer_folder_and_a_fixed_number_of_partitions_are_respected() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path(), 1));
@@ -106,7 +130,6 @@ fn flip(path: &Path, at: usize) {
     std::fs::write(path, bytes).unwrap();
 }
 
-#[test]
 fn a_torn_tail_is_cut_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path(), 1);
@@ -131,7 +154,6 @@ fn a_torn_tail_is_cut_and_told() {
     assert_carts(&engine, &more);
 }
 
-#[test]
 fn damage_to_what_was_acknowledged_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path(), 1);
@@ -156,7 +178,6 @@ fn damage_to_what_was_acknowledged_stops_the_start() {
     assert!(log_files(folder.path()) == before, "a start that fails changes nothing");
 }
 
-#[test]
 fn a_lost_segment_and_a_lost_key_stop_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path(), 1);

@@ -2,11 +2,18 @@
 
 mod common;
 
-use common::{assert_carts, child, create_cart, create_carts, open, run_child, said, say_open};
+use common::{
+    assert_carts, child, create_cart, create_carts, go_on_with, open, run_child, said, say_open, under_both_drivers, verify_sound,
+};
+use engine::Driver;
 use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
 use wire::Failure;
 
-#[test]
+under_both_drivers! {
+    a_folder_of_another_user_is_refused
+    a_full_disk_refuses_commands_and_comes_back
+}
+
 fn a_folder_of_another_user_is_refused() {
     if let Some(data) = child() {
         if rustix::process::geteuid().is_root() {
@@ -33,7 +40,7 @@ fn too_little_locked_memory_is_told_before_anything_starts() {
     let data = folder.path().join("shop");
     let says = said(&run_child("too_little_locked_memory_is_told_before_anything_starts", &data));
     assert!(says.contains("65536 bytes of memory may be locked; 2 shards need 1048576"), "{says}");
-    assert!(says.contains("ulimit -l 1024"), "{says}");
+    assert!(says.contains("ulimit -l 1024") && says.contains("--driver portable"), "{says}");
     assert!(!data.exists(), "a start that fails on the machine makes no folder");
 }
 
@@ -56,7 +63,28 @@ fn io_uring_forbidden_is_told_with_the_remedy() {
     }
     let folder = tempfile::tempdir().unwrap();
     let says = said(&run_child("io_uring_forbidden_is_told_with_the_remedy", &folder.path().join("shop")));
-    assert!(says.contains("io_uring cannot be used") && says.contains("seccomp"), "{says}");
+    assert!(says.contains("io_uring cannot be used") && says.contains("seccomp") && says.contains("--driver portable"), "{says}");
+}
+
+#[test] // As in a container under Docker's default profile, with no locked memory at all.
+fn the_portable_driver_works_without_io_uring_and_locked_memory() {
+    if let Some(data) = child() {
+        forbid_io_uring(libc::EPERM);
+        let limit = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        rustix::process::setrlimit(rustix::process::Resource::Memlock, limit).unwrap();
+        go_on_with(Driver::Portable);
+        let mut carts = Vec::new();
+        for _ in 0..2 {
+            let engine = open(&data, 2);
+            assert_carts(&engine, &carts);
+            carts.extend(create_carts(&engine, 100));
+        }
+        println!("child: {} carts", carts.len());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run_child("the_portable_driver_works_without_io_uring_and_locked_memory", folder.path())), "200 carts");
+    verify_sound(folder.path());
 }
 
 #[test]
@@ -70,7 +98,7 @@ fn io_uring_hidden_is_told_with_the_remedy() {
     assert!(says.contains("io_uring cannot be used") && says.contains("built without it"), "{says}");
 }
 
-#[test] // Where nothing can be mounted, the child says so and there is nothing to be seen.
+// Where nothing can be mounted, the child says so and there is nothing to be seen.
 fn a_full_disk_refuses_commands_and_comes_back() {
     if let Some(place) = child() {
         match mount_small(&place) {

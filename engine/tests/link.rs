@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{chain, config, verify_sound};
+use common::{chain, config, run_async, under_both_drivers, verify_sound};
 use engine::{Config, Engine, OpenError, Shutdown, WireListen};
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -12,6 +12,11 @@ use wire::{
     Body, Client, Millis, Op, PartitionId, Request,
     quic::{DevCa, Identity, Part, QuicClient, client_config},
 };
+
+under_both_drivers! {
+    every_shard_answers_on_its_own_port_until_the_engine_leaves
+    a_port_in_use_is_told_and_leaves_nothing_behind
+}
 
 /// Two ports in a row that are free, most likely.
 fn two_ports() -> SocketAddr {
@@ -34,8 +39,11 @@ fn link(listen: SocketAddr) -> (DevCa, Millis, WireListen) {
     (ca, now, WireListen { listen, authority_pem, credentials })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn every_shard_answers_on_its_own_port_until_the_engine_leaves() {
+fn every_shard_answers_on_its_own_port_until_the_engine_leaves() {
+    run_async(every_shard_answers());
+}
+
+async fn every_shard_answers() {
     let folder = tempfile::tempdir().unwrap();
     let listen = two_ports();
     let (ca, now, wire) = link(listen);
@@ -58,7 +66,6 @@ async fn every_shard_answers_on_its_own_port_until_the_engine_leaves() {
     assert!(verify_sound(folder.path()).entries >= 16);
 }
 
-#[test]
 fn a_port_in_use_is_told_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let listen = two_ports();

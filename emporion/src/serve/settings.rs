@@ -20,6 +20,9 @@ pub(crate) struct EngineSettings {
     /// Cores for them, such as 0-3,8 [default: the first ones].
     #[arg(long, value_name = "LIST")]
     pub(crate) cpus: Option<Cpus>,
+    /// What moves the data: `glommio` by io_uring, or `portable` where that is forbidden, which is slower [default: glommio].
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) driver: Option<Driver>,
     /// When money is taken: `at-once`, or `manual` to leave it authorised [default: at-once].
     #[arg(long, value_name = "WHEN")]
     pub(crate) capture: Option<Capture>,
@@ -63,6 +66,7 @@ struct Written {
     wire_listen: Option<SocketAddr>,
     shards: Option<u16>,
     cpus: Option<Cpus>,
+    driver: Option<Driver>,
     per_address: Option<u32>,
     demo: bool,
     capture: Option<Capture>,
@@ -120,6 +124,22 @@ impl FromStr for Cpus {
     }
 }
 
+/// What runs the engine's shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Driver(pub(crate) engine::Driver);
+
+impl FromStr for Driver {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "glommio" => Ok(Self(engine::Driver::Glommio)),
+            "portable" => Ok(Self(engine::Driver::Portable)),
+            _ => Err("glommio or portable".into()),
+        }
+    }
+}
+
 /// When money is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -151,7 +171,7 @@ macro_rules! from_string {
         }
     )*};
 }
-from_string! { AdminListen Cpus Capture }
+from_string! { AdminListen Cpus Driver Capture }
 
 impl Settings {
     /// Adds what the file says, where the command line said nothing.
@@ -174,6 +194,7 @@ impl Settings {
                 data: engine.data.or(written.data),
                 shards: engine.shards.or(written.shards),
                 cpus: engine.cpus.or(written.cpus),
+                driver: engine.driver.or(written.driver),
                 capture: engine.capture.or(written.capture),
                 hold_minutes: engine.hold_minutes.or(written.hold_minutes),
                 accept_clock: engine.accept_clock || written.accept_clock,
@@ -201,6 +222,7 @@ impl EngineSettings {
         let mut config = engine::Config::new(self.data());
         config.shards = self.shards;
         config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
+        config.driver = self.driver.map_or_else(engine::Driver::default, |driver| driver.0);
         config.accept_clock = self.accept_clock;
         config.providers = vec![adapters::sandbox::NAME.into()];
         config.capture = match self.capture {
@@ -227,8 +249,9 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file() {
-        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ncapture = 'manual'\ndemo = true")
+        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ndriver = 'portable'\ncapture = 'manual'\ndemo = true")
             .expect("reads");
+        assert_eq!(both.engine.config().driver, engine::Driver::Portable);
         assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
         assert_eq!((both.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
         assert_eq!((both.engine.cpus, both.engine.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
@@ -242,6 +265,7 @@ mod tests {
             ("cpus = '3-1'", "shop.toml:1: core numbers"),
             ("admin-listen = 'on'", "or off"),
             ("capture = 'never'", "at-once or manual"),
+            ("driver = 'tape'", "glommio or portable"),
         ] {
             let Err(Fail::Usage(why)) = file(text) else { panic!("{text} is taken") };
             assert!(why.contains(says) && !why.contains('\n'), "{why}");

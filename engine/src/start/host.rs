@@ -1,4 +1,4 @@
-//! What the machine must offer before anything is opened: kernel, io_uring, locked memory, cores.
+//! What the machine must offer before anything is opened: kernel, io_uring, locked memory, cores. The portable driver wants the cores alone.
 //!
 //! Path: [`check`] → each in turn → an error that says what was found, what is wanted and who can change it. glommio itself panics or
 //! ends the process where these fail, so they are asked for here first.
@@ -14,19 +14,21 @@ use crate::{config::ConfigError, folder::LOCK};
 const KERNEL_MIN: (u32, u32) = (5, 8);
 /// Locked memory of one executor, for its rings.
 pub const MEMLOCK_BYTES_PER_SHARD: u64 = 512 * 1024;
+/// The way on for whoever cannot change the machine.
+const PORTABLE: &str = "Or start with `--driver portable`, which does without and is slower";
 
 /// The machine, or what surrounds this process on it, does not offer what the engine needs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// The kernel.
-    #[error("the kernel is {found}; Linux {}.{} or later is needed for io_uring", KERNEL_MIN.0, KERNEL_MIN.1)]
+    #[error("the kernel is {found}; Linux {}.{} or later is needed for io_uring. {PORTABLE}", KERNEL_MIN.0, KERNEL_MIN.1)]
     Kernel {
         /// Its release.
         found: String,
     },
     /// io_uring is switched off.
-    #[error("io_uring cannot be used ({source}): {remedy}")]
+    #[error("io_uring cannot be used ({source}): {remedy}. {PORTABLE}")]
     Uring {
         /// What the system said.
         source: std::io::Error,
@@ -36,7 +38,8 @@ pub enum HostError {
     /// The limit of locked memory.
     #[error(
         "{found} bytes of memory may be locked; {shards} shards need {wanted} ({MEMLOCK_BYTES_PER_SHARD} each). Raise the limit: `ulimit -l {}`, \
-         `LimitMEMLOCK={wanted}` in a systemd unit, `--ulimit memlock={wanted}` for a container; or configure fewer shards",
+         `LimitMEMLOCK={wanted}` in a systemd unit, `--ulimit memlock={wanted}` for a container; or configure fewer shards. \
+         {PORTABLE}",
         wanted / 1024
     )]
     LockedMemory {

@@ -1,9 +1,10 @@
 //! What the tests of the engine as a whole share: opening, carts as proof of what was acknowledged, and running a test again as a child.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use engine::{Config, Engine, Report};
+use engine::{Config, Driver, Engine, Report};
 use futures_lite::future::block_on;
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -12,9 +13,44 @@ use wire::{Body, CartId, Failure, Op, PartitionId, Position, Principal, Request,
 /// Names the folder to work on, in a child.
 const CHILD: &str = "EMPORION_TEST_CHILD";
 
+thread_local! {
+    /// Under which driver this test opens its engines; `None` under the one that is chosen by saying nothing.
+    static DRIVER: Cell<Option<Driver>> = const { Cell::new(None) };
+}
+
+/// From here on this test opens its engines so.
+pub(crate) fn go_on_with(driver: Driver) {
+    DRIVER.set(Some(driver));
+}
+
+/// Makes of each function a test for each driver: `glommio::NAME` and `portable::NAME`.
+macro_rules! under_both_drivers {
+    ($($name:ident)*) => {
+        mod glommio {
+            $(#[test] fn $name() {
+                super::common::go_on_with(engine::Driver::Glommio);
+                super::$name();
+            })*
+        }
+        mod portable {
+            $(#[test] fn $name() {
+                super::common::go_on_with(engine::Driver::Portable);
+                super::$name();
+            })*
+        }
+    };
+}
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub(crate) use under_both_drivers;
+
 /// Small segments, so that tests cross from one to the next.
 pub(crate) fn config(data: &Path, shards: u16) -> Config {
-    Config { shards: Some(shards), segment_bytes: 1 << 20, ..Config::new(data) }
+    Config { shards: Some(shards), segment_bytes: 1 << 20, driver: DRIVER.get().unwrap_or_default(), ..Config::new(data) }
+}
+
+/// Runs a test that speaks over the network.
+pub(crate) fn run_async(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads").block_on(test);
 }
 
 pub(crate) fn open(data: &Path, shards: u16) -> Engine {
@@ -104,10 +140,15 @@ pub(crate) fn child() -> Option<PathBuf> {
     std::env::var_os(CHILD).map(PathBuf::from)
 }
 
-/// Runs the test `name` of this program again as a child working on `data`; what it prints is the answer.
+/// Runs the test `name` of this program again as a child working on `data`, under the same driver; what it prints is the answer.
 pub(crate) fn run_child(name: &str, data: &Path) -> Output {
     let program = std::env::current_exe().expect("this program");
-    Command::new(program).args([name, "--exact", "--nocapture"]).env(CHILD, data).output().expect("the child runs")
+    let this = match DRIVER.get() {
+        None => name.to_owned(),
+        Some(Driver::Glommio) => format!("glommio::{name}"),
+        Some(Driver::Portable) => format!("portable::{name}"),
+    };
+    Command::new(program).args([&this, "--exact", "--nocapture"]).env(CHILD, data).output().expect("the child runs")
 }
 
 /// What a child says about opening: the error's text, or `opened`.

@@ -20,23 +20,26 @@ use std::{
 };
 
 use glommio::TaskQueueHandle;
-use rustix::fs::FallocateFlags;
+use rustix::{fs::FallocateFlags, io::Errno};
 
-use super::{end_process, hand::Hand, ring::LogRing};
+use super::ring::LogRing;
 use crate::log::{AlignedBuffer, SealedBatch, SegmentNumber, SegmentPlan};
-use crate::shard::Input;
+use crate::shard::{
+    Input,
+    drivers::{end_process, hand::Hand, turns},
+};
 
 /// Threads an executor needs for the disk: one that prepares segments.
 pub(super) const DISK_THREADS: usize = 1;
 /// Bytes of zeros written at once into a new segment.
 const FILL_BYTES: usize = 1 << 20;
 /// Pause between two of them while the log is in use, so that its own writes do not wait behind many: a segment of 64 MiB then takes a fifth of a second.
-const FILL_PAUSE: Duration = Duration::from_millis(2);
+pub(in crate::shard::drivers) const FILL_PAUSE: Duration = Duration::from_millis(2);
 
 /// Segments open for writing: the one in use and the one after it.
 type Open = Rc<RefCell<Vec<(SegmentNumber, Arc<File>)>>>;
 
-/// The loop's side of the disk.
+/// The loop's side of the disk: writes are looked for, segments announce themselves.
 pub(super) struct Disk {
     ring: LogRing,
     open: Open,
@@ -58,8 +61,10 @@ impl Disk {
         glommio::spawn_local_into(preparing, background).expect("the task queue was made by this executor").detach();
         Ok(Self { ring, open, plans, prepared, preparing: false })
     }
+}
 
-    pub(super) fn write(&mut self, batch: SealedBatch) {
+impl turns::Disk for Disk {
+    fn write(&mut self, batch: SealedBatch) {
         let file = {
             let mut open = self.open.borrow_mut();
             // Segments before this one get no more writes; those under way keep their file.
@@ -73,13 +78,12 @@ impl Disk {
         }
     }
 
-    pub(super) fn prepare(&mut self, plan: SegmentPlan) {
+    fn prepare(&mut self, plan: SegmentPlan) {
         self.preparing = true;
         self.plans.put(plan);
     }
 
-    /// What was finished.
-    pub(super) fn report(&mut self) -> Option<Input> {
+    fn report(&mut self) -> Option<Input> {
         if let Some((batch, written)) = self.ring.finished() {
             let (segment, offset, wanted) = (batch.segment.0, batch.offset, batch.bytes().len());
             return match written {
@@ -93,19 +97,16 @@ impl Disk {
         Some(prepared)
     }
 
-    /// Waits until a segment is prepared; the report stays for [`Disk::report`]. Writes are looked for.
-    pub(super) async fn prepared(&self) {
+    async fn reported(&self) {
         self.prepared.filled().await;
     }
 
-    /// Whether a write is under way: then somebody has to look whether it is finished.
-    pub(super) fn is_writing(&self) -> bool {
+    fn must_be_looked_at(&self) -> bool {
         self.ring.len() > 0
     }
 
-    /// Whether nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.preparing && !self.is_writing()
+    fn is_idle(&self) -> bool {
+        !self.preparing && self.ring.len() == 0
     }
 }
 
@@ -115,7 +116,7 @@ async fn prepare_segments(data: PathBuf, plans: Rc<Hand<SegmentPlan>>, open: Ope
         let (path, bytes) = (data.join(&plan.path), plan.bytes);
         // The first segment of a start is waited for.
         let pause = if open.borrow().is_empty() { Duration::ZERO } else { FILL_PAUSE };
-        match glommio::executor().spawn_blocking(move || allocate(&path, bytes, pause)).await {
+        match glommio::executor().spawn_blocking(move || allocate(&path, bytes, pause, Access::Direct)).await {
             Ok(file) => {
                 open.borrow_mut().push((plan.number, Arc::new(file)));
                 prepared.put(Input::Prepared(plan));
@@ -129,8 +130,17 @@ async fn prepare_segments(data: PathBuf, plans: Rc<Hand<SegmentPlan>>, open: Ope
     }
 }
 
+/// How a segment is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard::drivers) enum Access {
+    /// Past the page cache, each write durable when it returns.
+    Direct,
+    /// Through the page cache; whoever writes syncs.
+    Cached,
+}
+
 #[derive(Debug)]
-enum NotAllocated {
+pub(in crate::shard::drivers) enum NotAllocated {
     /// The disk is full, or a quota is used up, or the folder cannot be written.
     NoRoom(io::Error),
     /// A write or a sync failed.
@@ -139,11 +149,11 @@ enum NotAllocated {
 
 /// Makes the file and its name durable at exactly `bytes`, with all of its blocks written, and opens it for the log. It takes milliseconds. A file that
 /// there was no room for is removed.
-fn allocate(path: &Path, bytes: u64, pause: Duration) -> Result<File, NotAllocated> {
-    allocate_with(path, bytes, |file| fill(file, bytes, pause))
+pub(in crate::shard::drivers) fn allocate(path: &Path, bytes: u64, pause: Duration, access: Access) -> Result<File, NotAllocated> {
+    allocate_with(path, bytes, access, |file| fill(file, bytes, pause))
 }
 
-fn allocate_with(path: &Path, bytes: u64, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<File, NotAllocated> {
+fn allocate_with(path: &Path, bytes: u64, access: Access, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<File, NotAllocated> {
     let make = || -> io::Result<File> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         // Left by a crash, under another configuration: its bytes may be anything, its length may not.
@@ -159,21 +169,30 @@ fn allocate_with(path: &Path, bytes: u64, fill: impl FnOnce(&File) -> io::Result
         NotAllocated::NoRoom(error)
     };
     // All room first: a disk that is too small says so before anything is written.
-    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(|error| no_room(error.into()))?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        // A file system without that call says so while it is filled.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        Err(error) => return Err(no_room(error.into())),
+    }
     let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
     let direct = |flags| match open(libc::O_DIRECT | flags) {
         // A memory file system of an older kernel; the start lets no other one pass.
         Err(error) if error.kind() == ErrorKind::InvalidInput => open(flags),
         opened => opened,
     };
-    fill(&direct(0).map_err(NotAllocated::NoRoom)?).map_err(|error| match error.kind() {
-        // Where blocks are never written in place (btrfs, zfs), room that was allocated is not the room that the writes take.
+    let opened = |flags| match access {
+        Access::Direct => direct(flags),
+        Access::Cached => open(0),
+    };
+    fill(&opened(0).map_err(NotAllocated::NoRoom)?).and_then(|()| file.sync_all()).map_err(|error| match error.kind() {
+        // Where blocks are never written in place (btrfs, zfs), room that was allocated is not the room that the writes take; and a file system that
+        // allocates late says so at the sync only.
         ErrorKind::StorageFull => no_room(error),
         _ => NotAllocated::NotDurable(error),
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    file.sync_all().and_then(|()| File::open(folder)?.sync_all()).map_err(NotAllocated::NotDurable)?;
-    direct(libc::O_DSYNC).map_err(NotAllocated::NoRoom)
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(NotAllocated::NotDurable)?;
+    opened(libc::O_DSYNC).map_err(NotAllocated::NoRoom)
 }
 
 /// Writes zeros over the whole file.
@@ -199,13 +218,15 @@ mod tests {
     #[test]
     fn a_segment_has_its_length_and_all_of_its_blocks() {
         use std::os::unix::fs::MetadataExt;
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("segment");
-        // As a crash under another configuration leaves it.
-        std::fs::write(&path, vec![7; 3 * FILL_BYTES]).expect("written");
-        allocate(&path, BYTES, Duration::ZERO).expect("there is room");
-        assert_eq!(std::fs::read(&path).expect("readable"), vec![0; BYTES as usize]);
-        assert!(std::fs::metadata(&path).expect("there").blocks() * 512 >= BYTES);
+        for access in [Access::Direct, Access::Cached] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("segment");
+            // As a crash under another configuration leaves it.
+            std::fs::write(&path, vec![7; 3 * FILL_BYTES]).expect("written");
+            allocate(&path, BYTES, Duration::ZERO, access).expect("there is room");
+            assert_eq!(std::fs::read(&path).expect("readable"), vec![0; BYTES as usize]);
+            assert!(std::fs::metadata(&path).expect("there").blocks() * 512 >= BYTES);
+        }
     }
 
     #[test] // `/dev/full` takes no byte, and says what a full disk says.
@@ -216,12 +237,12 @@ mod tests {
             file.write_all_at(AlignedBuffer::new(FILL_BYTES).bytes(), 0)?;
             fill(&OpenOptions::new().write(true).open("/dev/full")?, BYTES, Duration::ZERO)
         };
-        match allocate_with(&path, BYTES, turns_full) {
+        match allocate_with(&path, BYTES, Access::Direct, turns_full) {
             Err(NotAllocated::NoRoom(error)) => assert_eq!(error.kind(), ErrorKind::StorageFull),
             other => panic!("{other:?}"),
         }
         assert!(!path.exists(), "what there was no room for takes none");
-        allocate(&path, BYTES, Duration::ZERO).expect("and when there is room it is had");
+        allocate(&path, BYTES, Duration::ZERO, Access::Direct).expect("and when there is room it is had");
     }
 
     #[test]
@@ -229,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("segment");
         let fails = |_: &File| Err(io::Error::from_raw_os_error(libc::EIO));
-        assert!(matches!(allocate_with(&path, BYTES, fails), Err(NotAllocated::NotDurable(_))));
+        assert!(matches!(allocate_with(&path, BYTES, Access::Direct, fails), Err(NotAllocated::NotDurable(_))));
         assert!(path.exists(), "it stays, to be looked at");
     }
 }

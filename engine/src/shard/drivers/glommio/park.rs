@@ -10,13 +10,13 @@
 
 use glommio::timer::Timer;
 use std::{
-    cell::Cell,
     future::Future,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
+
+use crate::shard::drivers::turns::Activity;
 
 /// Longest sleep over work after a turn that did something.
 const PAUSE_MIN: Duration = Duration::from_micros(50);
@@ -34,16 +34,6 @@ const BREATH: Duration = Duration::from_micros(1);
 /// Through a timer, because glommio looks at its rings only when no task is left to run or its preemption timer has fired.
 pub(super) async fn breathe() {
     Timer::new(BREATH).await;
-}
-
-/// Turns that did something, counted by the loop.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Rc<Cell<u64>>);
-
-impl Activity {
-    pub(super) fn note(&self) {
-        self.0.set(self.0.get().wrapping_add(1));
-    }
 }
 
 /// Never ends; to be polled beside the executor's main future.
@@ -66,7 +56,7 @@ impl Future for Watch {
     type Output = std::convert::Infallible;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let count = self.activity.0.get();
+        let count = self.activity.count();
         self.pause = if count == self.seen { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
         self.seen = count;
         let (mut timer, mut guard) = (Timer::new(self.pause), Timer::new(self.pause * 2 + GUARD));
@@ -85,6 +75,7 @@ impl Future for Watch {
 mod tests {
     use super::*;
     use glommio::LocalExecutor;
+    use std::{cell::Cell, rc::Rc};
 
     #[test] // A loop that breathes between its turns has others make progress, those among them that wait for the kernel.
     fn a_loop_that_breathes_lets_others_run() {

@@ -7,6 +7,7 @@
 //!
 //! quinn wants everything `Send`; what belongs to an executor is not. It sits in a [`Home`], which lets nobody but its own thread touch it.
 
+use crate::shard::drivers::turns;
 use glommio::{TaskQueueHandle, timer::Timer};
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -78,10 +79,13 @@ pub(crate) struct Listening {
     socket: Weak<Socket>,
 }
 
-impl Listening {
-    /// Tells clients to send no more.
-    pub(crate) fn goaway(&self) {
+impl turns::Link for Listening {
+    fn goaway(&self) {
         self.server.goaway();
+    }
+
+    async fn leave(self, patience: Duration) {
+        leave(self, patience).await;
     }
 }
 

@@ -86,7 +86,7 @@ impl Drop for LogRing {
             if let Err(error) = self.ring.submit_and_wait(1)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                super::end_process(&format!("the log's ring cannot be waited for: {error}"));
+                crate::shard::drivers::end_process(&format!("the log's ring cannot be waited for: {error}"));
             }
             while self.finished().is_some() {}
         }

@@ -1,13 +1,13 @@
-//! Calls of the engine link on their way into the loop of the same executor, and back.
+//! Calls of the engine link on their way into the loop of the same thread, and back.
 //!
 //! Path: `wire`'s server → [`Calls::call`] → a queue of this thread → the loop's next turn → `ShardCore`; the answer goes from the loop straight into the
 //! stream it belongs to. No lock, no other thread, and no task for a call.
 //! Bounds: [`CALL_QUEUE_MAX`] calls not yet taken, one more is answered as overload.
 
 use super::{
-    executor::RETRY_AFTER_MS,
     hand::Hand,
     queue::{CALL_QUEUE_MAX, Port},
+    turns::RETRY_AFTER_MS,
 };
 use crate::shard::CallToken;
 use std::rc::Rc;

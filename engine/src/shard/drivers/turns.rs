@@ -1,12 +1,15 @@
-//! The executor of one shard: a loop of turns around its core.
+//! The loop of one shard: turns around its core, whichever driver runs them.
 //!
 //! Path of a turn: finished writes, notes from other shards, calls, the timer → [`ShardCore::handle`] for each → outputs once, so that what
 //! arrived together shares a write → disk, other shards, callers. Nothing to do: wait for whichever comes first.
-//! Bounds per turn: [`TURN_NOTES_MAX`], [`TURN_CALLS_MAX`], and the executor's own time slice; none of the sources can starve another.
+//! Bounds per turn: [`TURN_NOTES_MAX`], [`TURN_CALLS_MAX`], and the loop's own time slice; none of the sources can starve another.
+//!
+//! A driver gives the loop what differs between them, as [`Machine`]: a thread that runs futures, sleep, a disk, and an end of the link.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
-    future::pending,
+    future::{Future, pending},
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -20,22 +23,18 @@ use std::{
 };
 
 use futures_lite::FutureExt;
-use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, PoolPlacement, Shares, timer::Timer};
 use hashbrown::HashMap;
 
 use super::{
-    disk::{DISK_THREADS, Disk},
-    end_process,
+    Clock, end_process,
     hand::Hand,
     link::{Calls, FromLink, failed},
-    park::{Activity, Watch, breathe},
     queue::{Asked, Inbox, Note, Port},
-    quic::{self, Listen, Listening},
 };
+use crate::log::{SealedBatch, SegmentPlan};
 use crate::shard::{
     CallToken, Input, Now, Output,
     core::{ShardCore, peer::PeerMessage},
-    drivers::Clock,
 };
 use wire::{Failure, Response, ShardId, Topology, quic::Answer};
 
@@ -45,8 +44,6 @@ const TURN_NOTES_MAX: usize = 64;
 const TURN_CALLS_MAX: usize = 256;
 /// Calls taken in a turn although the time slice is over: so a slow turn makes progress.
 const TURN_CALLS_MIN: usize = 8;
-/// An idle executor looks for work this long before it sleeps: a wake-up costs more than that of a core that is its own.
-const SPIN: Duration = Duration::from_micros(50);
 /// A write under way is looked for again after this part of the time waited for it, so that it is late by an eighth at most: at once as long
 /// as that is under [`WRITE_LOOK_MIN`] and the core is the shard's own, else by timer.
 const WRITE_LOOKS: u64 = 8;
@@ -64,6 +61,43 @@ pub(super) const RETRY_AFTER_MS: u32 = 50;
 const FULL_RETRY: Duration = Duration::from_micros(50);
 /// Shortest wait for a timer, so that a timer which is always due does not keep the core busy.
 const TICK_US_MIN: u64 = 100;
+
+/// What the loop needs of a driver. Everything is of the thread that the loop runs on.
+pub(super) trait Machine {
+    /// The way to the disk.
+    type Disk: Disk;
+    /// A shard's end of the link while it lasts.
+    type Link: Link;
+
+    /// Sleeps at least so long.
+    fn sleep(after: Duration) -> impl Future<Output = ()>;
+    /// Lets the thread's other tasks run, and what waits for the kernel be woken, then goes on.
+    fn breathe() -> impl Future<Output = ()>;
+}
+
+/// What the loop needs of a disk. A failed write or sync ends the process; only room that cannot be had is reported.
+pub(super) trait Disk {
+    /// Begins to write the batch durably.
+    fn write(&mut self, batch: SealedBatch);
+    /// Begins to make a segment.
+    fn prepare(&mut self, plan: SegmentPlan);
+    /// What was finished, if anything.
+    fn report(&mut self) -> Option<Input>;
+    /// Waits for a report that announces itself; it stays for [`Disk::report`].
+    fn reported(&self) -> impl Future<Output = ()>;
+    /// Whether something is under way that does not announce itself: then somebody has to look whether it is finished.
+    fn must_be_looked_at(&self) -> bool;
+    /// Whether nothing is on its way.
+    fn is_idle(&self) -> bool;
+}
+
+/// What the loop needs of its end of the link.
+pub(super) trait Link {
+    /// Tells clients to send no more.
+    fn goaway(&self);
+    /// Takes leave of all clients, gives them `patience` to get their answers, then closes. Afterwards the port is free.
+    fn leave(self, patience: Duration) -> impl Future<Output = ()>;
+}
 
 /// Where shards and the handle agree that a drain is over. By shard.
 #[derive(Debug)]
@@ -98,11 +132,13 @@ impl Board {
     }
 }
 
-/// What an executor is started with.
+/// What a shard's thread is started with.
 pub(crate) struct Setup {
     pub(crate) shard: ShardId,
     /// Core to be pinned to.
     pub(crate) cpu: usize,
+    /// Whether the configuration names that core.
+    pub(crate) cpu_is_named: bool,
     /// Whether another shard has the same core: then an idle one sleeps at once.
     pub(crate) shared_cpu: bool,
     /// The data folder.
@@ -119,31 +155,8 @@ pub(crate) struct Setup {
     pub(crate) serving: mpsc::Sender<io::Result<()>>,
 }
 
-/// Starts the executor's thread. `make` runs on it, may block, and makes the core once the logs are read; without one the thread ends.
-///
-/// # Errors
-/// What glommio says when the thread or its pinning cannot be had; errors of its rings come from joining.
-pub(crate) fn spawn(
-    setup: Setup,
-    make: impl FnOnce(Clock) -> Option<ShardCore> + Send + 'static,
-) -> Result<ExecutorJoinHandle<()>, glommio::GlommioError<()>> {
-    LocalExecutorBuilder::new(Placement::Fixed(setup.cpu))
-        .name("shard")
-        .spin_before_park(if setup.shared_cpu { Duration::ZERO } else { SPIN })
-        // The log's buffers are its own.
-        .io_memory(0)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(DISK_THREADS))
-        .spawn(move || async move {
-            let clock = Clock::start();
-            if let Some(core) = make(clock) {
-                let _fault = EndOnPanic(setup.shard);
-                serve(core, setup, clock).await;
-            }
-        })
-}
-
 /// A panic in a shard is a fault of ours: its partitions would be gone and the others would wait for it.
-struct EndOnPanic(ShardId);
+pub(super) struct EndOnPanic(pub(super) ShardId);
 
 impl Drop for EndOnPanic {
     fn drop(&mut self) {
@@ -153,62 +166,33 @@ impl Drop for EndOnPanic {
     }
 }
 
-async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
-    let executor = glommio::executor();
-    let requests = executor.create_task_queue(Shares::Static(1_000), Latency::NotImportant, "requests");
-    let background = executor.create_task_queue(Shares::Static(50), Latency::NotImportant, "background");
-    let activity = Activity::default();
-    let own = setup.ports[usize::from(setup.shard.0)].clone();
-    let from_link = Hand::new();
-    let calls = Calls { queue: Rc::clone(&from_link), port: own };
-    let listen = |(address, tls)| {
-        let listen = Listen { address, tls, topology: setup.topology, shard: setup.shard, queue: Some(requests) };
-        quic::listen(listen, calls)
-    };
-    let server = match setup.link.map(listen).transpose() {
-        Ok(server) => server.map(|(server, _address)| server),
-        Err(error) => {
-            // The one who waits for this gives up; if nobody does, there is nothing to serve.
-            let _ = setup.serving.send(Err(error));
-            return;
-        }
-    };
-    let disk = match Disk::start(setup.data, background) {
-        Ok(disk) => disk,
-        Err(error) => {
-            let _ = setup.serving.send(Err(error)); // as above
-            return;
-        }
-    };
-    let shard = Shard {
-        core,
-        clock,
-        disk,
-        spins: !setup.shared_cpu,
-        asleep_us: None,
-        inbox: setup.inbox,
-        from_link,
-        replies: HashMap::default(),
-        peers: Peers::new(setup.shard, setup.ports),
-        standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
-        server,
-        stopping: false,
-        early_call: None,
-        early_note: None,
-        activity: activity.clone(),
-    };
-    if setup.serving.send(Ok(())).is_ok() {
-        let run = glommio::spawn_local_into(shard.run(), requests).expect("the task queue was made above");
-        let watch = async { match Watch::new(activity).await {} };
-        run.or(watch).await;
+impl Setup {
+    /// The way of the link's calls into the loop: its end for a service, and the one for [`Shard::new`].
+    pub(super) fn calls(&self) -> (Calls, Rc<Hand<FromLink>>) {
+        let queue = Hand::new();
+        (Calls { queue: Rc::clone(&queue), port: self.ports[usize::from(self.shard.0)].clone() }, queue)
+    }
+}
+
+/// Turns that did something, counted by the loop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activity(Rc<Cell<u64>>);
+
+impl Activity {
+    fn note(&self) {
+        self.0.set(self.0.get().wrapping_add(1));
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.get()
     }
 }
 
 /// The loop's own things.
-struct Shard {
+pub(super) struct Shard<M: Machine> {
     core: ShardCore,
     clock: Clock,
-    disk: Disk,
+    disk: M::Disk,
     /// The core is this shard's own.
     spins: bool,
     /// Since when there is nothing to do but wait for a write.
@@ -219,7 +203,7 @@ struct Shard {
     peers: Peers,
     standing: Reporting,
     /// The link's end, if this shard listens.
-    server: Option<Listening>,
+    server: Option<M::Link>,
     stopping: bool,
     /// Taken off the queue while waiting; first in the next turn.
     early_call: Option<Asked>,
@@ -227,8 +211,36 @@ struct Shard {
     activity: Activity,
 }
 
-impl Shard {
-    async fn run(mut self) {
+impl<M: Machine> Shard<M> {
+    pub(super) fn new(
+        core: ShardCore,
+        clock: Clock,
+        setup: Setup,
+        disk: M::Disk,
+        (server, from_link): (Option<M::Link>, Rc<Hand<FromLink>>),
+        activity: Activity,
+    ) -> Self {
+        Self {
+            core,
+            clock,
+            disk,
+            spins: !setup.shared_cpu,
+            asleep_us: None,
+            inbox: setup.inbox,
+            from_link,
+            replies: HashMap::default(),
+            peers: Peers::new(setup.shard, setup.ports),
+            standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
+            server,
+            stopping: false,
+            early_call: None,
+            early_note: None,
+            activity,
+        }
+    }
+
+    /// Turns until it is told to stop and nothing is on its way to the disk.
+    pub(super) async fn run(mut self) {
         // What the core has to say from the start: effects that are left, its first segment.
         self.perform();
         loop {
@@ -241,7 +253,7 @@ impl Shard {
             }
             if worked {
                 self.asleep_us = None;
-                breathe().await;
+                M::breathe().await;
             } else {
                 self.wait().await;
             }
@@ -260,7 +272,7 @@ impl Shard {
         }
         if let Some(server) = self.server.take() {
             let patience = if self.standing.draining { LEAVE_WAIT_MAX } else { Duration::ZERO };
-            quic::leave(server, patience).await;
+            server.leave(patience).await;
         }
     }
 
@@ -376,7 +388,7 @@ impl Shard {
     /// Sleeps until something happens. What it takes off a queue is first in the next turn.
     async fn wait(&mut self) {
         let now = self.clock.now();
-        let write = self.disk.is_writing().then(|| {
+        let write = self.disk.must_be_looked_at().then(|| {
             let waited = now.mono_us.saturating_sub(*self.asleep_us.get_or_insert(now.mono_us));
             Duration::from_micros(waited / WRITE_LOOKS).clamp(WRITE_LOOK_MIN, WRITE_LOOK_MAX)
         });
@@ -384,7 +396,7 @@ impl Shard {
             && self.spins
             && look == WRITE_LOOK_MIN
         {
-            return breathe().await;
+            return M::breathe().await;
         }
         let due = self.core.next_wake().map(|due| Duration::from_micros(due.saturating_sub(now.mono_us).max(TICK_US_MIN)));
         let (timer, takes_calls) = match (due, self.peers.are_behind()) {
@@ -394,7 +406,7 @@ impl Shard {
         let timer = timer.into_iter().chain(write).min();
         let time = async {
             match timer {
-                Some(after) => drop(Timer::new(after).await),
+                Some(after) => M::sleep(after).await,
                 None => pending().await,
             }
             Woken::Other
@@ -412,7 +424,7 @@ impl Shard {
             }
         };
         let disk = async {
-            self.disk.prepared().await;
+            self.disk.reported().await;
             Woken::Other
         };
         let link = async {

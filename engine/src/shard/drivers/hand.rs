@@ -1,4 +1,4 @@
-//! Passing things between tasks of one executor.
+//! Passing things between tasks of one thread.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// Hands things from one task of an executor to another. One taker.
+/// Hands things from one task of a thread to another. One taker.
 pub(super) struct Hand<T> {
     things: RefCell<VecDeque<T>>,
     taker: Cell<Option<Waker>>,

@@ -1,0 +1,62 @@
+//! QUIC on a shard's own thread: quinn over tokio, and the endpoint a shard listens on.
+//!
+//! Path: datagrams → quinn's tasks → `wire::quic::Server` → the service → quinn → datagrams, all on the shard's thread between the turns of its loop.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use wire::{
+    ShardId, Topology,
+    quic::{Server, ServerHandle, Service},
+};
+
+use crate::shard::drivers::turns::{EndOnPanic, Link};
+
+/// Listens on the calling thread's runtime and answers with `service`, until [`Link::leave`].
+///
+/// # Errors
+/// If the address cannot be had, or the socket not be set up.
+pub(super) fn listen(
+    address: SocketAddr,
+    tls: quinn::ServerConfig,
+    topology: Topology,
+    shard: ShardId,
+    service: impl Service,
+) -> io::Result<Listening> {
+    let socket = UdpSocket::bind(address)?;
+    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(tls), socket, Arc::new(quinn::TokioRuntime))?;
+    let start = move |task: Pin<Box<dyn Future<Output = ()>>>| {
+        drop(tokio::task::spawn_local(async move {
+            // tokio would keep a panic to the task.
+            let _fault = EndOnPanic(shard);
+            task.await;
+        }));
+    };
+    let server = Server::new(endpoint, topology, shard, start);
+    let handle = server.handle();
+    start(Box::pin(server.serve(service)));
+    Ok(Listening(handle))
+}
+
+/// A shard's end of the link while it lasts.
+pub(super) struct Listening(ServerHandle);
+
+impl Link for Listening {
+    fn goaway(&self) {
+        self.0.goaway();
+    }
+
+    /// The socket goes with the thread's runtime.
+    async fn leave(self, patience: Duration) {
+        self.0.goaway();
+        if tokio::time::timeout(patience, self.0.drained()).await.is_err() && patience > Duration::ZERO {
+            tracing::info!("engine link: clients that did not leave are cut off");
+        }
+        self.0.close().await;
+    }
+}

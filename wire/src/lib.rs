@@ -10,6 +10,8 @@
 
 mod catalog;
 mod client;
+#[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
+mod feed;
 pub mod frame;
 mod id;
 pub mod limits;
@@ -35,6 +37,7 @@ mod warehouse;
 
 pub use catalog::*;
 pub use client::*;
+pub use feed::*;
 pub use id::*;
 pub use money::*;
 pub use order::*;

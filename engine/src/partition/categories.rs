@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use wire::{CategoryId, FieldError, Refusal, Upserted, limits};
+use wire::{CategoryId, EventField, EventKind, FieldError, Refusal, Upserted, limits};
 
 /// Makes what is missing of the path that `key` is: of `a/b/c` the categories `a`, `a/b` and `a/b/c`, each named by its last part.
 pub(super) fn ensure(shared: &mut Arc<CategoryTree>, ctx: &mut ApplyContext<'_>, key: &str) -> Outcome {
@@ -67,6 +67,7 @@ pub(super) fn put(shared: &mut Arc<CategoryTree>, ctx: &mut ApplyContext<'_>, ke
             }
             Arc::make_mut(shared).rename(id, name);
             ctx.changes.categories = true;
+            tell(ctx, EventKind::CategoryRenamed, id, key, name);
             (id, Upserted::Updated)
         }
         None => {
@@ -97,7 +98,12 @@ fn insert(
     let (id, depth) = (ctx.next(), parent.map_or(0, |(_, depth)| depth) + 1);
     tree.insert(Category { id, version: 1, key: Arc::from(key), name: Arc::from(name), parent: parent.map(|(id, _)| id), depth });
     ctx.changes.categories = true;
+    tell(ctx, EventKind::CategoryCreated, id, key, name);
     (id, depth)
+}
+
+fn tell(ctx: &mut ApplyContext<'_>, kind: EventKind, id: CategoryId, key: &str, name: &str) {
+    ctx.tell(kind, vec![EventField::Category(id), EventField::Key(key.to_owned()), EventField::Name(name.to_owned())]);
 }
 
 fn check_room(tree: &CategoryTree, above: usize, added: usize) -> Result<(), Refusal> {

@@ -1,13 +1,14 @@
 //! What a command may touch besides its own table while it is applied: time, ids, the outbox and the list of changes.
 //!
-//! Path: `Partition::apply` makes one [`ApplyContext`] per entry → tables mint ids, ask for effects and note changes through it.
+//! Path: `Partition::apply` makes one [`ApplyContext`] per entry → tables mint ids, ask for effects, note changes and tell events through it →
+//! [`ApplyContext::number_events`] at its end.
 //! Bounds: [`ORDINALS_MAX`] ids a command; every command is bounded so that it stays below.
 
 use super::outbox::{Concern, Effect, Outbox, Target};
 use super::outcome::Changes;
 use wire::{
-    AnnouncementId, CartId, CategoryId, EventId, LineId, Millis, OrderId, PartitionId, PaymentId, ProductId, RawId, Refusal, Seq, SkuId,
-    TransferId,
+    AnnouncementId, CartId, CategoryId, EventField, EventId, EventKind, FeedEvent, LineId, Millis, OrderId, PartitionId, PaymentId,
+    Position, ProductId, RawId, Refusal, Seq, SkuId, TransferId,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -95,6 +96,28 @@ impl ApplyContext<'_> {
         self.changes.effects.push(id);
         id
     }
+
+    /// Tells the feed what happened. The event gets its id when the command is through.
+    pub fn tell(&mut self, kind: EventKind, data: Vec<EventField>) {
+        let position = Position { epoch: self.epoch, partition: self.partition, seq: self.seq };
+        self.changes.events.push(FeedEvent { id: EventId(RawId(0)), position, nth: 0, at: self.time, kind, data });
+    }
+
+    /// Gives this command's events, those from `first` on, their numbers and ids: after all other ids of the command, which so stay what
+    /// they are whatever the feed tells.
+    pub(super) fn number_events(&mut self, first: usize) {
+        for (nth, event) in (0u32..).zip(&mut self.changes.events[first..]) {
+            event.nth = nth;
+            event.id = event_id(event.at, self.partition, self.seq, self.ordinal + nth);
+        }
+    }
+}
+
+/// The id of an event. The ordinal's place has 16 bits; what is above them goes to the time, which in an id of this partition and seq tells
+/// nothing else. Only timers that end hundreds of large reservations at once come so far.
+#[must_use]
+pub fn event_id(at: Millis, partition: PartitionId, seq: Seq, ordinal: u32) -> EventId {
+    EventId(RawId::new(at.plus(u64::from(ordinal >> 16)), partition, seq, (ordinal & 0xffff) as u16))
 }
 
 /// A stable 128-bit name made of parts, for ids that must come out the same when a step is repeated (holds, opening stock).

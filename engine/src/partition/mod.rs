@@ -22,7 +22,7 @@ mod timers;
 mod tests;
 
 pub use claims::{CLAIM_PENDING_MS, CLAIM_TOMBSTONE_MS, CLAIMS_MAX, Claim, ClaimState};
-pub use context::{ApplyContext, Minted, ORDINALS_MAX, hash128};
+pub use context::{ApplyContext, Minted, ORDINALS_MAX, event_id, hash128};
 pub use digest::Digest;
 pub use keys::{IDEMPOTENCY_KEEP_MS, IDEMPOTENCY_KEYS_MAX, Replay, STORED_OUTCOME_BYTES_MAX};
 pub use outcome::{Applied, Backordered, Changes, Done, Goods, Outcome, peer_outcome};

@@ -13,6 +13,7 @@ mod requests;
 mod step;
 #[cfg(test)]
 mod tests;
+mod told;
 mod work;
 
 pub use place::SOURCES_MAX;

@@ -2,7 +2,7 @@
 
 use crate::record::v1::{PeerOutcome, ShortLine};
 use inventory_ledger::RowChange;
-use wire::{CartId, CategoryId, OrderId, ProductId, Refusal, SkuId, Upserted};
+use wire::{CartId, CategoryId, FeedEvent, OrderId, ProductId, Refusal, SkuId, Upserted};
 
 /// A success or a refusal. Compact: the answer is rendered from the state when it is sent, and again when it is replayed.
 pub type Outcome = Result<Done, Refusal>;
@@ -163,12 +163,14 @@ pub struct Changes {
     pub settled: Vec<OrderId>,
     /// Orders that need another sourcing plan.
     pub resource: Vec<OrderId>,
+    /// What the feed tells of it.
+    pub events: Vec<FeedEvent>,
 }
 
 impl Changes {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
-        let Self { products, stock, backorders, categories, effects, answered, settled, resource } = self;
+        let Self { products, stock, backorders, categories, effects, answered, settled, resource, events } = self;
         products.clear();
         stock.clear();
         backorders.clear();
@@ -177,5 +179,6 @@ impl Changes {
         answered.clear();
         settled.clear();
         resource.clear();
+        events.clear();
     }
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use wire::{
-    ProductId, Refusal, SkuId, Upserted,
+    EventField, EventKind, ProductId, Refusal, SkuId, Upserted,
     placement::{Space, partition_of},
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -92,6 +92,14 @@ impl Products {
             }
         };
         self.open_stock(ctx, id, content);
+        let told = match what {
+            Upserted::Created => Some(EventKind::ProductCreated),
+            Upserted::Updated => Some(EventKind::ProductUpdated),
+            Upserted::Unchanged => None,
+        };
+        if let Some(kind) = told {
+            ctx.tell(kind, vec![EventField::Product(id), EventField::Key(content.key.clone()), EventField::Version(version)]);
+        }
         Ok(Done::Product { id, version, what })
     }
 
@@ -107,6 +115,7 @@ impl Products {
                 release(ctx, &product.content.key, &variant.key, sku);
             }
             ctx.changes.products.push(id);
+            ctx.tell(EventKind::ProductDeleted, vec![EventField::Product(id), EventField::Key(product.content.key)]);
         }
         Ok(Done::Nothing)
     }

@@ -4,7 +4,7 @@
 //! effect per location. A refusal leaves no order behind: the idempotency table remembers it.
 //! Everything is decided from the cart and the command: prices are read by the caller and at most [`GATHER_AGE_MS_MAX`] old.
 
-use super::{ORDERS_FAILED_MAX, ORDERS_MAX, Orders};
+use super::{ORDERS_FAILED_MAX, ORDERS_MAX, Orders, told};
 use crate::domain::cart::Cart;
 use crate::domain::order::{EventKind, Failed, Order, OrderLine, OrderNumber, Saga};
 use crate::domain::totals::{SumError, line_total, totals};
@@ -61,7 +61,7 @@ impl Orders {
             saga: Saga::Holding { attempt: 0 },
             events: VecDeque::new(),
         };
-        order.record(ctx.time, EventKind::Placed, None);
+        told::record(ctx, &mut order, EventKind::Placed, None);
         let id = order.id;
         carts.check_out(ctx.time, order.cart, id);
         self.times.placing += 1;

@@ -58,7 +58,7 @@ impl Orders {
             ActionOutcome::Success => "success",
             ActionOutcome::Fail => "fail",
         };
-        step.order.record(step.ctx.time, EventKind::ActionTaken, Some(detail));
+        step.record(EventKind::ActionTaken, Some(detail));
         let effect = step.ask_adapter(Work::Confirm { payment, outcome });
         step.move_to(Saga::Confirming { effect });
         Ok(Done::Order(id))
@@ -70,30 +70,29 @@ impl Orders {
     /// If the provider will not give the money back, the order settles as open, with `payment.refund_failed` in its history.
     pub(in crate::partition) fn cancel(&mut self, ctx: &mut ApplyContext<'_>, carts: &mut Carts, id: OrderId, reason: &str) -> Outcome {
         let mut step = self.step(ctx, carts, id).ok_or(Refusal::NotFound)?;
-        let (now, saga) = (step.ctx.time, step.order.saga.clone());
-        match saga {
+        match step.order.saga.clone() {
             Saga::Ended { .. } => Err(state_of(step.order)),
             Saga::Open if !cancellable(step.order) => Err(state_of(step.order)),
             Saga::Open => {
                 step.ctx.check_version(step.order.version)?;
                 step.ctx.check_outbox_room(1 + step.order.holds.len())?;
-                step.order.record(now, EventKind::CancelRequested, Some(reason));
+                step.record(EventKind::CancelRequested, Some(reason));
                 step.undo();
                 Ok(Done::Order(id))
             }
             undecided if undecided.undecided() => {
                 step.ctx.check_version(step.order.version)?;
-                step.order.record(now, EventKind::CancelRequested, Some(reason));
+                step.record(EventKind::CancelRequested, Some(reason));
                 step.stop(Ending::CalledOff);
                 Ok(Done::Order(id))
             }
             Saga::Committing { then: WhenOpen::Keep } => {
-                step.order.record(now, EventKind::CancelRequested, Some(reason));
+                step.record(EventKind::CancelRequested, Some(reason));
                 step.move_to(Saga::Committing { then: WhenOpen::Cancel });
                 Ok(Done::Order(id))
             }
             Saga::Capturing { effect, then: WhenOpen::Keep } => {
-                step.order.record(now, EventKind::CancelRequested, Some(reason));
+                step.record(EventKind::CancelRequested, Some(reason));
                 step.move_to(Saga::Capturing { effect, then: WhenOpen::Cancel });
                 Ok(Done::Order(id))
             }

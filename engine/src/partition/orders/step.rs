@@ -4,7 +4,7 @@
 //! → [`Step::advance`] when all holds have answered → the next effects. The way back is `giving_up`.
 //! An answer is known by its effect's id, which exactly one hold or the saga waits for; any other answer changes nothing.
 
-use super::{CONTENDED_MAX, CONTENDED_WAIT_MS, ORDER_FAILED_KEEP_MS, RESOURCE_MAX, Timetable, Work};
+use super::{CONTENDED_MAX, CONTENDED_WAIT_MS, ORDER_FAILED_KEEP_MS, RESOURCE_MAX, Timetable, Work, told};
 use crate::domain::order::{
     AfterGivingBack, Ending, EventKind, HoldEnd, HoldState, Order, OrderHold, Payment, PaymentState, Saga, WhenOpen, cut,
 };
@@ -12,7 +12,7 @@ use crate::partition::carts::Carts;
 use crate::partition::outbox::{Concern, Target};
 use crate::partition::{ApplyContext, hash128};
 use crate::record::v1::{Command, PeerOutcome, Source};
-use wire::{EffectOutcome, EventId, HoldId, LineState, NextAction, OrderId, OrderStatus, PartitionId, RawId, Refusal};
+use wire::{EffectOutcome, EventField, EventId, HoldId, LineState, NextAction, OrderId, OrderStatus, PartitionId, RawId, Refusal};
 
 /// One order with all it may touch.
 pub(super) struct Step<'s, 'a> {
@@ -89,7 +89,7 @@ impl Step<'_, '_> {
         };
         let stuck = (hold.state == HoldState::Ended(HoldEnd::Stuck)).then(|| hold.location.clone());
         if let Some(location) = stuck {
-            self.order.record(self.ctx.time, EventKind::RestockFailed, Some(&location));
+            self.record(EventKind::RestockFailed, Some(&location));
         }
         self.advance();
     }
@@ -120,7 +120,7 @@ impl Step<'_, '_> {
                 match self.order.holds.iter().find(lost).map(|hold| hold.location.clone()) {
                     None => self.open(then),
                     Some(location) => {
-                        self.order.record(self.ctx.time, EventKind::StockLost, Some(&location));
+                        self.record(EventKind::StockLost, Some(&location));
                         self.void(match then {
                             WhenOpen::Keep => Ending::Refused(Refusal::Contended),
                             WhenOpen::Cancel => Ending::CalledOff,
@@ -160,7 +160,6 @@ impl Step<'_, '_> {
             // The outbox keeps the effect and leases it again.
             _ => return,
         };
-        let now = self.ctx.time;
         match self.order.saga.clone() {
             Saga::Authorising { .. } | Saga::Confirming { .. } => match answer {
                 Ok(()) => {
@@ -168,7 +167,7 @@ impl Step<'_, '_> {
                     self.commit(WhenOpen::Keep);
                 }
                 Err(No::Action(next)) => {
-                    self.order.record(now, EventKind::ActionRequired, Some(&next.kind));
+                    self.record(EventKind::ActionRequired, Some(&next.kind));
                     self.move_to(Saga::AwaitingAction { next });
                     self.settle();
                 }
@@ -201,7 +200,7 @@ impl Step<'_, '_> {
                 let captured = self.order.totals.total.amount;
                 match answer {
                     Ok(()) => self.payment_is(PaymentState::Captured { captured, refunded: 0 }, EventKind::Captured),
-                    Err(no) => self.order.record(now, EventKind::CaptureFailed, Some(&no.code())),
+                    Err(no) => self.record(EventKind::CaptureFailed, Some(&no.code())),
                 }
                 self.stand(then);
             }
@@ -212,7 +211,7 @@ impl Step<'_, '_> {
                     self.give_back(AfterGivingBack::End(Ending::Cancelled));
                 }
                 Err(no) => {
-                    self.order.record(now, EventKind::RefundFailed, Some(&no.code()));
+                    self.record(EventKind::RefundFailed, Some(&no.code()));
                     self.move_to(Saga::Open);
                     self.settle();
                 }
@@ -258,8 +257,9 @@ impl Step<'_, '_> {
         self.order.lines.iter_mut().for_each(|line| line.move_all(LineState::Reserved, LineState::Allocated));
         self.order.status = OrderStatus::Open;
         self.times.placing -= 1;
-        self.order.record(now, EventKind::Opened, None);
+        self.record(EventKind::Opened, None);
         self.carts.ordered(now, self.order.cart, self.order.id);
+        self.ctx.tell(wire::EventKind::CartOrdered, vec![EventField::Cart(self.order.cart), EventField::Order(self.order.id)]);
         let authorised = self.order.payments.last().filter(|payment| payment.state == PaymentState::Authorised);
         match authorised.map(|payment| (payment.id, payment.amount)) {
             Some((payment, amount)) if self.order.capture && then == WhenOpen::Keep => {
@@ -288,7 +288,7 @@ impl Step<'_, '_> {
             Some(hold) => (EventKind::Short, Some(hold.location.clone())),
             None => (EventKind::Contended, holds.iter().find(ended).map(|hold| hold.location.clone())),
         };
-        self.order.record(self.ctx.time, kind, location.as_deref());
+        self.record(kind, location.as_deref());
         let wait_ms = if kind == EventKind::Contended {
             self.order.failed.contended += 1;
             contended_wait_ms(self.order.id, self.order.failed.contended)
@@ -308,6 +308,11 @@ impl Step<'_, '_> {
         self.order.holds.iter().all(|hold| hold.state == state)
     }
 
+    /// Writes an entry of the order's history, and tells the feed.
+    pub(super) fn record(&mut self, kind: EventKind, detail: Option<&str>) {
+        told::record(self.ctx, self.order, kind, detail);
+    }
+
     /// Sets the state of the last payment, and tells.
     pub(super) fn payment_is(&mut self, state: PaymentState, kind: EventKind) {
         let detail = match &state {
@@ -317,7 +322,7 @@ impl Step<'_, '_> {
         if let Some(payment) = self.order.payments.last_mut() {
             payment.state = state;
         }
-        self.order.record(self.ctx.time, kind, detail.as_deref());
+        self.record(kind, detail.as_deref());
     }
 
     /// Moves the saga and the lists that follow from it.
@@ -351,7 +356,7 @@ impl Step<'_, '_> {
             Ending::Expired => EventKind::Expired,
             Ending::CalledOff | Ending::Cancelled => EventKind::Cancelled,
         };
-        self.order.record(now, kind, None);
+        self.record(kind, None);
         match &ending {
             Ending::Refused(_) | Ending::Expired => _ = self.times.failed.insert((now.plus(ORDER_FAILED_KEEP_MS), self.order.id)),
             Ending::CalledOff | Ending::Cancelled => {}

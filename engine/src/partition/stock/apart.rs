@@ -11,7 +11,7 @@ use crate::{
 use inventory_ledger as ledger;
 use ledger::MovementId;
 use refusals::{check_some, check_units};
-use wire::{SkuId, UnavailableUnits};
+use wire::{EventField, EventKind, SkuId, Unavailable, UnavailableUnits};
 
 impl Stock {
     /// Sets units apart, puts them back on sale, or writes them off.
@@ -29,18 +29,44 @@ impl Stock {
         check_units(units)?;
         check_some("/quantity", units)?;
         let (now, id) = (at(ctx), MovementId(hash128(&[b"apart", &id.to_le_bytes()])));
+        let (code, word) = (location, word(why));
         let (key, location, why, units) = (number(sku), self.find(location), reason(why), ledger::Units(units));
         let moved = match step {
             v1::ApartStep::SetApart => self.ledger.set_apart(now, id, key, location, why, units),
             v1::ApartStep::PutBack => self.ledger.put_back(now, id, key, location, why, units),
             v1::ApartStep::WriteOff => self.ledger.write_off(now, id, key, location, why, units),
         };
-        self.moved(ctx, sku, moved)
+        let is_new = moved.as_ref().is_ok_and(|moved| !moved.replayed);
+        let outcome = self.moved(ctx, sku, moved);
+        if is_new {
+            let kind = match step {
+                v1::ApartStep::SetApart => EventKind::StockSetApart,
+                v1::ApartStep::PutBack => EventKind::StockPutBack,
+                v1::ApartStep::WriteOff => EventKind::StockWrittenOff,
+            };
+            let data = vec![
+                EventField::Sku(sku),
+                EventField::Location(code.to_owned()),
+                EventField::Reason(word.to_owned()),
+                EventField::Quantity(u64::from(units.0)),
+            ];
+            ctx.tell(kind, data);
+        }
+        outcome
     }
 
     pub(super) fn by_reason(&self, sku: SkuId, location: ledger::Location) -> UnavailableUnits {
         let [damaged, quarantine, safety, other] = self.ledger.unavailable(number(sku), location).map(|units| units.0);
         UnavailableUnits { damaged, quarantine, safety, other }
+    }
+}
+
+const fn word(why: v1::Unavailable) -> &'static str {
+    match why {
+        v1::Unavailable::Damaged => Unavailable::Damaged.word(),
+        v1::Unavailable::Quarantine => Unavailable::Quarantine.word(),
+        v1::Unavailable::Safety => Unavailable::Safety.word(),
+        v1::Unavailable::Other => Unavailable::Other.word(),
     }
 }
 

@@ -14,7 +14,7 @@ use inventory_ledger as ledger;
 use ledger::{GoodsRefused, MovementId};
 use refusals::{check_lines, goods_refused, invalid};
 use std::sync::Arc;
-use wire::{AnnouncementId, ExpectedUnits, GoodsDone, Millis, RawId, Refusal, SkuId, limits};
+use wire::{AnnouncementId, EventField, EventKind, ExpectedUnits, GoodsDone, Millis, RawId, Refusal, SkuId, limits};
 
 /// What is kept of an open announcement beside the ledger's.
 #[derive(Debug, Hash)]
@@ -48,6 +48,7 @@ impl Stock {
         self.note(ctx);
         let goods = announced.map_err(|refused| goods_refused(refused, lines))?;
         self.announced.insert(id, Announced { location, reference: reference.into() });
+        self.tell_lines(ctx, EventKind::StockAnnounced, Some(id), location, lines);
         Ok(done(goods, GoodsDone { announcement: Some(id), ..GoodsDone::default() }))
     }
 
@@ -58,6 +59,9 @@ impl Stock {
         self.note(ctx);
         let goods = withdrawn.map_err(|refused| goods_refused(refused, &[]))?;
         self.announced.remove(&announcement);
+        if !goods.replayed {
+            ctx.tell(EventKind::StockWithdrawn, vec![EventField::Announcement(announcement), EventField::Quantity(goods.units)]);
+        }
         Ok(done(goods, GoodsDone { announcement: Some(announcement), ..GoodsDone::default() }))
     }
 
@@ -68,7 +72,12 @@ impl Stock {
         let received = self.ledger.receive(now, id, &at_location(lines, location));
         self.note(ctx);
         match received {
-            Ok(goods) => Ok(done(goods, GoodsDone::default())),
+            Ok(goods) => {
+                if !goods.replayed {
+                    self.tell_lines(ctx, EventKind::StockReceived, None, location, lines);
+                }
+                Ok(done(goods, GoodsDone::default()))
+            }
             Err(refused) => Err(goods_refused(refused, lines)),
         }
     }
@@ -96,10 +105,33 @@ impl Stock {
                 if goods.left == 0 {
                     self.announced.remove(&announcement);
                 }
+                if !goods.replayed {
+                    self.tell_lines(ctx, EventKind::StockReceived, Some(announcement), location, lines);
+                }
                 Ok(done(goods, GoodsDone { announcement: Some(announcement), ..GoodsDone::default() }))
             }
             Err(GoodsRefused::Unknown) => Err(Refusal::NotFound),
             Err(refused) => Err(goods_refused(refused, lines)),
+        }
+    }
+
+    /// One event for each line.
+    fn tell_lines(
+        &self,
+        ctx: &mut ApplyContext<'_>,
+        kind: EventKind,
+        announcement: Option<AnnouncementId>,
+        location: ledger::Location,
+        lines: &[HoldLine],
+    ) {
+        for line in lines {
+            let mut data = vec![
+                EventField::Sku(line.sku),
+                EventField::Location(self.location(location).to_owned()),
+                EventField::Quantity(u64::from(line.quantity)),
+            ];
+            data.extend(announcement.map(EventField::Announcement));
+            ctx.tell(kind, data);
         }
     }
 

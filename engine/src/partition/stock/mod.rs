@@ -22,6 +22,7 @@ mod on_hand;
 mod owed;
 mod policies;
 mod refusals;
+mod told;
 mod transfers;
 mod views;
 

@@ -8,7 +8,7 @@ use crate::{
 use inventory_ledger as ledger;
 use ledger::{MoveRefused, MovementId};
 use refusals::{check_units, no_room, too_many_units};
-use wire::{Refusal, SkuId};
+use wire::{EventField, EventKind, RawId, Refusal, SkuId};
 use xxhash_rust::xxh3::xxh3_64;
 
 impl Stock {
@@ -17,7 +17,7 @@ impl Stock {
         check_units(on_hand)?;
         let location = self.intern(location)?;
         let moved = self.ledger.open_row(at(ctx), MovementId(id), number(sku), location, ledger::Units(on_hand));
-        self.moved(ctx, sku, moved)
+        self.counted(ctx, sku, moved)
     }
 
     /// Changes what is on hand.
@@ -50,7 +50,27 @@ impl Stock {
                 self.ledger.set(now, id, key, location, ledger::Units(set), Some(ledger::Units(expected)), reason)
             }
         };
-        self.moved(ctx, sku, moved)
+        self.counted(ctx, sku, moved)
+    }
+
+    /// As `moved`, and tells by how much what is on hand is another.
+    fn counted(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {
+        let known = ctx.changes.stock.len();
+        let outcome = self.moved(ctx, sku, moved);
+        for nth in known..ctx.changes.stock.len() {
+            let change = ctx.changes.stock[nth];
+            let (before, after) = (change.before.on_hand().0, change.after.on_hand().0);
+            if before != after {
+                let data = vec![
+                    EventField::Sku(SkuId(RawId(change.sku.0))),
+                    EventField::Location(self.location(change.location).to_owned()),
+                    EventField::Change(i64::from(after) - i64::from(before)),
+                    EventField::OnHand(u64::from(after)),
+                ];
+                ctx.tell(EventKind::StockAdjusted, data);
+            }
+        }
+        outcome
     }
 
     pub(super) fn moved(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, moved: Result<ledger::Moved, MoveRefused>) -> Outcome {

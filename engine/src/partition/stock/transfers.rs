@@ -28,7 +28,7 @@ use ledger::{Full, MovementId, Units};
 use refusals::{check_lines, goods_refused, invalid, no_room, too_many_came, too_many_units};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use wire::{GoodsDone, Millis, PartitionId, RawId, Refusal, SkuId, TransferId, UnitsUnderWay, placement};
+use wire::{EventField, EventKind, GoodsDone, Millis, PartitionId, RawId, Refusal, SkuId, TransferId, UnitsUnderWay, placement};
 
 /// Arrivals of one transfer to another partition. At the bound another is refused: let the rest come by one, or recall it.
 pub const ARRIVALS_MAX: usize = 1_000;
@@ -125,6 +125,16 @@ impl Stock {
             *left.entry(line.sku).or_default() += line.quantity; // together within the column of a row
         }
         self.transfers.open.insert(id, Transfer { to, away, left, arrivals: BTreeMap::new() });
+        for line in lines {
+            let data = vec![
+                EventField::Transfer(id),
+                EventField::Sku(line.sku),
+                EventField::Location(from.to_owned()),
+                EventField::To(self.location(to).to_owned()),
+                EventField::Quantity(u64::from(line.quantity)),
+            ];
+            ctx.tell(EventKind::TransferSent, data);
+        }
         Ok(goods::done(sent, GoodsDone { transfer: Some(id), ..GoodsDone::default() }))
     }
 
@@ -142,10 +152,25 @@ impl Stock {
             return Ok(Done::Goods(Box::new(Goods { told, replayed: true })));
         }
         let lines = came(open, lines)?;
-        match open.away {
+        let (to, away, told) = (open.to, open.away, lines.clone());
+        let outcome = match away {
             None => self.arrive_here(ctx, id, transfer, &lines),
             Some(_) => self.arrive_away(ctx, id, transfer, lines),
+        };
+        if matches!(&outcome, Ok(Done::Goods(goods)) if !goods.replayed) {
+            for line in &told {
+                let data = vec![
+                    EventField::Transfer(transfer),
+                    EventField::Sku(line.sku),
+                    EventField::Location(self.location(to).to_owned()),
+                    EventField::Quantity(u64::from(line.whole)),
+                    EventField::Damaged(u64::from(line.damaged)),
+                    EventField::Lost(u64::from(line.lost)),
+                ];
+                ctx.tell(EventKind::TransferArrived, data);
+            }
         }
+        outcome
     }
 
     fn arrive_here(&mut self, ctx: &mut ApplyContext<'_>, id: u128, transfer: TransferId, lines: &[Arrived]) -> Outcome {
@@ -197,6 +222,9 @@ impl Stock {
         self.note(ctx);
         let recalled = recalled.map_err(|refused| goods_refused(refused, &[]))?;
         self.transfers.open.remove(&transfer);
+        if !recalled.replayed {
+            ctx.tell(EventKind::TransferRecalled, vec![EventField::Transfer(transfer), EventField::Quantity(recalled.units)]);
+        }
         Ok(goods::done(recalled, GoodsDone { transfer: Some(transfer), ..GoodsDone::default() }))
     }
 

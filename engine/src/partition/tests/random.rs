@@ -9,10 +9,10 @@ use crate::record::{
 };
 use crate::seal::Keyring;
 use proptest::{collection::vec, prelude::*, sample::select};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{
-    ActionOutcome, AnnouncementId, CartId, Currency, EffectOutcome, EventId, HoldId, Idempotency, LineId, Millis, Money, OrderId,
-    PartitionId, ProductId, RawId, TransferId,
+    ActionOutcome, AnnouncementId, CartId, Currency, EffectOutcome, EventField, EventId, FeedEvent, HoldId, Idempotency, LineId, Millis,
+    Money, OrderId, PartitionId, ProductId, RawId, Seq, SkuId, TransferId, limits::SHOWN_QUANTITY_MAX,
 };
 
 /// One step of a history. Numbers choose among what there is, modulo how much there is.
@@ -98,6 +98,36 @@ struct History {
     /// Some hold may be owed all it asked for, and so be on no row.
     policies: bool,
     changes: Changes,
+    told: Told,
+}
+
+/// What the feed told, and what a reader of it knows.
+#[derive(Default)]
+struct Told {
+    events: Vec<FeedEvent>,
+    /// What shoppers see of each row.
+    shown: BTreeMap<(SkuId, String), u64>,
+}
+
+impl Told {
+    /// Events are named and numbered in order, and tell what shoppers see of every row that ever had some.
+    fn follow(&mut self, partition: &Partition, seq: Seq, events: &[FeedEvent]) {
+        for (nth, event) in (0u32..).zip(events) {
+            assert_eq!((event.position.seq, event.nth, event.id.partition()), (seq, nth, partition.id()));
+            assert!(self.events.last().is_none_or(|last| last.id < event.id && last.place() < event.place() && last.at <= event.at));
+            if let [EventField::Sku(sku), EventField::Location(location), EventField::Quantity(after), EventField::QuantityBefore(before)] =
+                &event.data[..]
+            {
+                let known = self.shown.insert((*sku, location.clone()), *after).unwrap_or(0);
+                assert_eq!(known, *before, "{event:?}");
+            }
+            self.events.push(event.clone());
+        }
+        for (sku, location, row) in partition.stock().rows() {
+            let known = self.shown.get(&(sku, location.to_owned())).copied().unwrap_or(0);
+            assert_eq!(known, u64::from(row.available.0.min(SHOWN_QUANTITY_MAX)), "of {sku} at {location}, by {events:?}");
+        }
+    }
 }
 
 const PARTITIONS: u16 = 64;
@@ -117,6 +147,7 @@ impl History {
         let applied = self.partition.apply(Millis(self.time), entry, &mut self.changes);
         assert_eq!(applied.seq.0, before + 1, "every entry takes one number");
         assert!(self.changes.effects.is_sorted());
+        self.told.follow(&self.partition, applied.seq, &self.changes.events);
         match self.partition.check() {
             Ok(checked) if self.policies => assert!(checked.open_holds >= self.open_holds(), "after {entry:?}"),
             Ok(checked) => assert_eq!(checked.open_holds, self.open_holds(), "after {entry:?} gave {:?}", applied.outcome),
@@ -498,6 +529,7 @@ fn begun() -> History {
         reservations: Vec::new(),
         policies: false,
         changes: Changes::default(),
+        told: Told::default(),
     };
     let opening = |n: u128| Command::OpenStock { id: 100 + n, sku: sku(n), location: "main".to_owned(), on_hand: 9 };
     let cart = Command::CreateCart { currency: Currency::USD };
@@ -512,15 +544,22 @@ fn begun() -> History {
     history
 }
 
-fn replayed(log: &[(Millis, Vec<u8>)]) -> Partition {
+/// A partition made from the log, and what it told. The changes of all entries are gathered, as a shard may.
+fn replayed(log: &[(Millis, Vec<u8>)]) -> (Partition, Vec<FeedEvent>) {
     let mut partition = fresh();
     let mut changes = Changes::default();
     for (time, bytes) in log {
         let entry = record::decode(bytes).expect("encoded above");
         partition.apply(*time, &entry, &mut changes);
-        changes.clear();
     }
-    partition
+    (partition, changes.events)
+}
+
+/// A replay gives the same state, and tells the same events.
+fn same_again(history: &History) {
+    let (partition, events) = replayed(&history.log);
+    assert_eq!(partition.digest(), history.partition.digest());
+    assert_eq!(events, history.told.events);
 }
 
 proptest! {
@@ -530,14 +569,14 @@ proptest! {
         for step in &steps {
             history.step(step);
         }
-        prop_assert_eq!(replayed(&history.log).digest(), history.partition.digest(), "a replay gives the same state");
+        same_again(&history);
 
         // Past every deadline, with all questions answered: nothing is held for an order that did not come to be.
         history.settle();
         history.time += 7_200_000;
         while history.apply(&Entry::of(Command::RunTimers { max: 1_000 })) == Ok(Done::Timers { more: true }) {}
         history.settle();
-        prop_assert_eq!(replayed(&history.log).digest(), history.partition.digest());
+        same_again(&history);
         let strays: Vec<_> = history.partition.stock().rows().filter(|(.., row)| row.held.0 > 0).collect();
         for (sku, ..) in strays {
             for hold in history.partition.stock_holds(sku) {
@@ -552,6 +591,6 @@ proptest! {
         for step in &steps {
             history.step(step);
         }
-        prop_assert_eq!(replayed(&history.log).digest(), history.partition.digest());
+        same_again(&history);
     }
 }

@@ -11,13 +11,16 @@ mod outcomes;
 mod refusals;
 
 use self::fakes::{Place, Provider};
-use crate::domain::order::Order;
+use crate::domain::order::{ORDER_EVENTS_MAX, Order};
 use crate::partition::outbox::Target;
 use crate::partition::{Applied, Changes, Done, Outcome, Partition};
 use crate::record::v1::{Address, Command, Entry, HoldLine, PeerOutcome, PlaceOrder, PricedLine, ShortLine, Source, Sourcing};
 use crate::seal::Keyring;
 use std::collections::BTreeMap;
-use wire::{CartId, Currency, EffectOutcome, EventId, Millis, Money, OrderId, PartitionId, ProductId, RawId, Refusal, Seq, SkuId};
+use wire::{
+    CartId, Currency, EffectOutcome, EventField, EventId, EventKind, FeedEvent, Millis, Money, OrderId, PartitionId, ProductId, RawId,
+    Refusal, Seq, SkuId,
+};
 
 /// Where the carts and orders live.
 const HOME: PartitionId = PartitionId(3);
@@ -316,11 +319,20 @@ impl Shop {
 
     /// A partition made anew from the log has the same state.
     fn check_replay(&self) {
-        let mut again = Partition::new(HOME, 0, 64);
+        let (mut again, mut changes) = (Partition::new(HOME, 0, 64), Changes::default());
         for (time, entry) in &self.log {
-            again.apply(*time, entry, &mut Changes::default());
+            again.apply(*time, entry, &mut changes);
         }
         assert_eq!(again.digest(), self.partition.digest(), "replay gives the same state");
+        assert_eq!(changes.events, self.changes.events, "and tells the same");
+        let of = |event: &&FeedEvent, id| event.kind != EventKind::CartOrdered && event.data.first() == Some(&EventField::Order(id));
+        for order in self.partition.orders().filter(|order| order.events.len() < ORDER_EVENTS_MAX) {
+            let told = self.changes.events.iter().filter(|event| of(event, order.id));
+            let told: Vec<&str> = told.map(|event| event.kind.word()).collect();
+            let history: Vec<String> = order.events.iter().map(|event| event.kind.as_str().replace("stock.", "order.stock_")).collect();
+            let history: Vec<String> = history.iter().map(|word| word.replace("stock_restock", "restock")).collect();
+            assert_eq!(told, history, "the feed tells the history of {}", order.id);
+        }
     }
 
     /// Kinds of an order's history, in one line.

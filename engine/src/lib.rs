@@ -18,6 +18,7 @@ pub mod record;
 pub mod seal;
 pub mod shard;
 pub mod shared;
+pub mod snapshot;
 mod start;
 
 pub use config::{Capture, Config, ConfigError, DURATION_MAX, Driver, PARTITIONS_MAX, SHARDS_MAX, WireListen};

@@ -18,6 +18,7 @@ mod reader;
 mod record;
 mod scan;
 mod segment;
+mod segments;
 mod tail;
 mod writer;
 
@@ -30,6 +31,7 @@ pub use error::{Corruption, Damage, Foreign, Proof, RecoverError};
 pub use positions::{PositionError, Positions, Replay};
 pub use reader::{Batch, Next, Reader, SegmentFile, SegmentSource};
 pub use record::{BodyError, EntryVariant, HardState, LogEnd, MEMBERS_MAX, Membership, Record, RecordKind, Records, SnapshotMark};
+pub use segments::{SPARE_SEGMENTS_MAX, Segments, Surplus};
 pub use tail::{Cut, Ending, Tail};
 pub use writer::{AppendError, Appended, CROWD_MIN, Durable, IN_FLIGHT_MAX, NotSealed, SealedBatch, SegmentPlan, Start, Writer};
 

@@ -169,6 +169,11 @@ impl<S: SegmentSource> Reader<S> {
         Ok(reader)
     }
 
+    /// The log's segments with the size of each, oldest first; spares behind the last are not among them.
+    pub fn segments(&self) -> impl Iterator<Item = (SegmentNumber, u64)> {
+        self.segments.iter().map(|segment| (segment.number, segment.file_bytes))
+    }
+
     /// The next batch, or the end.
     ///
     /// # Errors

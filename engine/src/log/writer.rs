@@ -1,15 +1,17 @@
 //! Gathers records into batches and says what to write where.
 //!
 //! Path: [`Writer::append`] → open batch → [`Writer::seal`] → [`SealedBatch`], which the driver writes as it is → [`Writer::durable`] →
-//! [`Durable`]. Segments: [`Writer::needs_segment`] → [`SegmentPlan`] → the driver prepares the file → [`Writer::segment_ready`].
+//! [`Durable`]. Segments: [`Writer::needs_segment`] → [`SegmentPlan`] → the driver prepares the file → [`Writer::segment_ready`]; once snapshots have
+//! what is in the oldest, [`Writer::release`] → the next plan takes its file over, or [`Writer::surplus`] → removed.
 //! Read first: [`Writer`]. Bounds: one batch open, [`IN_FLIGHT_MAX`] on their way; one segment prepared ahead.
 //! Deliberately absent: a retry. A write that failed ends the process, so there is no way to give a batch back unwritten.
 
 use std::collections::VecDeque;
 
 use super::batch::{self, BatchHeader, Chain};
-use super::record::{Record, RecordKind};
+use super::record::{Record, RecordKind, Records};
 use super::segment::SegmentHeader;
+use super::segments::{Segments, Surplus};
 use super::{
     AlignedBuffer, BATCH_BYTES_MAX, BLOCK_BYTES, BatchNumber, LogIdentity, RECORD_BODY_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     Salt, SegmentNumber, layout, padded,
@@ -62,6 +64,9 @@ pub struct SegmentPlan {
     pub number: SegmentNumber,
     /// Exact length of the file.
     pub bytes: u64,
+    /// A released segment of the same log, to be taken over: it is renamed to `path`, which is made durable before its length is changed or anything is
+    /// written into it. Its blocks need no filling. When it is not there a new file is made.
+    pub from: Option<String>,
 }
 
 /// The record is in the open batch; a crash may lose it. `Durable::covers` says when not.
@@ -186,6 +191,8 @@ pub struct Writer {
     overtook: bool,
     /// The first batch of the current segment.
     segment_begin: BatchNumber,
+    /// The first batch of this writer.
+    started: BatchNumber,
     /// Open batch: its records from `BODY_AT` to `open_end`.
     open: AlignedBuffer,
     open_end: usize,
@@ -203,6 +210,8 @@ pub struct Writer {
     /// Whether the batch sealed last is a lone durable mark (or the log is empty).
     marked: bool,
     spare: Vec<AlignedBuffer>,
+    /// The log's files, and what is in them.
+    segments: Segments,
 }
 
 impl Writer {
@@ -230,6 +239,7 @@ impl Writer {
             durable: BatchNumber(start.next_batch.0 - 1),
             overtook: false,
             segment_begin: start.next_batch,
+            started: start.next_batch,
             open: AlignedBuffer::new(BUFFER_BYTES),
             open_end: BODY_AT,
             open_records: 0,
@@ -240,7 +250,17 @@ impl Writer {
             open_is_mark: false,
             marked: start.marked,
             spare: Vec::with_capacity(SPARE_BUFFERS_MAX),
+            segments: Segments::default(),
         }
+    }
+
+    /// Takes over the segments that recovery found, with what is in them noted. They are released like the writer's own.
+    ///
+    /// # Panics
+    /// When something was sealed before.
+    pub fn adopt(&mut self, segments: Segments) {
+        assert!(self.current.is_none(), "segments are taken over before any is begun");
+        self.segments = segments;
     }
 
     /// Copies `record` into the open batch.
@@ -257,6 +277,7 @@ impl Writer {
             return Err(AppendError::BatchFull { bytes });
         }
         record.encode(&mut self.open.bytes_mut()[self.open_end..end]);
+        self.note(&record);
         self.open_is_mark = self.open_records == 0 && record.kind == RecordKind::DurableMark;
         Ok(self.took(end))
     }
@@ -270,7 +291,16 @@ impl Writer {
         debug_assert!(bytes <= end - begin, "a body within its room");
         record.encode_header(bytes, &mut self.open.bytes_mut()[self.open_end..]);
         self.open_is_mark = false;
+        self.note(&record);
         Some(self.took(begin + bytes))
+    }
+
+    /// Notes a record of the open batch for the current segment. If the batch begins the next one it is noted there too, so the current one may be kept
+    /// a little longer than it must.
+    fn note(&mut self, record: &Record<'_>) {
+        if self.current.is_some() {
+            self.segments.note_last(record);
+        }
     }
 
     /// A record was put into the open batch, up to `end`.
@@ -317,10 +347,34 @@ impl Writer {
         usize::try_from(self.number.0 - self.durable.0 - 1).expect("at most IN_FLIGHT_MAX")
     }
 
-    /// The segment written to last; segments before it may be released once nothing needs them, this one and later ones may not.
+    /// The log's files, and what is in them.
     #[must_use]
-    pub fn current_segment(&self) -> Option<SegmentNumber> {
-        self.current.map(|segment| segment.number)
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Releases the oldest segments, as long as `safe` says for each partition an index up to which a durable snapshot has everything in them. The one with
+    /// the last durable batch stays, and those after it; before the first of this writer's is durable all stay. Says how many were released.
+    pub fn release(&mut self, safe: impl Fn(u16) -> u64) -> usize {
+        let keep = match self.current {
+            Some(segment) if self.durable >= self.segment_begin => segment.number,
+            // Its first batch, which closes the one before, is not durable yet.
+            Some(segment) if self.durable >= self.started => SegmentNumber(segment.number.0 - 1),
+            // What was recovered last may be a segment without a batch, so nobody knows which one holds the last.
+            Some(_) | None => return 0,
+        };
+        self.segments.release(keep, safe)
+    }
+
+    /// Released files that are too many to be kept, told once: they are to be removed in this order, and [`Writer::removed`] told.
+    pub fn surplus(&mut self) -> Option<Surplus> {
+        let numbers = self.segments.surplus();
+        Surplus::of(&self.log, &numbers)
+    }
+
+    /// All files of the last [`Writer::surplus`] are gone for good, or `all` of them are not: then they will be told again.
+    pub fn removed(&mut self, all: bool) {
+        self.segments.removed(all);
     }
 
     /// Closes the open batch and hands it out to be written; at most [`IN_FLIGHT_MAX`] at a time. The first of a segment closes the segment
@@ -395,6 +449,12 @@ impl Writer {
             previous_end: self.previous_end,
         };
         header.encode(&mut self.open.bytes_mut()[..BATCH_AT]);
+        self.segments.begin(number, self.segment_bytes);
+        let open = &self.open.bytes()[BODY_AT..self.open_end];
+        match Records::check(open, self.open_records) {
+            Ok(records) => records.for_each(|record| self.segments.note_last(&record)),
+            Err(_) => unreachable!("the open batch is of records that were appended"),
+        }
         self.next = NextSegment::Wanted;
         self.next_segment = number.next();
         Ok(OpenSegment { number, salt, offset: BLOCK_BYTES as u64 })
@@ -430,14 +490,24 @@ impl Writer {
     /// The segment to prepare, told once: right after the start, and again each time a prepared one was begun and its first batch is durable.
     /// So segment k + 1 never exists before k holds something.
     pub fn needs_segment(&mut self) -> Option<SegmentPlan> {
-        match self.next {
-            NextSegment::Wanted if self.current.is_none() || self.durable >= self.segment_begin => {
-                self.next = NextSegment::Planned;
-                let number = self.next_segment;
-                Some(SegmentPlan { path: layout::segment_path(&self.log, number), number, bytes: self.segment_bytes })
-            }
-            NextSegment::Wanted | NextSegment::Planned | NextSegment::Ready(_) => None,
+        if !self.wants_segment() {
+            return None;
         }
+        self.next = NextSegment::Planned;
+        let number = self.next_segment;
+        let from = self.spare_file();
+        Some(SegmentPlan { path: layout::segment_path(&self.log, number), number, bytes: self.segment_bytes, from })
+    }
+
+    /// Would [`Writer::needs_segment`] give a plan? What is released before may be taken over by it.
+    #[must_use]
+    pub fn wants_segment(&self) -> bool {
+        matches!(self.next, NextSegment::Wanted) && (self.current.is_none() || self.durable >= self.segment_begin)
+    }
+
+    /// The oldest released file, for a plan that has none yet; it is the plan's from then on.
+    pub fn spare_file(&mut self) -> Option<String> {
+        self.segments.take_spare().map(|spare| layout::segment_path(&self.log, spare))
     }
 
     /// Takes the report that the file of a plan is prepared. `salt` is drawn at random for this use of the file.

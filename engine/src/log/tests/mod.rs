@@ -106,6 +106,22 @@ fn recover(disk: &Disk) -> Result<(Vec<Got>, Tail), RecoverError> {
     recover_to(disk, None)
 }
 
+/// The book of the log's segments, as a start makes it.
+fn segments(disk: &Disk) -> Segments {
+    let mut reader = Reader::new(disk, LOG, None).expect("a log that can be recovered");
+    let mut segments = Segments::of(reader.segments());
+    while let Next::Batch(batch) = reader.advance().expect("a log that can be recovered") {
+        let segment = batch.segment;
+        batch.records.for_each(|record| segments.note(segment, &record));
+    }
+    segments
+}
+
+/// The segment at a path.
+fn number_of(path: &str) -> SegmentNumber {
+    path.rsplit('/').next().and_then(layout::parse_segment_file).expect("a segment's path")
+}
+
 fn corruption(disk: &Disk) -> Corruption {
     match recover(disk) {
         Err(RecoverError::Corruption(corruption)) => *corruption,
@@ -128,16 +144,18 @@ impl Machine {
 
     fn resumed(disk: Disk, salt: u64) -> Self {
         let (_, tail) = recover(&disk).expect("a log that can be recovered");
-        Self { disk, writer: Writer::new(LOG, SEGMENT, tail.start()), salt }
+        let mut writer = Writer::new(LOG, SEGMENT, tail.start());
+        writer.adopt(segments(&disk));
+        Self { disk, writer, salt }
     }
 
-    /// Prepares the segment the writer asks for; takes over file `old` for it when given and possible.
-    fn prepare(&mut self, old: Option<SegmentNumber>) {
+    /// Prepares the segment the writer asks for, from a released file when there is one.
+    fn prepare(&mut self) {
         if let Some(plan) = self.writer.needs_segment() {
             assert_eq!(plan.path, layout::segment_path(&LOG, plan.number));
             let left = self.disk.0.remove(&plan.number);
-            let taken = old.and_then(|old| self.disk.0.remove(&old));
-            let mut bytes = left.or(taken).unwrap_or_default();
+            let taken = plan.from.map(|from| self.disk.0.remove(&number_of(&from)).expect("a released file is there"));
+            let mut bytes = taken.or(left).unwrap_or_default();
             bytes.resize(usize::try_from(plan.bytes).expect("small"), 0);
             self.disk.0.insert(plan.number, bytes);
             self.salt += 1;
@@ -150,7 +168,7 @@ impl Machine {
     }
 
     fn seal(&mut self) -> SealedBatch {
-        self.prepare(None);
+        self.prepare();
         self.writer.seal().expect("something to seal")
     }
 

@@ -61,10 +61,10 @@ struct InLog {
 /// Is there a segment to go on in?
 enum Space {
     Fine,
-    /// The disk is full: this is asked for again at that time.
+    /// The disk is full: this is asked for again at that time; `None` while the driver tries.
     Full {
         plan: SegmentPlan,
-        retry_us: u64,
+        retry_us: Option<u64>,
     },
 }
 
@@ -122,7 +122,7 @@ impl Pipeline {
     pub(crate) fn next_wake(&self) -> Option<u64> {
         let idle = self.idle_since_us.map(|since| since + IDLE_MARK_US);
         let retry = match self.space {
-            Space::Full { retry_us, .. } => Some(retry_us),
+            Space::Full { retry_us, .. } => retry_us,
             Space::Fine => None,
         };
         idle.into_iter().chain(retry).min()
@@ -196,9 +196,8 @@ impl State {
             self.outputs.push_back(Output::Prepare(plan));
         }
         if let Space::Full { plan, retry_us } = &mut self.pipeline.space
-            && self.now.mono_us >= *retry_us
+            && retry_us.take_if(|retry| self.now.mono_us >= *retry).is_some()
         {
-            *retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
             self.outputs.push_back(Output::Prepare(plan.clone()));
             self.late();
         }
@@ -223,7 +222,7 @@ impl State {
                 "no room for the log: commands are refused until the disk has space again"
             );
         }
-        let retry_us = self.now.mono_us + SEGMENT_RETRY_MS * 1_000;
+        let retry_us = Some(self.now.mono_us + SEGMENT_RETRY_MS * 1_000);
         self.pipeline.space = Space::Full { plan, retry_us };
         // Flows have deadlines of their own. Express calls that are not in the batch yet were not begun: they can be told so.
         for proposal in std::mem::take(&mut self.pipeline.waiting) {

@@ -5,9 +5,11 @@
 
 pub mod core;
 pub mod drivers;
+pub mod files;
 
 use crate::log::{SealedBatch, SegmentPlan};
 use crate::shard::core::peer::PeerMessage;
+use crate::shard::files::{FileJob, FilesResult, JobId};
 use wire::{Millis, Request, Response, ShardId};
 
 /// Names a call within its shard; the driver makes it and gets the answer under it, once.
@@ -49,6 +51,13 @@ pub enum Input {
     Prepared(SegmentPlan),
     /// The segment cannot be allocated (disk full); the core refuses new commands and asks again later.
     NotPrepared(SegmentPlan),
+    /// A job of [`Output::Files`] is done, or ended at its first step that failed. Jobs are reported in the order they were given.
+    FilesDone {
+        /// Which.
+        id: JobId,
+        /// What it read, or why it ended.
+        result: FilesResult,
+    },
     /// Time passed.
     Tick,
     /// Take no new calls, let what runs end.
@@ -62,6 +71,8 @@ pub enum Output {
     Write(SealedBatch),
     /// Allocate a segment and write its header durably; then [`Input::Prepared`] or [`Input::NotPrepared`].
     Prepare(SegmentPlan),
+    /// Do these steps with files beside the log, in the background and after the jobs given before; then [`Input::FilesDone`].
+    Files(FileJob),
     /// Answer a call.
     Reply {
         /// Which.

@@ -16,7 +16,7 @@ use crate::{
     log::Writer,
     partition::{Changes, Partition},
     record::{self, RecordError},
-    shard::Now,
+    shard::{Now, files::Jobs},
 };
 use hashbrown::HashMap;
 use std::{
@@ -135,6 +135,7 @@ impl Builder {
             let slot = Slot {
                 partition,
                 appended,
+                snapshot: 0,
                 keys_in_use: hashbrown::HashSet::default(),
                 timers_running: false,
                 next_timer: None,
@@ -151,6 +152,8 @@ impl Builder {
             docs,
             row_stock: HashMap::default(),
             pipeline: Pipeline::new(writer),
+            files: Jobs::default(),
+            remove_again_us: None,
             waits: Waits::default(),
             outputs: VecDeque::new(),
             answered: Vec::new(),

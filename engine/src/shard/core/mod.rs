@@ -11,8 +11,10 @@ mod clock;
 pub(crate) mod ctx;
 mod deliver;
 mod express;
+mod files;
 pub mod peer;
 mod pipeline;
+mod release;
 pub(crate) mod state;
 pub(crate) mod task;
 #[cfg(test)]
@@ -115,6 +117,7 @@ impl ShardCore {
             Input::Written(batch) => self.state.borrow_mut().written(batch),
             Input::Prepared(plan) => self.state.borrow_mut().prepared(&plan),
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
+            Input::FilesDone { id, result } => self.state.borrow_mut().files_done(id, result),
             Input::Tick => self.tick(now),
             Input::Drain => self.state.borrow_mut().draining = true,
         }
@@ -147,12 +150,13 @@ impl ShardCore {
         let mut state = self.state.borrow_mut();
         let timer = state.next_timer_us();
         let untidy = state.index_untidy.then_some(state.now.mono_us);
-        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), timer].into_iter().flatten().min()
+        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), state.remove_again_us, timer].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.state.borrow().pipeline.is_idle()
+        let state = self.state.borrow();
+        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty()
     }
 
     /// Calls under way.
@@ -216,6 +220,9 @@ impl ShardCore {
         let mut state = self.state.borrow_mut();
         state.run_timers();
         state.tidy_index();
+        if state.remove_again_us.is_some() {
+            state.remove_surplus();
+        }
     }
 
     fn end_call(&mut self, token: CallToken) {

@@ -11,7 +11,7 @@ use super::{
     task::{Setter, Signal, signal},
 };
 use crate::{
-    log::{AppendError, Appended, NotSealed, Record, SealedBatch, SegmentPlan, Writer},
+    log::{AppendError, Appended, NotSealed, Record, SealedBatch, SegmentPlan, Surplus, Writer},
     partition::{Applied, Changes},
     record::{self, v1::Entry},
     shard::{CallToken, Output},
@@ -109,6 +109,28 @@ impl Pipeline {
         self.len() == 0 && self.writer.in_flight() == 0 && self.idle_since_us.is_none()
     }
 
+    /// Releases the log's oldest segments whose records are all inside what `safe` says of each partition. While the disk is full, the plan that waits for
+    /// room takes one over.
+    pub(super) fn release(&mut self, safe: impl Fn(u16) -> u64) {
+        let released = self.writer.release(safe);
+        if let Space::Full { plan, retry_us } = &mut self.space
+            && released > 0
+        {
+            *retry_us = retry_us.map(|_| 0);
+            plan.from = plan.from.take().or_else(|| self.writer.spare_file());
+        }
+    }
+
+    /// Released files to be removed.
+    pub(super) fn surplus(&mut self) -> Option<Surplus> {
+        self.writer.surplus()
+    }
+
+    /// They are, or not all of them.
+    pub(super) fn removed(&mut self, all: bool) {
+        self.writer.removed(all);
+    }
+
     /// Should a client's command be refused, and why?
     pub(crate) fn refuses(&self) -> Option<Failure> {
         match self.space {
@@ -191,6 +213,9 @@ impl State {
                 self.outputs.push_back(Output::Write(batch));
             }
             Err(NotSealed::Empty | NotSealed::InFlight(_) | NotSealed::Gathers | NotSealed::AwaitsSegment(_)) => {}
+        }
+        if self.pipeline.writer.wants_segment() {
+            self.release_segments();
         }
         if let Some(plan) = self.pipeline.writer.needs_segment() {
             self.outputs.push_back(Output::Prepare(plan));

@@ -6,13 +6,14 @@
 use super::{
     Config,
     clock::LogClock,
+    files::Asker,
     pipeline::Pipeline,
     task::{Flow, Reactor, Setter},
     wait::Waits,
 };
 use crate::{
     partition::Partition,
-    shard::{CallToken, Now, Output},
+    shard::{CallToken, Now, Output, files::Jobs},
     shared::SkuStock,
 };
 use hashbrown::{HashMap, HashSet};
@@ -31,6 +32,8 @@ pub(crate) struct Slot {
     pub(crate) partition: Partition,
     /// Index of the entry appended last to the log; applied ones may lag behind.
     pub(crate) appended: u64,
+    /// Index of the last entry inside its durable snapshot; 0 without one.
+    pub(crate) snapshot: u64,
     /// Keys of requests that have not reached the log's end yet.
     pub(crate) keys_in_use: HashSet<u128, Hash>,
     /// A `RunTimers` is on its way.
@@ -69,6 +72,10 @@ pub(crate) struct State {
     /// Words of SKUs whose rows are here; looked up, never iterated.
     pub(crate) row_stock: HashMap<SkuId, Arc<SkuStock>, Hash>,
     pub(crate) pipeline: Pipeline,
+    /// Jobs with files beside the log that are under way.
+    pub(crate) files: Jobs<Asker>,
+    /// When removing log files that nobody needs is tried again, after it failed.
+    pub(crate) remove_again_us: Option<u64>,
     pub(crate) waits: Waits,
     pub(crate) outputs: VecDeque<Output>,
     /// Calls answered in this turn, still to be forgotten.

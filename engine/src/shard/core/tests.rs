@@ -139,6 +139,7 @@ impl Node {
                         inputs.push_back((shard, Input::Written(batch)));
                     }
                     Output::Prepare(plan) => inputs.push_back((shard, Input::Prepared(plan))),
+                    Output::Files(job) => panic!("nobody asks for {job:?}"),
                     Output::Reply { token, response } => self.replies.push((token, response)),
                     Output::Peer { message, .. } if self.lose.is_some_and(|lose| lose(&message)) => {}
                     Output::Peer { to, message } => {

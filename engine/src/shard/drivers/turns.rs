@@ -35,6 +35,7 @@ use crate::log::{SealedBatch, SegmentPlan};
 use crate::shard::{
     CallToken, Input, Now, Output,
     core::{ShardCore, peer::PeerMessage},
+    files::FileJob,
 };
 use wire::{Failure, Response, ShardId, Topology, quic::Answer};
 
@@ -81,6 +82,8 @@ pub(super) trait Disk {
     fn write(&mut self, batch: SealedBatch);
     /// Begins to make a segment.
     fn prepare(&mut self, plan: SegmentPlan);
+    /// Begins a job with files beside the log, after those begun before.
+    fn files(&mut self, job: FileJob);
     /// What was finished, if anything.
     fn report(&mut self) -> Option<Input>;
     /// Waits for a report that announces itself; it stays for [`Disk::report`].
@@ -369,9 +372,10 @@ impl<M: Machine> Shard<M> {
             worked = true;
             match output {
                 // On the way out nothing new goes to the disk: its callers were told that the engine ends.
-                Output::Write(_) | Output::Prepare(_) if self.stopping => {}
+                Output::Write(_) | Output::Prepare(_) | Output::Files(_) if self.stopping => {}
                 Output::Write(batch) => self.disk.write(batch),
                 Output::Prepare(plan) => self.disk.prepare(plan),
+                Output::Files(job) => self.disk.files(job),
                 Output::Reply { token, response } => match self.replies.remove(&token) {
                     Some(Caller::Within(reply)) => drop(reply.send(response)),
                     Some(Caller::Link(answer)) => answer.send(&response),

@@ -235,6 +235,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
                 Output::Prepare(next) => plan = Some(next),
                 Output::Reply { token, response } => drop(answered.insert(token, response.result)),
                 Output::Peer { .. } => panic!("one shard"),
+                Output::Files(job) => panic!("nobody asks for {job:?}"),
             }
         }
     }
@@ -246,7 +247,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
         match output {
             Output::Prepare(plan) => again = Some(plan),
             Output::Reply { token, response } => drop(answered.insert(token, response.result)),
-            Output::Write(_) | Output::Peer { .. } => panic!("there is no room"),
+            Output::Write(_) | Output::Peer { .. } | Output::Files(_) => panic!("there is no room"),
         }
     }
     // However long the driver tries, it is asked once: a segment that came twice would be none of the log's.
@@ -268,7 +269,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
         match output {
             Output::Write(batch) => core.handle(late, Input::Written(batch)),
             Output::Reply { token, .. } => panic!("{token:?} was answered twice"),
-            Output::Prepare(_) | Output::Peer { .. } => {}
+            Output::Prepare(_) | Output::Peer { .. } | Output::Files(_) => {}
         }
     }
     let held = u32::try_from(taken + late_ones).expect("few");

@@ -1,9 +1,10 @@
 //! The log's writes: batches into ordinary files, durable when reported.
 //!
 //! Path: the loop → [`Disk::write`] → a thread that writes what has gathered and syncs once → a queue that wakes the loop → [`Disk::report`];
-//! [`Disk::prepare`] → another thread, which makes segments. Bounds: the core has [`IN_FLIGHT_MAX`](crate::log::IN_FLIGHT_MAX) batches and one
-//! segment on their way. A failed or short write or a failed sync ends the process here; it is never tried again. Only room that cannot be had for a new
-//! segment is reported.
+//! [`Disk::prepare`] → another thread, which makes segments; [`Disk::files`] → a third, which does the steps of jobs ([`files::perform`]).
+//! Bounds: the core has [`IN_FLIGHT_MAX`](crate::log::IN_FLIGHT_MAX) batches, one segment and [`FILE_JOBS_MAX`](crate::shard::files::FILE_JOBS_MAX) jobs
+//! on their way. A failed or short write or a failed sync ends the process here; it is never tried again. Only room that cannot be had for a new segment is
+//! reported, and whatever becomes of files beside the log.
 //!
 //! The order of two batches under way does not matter: each is reported when its own bytes are durable, and what follows a hole in the log is cut
 //! when it is read.
@@ -14,7 +15,7 @@ use std::{
     future::pending,
     io,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -24,10 +25,11 @@ use crate::log::{SealedBatch, SegmentNumber, SegmentPlan};
 use crate::shard::{
     Input,
     drivers::{
-        end_process,
+        end_process, files,
         glommio::disk::{Access, FILL_PAUSE, NotAllocated, allocate},
         turns::{self, EndOnPanic},
     },
+    files::{FileJob, FilesResult, JobId},
 };
 use wire::ShardId;
 
@@ -42,6 +44,7 @@ enum Report {
     Written(SealedBatch),
     Prepared(SegmentPlan, File),
     NotPrepared(SegmentPlan),
+    Files(JobId, FilesResult),
 }
 
 /// The loop's side of the disk. Everything announces itself.
@@ -49,29 +52,32 @@ pub(super) struct Disk {
     /// `None` when it is being dropped.
     writes: Option<mpsc::Sender<Write>>,
     plans: Option<mpsc::Sender<(SegmentPlan, Duration)>>,
+    jobs: Option<mpsc::Sender<FileJob>>,
     reports: flume::Receiver<Report>,
     /// Taken off the queue while waiting.
     early: RefCell<Option<Report>>,
     /// Segments open for writing: the one in use and the one after it.
     open: Vec<(SegmentNumber, Arc<File>)>,
-    /// Batches and segments not reported yet.
+    /// Batches, segments and jobs not reported yet.
     under_way: usize,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Disk {
-    /// Starts the two threads.
+    /// Starts the three threads.
     ///
     /// # Errors
     /// When the system has none.
     pub(super) fn start(shard: ShardId, data: &Path) -> io::Result<Self> {
-        let ((writes, to_write), (plans, to_prepare)) = (mpsc::channel(), mpsc::channel());
+        let ((writes, to_write), (plans, to_prepare), (jobs, to_do)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
         let (written, reports) = flume::unbounded();
-        let prepared = written.clone();
-        let data = data.to_owned();
+        let (prepared, done) = (written.clone(), written.clone());
+        let data: Arc<Path> = data.into();
+        let of_jobs = Arc::clone(&data);
         let mut disk = Self {
             writes: Some(writes),
             plans: Some(plans),
+            jobs: Some(jobs),
             reports,
             early: RefCell::new(None),
             open: Vec::new(),
@@ -80,6 +86,7 @@ impl Disk {
         };
         disk.thread("log-write", shard, move || write_batches(&to_write, &written))?;
         disk.thread("log-prepare", shard, move || prepare_segments(&data, &to_prepare, &prepared))?;
+        disk.thread("files", shard, move || do_jobs(&of_jobs, &to_do, &done))?;
         Ok(disk)
     }
 
@@ -114,6 +121,12 @@ impl turns::Disk for Disk {
         plans.send((plan, pause)).expect("its thread ends after this, or with the process");
     }
 
+    fn files(&mut self, job: FileJob) {
+        self.under_way += 1;
+        let jobs = self.jobs.as_ref().expect("taken by drop alone");
+        jobs.send(job).expect("its thread ends after this, or with the process");
+    }
+
     fn report(&mut self) -> Option<Input> {
         let report = self.early.take().or_else(|| self.reports.try_recv().ok())?;
         self.under_way -= 1;
@@ -124,6 +137,7 @@ impl turns::Disk for Disk {
                 Input::Prepared(plan)
             }
             Report::NotPrepared(plan) => Input::NotPrepared(plan),
+            Report::Files(id, result) => Input::FilesDone { id, result },
         })
     }
 
@@ -150,7 +164,7 @@ impl turns::Disk for Disk {
 impl Drop for Disk {
     /// Waits for what is under way: whoever opens the folder next must not meet a late write.
     fn drop(&mut self) {
-        (self.writes, self.plans) = (None, None);
+        (self.writes, self.plans, self.jobs) = (None, None, None);
         for thread in self.threads.drain(..) {
             // A panic on it has ended the process.
             let _ = thread.join();
@@ -184,10 +198,16 @@ fn write_batches(to_write: &mpsc::Receiver<Write>, written: &flume::Sender<Repor
     }
 }
 
+fn do_jobs(data: &Path, to_do: &mpsc::Receiver<FileJob>, done: &flume::Sender<Report>) {
+    while let Ok(job) = to_do.recv() {
+        // A loop that is gone wants no report.
+        let _ = done.send(Report::Files(job.id, files::perform(data, &job)));
+    }
+}
+
 fn prepare_segments(data: &Path, to_prepare: &mpsc::Receiver<(SegmentPlan, Duration)>, prepared: &flume::Sender<Report>) {
     while let Ok((plan, pause)) = to_prepare.recv() {
-        let path: PathBuf = data.join(&plan.path);
-        let report = match allocate(&path, plan.bytes, pause, Access::Cached) {
+        let report = match allocate(data, &plan, pause, Access::Cached) {
             Ok(file) => Report::Prepared(plan, file),
             Err(NotAllocated::NoRoom(error)) => {
                 tracing::debug!(%error, path = plan.path, bytes = plan.bytes, "no room for a log segment");

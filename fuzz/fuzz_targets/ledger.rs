@@ -1,4 +1,5 @@
-//! The stock ledger and its dull model, driven by the same bytes: every answer must agree, and now and then every row and a snapshot.
+//! The stock ledger and its dull model, driven by the same bytes: every answer must agree, and now and then every row, a snapshot,
+//! and a snapshot in steps.
 //!
 //! The bytes are a history, a few for each operation (`tests/model/bytes.rs` reads them, and a test there says that they reach every operation): what a mutation
 //! changes is one choice, so coverage has something to climb by. What is found becomes a test there: its bytes, given to
@@ -26,6 +27,9 @@ mod ops;
 #[path = "../../inventory-ledger/tests/model/owed.rs"]
 #[allow(dead_code, reason = "the tests ask more of it")]
 mod owed;
+#[path = "../../inventory-ledger/tests/model/walk.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod walk;
 
 use libfuzzer_sys::fuzz_target;
 

@@ -4,8 +4,7 @@
 //! `withdraw` → closed when nothing is left to come. A row's `incoming` is the sum of what its open announcements have left.
 //! Bounds: `announcements_max` open ones, of `LINES_MAX` lines each. A due date that passes changes nothing: its caller decides.
 
-use std::collections::BTreeMap;
-
+use crate::frozen::Walked;
 use crate::goods::{keys, total};
 use crate::ledger::saturated;
 use crate::rows::{Column, RowIx};
@@ -15,7 +14,7 @@ use crate::{
 };
 
 /// Open announcements by id.
-pub(crate) type Announcements = BTreeMap<MovementId, SavedAnnouncement>;
+pub(crate) type Announcements = Walked<MovementId, SavedAnnouncement>;
 
 /// What an open announcement has left of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -184,7 +184,7 @@ impl Ledger {
         let (&key, &(id, at)) = queues.range((row, 0)..).next().expect("a ripe row owes units");
         let place = self.holds.live_place(id).expect("only live holds are owed units");
         let available = self.rows.available(row).0;
-        let back = self.holds.back_mut(id, at);
+        let back = self.holds.back_mut(place, id, at);
         let units = back.owed.min(available);
         back.owed -= units;
         back.filled += units;
@@ -248,7 +248,7 @@ impl Ledger {
         let id = record.id();
         for (at, line) in self.holds.lines(place).iter().enumerate() {
             let Some(row) = line.row else { continue };
-            let back = self.holds.back_mut(id, at as u16);
+            let back = self.holds.back_mut(place, id, at as u16);
             let (owed, turn) = (std::mem::take(&mut back.owed), back.turn);
             if owed > 0 {
                 self.holds.backorders.queues.remove(&(row, turn));
@@ -259,7 +259,9 @@ impl Ledger {
 }
 
 impl crate::holds::HoldBook {
-    fn back_mut(&mut self, id: HoldId, at: u16) -> &mut Back {
+    /// Of the hold at `place`, whose id is `id`.
+    fn back_mut(&mut self, place: Place, id: HoldId, at: u16) -> &mut Back {
+        self.keep_old(place);
         &mut self.backorders.holds.get_mut(&id).expect("a queued hold is kept")[usize::from(at)]
     }
 

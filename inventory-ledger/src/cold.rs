@@ -6,7 +6,7 @@
 
 use crate::rows::RowIx;
 use crate::sync::{AtomicU32, Ordering};
-use crate::{Policy, Unavailable, Units};
+use crate::{Policy, SavedCold, Unavailable, Units};
 
 /// Columns that stand in the cold record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,13 @@ pub(crate) struct Cold {
 }
 
 const _: () = assert!(size_of::<Cold>() + size_of::<ColdCell>() <= 92, "what the README says");
+
+impl SavedCold {
+    /// What a snapshot has of it.
+    pub(crate) fn of(&Cold { apart, carried, lost, policy, low, .. }: &Cold) -> Self {
+        Self { apart, carried, lost, policy, low }
+    }
+}
 
 impl Cold {
     pub(crate) fn new(row: RowIx, seen: Units) -> Self {

@@ -6,6 +6,8 @@
 //! Bounds: the ledger asks `holds_max` and `tombstones_max` before it adds. Times never decrease from call to call, so each queue
 //! is in order of the time up to which its entries are kept.
 
+mod frozen;
+
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
@@ -17,6 +19,7 @@ use crate::purchases::Purchases;
 use crate::record::{End, Ended, Flags, INLINE_LINES, Record, State};
 use crate::ring::Ring;
 use crate::rows::RowIx;
+use crate::save::Beside;
 use crate::slab::Slab;
 use crate::wheel::{Turn, Wheel};
 use crate::{Broken, HOLD_RETENTION_MS, HoldId, HoldState, ID_SKEW_MS_MAX, IdKind, Limits, Millis, Room};
@@ -86,6 +89,8 @@ pub(crate) struct HoldBook {
     in_doubt_units: UnitsByRow,
     pub(crate) backorders: Backorders,
     pub(crate) purchases: Purchases,
+    /// Of the snapshot that is under way.
+    walk: Option<Box<frozen::HoldWalk>>,
 }
 
 impl HoldBook {
@@ -103,6 +108,7 @@ impl HoldBook {
             in_doubt_units: UnitsByRow::default(),
             backorders: Backorders::default(),
             purchases: Purchases::default(),
+            walk: None,
         }
     }
 
@@ -222,6 +228,9 @@ impl HoldBook {
         debug_assert_eq!(hash, self.hash(record.id()));
         debug_assert!(self.find(record.id()).is_none(), "one hold per id");
         let at = self.records.take(record);
+        if let Some(walk) = &mut self.walk {
+            walk.set_done(at);
+        }
         self.wheel.insert(&mut self.records, at);
         self.index.insert(hash, Found::Live(Place(at)).in_index());
     }
@@ -229,6 +238,11 @@ impl HoldBook {
     /// Pins or commits: the hold expires no more.
     pub(crate) fn keep(&mut self, place: Place, state: State) {
         let was = self.record(place).state;
+        if was == State::Held {
+            self.keep_leaving(place);
+        } else {
+            self.keep_old(place);
+        }
         self.records.get_mut(place.0).state = state;
         if was == State::Held {
             self.wheel.remove(&mut self.records, place.0);
@@ -238,6 +252,7 @@ impl HoldBook {
 
     /// Gives a held hold another expiry, `life_ms` after its making.
     pub(crate) fn extend(&mut self, place: Place, life_ms: u32) {
+        self.keep_leaving(place);
         self.wheel.remove(&mut self.records, place.0);
         self.records.get_mut(place.0).life_ms = life_ms;
         self.wheel.insert(&mut self.records, place.0);
@@ -245,6 +260,7 @@ impl HoldBook {
 
     /// Gives a hold's lines other numbers: of a committed hold, what was committed and what came back.
     pub(crate) fn update_lines(&mut self, place: Place, held: &[HeldLine], body: impl FnOnce() -> u64) {
+        self.keep_old(place);
         let record = self.records.get_mut(place.0);
         if record.flags.has(Flags::SPILLED) {
             lines::update(&mut self.blocks, record, held);
@@ -256,6 +272,7 @@ impl HoldBook {
 
     /// Notes that a hold is committed by a list of lines.
     pub(crate) fn mark_in_part(&mut self, place: Place) {
+        self.keep_old(place);
         self.records.get_mut(place.0).flags.set(Flags::IN_PART, true);
     }
 
@@ -264,6 +281,7 @@ impl HoldBook {
         if !self.record(place).flags.has(Flags::UNSETTLED) {
             return false;
         }
+        self.keep_old(place);
         for line in self.lines(place) {
             if let Some(row) = line.row.filter(|_| line.taken > 0) {
                 let units = self.in_doubt_units.get_mut(&row).expect("every unit in doubt is counted");
@@ -297,6 +315,7 @@ impl HoldBook {
     /// `body` is the fingerprint of what it asked, which only a hold that is not spilled is asked for.
     pub(crate) fn end(&mut self, place: Place, now: Millis, limits: &Limits, end: End, body: impl FnOnce() -> u64) {
         debug_assert!(!self.record(place).flags.has(Flags::UNSETTLED), "settled before it ends");
+        self.keep_leaving(place);
         self.wheel.remove(&mut self.records, place.0);
         let record = self.records.get(place.0);
         let (id, kind, mut flags) = (record.id(), record.flags.kind(), record.flags);
@@ -343,7 +362,14 @@ impl HoldBook {
 
     /// The next hold that is due, as far as `moves` lead. See [`Wheel::turn`].
     pub(crate) fn turn(&mut self, now: Millis, moves: &mut usize) -> Option<Place> {
-        match self.wheel.turn(&mut self.records, now, moves) {
+        let beside = Beside { blocks: &self.blocks, backorders: &self.backorders, purchases: &self.purchases };
+        let walk = &mut self.walk;
+        let moving = |records: &Slab<Record>, at| {
+            if let Some(walk) = walk.as_mut() {
+                walk.leave(records, beside, at);
+            }
+        };
+        match self.wheel.turn(&mut self.records, now, moves, moving) {
             Turn::Due(at) => Some(Place(at)),
             Turn::OutOfMoves | Turn::Idle => None,
         }
@@ -371,6 +397,7 @@ impl HoldBook {
         let old = |queue: &Ring<Ended>| queue.first().is_some_and(|ended| ended.until() <= now);
         let kind = [IdKind::Opaque, IdKind::Timed].into_iter().find(|&kind| old(self.queue(kind)))?;
         let (number, ended) = self.queue_mut(kind).pop()?;
+        self.keep_swept(&ended);
         self.index.remove(self.hash.of(ended.id()), Found::Ended(Memory { kind, number }).in_index());
         if ended.flags.has(Flags::SPILLED) {
             lines::free_chain(&mut self.blocks, ended.remaining[0]);
@@ -439,6 +466,11 @@ impl HoldBook {
         let number = self.queue_mut(saved.kind).push(Ended::restored(saved, flags, remaining));
         self.tombstones += u32::from(saved.end == End::Tombstoned);
         self.index.insert(self.hash.of(saved.id), Found::Ended(Memory { kind: saved.kind, number }).in_index());
+    }
+
+    /// What a snapshot needs of a hold besides its record.
+    pub(crate) fn beside(&self) -> Beside<'_> {
+        Beside { blocks: &self.blocks, backorders: &self.backorders, purchases: &self.purchases }
     }
 
     fn queue(&self, kind: IdKind) -> &Ring<Ended> {

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use crate::frozen::{Allowance, Fifo, Next};
 use crate::rows::Column;
 use crate::{FilledLine, HoldId, Ledger, Location, Millis, MovementId, Sku, Units, UnknownRow};
 
@@ -138,11 +139,13 @@ pub(crate) struct Ring<T> {
     /// Of the next.
     pub(crate) next: u64,
     max: usize,
+    /// Of the snapshot that is under way.
+    walk: Option<Fifo<T>>,
 }
 
 impl<T: Copy> Ring<T> {
     fn new(max: u32) -> Self {
-        Self { kept: VecDeque::new(), next: 1, max: max as usize }
+        Self { kept: VecDeque::new(), next: 1, max: max as usize, walk: None }
     }
 
     /// Records what `make` makes of the next number.
@@ -150,8 +153,11 @@ impl<T: Copy> Ring<T> {
         if self.max == 0 {
             return;
         }
-        if self.kept.len() == self.max {
-            self.kept.pop_front();
+        if self.kept.len() == self.max
+            && let Some(oldest) = self.kept.pop_front()
+            && let Some(walk) = &mut self.walk
+        {
+            walk.dropped(|| oldest);
         }
         self.kept.push_back(make(Serial(self.next)));
         self.next += 1;
@@ -185,6 +191,36 @@ impl<T: Copy> Ring<T> {
     fn bytes(&self) -> usize {
         self.kept.capacity() * size_of::<T>()
     }
+
+    pub(crate) fn freeze(&mut self) {
+        self.walk = Some(Fifo::new(self.kept.len()));
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.walk = None;
+    }
+
+    /// Gives out records as they were, oldest first; `true` if `left` ends it before its end.
+    pub(crate) fn walk(&mut self, left: &mut Allowance, mut give: impl FnMut(T)) -> bool {
+        let Some(walk) = &mut self.walk else { return false };
+        while !left.is_over() {
+            let record = match walk.next() {
+                Some(Next::Old(record)) => record,
+                Some(Next::At(at)) => self.kept[at],
+                None => {
+                    self.walk = None;
+                    return false;
+                }
+            };
+            left.spend(0);
+            give(record);
+        }
+        true
+    }
+
+    fn frozen_bytes(&self) -> usize {
+        self.walk.as_ref().map_or(0, Fifo::bytes)
+    }
 }
 
 /// Both rings, and what is being recorded.
@@ -209,6 +245,11 @@ impl Journal {
 
     pub(crate) fn bytes(&self) -> usize {
         self.history.bytes() + self.events.bytes()
+    }
+
+    /// Bytes of records that were dropped before a snapshot came to them.
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        self.history.frozen_bytes() + self.events.frozen_bytes()
     }
 
     /// Records that columns of a row changed by so much: units lost by some were gained by others, or went in or out.

@@ -5,6 +5,7 @@
 //! Deliberately absent: clocks, randomness, files, prices, and any order that comes from a hash.
 
 use crate::announce::Announcements;
+use crate::frozen::Frozen;
 use crate::holds::HoldBook;
 use crate::movements::Window;
 use crate::reader::Reader;
@@ -29,6 +30,7 @@ pub struct Ledger {
     pub(crate) movements: Window,
     pub(crate) announcements: Announcements,
     pub(crate) shipments: Shipments,
+    pub(crate) frozen: Frozen,
 }
 
 impl Ledger {
@@ -48,8 +50,9 @@ impl Ledger {
             rows: Table::new(&limits, seed),
             holds: HoldBook::new(seed, Millis::default()),
             movements: Window::default(),
-            announcements: Announcements::new(),
-            shipments: Shipments::new(),
+            announcements: Announcements::default(),
+            shipments: Shipments::default(),
+            frozen: Frozen::No,
         }
     }
 
@@ -196,7 +199,9 @@ impl Ledger {
         let open = self.announcements.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>()
             + self.shipments.values().map(|open| size_of_val(open) + size_of_val(&*open.lines)).sum::<usize>();
         let rare = self.rows.cold_bytes() + open + self.holds.backorders.bytes() + self.holds.purchases.bytes() + self.rows.journal.bytes();
-        Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare }
+        let noted = self.announcements.noted_bytes() + self.shipments.noted_bytes() + self.holds.purchases.limits.noted_bytes();
+        let frozen = self.rows.frozen_bytes() + self.holds.frozen_bytes() + self.movements.frozen_bytes() + noted;
+        Footprint { rows: self.rows.bytes(), holds, lines, remembered, ids, movements: self.movements.bytes(), rare, frozen }
     }
 
     /// Takes the rows that changed since the last drain, for the caller's own table of availability.

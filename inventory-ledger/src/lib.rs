@@ -26,7 +26,8 @@
 //!   be remembered, and never run again.
 //! - It is deterministic: no clock, no randomness, no I/O, no hash order in any answer. The same calls give the same
 //!   [`digest`](Ledger::digest), so replicas that apply one log agree.
-//! - Its whole state can be [saved](Ledger::save) and [restored](Restore): the same digest, and the same answers from there on.
+//! - Its whole state can be [saved](Ledger::save), also [in steps](Ledger::freeze) while it goes on, and [restored](Restore): the same
+//!   digest, and the same answers from there on.
 //! - Other threads [read](Ledger::reader) rows without locks while it writes.
 //! - Every table has a bound ([`Limits`]) and refuses at it; nothing is forgotten early to make room.
 //!
@@ -89,6 +90,7 @@ mod audit;
 mod backorder;
 mod chunks;
 mod cold;
+mod frozen;
 mod goods;
 mod hash;
 mod holds;

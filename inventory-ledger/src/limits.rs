@@ -212,4 +212,7 @@ pub struct Footprint {
     /// What few rows have, and what is on its way: cold records of rows, open announcements and shipments, backorders, purchases, history and events.
     /// The trees among them are told by the number of their entries.
     pub rare: usize,
+    /// While a snapshot is under way: the old forms of what changed before its turn, without what does not fit them (lines of long
+    /// holds, movements, announcements and shipments).
+    pub frozen: usize,
 }

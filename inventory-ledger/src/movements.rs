@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
+use crate::frozen::{Allowance, Fifo, Next};
 use crate::{
     Goods, GoodsBody, GoodsRefused, HoldId, Line, Location, MOVEMENT_WINDOW_MS, Millis, MoveRefused, Moved, MovementId, Reason,
     RestockRefused, Restocked, Sku, Unavailable, Units,
@@ -90,6 +91,21 @@ pub enum Act {
     Goods(GoodsBody, Result<Goods, GoodsRefused>),
 }
 
+impl Act {
+    /// How many lines it keeps.
+    fn lines_len(&self) -> usize {
+        match self {
+            Self::Stock(..) => 0,
+            Self::Restock(body, _) => body.lines.as_ref().map_or(0, |lines| lines.len()),
+            Self::Goods(body, _) => match body {
+                GoodsBody::Receive { lines, .. } | GoodsBody::Announce { lines, .. } | GoodsBody::Send { lines, .. } => lines.len(),
+                GoodsBody::Arrive { lines, .. } => lines.as_ref().map_or(0, |lines| lines.len()),
+                GoodsBody::Withdraw { .. } | GoodsBody::Recall { .. } => 0,
+            },
+        }
+    }
+}
+
 /// One movement remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remembered {
@@ -111,6 +127,8 @@ pub(crate) struct Window {
     /// Serial numbers, found by the movement's id.
     by_id: HashTable<u64>,
     hasher: foldhash::fast::RandomState,
+    /// Of the snapshot that is under way.
+    walk: Option<Fifo<Remembered>>,
 }
 
 impl Window {
@@ -163,7 +181,41 @@ impl Window {
         let (hash, serial) = (self.hasher.hash_one(oldest.id), self.first);
         self.by_id.find_entry(hash, |&other| other == serial).expect("every movement kept is indexed").remove();
         self.first += 1;
+        if let Some(walk) = &mut self.walk {
+            walk.dropped(|| oldest);
+        }
         true
+    }
+
+    pub(crate) fn freeze(&mut self) {
+        self.walk = Some(Fifo::new(self.kept.len()));
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.walk = None;
+    }
+
+    /// Gives out movements as they were, oldest first; `true` if `left` ends it before its end.
+    pub(crate) fn walk(&mut self, left: &mut Allowance, mut give: impl FnMut(Remembered)) -> bool {
+        let Some(walk) = &mut self.walk else { return false };
+        while !left.is_over() {
+            let movement = match walk.next() {
+                Some(Next::Old(movement)) => movement,
+                Some(Next::At(at)) => self.kept[at].clone(),
+                None => {
+                    self.walk = None;
+                    return false;
+                }
+            };
+            left.spend(movement.act.lines_len());
+            give(movement);
+        }
+        true
+    }
+
+    /// Bytes of movements that were dropped before a snapshot came to them, without their lines.
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        self.walk.as_ref().map_or(0, Fifo::bytes)
     }
 
     fn position(&self, serial: u64) -> usize {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::frozen::Walked;
 use crate::holds::Place;
 use crate::ledger::{index, saturated};
 use crate::lines::HeldLine;
@@ -27,7 +28,7 @@ pub struct PurchaseLimit {
 /// The limits, and what counts towards them.
 #[derive(Debug, Default)]
 pub(crate) struct Purchases {
-    pub(crate) limits: BTreeMap<Sku, PurchaseLimit>,
+    pub(crate) limits: Walked<Sku, PurchaseLimit>,
     pub(crate) holds: BTreeMap<HoldId, SavedPurchase>,
     /// Sums of `holds`.
     counts: BTreeMap<(Customer, Sku), u64>,
@@ -165,6 +166,7 @@ impl Ledger {
             return;
         }
         let id = record.id();
+        self.holds.keep_old(place);
         let Some(known) = self.holds.purchases.holds.get(&id) else { return };
         let mut purchase = known.clone();
         for (sku, units) in &mut purchase.units {

@@ -241,7 +241,8 @@ impl Restore {
         if backordered {
             ledger.owed_again(saved.id, &saved.lines, &lines)?;
         }
-        let plain = unmoved && !backordered && Asked::of(&record).body(&ledger.rows, &lines) == saved.body;
+        // What more belongs to a hold than its record is kept by those whose lines are not in it alone.
+        let plain = unmoved && !backordered && saved.purchase.is_none() && Asked::of(&record).body(&ledger.rows, &lines) == saved.body;
         ledger.holds.restore(record, &lines, plain, saved.body, level);
         Ok(())
     }

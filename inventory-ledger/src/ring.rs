@@ -79,6 +79,12 @@ impl<T: Copy> Ring<T> {
         &mut self.chunks[at / CHUNK][at % CHUNK]
     }
 
+    /// The entry that is so many behind the oldest.
+    pub(crate) fn nth(&self, behind: usize) -> &T {
+        let at = self.offset + behind;
+        &self.chunks[at / CHUNK][at % CHUNK]
+    }
+
     pub(crate) fn first(&self) -> Option<&T> {
         self.chunks.front().and_then(|chunk| chunk.get(self.offset))
     }

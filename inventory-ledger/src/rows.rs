@@ -6,6 +6,7 @@
 //! Bounds: the ledger asks `rows_max` before it inserts; rows are never removed.
 
 mod few;
+mod frozen;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -210,6 +211,8 @@ pub(crate) struct Table {
     /// Rows that owe units and have some available.
     ripe: BTreeSet<(Sku, Location, RowIx)>,
     pub(crate) journal: Journal,
+    /// Of the snapshot that is under way.
+    walk: Option<Box<frozen::RowWalk>>,
 }
 
 impl Table {
@@ -225,6 +228,7 @@ impl Table {
             cold: Ring::new(),
             ripe: BTreeSet::new(),
             journal,
+            walk: None,
         }
     }
 
@@ -408,6 +412,7 @@ impl Table {
 
     /// Leaves units in `committed` that no hold accounts for any more.
     pub(crate) fn detach(&mut self, ix: RowIx, units: Units) {
+        self.keep(ix);
         let detached = &self.cell(ix).detached;
         store(detached, Units(load(detached).0 + units.0)); // within `committed`, so within u32
     }
@@ -478,8 +483,10 @@ impl Table {
         self.cell(ix).extra.load(Ordering::Relaxed) & COLD != 0
     }
 
-    /// Puts a row on the list of changes unless it is there; says whether it has a cold record.
+    /// Before a row changes: keeps its old form if a snapshot needs it, and puts it on the list of changes unless it is there; says whether
+    /// it has a cold record.
     fn touch(&mut self, ix: RowIx) -> bool {
+        self.keep(ix);
         let cell = self.shared.cells.get(ix.0);
         let extra = cell.extra.load(Ordering::Relaxed);
         if extra & CHANGED == 0 {
@@ -502,8 +509,9 @@ impl Table {
         self.cold_of(ix).map(|at| self.cold.get(at))
     }
 
-    /// The same, given to the row if it has none yet.
+    /// The same, to be changed, and given to the row if it has none yet.
     pub(crate) fn cold_at(&mut self, ix: RowIx) -> &mut Cold {
+        self.keep(ix);
         let at = self.cold_of(ix).unwrap_or_else(|| {
             let at = self.shared.cold.push(|_| {}).expect("each row has at most one, and as many fit as rows do");
             let number = self.cold.push(Cold::new(ix, self.available(ix)));

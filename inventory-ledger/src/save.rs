@@ -7,11 +7,12 @@
 
 use std::iter::once;
 
-use crate::cold::Cold;
-use crate::holds::{Memory, Place};
-use crate::lines::HeldLine;
-use crate::record::{Flags, State};
+use crate::backorder::Backorders;
+use crate::lines::{self, Blocks, HeldLine};
+use crate::purchases::Purchases;
+use crate::record::{Ended, Flags, Record, State};
 use crate::reserve::Asked;
+use crate::rows::Table;
 use crate::{
     Customer, End, Event, HoldId, IdKind, Ledger, Location, Millis, MovementId, Owner, PerLine, Policy, PurchaseLimit, Recorded, Reference,
     Remembered, Row, Sku, Unavailable, Units,
@@ -274,11 +275,10 @@ pub struct SavedEnd {
 }
 
 impl Ledger {
-    /// The whole state, except the list of undrained changes. Equal states give equal lists. O(1) to begin, O(everything kept) in
-    /// all; borrows the ledger meanwhile, so that whoever must not stop it takes items of a copy or of a replica.
-    pub fn save(&self) -> impl Iterator<Item = Saved> + '_ {
+    /// The head of a snapshot of this moment.
+    pub(crate) fn begin(&self) -> SavedBegin {
         let usage = self.usage();
-        let begin = SavedBegin {
+        SavedBegin {
             now: self.now,
             clock: self.holds.clock(),
             rows: usage.rows,
@@ -293,17 +293,22 @@ impl Ledger {
             events: usage.events,
             next_event: self.rows.journal.events.next,
             turn: self.holds.backorders.turn(),
-        };
+        }
+    }
+
+    /// The whole state, except the list of undrained changes. Equal states give equal lists. O(1) to begin, O(everything kept) in
+    /// all; borrows the ledger meanwhile: whoever must not stop it takes the same items by [`freeze`](Ledger::freeze).
+    pub fn save(&self) -> impl Iterator<Item = Saved> + '_ {
         let row = |ix| {
             let ((sku, location), row) = (self.rows.key(ix), self.rows.row(ix));
-            let cold =
-                self.rows.cold(ix).map(|&Cold { apart, carried, lost, policy, low, .. }| SavedCold { apart, carried, lost, policy, low });
+            let cold = self.rows.cold(ix).map(SavedCold::of);
             Saved::Row(SavedRow { sku, location, row, booked: self.rows.booked(ix), detached: self.rows.detached(ix), cold })
         };
-        once(Saved::Begin(begin))
+        let beside = self.holds.beside();
+        once(Saved::Begin(self.begin()))
             .chain(self.rows.iter().map(row))
-            .chain(self.holds.listed().map(|(level, place)| Saved::Hold(self.saved_hold(level, place))))
-            .chain(self.holds.remembered().map(|memory| Saved::Ended(self.saved_end(memory))))
+            .chain(self.holds.listed().map(move |(level, place)| Saved::Hold(beside.any_hold(&self.rows, level, self.holds.record(place)))))
+            .chain(self.holds.remembered().map(move |memory| Saved::Ended(beside.end(self.holds.ended(memory)))))
             .chain(self.movements.iter().cloned().map(Saved::Movement))
             .chain(self.announcements.values().cloned().map(Saved::Announcement))
             .chain(self.shipments.values().cloned().map(Saved::Shipment))
@@ -311,20 +316,42 @@ impl Ledger {
             .chain(self.rows.journal.history.iter().copied().map(Saved::Recorded))
             .chain(self.rows.journal.events.iter().copied().map(Saved::Event))
     }
+}
 
-    fn saved_hold(&self, level: Option<(usize, Millis)>, place: Place) -> SavedHold {
-        let record = self.holds.record(place);
-        let held = self.holds.lines(place);
+/// Where a hold stands; the level and bound are of its list, if it expires.
+pub(crate) fn stage(state: State, level: Option<(usize, Millis)>) -> Stage {
+    match (state, level) {
+        (State::Held, Some((level, soonest))) => Stage::Held { level: level as u8, soonest },
+        (State::Pinned, _) => Stage::Pinned,
+        (State::Committed, _) => Stage::Committed,
+        (State::Held, None) | (State::Free, _) => unreachable!("the held are on the wheel, and they alone"),
+    }
+}
+
+/// What holds are saved from, besides their records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside<'a> {
+    pub(crate) blocks: &'a Blocks,
+    pub(crate) backorders: &'a Backorders,
+    pub(crate) purchases: &'a Purchases,
+}
+
+impl Beside<'_> {
+    /// Whether a record or an entry with these flags is all that there is to its hold.
+    pub(crate) fn is_whole(self, flags: Flags) -> bool {
+        ![Flags::SPILLED, Flags::BACKORDER, Flags::COUNTED].into_iter().any(|flag| flags.has(flag))
+    }
+
+    /// A live hold, whatever its record has of it.
+    pub(crate) fn any_hold(self, rows: &Table, level: Option<(usize, Millis)>, record: &Record) -> SavedHold {
+        let body =
+            if record.flags.has(Flags::SPILLED) { record.body() } else { Asked::of(record).body(rows, &lines::of(self.blocks, record)) };
+        self.hold(record, stage(record.state, level), body)
+    }
+
+    /// A live hold with this fingerprint.
+    pub(crate) fn hold(self, record: &Record, stage: Stage, body: u64) -> SavedHold {
         let flags = record.flags;
-        let stage = match (record.state, level) {
-            (State::Held, Some((level, soonest))) => Stage::Held { level: level as u8, soonest },
-            (State::Pinned, None) => Stage::Pinned,
-            (State::Committed, None) => Stage::Committed,
-            (State::Held, None) | (State::Pinned | State::Committed, Some(_)) | (State::Free, _) => {
-                unreachable!("the held are on the wheel, and they alone")
-            }
-        };
-        let body = if flags.has(Flags::SPILLED) { record.body() } else { Asked::of(record).body(&self.rows, &held) };
         SavedHold {
             id: record.id(),
             kind: flags.kind(),
@@ -338,23 +365,28 @@ impl Ledger {
             unsettled: flags.has(Flags::UNSETTLED),
             in_part: flags.has(Flags::IN_PART),
             body,
-            lines: self.saved_lines(record.id(), &held),
-            purchase: self.holds.purchases.holds.get(&record.id()).cloned(),
+            lines: self.lines(record.id(), flags, &lines::of(self.blocks, record)),
+            purchase: self.purchase(record.id(), flags),
         }
     }
 
     /// Lines with what they are owed.
-    fn saved_lines(&self, id: HoldId, held: &[HeldLine]) -> PerLine<SavedLine> {
+    fn lines(self, id: HoldId, flags: Flags, held: &[HeldLine]) -> PerLine<SavedLine> {
         let mut lines: PerLine<SavedLine> = held.iter().map(saved_line).collect();
-        for (line, back) in lines.iter_mut().zip(self.holds.backorders.of(id)) {
+        let backs = if flags.has(Flags::BACKORDER) { self.backorders.of(id) } else { &[] };
+        for (line, back) in lines.iter_mut().zip(backs) {
             (line.backordered, line.filled, line.owed, line.turn) = (Units(back.at_first), Units(back.filled), Units(back.owed), back.turn);
         }
         lines
     }
 
-    fn saved_end(&self, memory: Memory) -> SavedEnd {
-        let ended = self.holds.ended(memory);
-        let detailed = self.holds.ended_lines(memory);
+    fn purchase(self, id: HoldId, flags: Flags) -> Option<SavedPurchase> {
+        if flags.has(Flags::COUNTED) { self.purchases.holds.get(&id).cloned() } else { None }
+    }
+
+    /// A remembered id.
+    pub(crate) fn end(self, ended: &Ended) -> SavedEnd {
+        let detailed = lines::of_ended(self.blocks, ended);
         let remaining = ended.remaining.iter().take(ended.lines_len());
         SavedEnd {
             id: ended.id(),
@@ -367,10 +399,10 @@ impl Ledger {
             body: ended.body(),
             detailed: detailed.is_some(),
             lines: match detailed {
-                Some(held) => self.saved_lines(ended.id(), &held),
+                Some(held) => self.lines(ended.id(), ended.flags, &held),
                 None => remaining.map(|&left| SavedLine { remaining: Units(left), ..SavedLine::default() }).collect(),
             },
-            purchase: self.holds.purchases.holds.get(&ended.id()).cloned(),
+            purchase: self.purchase(ended.id(), ended.flags),
         }
     }
 }

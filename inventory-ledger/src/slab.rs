@@ -42,6 +42,11 @@ impl<T: Entry> Slab<T> {
         self.used
     }
 
+    /// Places ever given out.
+    pub(crate) fn places(&self) -> u32 {
+        self.fresh
+    }
+
     /// Bytes kept for entries, used or not.
     pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
@@ -88,6 +93,20 @@ impl<T: Entry> Slab<T> {
         self.get_mut(at).set_free(next);
         self.free = at;
         self.used -= 1;
+    }
+
+    /// Takes a place back, with what is in it.
+    pub(crate) fn remove(&mut self, at: u32) -> T {
+        let entry = std::mem::take(self.get_mut(at));
+        self.free(at);
+        entry
+    }
+
+    /// Gives the memory of one chunk back, of a slab that nothing is in and nothing will be; `false`: there was none left.
+    pub(crate) fn shrink(&mut self) -> bool {
+        debug_assert_eq!(self.used, 0, "what is in use stays where it is");
+        (self.fresh, self.free) = (0, NOWHERE);
+        self.chunks.pop().is_some()
     }
 
     pub(crate) fn get(&self, at: u32) -> &T {
@@ -151,5 +170,7 @@ mod tests {
         assert!(more.iter().copied().eq(3_001..10_000), "places go on where they were");
         assert!(bytes < roomy && roomy == slab.bytes() && slab.check());
         assert!(slab.bytes() >= 3_001 * 4);
+        assert_eq!((slab.remove(7), slab.remove(8), slab.len()), (Number(2), Number(8), 9_998));
+        assert_eq!((slab.take(Number(1)), slab.check()), (8, true));
     }
 }

@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 
 use crate::cold::Rare;
+use crate::frozen::Walked;
 use crate::goods::total;
 use crate::ledger::{index, saturated, wanted_with};
 use crate::rows::{Column, RowIx};
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Open shipments by id.
-pub(crate) type Shipments = BTreeMap<MovementId, SavedShipment>;
+pub(crate) type Shipments = Walked<MovementId, SavedShipment>;
 
 /// What an open shipment still brings to one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,10 +19,10 @@ use crate::slab::{NOWHERE, Slab};
 const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = 6;
-/// The list of those that do not expire.
-const KEPT: usize = LEVELS * DIGITS;
+/// The list of those that do not expire, the last one.
+pub(crate) const KEPT: usize = LEVELS * DIGITS;
 /// Marks a link that leaves the list: it names the list instead of a neighbour.
-const LEAVES: u32 = 1 << 31;
+pub(crate) const LEAVES: u32 = 1 << 31;
 
 #[derive(Clone, Copy, Debug)]
 struct List {
@@ -56,6 +56,11 @@ pub(crate) struct Wheel {
 
 fn digit(at: u64, level: usize) -> usize {
     (at >> (DIGIT_BITS * level as u32)) as usize % DIGITS
+}
+
+/// What a snapshot says of the members of a list: its level and bound, unless they do not expire.
+pub(crate) fn level_and_bound(list: usize, soonest: Millis) -> Option<(usize, Millis)> {
+    (list != KEPT).then_some((list / DIGITS, soonest))
 }
 
 impl Wheel {
@@ -133,8 +138,15 @@ impl Wheel {
         }
     }
 
-    /// Moves the clock towards `now`, up to the next hold that is due. `moves` is what may still be dealt out.
-    pub(crate) fn turn(&mut self, holds: &mut Slab<Record>, now: Millis, moves: &mut usize) -> Turn {
+    /// Moves the clock towards `now`, up to the next hold that is due. `moves` is what may still be dealt out; `moving` is told of each
+    /// hold before it goes to another list.
+    pub(crate) fn turn(
+        &mut self,
+        holds: &mut Slab<Record>,
+        now: Millis,
+        moves: &mut usize,
+        mut moving: impl FnMut(&Slab<Record>, u32),
+    ) -> Turn {
         loop {
             for level in (1..LEVELS).rev() {
                 let list = level * DIGITS + digit(self.clock, level);
@@ -144,6 +156,7 @@ impl Wheel {
                     }
                     *moves -= 1;
                     let first = self.lists[list].head;
+                    moving(holds, first);
                     self.remove(holds, first);
                     self.insert(holds, first);
                 }
@@ -184,10 +197,20 @@ impl Wheel {
     /// that do not.
     pub(crate) fn iter<'a>(&'a self, holds: &'a Slab<Record>) -> impl Iterator<Item = (Option<(usize, Millis)>, u32)> + 'a {
         self.lists.iter().enumerate().flat_map(move |(list, ends)| {
-            let level = (list != KEPT).then_some((list / DIGITS, Millis(ends.soonest)));
+            let level = level_and_bound(list, Millis(ends.soonest));
             let first = (ends.head != NOWHERE).then_some(ends.head);
             std::iter::successors(first, |&at| Some(holds.get(at).next).filter(|next| next & LEAVES == 0)).map(move |at| (level, at))
         })
+    }
+
+    /// The first hold of a list, or [`NOWHERE`].
+    pub(crate) fn head(&self, list: usize) -> u32 {
+        self.lists[list].head
+    }
+
+    /// Of each list, before which instant no member expires.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = Millis> + '_ {
+        self.lists.iter().map(|list| Millis(list.soonest))
     }
 
     fn push(&mut self, holds: &mut Slab<Record>, at: u32, list: usize) {
@@ -347,8 +370,8 @@ mod tests {
                         now = (now + ms).min(TIME_MAX.0);
                         let (mut left, mut twins_left) = (moves, moves);
                         for _ in 0..ends {
-                            let turn = wheel.turn(&mut holds, Millis(now), &mut left);
-                            let twins_turn = twin.turn(&mut twins, Millis(now), &mut twins_left);
+                            let turn = wheel.turn(&mut holds, Millis(now), &mut left, |_, _| ());
+                            let twins_turn = twin.turn(&mut twins, Millis(now), &mut twins_left, |_, _| ());
                             prop_assert_eq!(left, twins_left);
                             let (Turn::Due(at), Turn::Due(twins_at)) = (turn, twins_turn) else {
                                 prop_assert_eq!(turn, twins_turn);
@@ -388,10 +411,10 @@ mod tests {
     fn the_bound_looks_past_a_list_half_dealt_out() {
         let (mut wheel, mut holds) = (Wheel::new(Millis(0)), Slab::new());
         add(&mut wheel, &mut holds, 1, 0, 65_536 + 1_000);
-        assert_eq!(wheel.turn(&mut holds, Millis(65_536), &mut 0), Turn::OutOfMoves);
+        assert_eq!(wheel.turn(&mut holds, Millis(65_536), &mut 0, |_, _| ()), Turn::OutOfMoves);
         let first = add(&mut wheel, &mut holds, 2, 65_536, 600);
         assert_eq!(wheel.soonest(), Some(Millis(65_536 + 600)));
-        assert_eq!(wheel.turn(&mut holds, Millis(65_536 + 600), &mut 2), Turn::Due(first));
+        assert_eq!(wheel.turn(&mut holds, Millis(65_536 + 600), &mut 2, |_, _| ()), Turn::Due(first));
     }
 
     #[test] // A hold of each magnitude is dealt out at most once a level, whatever the clock's leaps.
@@ -402,8 +425,8 @@ mod tests {
             let mut moves = usize::MAX;
             let due = holds.get(at).expires_at();
             assert_eq!(wheel.soonest(), Some(due), "alone it is known exactly");
-            assert_eq!(wheel.turn(&mut holds, Millis(due.0 - 1), &mut moves), Turn::Idle);
-            assert_eq!(wheel.turn(&mut holds, due, &mut moves), Turn::Due(at));
+            assert_eq!(wheel.turn(&mut holds, Millis(due.0 - 1), &mut moves, |_, _| ()), Turn::Idle);
+            assert_eq!(wheel.turn(&mut holds, due, &mut moves, |_, _| ()), Turn::Due(at));
             assert!(usize::MAX - moves < LEVELS, "{} moves", usize::MAX - moves);
         }
     }

@@ -41,6 +41,9 @@ impl Table {
         }
         for at in 0..K {
             let cell = cells[at];
+            if let Some(walk) = &mut self.walk {
+                walk.keep(&self.shared, &self.cold, RowIx(positions[at]));
+            }
             let extra = cell.extra.load(Ordering::Relaxed);
             if extra & CHANGED == 0 {
                 cell.extra.store(extra | CHANGED, Ordering::Release);

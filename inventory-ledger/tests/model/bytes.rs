@@ -12,6 +12,7 @@ use inventory_ledger::*;
 
 use crate::dull::Dull;
 use crate::ops::{Ask, HOLDS, LIMITS, LOCATIONS, MOVEMENTS, Op, SKUS, apply};
+use crate::walk::{Act, Walk, restored};
 
 /// Operations of one history.
 pub(crate) const STEPS_MAX: usize = 250;
@@ -288,10 +289,11 @@ pub(crate) fn history(bytes: &[u8]) -> Vec<(Millis, Op)> {
 }
 
 /// Ledger and model through the history of these bytes: every answer must agree, and now and then all rows; the ledger goes on as what
-/// its snapshot restores to.
+/// its snapshot restores to. Snapshots in steps begin and end between the operations.
 pub(crate) fn replay(bytes: &[u8]) {
     let (mut ledger, mut model) = (Ledger::new(LIMITS), Dull::new(LIMITS));
     let history = history(bytes);
+    let mut walk = Walk::default();
     for (step, (now, op)) in history.iter().enumerate() {
         let answer = apply(&mut ledger, *now, op);
         assert_eq!(answer, model.apply(*now, op, &answer), "step {step}: {op:?}");
@@ -303,11 +305,13 @@ pub(crate) fn replay(bytes: &[u8]) {
             assert_eq!(Usage { recorded: 0, events: 0, ..ledger.usage() }, model.usage(), "step {step}: {op:?}");
         }
         if at_last || step % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
-            let mut restore = Restore::with_seed(LIMITS, step as u64);
-            ledger.save().for_each(|item| restore.put(item).expect("what was saved can be restored"));
-            let again = restore.finish().expect("what was saved agrees");
+            walk.finish(&mut ledger);
+            let again = restored(ledger.save(), step as u64);
             assert_eq!(again.digest(), ledger.digest(), "step {step}");
             ledger = again;
         }
+        // A snapshot in steps, beside all this: the bytes themselves say when, without taking any from the history.
+        let byte = bytes.get(step % bytes.len().max(1)).copied().unwrap_or(0);
+        walk.step(&mut ledger, Act::of_byte(byte.rotate_left(3)));
     }
 }

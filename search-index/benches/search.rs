@@ -4,15 +4,16 @@
 //! a folder that has `icecat/products.jsonl.gz` and `icecat/queries_dev.tsv`, the same is measured on those 19,406 products too.
 //! Report the mean of one query, averaged over the whole query set, on one core.
 
+mod draw;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use draw::{Draw, SEED, word};
 use search_index::{AttributeValue, Columns, DocKey, Document, FacetField, FacetRequest, Filter, Index, Query, Settings, Sort};
-
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 struct Corpus {
     name: &'static str,
@@ -23,40 +24,8 @@ struct Corpus {
     brands: Vec<String>,
 }
 
-/// xorshift64*: the same corpus everywhere.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// Low numbers often, high ones rarely.
-    fn skewed(&mut self, end: u64) -> u64 {
-        let bits = self.below(u64::from(64 - end.leading_zeros()) + 1);
-        self.below(1 << bits).min(end - 1)
-    }
-}
-
-fn word(n: u64) -> String {
-    const SYLLABLES: [&str; 16] = ["ka", "lo", "mi", "ru", "ta", "no", "be", "du", "fo", "gi", "ha", "ju", "pe", "so", "vi", "zo"];
-    let syllable = |at: u32| SYLLABLES[(n >> (4 * at)) as usize % 16];
-    (0..3 + (n % 2) as u32).map(syllable).collect()
-}
-
 fn generated() -> Corpus {
     let mut draw = Draw(SEED);
-    let text = |draw: &mut Draw, words: u64| {
-        let words: Vec<String> = (0..words).map(|_| word(draw.skewed(1 << 14))).collect();
-        words.join(" ")
-    };
     let documents = (0..20_000)
         .map(|key| {
             let attributes = (0..20)
@@ -65,14 +34,14 @@ fn generated() -> Corpus {
                     let value = match name % 3 {
                         0 => AttributeValue::Number(draw.below(500) as f64),
                         1 => AttributeValue::Bool(draw.below(2) == 1),
-                        _ => AttributeValue::Text(text(&mut draw, 1 + name % 4)),
+                        _ => AttributeValue::Text(draw.text(1 + name % 4)),
                     };
                     (format!("a{name}"), value)
                 })
                 .collect();
             Document {
-                title: text(&mut draw, 7),
-                description: text(&mut draw, 12),
+                title: draw.text(7),
+                description: draw.text(12),
                 brand: Some(word(draw.skewed(400) + 1)),
                 price: Some(draw.below(200_000) as i64),
                 popularity: draw.below(1_000) as i64,

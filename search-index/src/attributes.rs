@@ -56,7 +56,7 @@ impl<'a> ValueRef<'a> {
 }
 
 /// Zero has one spelling, so that -0 and 0 are one value.
-fn number(number: f64) -> f64 {
+pub(crate) fn number(number: f64) -> f64 {
     if number == 0.0 { 0.0 } else { number }
 }
 
@@ -116,8 +116,14 @@ impl Column {
 
     /// Adds a value to a row; `None` when the row has it already.
     fn insert(&mut self, row: u32, value: ValueRef<'_>) -> Option<u32> {
-        let id = self.find(value).unwrap_or_else(|| {
-            let new = Value { value: value.owned(), rows: 0 };
+        let id = self.value_id(value, || value.owned());
+        self.enter(row, id).then_some(id)
+    }
+
+    /// The id of a value, which gets one if it is new. The caller enters a row with it.
+    fn value_id(&mut self, value: ValueRef<'_>, owned: impl FnOnce() -> FacetKey) -> u32 {
+        self.find(value).unwrap_or_else(|| {
+            let new = Value { value: owned(), rows: 0 };
             let id = match self.free.pop() {
                 Some(id) => {
                     self.values[id as usize] = new;
@@ -131,7 +137,11 @@ impl Column {
             let values = &self.values;
             self.table.insert_unique(value.hash(), id, |id| ValueRef::of(&values[*id as usize].value).hash());
             id
-        });
+        })
+    }
+
+    /// Adds a value by its id to a row; `false` when the row has it already.
+    fn enter(&mut self, row: u32, id: u32) -> bool {
         let (at, low) = (row / CHUNK_ROWS, (row % CHUNK_ROWS) as u16);
         let chunk = match self.chunks.last() {
             Some(last) if last.at == at => self.chunks.len() - 1,
@@ -145,14 +155,14 @@ impl Column {
         };
         let chunk = &mut self.chunks[chunk];
         let place = match chunk.place(low, id) {
-            Ok(_) => return None,
+            Ok(_) => return false,
             Err(place) => place,
         };
         chunk.lows.insert(place, low);
         chunk.values.insert(place, id);
         self.values[id as usize].rows += 1;
         self.entries += 1;
-        Some(id)
+        true
     }
 
     fn remove(&mut self, row: u32, id: u32) {
@@ -254,16 +264,33 @@ impl Attributes {
                 AttributeValue::Number(found) => ValueRef::Number(number(*found)),
                 AttributeValue::Bool(flag) => ValueRef::Bool(*flag),
             };
-            let id = match self.ids.get(name.as_str()) {
-                Some(id) => *id,
-                None => self.add_name(name),
-            };
+            let id = self.name_id(name);
             list.extend(self.columns[id as usize].insert(row, value).map(|value| (id, value)));
         }
         list.into()
     }
 
-    fn add_name(&mut self, name: &str) -> u32 {
+    /// The name and value that an entry of a row's list stands for.
+    pub(crate) fn entry(&self, (name, value): (u32, u32)) -> (&str, &FacetKey) {
+        (&self.names[name as usize], self.columns[name as usize].value(value))
+    }
+
+    /// The entry for a name and value, which get their ids if they are new. The caller gives it to [`Attributes::enter`] at once, since ids without a
+    /// row are not taken back.
+    pub(crate) fn entry_of(&mut self, name: &str, value: &FacetKey) -> (u32, u32) {
+        let id = self.name_id(name);
+        (id, self.columns[id as usize].value_id(ValueRef::of(value), || value.clone()))
+    }
+
+    /// Enters a row's values by entries of [`Attributes::entry_of`]; one that comes again counts once.
+    pub(crate) fn enter(&mut self, row: u32, entries: impl IntoIterator<Item = (u32, u32)>) -> RowAttributes {
+        entries.into_iter().filter(|(id, value)| self.columns[*id as usize].enter(row, *value)).collect()
+    }
+
+    fn name_id(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
         let id = self.free.pop().unwrap_or_else(|| {
             self.columns.push(Column::default());
             self.names.push("".into());

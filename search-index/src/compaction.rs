@@ -1,7 +1,7 @@
 //! Joining segments in small steps, while searches go on over the old ones.
 //!
 //! Path: `choose` (which segments) → `Compaction::step` (terms in byte order, then rows in order, a budget at a time) → `finish`
-//! (the new segment takes the place of the old). Rows that were removed before it began are left out and become free; rows
+//! (the old segments are gone, and the index takes the new one). Rows that were removed before it began are left out and become free; rows
 //! removed meanwhile are copied and counted out at the end, so that every list of the new segment agrees with the others.
 
 use fst::Streamer;
@@ -144,8 +144,8 @@ impl Compaction {
         }
     }
 
-    /// Puts the new segment in the place of the old ones and answers the rows that became free.
-    pub(crate) fn finish(self, segments: &mut Vec<Segment>) -> Vec<u32> {
+    /// Takes the old segments out and answers the new one, which may be empty, and the rows that became free.
+    pub(crate) fn finish(self, segments: &mut Vec<Segment>) -> (Segment, Vec<u32>) {
         let mut new = self.builder.finish();
         let mut free = Vec::new();
         for input in self.inputs.iter().rev() {
@@ -156,9 +156,6 @@ impl Compaction {
             let known = new.remove(row);
             debug_assert!(known, "rows that died meanwhile were copied");
         }
-        if new.len() > 0 {
-            segments.push(new);
-        }
-        free
+        (new, free)
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::index::Columns;
+
 /// Attributes a document may carry, repeated names counted each time. More is refused.
 pub const ATTRIBUTES_MAX: usize = 512;
 /// Bytes in an attribute's name. Longer, or empty, is refused.
@@ -61,6 +63,9 @@ pub enum AttributeValue {
 pub struct Document {
     /// Identity: an upsert replaces the document of the same key.
     pub key: DocKey,
+    /// The caller's mark of everything below but [`Columns`]: another one whenever any of it differs, such as a hash of it. By this a
+    /// saved index tells what is still true. 0 is no mark: such a document is not saved.
+    pub stamp: u64,
     /// The caller's partition; hits carry it back and [`Index::remove_partition`](crate::Index::remove_partition) goes by it.
     pub partition: u16,
     /// Searched with the highest weight; its words are what suggestions complete.
@@ -93,6 +98,7 @@ impl Document {
     pub fn new(key: DocKey) -> Self {
         Self {
             key,
+            stamp: 0,
             partition: 0,
             title: String::new(),
             description: String::new(),
@@ -127,9 +133,7 @@ impl Document {
         for key in &self.category {
             too_long("category", key.len(), NAME_BYTES_MAX)?;
         }
-        if self.price == Some(i64::MIN) || self.rating == Some(u16::MAX) {
-            return Err(DocumentError::Reserved);
-        }
+        Columns { price: self.price, rating: self.rating, popularity: self.popularity }.check()?;
         if self.attributes.len() > ATTRIBUTES_MAX {
             return Err(DocumentError::TooMany { field: "attributes", len: self.attributes.len(), max: ATTRIBUTES_MAX });
         }

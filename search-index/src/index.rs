@@ -10,7 +10,7 @@ use crate::document::{AttributeValue, DocKey, Document, DocumentError};
 use crate::head::Head;
 use crate::postings::Weight;
 use crate::rows::Rows;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentId};
 
 /// Rows that a bulk load gathers before it seals them: more makes fewer segments and a higher peak of memory.
 pub const BULK_ROWS_MAX: usize = 32_768;
@@ -46,6 +46,12 @@ pub struct Columns {
     pub rating: Option<u16>,
     /// Higher is more popular.
     pub popularity: i64,
+}
+
+impl Columns {
+    pub(crate) fn check(&self) -> Result<(), DocumentError> {
+        if self.price == Some(i64::MIN) || self.rating == Some(u16::MAX) { Err(DocumentError::Reserved) } else { Ok(()) }
+    }
 }
 
 /// What an upsert did.
@@ -87,6 +93,7 @@ pub struct Index {
     pub(crate) segments: Vec<Segment>,
     compaction: Option<Compaction>,
     counted: Vec<(u32, u32)>,
+    segments_made: u64,
 }
 
 impl Index {
@@ -221,9 +228,7 @@ impl Index {
     /// # Errors
     /// [`DocumentError::Reserved`] for the two values that stand for absence.
     pub fn set_columns(&mut self, key: DocKey, columns: Columns) -> Result<bool, DocumentError> {
-        if columns.price == Some(i64::MIN) || columns.rating == Some(u16::MAX) {
-            return Err(DocumentError::Reserved);
-        }
+        columns.check()?;
         let Some(row) = self.rows.find(key) else { return Ok(false) };
         self.rows.set(row, columns);
         Ok(true)
@@ -242,7 +247,9 @@ impl Index {
     pub fn maintain(&mut self, budget: usize) -> bool {
         if let Some(mut compaction) = self.compaction.take() {
             if compaction.step(&self.segments, budget.max(1)) {
-                for row in compaction.finish(&mut self.segments) {
+                let (segment, free) = compaction.finish(&mut self.segments);
+                self.take_segment(segment);
+                for row in free {
                     self.rows.release(row);
                 }
             } else {
@@ -264,9 +271,18 @@ impl Index {
 
     fn seal(&mut self) {
         let segment = self.head.seal();
-        if segment.len() > 0 {
-            self.segments.push(segment);
+        self.take_segment(segment);
+    }
+
+    /// Puts a segment behind the others and names it, unless it is empty.
+    pub(crate) fn take_segment(&mut self, mut segment: Segment) -> Option<SegmentId> {
+        if segment.len() == 0 {
+            return None;
         }
+        self.segments_made += 1;
+        segment.id = SegmentId(self.segments_made);
+        self.segments.push(segment);
+        Some(SegmentId(self.segments_made))
     }
 
     /// Sizes, for metrics and tests. O(segments).

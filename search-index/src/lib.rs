@@ -69,6 +69,7 @@
 //! | `filter`, `facet` | sets of rows, exact counts |
 //! | `search`, `results` | one query over one index; one answer from many |
 //! | `suggest` | completions of the last word |
+//! | `saved` | segments as bytes, so that a start need not analyse every text again |
 //! | `highlight` | which words of a shown text a query found |
 //!
 //! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
@@ -106,6 +107,7 @@ mod query;
 mod rank;
 mod results;
 mod rows;
+mod saved;
 mod search;
 mod segment;
 mod suggest;
@@ -125,4 +127,6 @@ pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
     merge,
 };
+pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;
+pub use segment::SegmentId;

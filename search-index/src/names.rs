@@ -65,6 +65,11 @@ impl Names {
         id
     }
 
+    /// Gives a name that is in use to one more row.
+    pub(crate) fn insert_again(&mut self, id: u32, row: u32) {
+        self.names[id as usize].rows.insert(row);
+    }
+
     pub(crate) fn remove(&mut self, id: u32, row: u32) {
         let name = &mut self.names[id as usize];
         name.rows.remove(row);
@@ -133,6 +138,14 @@ impl Categories {
         });
         self.places[place as usize].rows += 1;
         place
+    }
+
+    /// Gives a path that is in use to one more row.
+    pub(crate) fn insert_again(&mut self, place: u32, row: u32) {
+        let Self { keys, places, .. } = self;
+        let place = &mut places[place as usize];
+        place.rows += 1;
+        place.keys.iter().for_each(|key| keys.insert_again(*key, row));
     }
 
     pub(crate) fn remove(&mut self, place: u32, row: u32) {

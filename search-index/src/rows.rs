@@ -2,7 +2,7 @@
 //!
 //! Path: a document → `Rows::add` (a fresh row, or one that nothing refers to) → columns by row → `Rows::retire` (gone from all
 //! answers) → `Rows::release` (free for use again, once no posting names it).
-//! Cost: 55 bytes a row, plus its attributes.
+//! Cost: 63 bytes a row, plus its attributes.
 
 use hashbrown::HashMap;
 
@@ -21,6 +21,18 @@ pub(crate) const NO_RATING: u16 = u16::MAX;
 /// In the brand and category columns: none.
 pub(crate) const NO_ID: u32 = u32::MAX;
 
+/// What a row holds beside the columns that change in place.
+pub(crate) struct Entry {
+    pub(crate) key: DocKey,
+    pub(crate) stamp: u64,
+    pub(crate) partition: u16,
+    pub(crate) released: i64,
+    pub(crate) length: u32,
+    pub(crate) brand: u32,
+    pub(crate) place: u32,
+    pub(crate) list: RowAttributes,
+}
+
 #[derive(Default)]
 pub(crate) struct Rows {
     by_key: HashMap<DocKey, u32, foldhash::fast::FixedState>,
@@ -33,12 +45,13 @@ pub(crate) struct Rows {
     pub(crate) prices: Vec<i64>,
     pub(crate) ratings: Vec<u16>,
     pub(crate) popularities: Vec<i64>,
-    releases: Vec<i64>,
+    pub(crate) releases: Vec<i64>,
     /// Weighted count of words, in half words.
     pub(crate) lengths: Vec<u32>,
     pub(crate) brand_ids: Vec<u32>,
     pub(crate) places: Vec<u32>,
-    lists: Vec<RowAttributes>,
+    pub(crate) lists: Vec<RowAttributes>,
+    pub(crate) stamps: Vec<u64>,
     pub(crate) brands: Names,
     pub(crate) categories: Categories,
     pub(crate) attributes: Attributes,
@@ -65,32 +78,56 @@ impl Rows {
 
     /// Enters a document whose key is not in use.
     pub(crate) fn add(&mut self, document: &Document, length: u32) -> u32 {
-        let row = self.free.pop().unwrap_or_else(|| {
-            self.keys.push(document.key);
-            self.partitions.push(0);
-            self.prices.push(NO_PRICE);
-            self.ratings.push(NO_RATING);
-            self.popularities.push(0);
-            self.releases.push(0);
-            self.lengths.push(0);
-            self.brand_ids.push(NO_ID);
-            self.places.push(NO_ID);
-            self.lists.push(RowAttributes::default());
-            u32::try_from(self.keys.len() - 1).expect("memory ends before four billion documents do")
-        });
-        let at = row as usize;
-        self.keys[at] = document.key;
-        self.partitions[at] = document.partition;
-        self.releases[at] = document.released;
-        self.lengths[at] = length;
-        self.brand_ids[at] = document.brand.as_deref().map_or(NO_ID, |brand| self.brands.insert(brand, row));
-        self.places[at] = if document.category.is_empty() { NO_ID } else { self.categories.insert(&document.category, row) };
-        self.lists[at] = self.attributes.insert(row, &document.attributes);
-        self.length_total += u64::from(length);
-        self.live.insert(row);
-        self.by_key.insert(document.key, row);
-        self.set(row, Columns { price: document.price, rating: document.rating, popularity: document.popularity });
+        let row = self.free.pop().unwrap_or_else(|| self.fresh(1));
+        let brand = document.brand.as_deref().map_or(NO_ID, |brand| self.brands.insert(brand, row));
+        let place = if document.category.is_empty() { NO_ID } else { self.categories.insert(&document.category, row) };
+        let list = self.attributes.insert(row, &document.attributes);
+        let Document { key, stamp, partition, released, price, rating, popularity, .. } = *document;
+        self.enter(row, Entry { key, stamp, partition, released, length, brand, place, list }, Columns { price, rating, popularity });
         row
+    }
+
+    /// So many new rows behind all others, which belong to no document; answers the first.
+    ///
+    /// Each is given to [`Rows::enter`], or named by a segment as dead, or released.
+    pub(crate) fn fresh(&mut self, rows: usize) -> u32 {
+        let first = self.keys.len();
+        let end = first + rows;
+        u32::try_from(end).expect("memory ends before four billion documents do");
+        self.keys.resize(end, DocKey(0));
+        self.stamps.resize(end, 0);
+        self.partitions.resize(end, 0);
+        self.prices.resize(end, NO_PRICE);
+        self.ratings.resize(end, NO_RATING);
+        self.popularities.resize(end, 0);
+        self.releases.resize(end, 0);
+        self.lengths.resize(end, 0);
+        self.brand_ids.resize(end, NO_ID);
+        self.places.resize(end, NO_ID);
+        self.lists.resize_with(end, RowAttributes::default);
+        first as u32
+    }
+
+    /// Gives a row that is in no use to a document whose key is in no use. Brand, category and attributes have the row already.
+    pub(crate) fn enter(&mut self, row: u32, entry: Entry, columns: Columns) {
+        let at = row as usize;
+        self.keys[at] = entry.key;
+        self.stamps[at] = entry.stamp;
+        self.partitions[at] = entry.partition;
+        self.releases[at] = entry.released;
+        self.lengths[at] = entry.length;
+        self.brand_ids[at] = entry.brand;
+        self.places[at] = entry.place;
+        self.lists[at] = entry.list;
+        self.length_total += u64::from(entry.length);
+        self.live.insert(row);
+        self.by_key.insert(entry.key, row);
+        self.set(row, columns);
+    }
+
+    /// Room for so many more documents.
+    pub(crate) fn reserve(&mut self, documents: usize) {
+        self.by_key.reserve(documents);
     }
 
     pub(crate) fn set(&mut self, row: u32, columns: Columns) {

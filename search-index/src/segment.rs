@@ -9,8 +9,19 @@ use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
 use crate::postings::Postings;
 
+/// Names a segment of one index for as long as it lives. No other segment of the index ever has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub(crate) u64);
+
+impl SegmentId {
+    /// Of a segment that is in no index yet.
+    pub(crate) const UNNAMED: Self = Self(0);
+}
+
 /// See the module.
 pub(crate) struct Segment {
+    /// Its name while it lives; [`Index`](crate::Index) gives it.
+    pub(crate) id: SegmentId,
     dictionary: Map<Vec<u8>>,
     /// Postings of term `n` are at `starts[n]..starts[n + 1]`.
     starts: Vec<u32>,
@@ -103,12 +114,24 @@ impl Segment {
     /// Counts a row out; `false` when it is not here. The caller sees to it that a row is removed once.
     pub(crate) fn remove(&mut self, row: u32) -> bool {
         let Ok(nth) = self.docs.binary_search(&row) else { return false };
+        self.remove_nth(nth);
+        true
+    }
+
+    /// Counts the nth row out.
+    pub(crate) fn remove_nth(&mut self, nth: usize) {
         let terms: Vec<u32> = self.doc_terms(nth).collect();
         for ordinal in terms {
             self.frequencies[ordinal as usize] -= 1;
         }
-        self.dead.push(row);
-        true
+        self.dead.push(self.docs[nth]);
+    }
+
+    /// Moves every row up by `base`. O(postings), at the speed of memory.
+    pub(crate) fn shift(&mut self, base: u32) {
+        for row in self.rows.iter_mut().chain(&mut self.docs).chain(&mut self.dead) {
+            *row += base;
+        }
     }
 
     /// Bytes of the heap in use.
@@ -164,25 +187,41 @@ impl SegmentBuilder {
         debug_assert!(self.docs.last().is_none_or(|last| *last < row), "rows come in order");
         let mut last = 0;
         for &ordinal in ordinals {
-            let mut gap = ordinal - last;
+            push_gap(&mut self.doc_terms, ordinal - last);
             last = ordinal;
-            while gap >= 0x80 {
-                self.doc_terms.push(gap as u8 | 0x80);
-                gap >>= 7;
-            }
-            self.doc_terms.push(gap as u8);
         }
         self.docs.push(row);
         self.doc_starts.push(u32::try_from(self.doc_terms.len()).expect("merges stop short of four gigabytes of lists"));
     }
 
-    pub(crate) fn finish(mut self) -> Segment {
+    pub(crate) fn finish(self) -> Segment {
+        let Self { dictionary, starts, rows, units, docs, doc_starts, doc_terms } = self;
+        Lists { starts, rows, units, docs, doc_starts, doc_terms }.into_segment(dictionary)
+    }
+}
+
+/// The lists of a segment, for whoever makes them in another order than [`SegmentBuilder`]; fields as in [`Segment`].
+///
+/// They must agree: a row is in a term's list if and only if the term is in the row's, rows ascend in each list, and there are as many terms
+/// as the dictionary has, numbered by their order.
+pub(crate) struct Lists {
+    pub(crate) starts: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
+    pub(crate) units: Vec<u8>,
+    pub(crate) docs: Vec<u32>,
+    pub(crate) doc_starts: Vec<u32>,
+    pub(crate) doc_terms: Vec<u8>,
+}
+
+impl Lists {
+    pub(crate) fn into_segment(mut self, dictionary: MapBuilder<Vec<u8>>) -> Segment {
         self.starts.shrink_to_fit();
         self.rows.shrink_to_fit();
         self.units.shrink_to_fit();
         self.doc_terms.shrink_to_fit();
-        let bytes = self.dictionary.into_inner().expect("memory does not fail to write");
+        let bytes = dictionary.into_inner().expect("memory does not fail to write");
         Segment {
+            id: SegmentId::UNNAMED,
             dictionary: Map::new(bytes).expect("the builder writes what the reader reads"),
             frequencies: self.starts.windows(2).map(|pair| pair[1] - pair[0]).collect(),
             starts: self.starts,
@@ -194,4 +233,13 @@ impl SegmentBuilder {
             dead: Vec::new(),
         }
     }
+}
+
+/// Appends the difference between two ordinals of a row's list.
+pub(crate) fn push_gap(list: &mut Vec<u8>, mut gap: u32) {
+    while gap >= 0x80 {
+        list.push(gap as u8 | 0x80);
+        gap >>= 7;
+    }
+    list.push(gap as u8);
 }

@@ -1,4 +1,4 @@
-//! The index against the model, through random lives: writes, removals, column changes, seals and merges in any order.
+//! The index against the model, through random lives: writes, removals, column changes, seals, merges, savings and restarts in any order.
 
 mod model;
 
@@ -10,16 +10,26 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Columns, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Query, Results,
-    Settings, Sort, Tier, Written, merge,
+    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Query, Results,
+    Save, Saved, Saving, Settings, Sort, Tier, Written, merge,
 };
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 #[derive(Clone, Debug)]
 enum Op {
     Upsert(Box<Document>),
     Remove(DocKey),
     SetColumns(DocKey, Columns),
-    Maintain { steps: usize, budget: usize },
+    Maintain {
+        steps: usize,
+        budget: usize,
+    },
+    /// Begins to save the nth segment, if there are so many; each later operation is one step.
+    Save(usize),
+    /// The index is gone; a new one takes over what was saved until now, and indexes the rest. Of `halves` in turn, as other shards would.
+    Restart {
+        halves: bool,
+    },
     Search(Box<Query>),
 }
 
@@ -53,8 +63,8 @@ fn columns() -> impl Strategy<Value = Columns> {
 
 fn document() -> impl Strategy<Value = Document> {
     let brand = option::of(select(vec!["HP", "Fan"]).prop_map(String::from));
-    (key(), text(5), text(6), text(2), brand, category(), vec(attribute(), 0..4), columns(), 0_i64..4).prop_map(
-        |(key, title, description, model, brand, category, attributes, columns, released)| Document {
+    (key(), text(5), text(6), text(2), brand, category(), vec(attribute(), 0..4), columns(), 0_i64..4)
+        .prop_map(|(key, title, description, model, brand, category, attributes, columns, released)| Document {
             title,
             description,
             model,
@@ -67,8 +77,71 @@ fn document() -> impl Strategy<Value = Document> {
             released,
             partition: (key.0 % 5) as u16,
             ..Document::new(key)
-        },
-    )
+        })
+        .prop_map(|document| Document { stamp: stamp(&document), ..document })
+}
+
+/// Of everything that does not change in place. Some documents have none.
+fn stamp(document: &Document) -> u64 {
+    if document.key == DocKey(19) {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    let lasting = Document { stamp: 0, price: None, rating: None, popularity: 0, ..document.clone() };
+    format!("{lasting:?}").hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// Bytes of segments, saved one step at a time while the life goes on.
+#[derive(Default)]
+struct Files {
+    whole: Vec<Vec<u8>>,
+    saving: Option<(Save, Vec<u8>)>,
+}
+
+impl Files {
+    fn begin(&mut self, index: &Index, nth: usize) {
+        let id = index.segments().nth(nth).map(|segment| segment.id);
+        self.saving = id.and_then(|id| index.save(id)).map(|save| (save, Vec::new()));
+    }
+
+    fn step(&mut self, index: &Index) {
+        let Some((mut save, mut bytes)) = self.saving.take() else { return };
+        match index.save_step(&mut save, &mut bytes, 40) {
+            Saving::More => self.saving = Some((save, bytes)),
+            Saving::Done => self.whole.push(bytes),
+            Saving::Gone => {}
+        }
+    }
+
+    fn restart(&mut self, settings: Settings, model: &Model, halves: bool) -> Index {
+        self.saving = None;
+        let mut index = Index::new(settings);
+        let current = |key: DocKey| {
+            let Document { stamp, price, rating, popularity, .. } = *model.documents.get(&key)?;
+            Some(Current { stamp, columns: Columns { price, rating, popularity } })
+        };
+        // The newest first, as a caller would; the order must not matter.
+        for file in self.whole.iter().rev() {
+            for half in 0..if halves { 2 } else { 1 } {
+                let wants = |key: DocKey, partition: u16| {
+                    assert_eq!(u64::from(partition), key.0 % 5);
+                    !halves || key.0 % 2 == half
+                };
+                let saved = Saved::decode(file, wants).expect("what was saved can be read");
+                let (before, len) = (index.len(), saved.len());
+                let adopted = index.adopt(saved, current);
+                assert_eq!((adopted.taken + adopted.stale, index.len() - before), (len, adopted.taken));
+            }
+        }
+        for (key, document) in &model.documents {
+            assert!(*key != DocKey(19) || !index.contains(*key), "it has no stamp");
+            if !index.contains(*key) {
+                index.upsert(document).expect("the documents are within bounds");
+            }
+        }
+        index
+    }
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -116,6 +189,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => key().prop_map(Op::Remove),
         1 => (key(), columns()).prop_map(|(key, columns)| Op::SetColumns(key, columns)),
         3 => (1_usize..6, 1_usize..40).prop_map(|(steps, budget)| Op::Maintain { steps, budget }),
+        2 => (0_usize..4).prop_map(Op::Save),
+        1 => any::<bool>().prop_map(|halves| Op::Restart { halves }),
         4 => query().prop_map(|query| Op::Search(Box::new(query))),
     ]
 }
@@ -156,6 +231,7 @@ proptest! {
     fn one_index(ops in vec(op(), 1..120), head_rows_max in 1_usize..6, last in query()) {
         let mut index = Index::new(Settings { head_rows_max });
         let mut model = Model::default();
+        let mut files = Files::default();
         for op in ops.into_iter().chain([Op::Search(Box::new(last))]) {
             match op {
                 Op::Upsert(document) => {
@@ -172,11 +248,14 @@ proptest! {
                         index.maintain(budget);
                     }
                 }
+                Op::Save(nth) => files.begin(&index, nth),
+                Op::Restart { halves } => index = files.restart(Settings { head_rows_max }, &model, halves),
                 Op::Search(query) => {
                     check_pages(&model.search(&query), &query, true, |query| index.search(query, STOCK).expect("within bounds"))?;
                 }
             }
             prop_assert_eq!(index.len(), model.documents.len());
+            files.step(&index);
         }
         // Left alone it comes to rest, and the rows of removed documents have been used again or wait for it.
         while index.maintain(1_000) {}

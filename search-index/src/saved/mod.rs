@@ -1,0 +1,154 @@
+//! Segments as bytes, so that a start need not analyse every text again. `FORMAT.md` has the bytes.
+//!
+//! Path out: a segment's id → [`Index::save`] → [`Index::save_step`], a block at a time between searches and writes → the caller's file.
+//! Path in: bytes → [`Saved::decode`] (anywhere, such as on another thread while the documents are being read) → [`Index::adopt`], which asks of each
+//! document whether it is still of the same content → the caller upserts what no file had.
+//!
+//! What is kept of a document is what analysis made of it: its terms with their counts, in the document's own list. The postings are turned out of
+//! these lists when they are read. So they always agree with each other, whatever the bytes say, and the file outlives changes of the postings.
+//!
+//! Bounds: [`SAVED_ROWS_MAX`] documents and [`SAVED_BYTES_MAX`] bytes a file. Nothing is allocated for more than the bytes there can hold.
+//! Deliberately absent: files, and any trust. A loaded document counts only with the stamp it has now; everything else is for the caller to index again.
+
+mod read;
+mod write;
+
+pub use read::{Saved, SavedError};
+pub use write::{Save, Saving};
+
+use crate::compaction::SEGMENT_ROWS_MAX;
+use crate::document::DocKey;
+use crate::index::{Columns, Index};
+use crate::rows::{Entry, NO_ID};
+use crate::segment::SegmentId;
+
+/// Documents in one saved segment. A file that says more is damaged.
+pub const SAVED_ROWS_MAX: usize = SEGMENT_ROWS_MAX;
+/// Bytes of one saved segment. A longer file is damaged; a segment that would be longer is not saved to its end.
+pub const SAVED_BYTES_MAX: usize = u32::MAX as usize;
+
+const MAGIC: &[u8; 8] = b"EMPINDEX";
+const VERSION: u32 = 1;
+/// Payload of one block: far above what the largest document takes.
+const BLOCK_BYTES_MAX: usize = 32 << 20;
+const BLOCK_HEADER_BYTES: usize = 16;
+const TERM_BYTES_MAX: usize = 255;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Kind {
+    Header = 1,
+    Terms = 2,
+    Documents = 3,
+    End = 4,
+}
+
+/// The checksum of a block from its length field on.
+fn checksum(offset: u32, block: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(block, u64::from(offset))
+}
+
+/// A segment of an index, as [`Index::segments`] lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its name.
+    pub id: SegmentId,
+    /// Documents, those included that were removed since.
+    pub rows: usize,
+    /// Removed ones.
+    pub dead: usize,
+}
+
+/// What a document that may have been saved is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// As in [`Document`](crate::Document).
+    pub stamp: u64,
+    /// The values that change in place.
+    pub columns: Columns,
+}
+
+/// What [`Index::adopt`] took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The segment in the index; `None` when no document of it was of use.
+    pub id: Option<SegmentId>,
+    /// Documents taken over.
+    pub taken: usize,
+    /// Documents left out: gone, of another content, or there already.
+    pub stale: usize,
+}
+
+impl Index {
+    /// The immutable segments, oldest first. A merge takes some away and puts a new one behind the others. O(segments).
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = SegmentInfo> {
+        self.segments.iter().map(|segment| SegmentInfo { id: segment.id, rows: segment.len(), dead: segment.dead().len() })
+    }
+
+    /// Takes over what was saved, document by document: where `current` answers the stamp that was saved, the document is in the index as if it
+    /// had been upserted, with the columns answered. All others are left out, and so is a document whose key the index has already.
+    ///
+    /// O(documents · their attributes), without touching a text.
+    pub fn adopt(&mut self, saved: Saved, mut current: impl FnMut(DocKey) -> Option<Current>) -> Adopted {
+        let Saved { mut segment, docs, values_of_docs, brands, paths, names, values } = saved;
+        let (mut brand_ids, mut path_ids) = (vec![NO_ID; brands.len()], vec![NO_ID; paths.len()]);
+        let mut entries: Vec<Option<(u32, u32)>> = vec![None; values.len()];
+        let rows = &mut self.rows;
+        let base = rows.fresh(docs.len());
+        rows.reserve(docs.len());
+        segment.shift(base);
+        let mut taken = 0;
+        for (nth, doc) in docs.iter().enumerate() {
+            let row = base + nth as u32;
+            let now = current(doc.key).filter(|now| now.stamp == doc.stamp && now.columns.check().is_ok());
+            let Some(now) = now.filter(|_| rows.find(doc.key).is_none()) else {
+                segment.remove_nth(nth);
+                continue;
+            };
+            taken += 1;
+            let brand = doc.brand.map_or(NO_ID, |brand| {
+                let id = &mut brand_ids[brand as usize];
+                match *id {
+                    NO_ID => *id = rows.brands.insert(&brands[brand as usize], row),
+                    known => rows.brands.insert_again(known, row),
+                }
+                *id
+            });
+            let place = doc.path.map_or(NO_ID, |path| {
+                let id = &mut path_ids[path as usize];
+                match *id {
+                    NO_ID => *id = rows.categories.insert(&paths[path as usize], row),
+                    known => rows.categories.insert_again(known, row),
+                }
+                *id
+            });
+            let attributes = &mut rows.attributes;
+            let list = values_of_docs[doc.values.clone()].iter().map(|value| {
+                *entries[*value as usize].get_or_insert_with(|| {
+                    let (name, value) = &values[*value as usize];
+                    attributes.entry_of(&names[*name as usize], value)
+                })
+            });
+            let list: Vec<(u32, u32)> = list.collect();
+            let list = attributes.enter(row, list);
+            let entry = Entry {
+                key: doc.key,
+                stamp: doc.stamp,
+                partition: doc.partition,
+                released: doc.released,
+                length: doc.length,
+                brand,
+                place,
+                list,
+            };
+            rows.enter(row, entry, now.columns);
+        }
+        let stale = docs.len() - taken;
+        if taken == 0 {
+            // Backwards: they are used again from the last released on, and postings grow fastest by ascending rows.
+            (0..docs.len() as u32).rev().for_each(|nth| rows.release(base + nth));
+            return Adopted { id: None, taken, stale };
+        }
+        Adopted { id: self.take_segment(segment), taken, stale }
+    }
+}

@@ -1,0 +1,438 @@
+//! From bytes to a segment that awaits its documents.
+//!
+//! Path: bytes → blocks (checksums, order) → all terms and documents read once and checked, the wanted documents' terms counted → postings laid out by
+//! these counts → the documents' lists read again and dealt out to them; the terms that are left, read again, make the dictionary.
+//! Bytes are nobody's word: each number is checked against what it counts or names, and memory is taken in proportion to the bytes there.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fst::MapBuilder;
+
+use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, SAVED_ROWS_MAX, TERM_BYTES_MAX, VERSION, checksum};
+use crate::analysis::ANALYSIS_VERSION;
+use crate::attributes::number;
+use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
+use crate::results::FacetKey;
+use crate::segment::{Lists, Segment, push_gap};
+
+/// Why bytes are no saved segment of use. Nothing is lost: their documents are to be indexed again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SavedError {
+    /// The bytes begin as no saved segment does.
+    #[error("these are not the bytes of a saved index segment")]
+    Foreign,
+    /// Of another version of the format.
+    #[error("a saved index segment of version {found}, wanted {VERSION}")]
+    Version {
+        /// Found.
+        found: u32,
+    },
+    /// Text was taken apart in another way.
+    #[error("a saved index segment of analysis {found}, wanted {ANALYSIS_VERSION}")]
+    Analysis {
+        /// Found.
+        found: u32,
+    },
+    /// The bytes are not as they were written.
+    #[error("a saved index segment is damaged in the block at {offset}: {what}")]
+    Damaged {
+        /// Where the block begins.
+        offset: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// A saved segment, read and checked: what [`Index::adopt`](crate::Index::adopt) takes over.
+pub struct Saved {
+    /// Rows count from 0.
+    pub(super) segment: Segment,
+    pub(super) docs: Vec<Doc>,
+    /// Numbers of values, by [`Doc::values`].
+    pub(super) values_of_docs: Vec<u32>,
+    pub(super) brands: Vec<Box<str>>,
+    pub(super) paths: Vec<Vec<String>>,
+    pub(super) names: Vec<Box<str>>,
+    /// Number of the name, and the value.
+    pub(super) values: Vec<(u32, FacetKey)>,
+}
+
+/// A document without its terms.
+pub(super) struct Doc {
+    pub(super) key: DocKey,
+    pub(super) stamp: u64,
+    pub(super) partition: u16,
+    pub(super) released: i64,
+    pub(super) length: u32,
+    pub(super) brand: Option<u32>,
+    pub(super) path: Option<u32>,
+    pub(super) values: Range<usize>,
+}
+
+/// What is wrong within a block.
+type Fault = &'static str;
+
+impl Saved {
+    /// Reads a whole file. Of its documents those are kept that `wants` answers `true` for, by key and partition.
+    ///
+    /// The bulk of loading, O(bytes): some tens of nanoseconds a term of a document. Never panics, whatever the bytes.
+    ///
+    /// # Errors
+    /// Bytes that are not what this version of this crate writes.
+    pub fn decode(bytes: &[u8], mut wants: impl FnMut(DocKey, u16) -> bool) -> Result<Self, SavedError> {
+        let blocks = blocks(bytes)?;
+        let mut reading = Reading::default();
+        for block in &blocks {
+            let fault = match block.kind {
+                Kind::Header => Ok(()),
+                Kind::Terms => reading.count_terms(block.payload),
+                Kind::Documents => reading.documents(block.payload, &mut wants),
+                Kind::End => reading.end(block.payload),
+            };
+            fault.map_err(|what| SavedError::Damaged { offset: block.offset, what })?;
+        }
+        Ok(reading.finish(blocks.iter().filter(|block| block.kind == Kind::Terms).map(|block| block.payload)))
+    }
+
+    /// Documents that were kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.docs.len()
+    }
+
+    /// Whether no document was kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.docs.is_empty()
+    }
+}
+
+struct Block<'a> {
+    offset: usize,
+    kind: Kind,
+    payload: &'a [u8],
+}
+
+/// The blocks in their order, each as it was written.
+fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, SavedError> {
+    let mut blocks: Vec<Block<'_>> = Vec::new();
+    let mut offset = 0;
+    while offset < bytes.len() {
+        let damaged = |what| SavedError::Damaged { offset, what };
+        let kind_before = blocks.last().map(|block| block.kind);
+        let (header, rest) = bytes[offset..].split_at_checked(BLOCK_HEADER_BYTES).ok_or_else(|| damaged("it ends in a block's header"))?;
+        let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+        if kind_before.is_none() {
+            // Before the checksum, so that any file of a newer version is told apart from a damaged one of this.
+            version(rest)?;
+        }
+        if length > BLOCK_BYTES_MAX || length > rest.len() {
+            return Err(damaged("a block is longer than the file or the bound"));
+        }
+        if offset + BLOCK_HEADER_BYTES + length > SAVED_BYTES_MAX {
+            return Err(damaged("the file is longer than the bound"));
+        }
+        let sum = checksum(offset as u32, &bytes[offset + 8..offset + BLOCK_HEADER_BYTES + length]);
+        if header[..8] != sum.to_le_bytes() {
+            return Err(damaged("the checksum is another"));
+        }
+        let kind = match header[12..16] {
+            [1, 0, 0, 0] => Kind::Header,
+            [2, 0, 0, 0] => Kind::Terms,
+            [3, 0, 0, 0] => Kind::Documents,
+            [4, 0, 0, 0] => Kind::End,
+            _ => return Err(damaged("a block is of no known kind")),
+        };
+        let in_order = match kind_before {
+            None => kind == Kind::Header,
+            Some(before) => kind > before || (kind == before && matches!(kind, Kind::Terms | Kind::Documents)),
+        };
+        if !in_order {
+            return Err(damaged("a block is out of order"));
+        }
+        blocks.push(Block { offset, kind, payload: &rest[..length] });
+        offset += BLOCK_HEADER_BYTES + length;
+    }
+    match blocks.last() {
+        None => Err(SavedError::Foreign),
+        Some(last) if last.kind == Kind::End => Ok(blocks),
+        Some(last) => Err(SavedError::Damaged { offset: last.offset, what: "the end is missing" }),
+    }
+}
+
+fn version(payload: &[u8]) -> Result<(), SavedError> {
+    let mut header = Bytes { rest: payload };
+    if header.array().ok() != Some(*MAGIC) {
+        return Err(SavedError::Foreign);
+    }
+    let mut field = || header.u32().map_err(|what| SavedError::Damaged { offset: 0, what });
+    match field()? {
+        VERSION => {}
+        found => return Err(SavedError::Version { found }),
+    }
+    match field()? {
+        ANALYSIS_VERSION => Ok(()),
+        found => Err(SavedError::Analysis { found }),
+    }
+}
+
+/// What the blocks so far came to.
+#[derive(Default)]
+struct Reading<'a> {
+    /// By term, how many wanted documents have it.
+    counts: Vec<u32>,
+    last_term: Vec<u8>,
+    /// Documents, the unwanted ones included.
+    documents: usize,
+    docs: Vec<Doc>,
+    /// By document, its terms as they stand in the file.
+    terms: Vec<&'a [u8]>,
+    values_of_docs: Vec<u32>,
+    brands: Vec<Box<str>>,
+    paths: Vec<Vec<String>>,
+    names: Vec<Box<str>>,
+    values: Vec<(u32, FacetKey)>,
+}
+
+impl<'a> Reading<'a> {
+    fn count_terms(&mut self, payload: &[u8]) -> Result<(), Fault> {
+        let mut bytes = Bytes { rest: payload };
+        let mut before = std::mem::take(&mut self.last_term);
+        let mut term = Vec::new();
+        while bytes.next_term(&mut term)? {
+            if term <= before && !self.counts.is_empty() {
+                return Err("terms are out of order");
+            }
+            before.clone_from(&term);
+            self.counts.push(0);
+        }
+        self.last_term = before;
+        Ok(())
+    }
+
+    fn documents(&mut self, payload: &'a [u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
+        let mut bytes = Bytes { rest: payload };
+        for _ in 0..bytes.varint()? {
+            self.brands.push(bytes.string(NAME_BYTES_MAX)?.into());
+        }
+        for _ in 0..bytes.varint()? {
+            let keys = bytes.varint()? as usize;
+            if keys == 0 || keys > CATEGORY_DEPTH_MAX {
+                return Err("a category path of no or too many keys");
+            }
+            let path: Result<Vec<String>, Fault> = (0..keys).map(|_| bytes.string(NAME_BYTES_MAX).map(String::from)).collect();
+            self.paths.push(path?);
+        }
+        for _ in 0..bytes.varint()? {
+            let name = bytes.string(ATTRIBUTE_NAME_BYTES_MAX)?;
+            if name.is_empty() {
+                return Err("an attribute without a name");
+            }
+            self.names.push(name.into());
+        }
+        for _ in 0..bytes.varint()? {
+            let name = bytes.varint()?;
+            if name as usize >= self.names.len() {
+                return Err("a value of an unknown attribute");
+            }
+            let value = match bytes.u8()? {
+                0 => FacetKey::Text(Arc::from(bytes.string(FACETABLE_BYTES_MAX)?)),
+                1 => FacetKey::Number(
+                    Some(f64::from_le_bytes(bytes.array()?)).filter(|found| found.is_finite()).map(number).ok_or("no finite number")?,
+                ),
+                2 => FacetKey::Bool(false),
+                3 => FacetKey::Bool(true),
+                _ => return Err("a value of an unknown kind"),
+            };
+            self.values.push((name, value));
+        }
+        while !bytes.rest.is_empty() {
+            let size = bytes.varint()? as usize;
+            self.document(bytes.take(size)?, wants)?;
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, document: &'a [u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
+        self.documents += 1;
+        if self.documents > SAVED_ROWS_MAX {
+            return Err("more documents than a segment holds");
+        }
+        let mut bytes = Bytes { rest: document };
+        let key = DocKey(u64::from_le_bytes(bytes.array()?));
+        let stamp = u64::from_le_bytes(bytes.array()?);
+        let partition = u16::from_le_bytes(bytes.array()?);
+        if !wants(key, partition) {
+            return Ok(());
+        }
+        let released = i64::from_le_bytes(bytes.array()?);
+        let length = bytes.varint()?;
+        let mut one_of = |len: usize| match bytes.varint()? {
+            0 => Ok(None),
+            number if number as usize <= len => Ok(Some(number - 1)),
+            _ => Err("an unknown brand or category path"),
+        };
+        let (brand, path) = (one_of(self.brands.len())?, one_of(self.paths.len())?);
+        let attributes = bytes.varint()? as usize;
+        if attributes > ATTRIBUTES_MAX {
+            return Err("more attributes than a document has");
+        }
+        let from = self.values_of_docs.len();
+        for _ in 0..attributes {
+            let value = bytes.varint()?;
+            if value as usize >= self.values.len() {
+                return Err("an unknown value");
+            }
+            self.values_of_docs.push(value);
+        }
+        let terms = bytes.rest;
+        let mut at = None;
+        while !bytes.rest.is_empty() {
+            let (ordinal, units) = bytes.posting(at)?;
+            let count = self.counts.get_mut(ordinal as usize).ok_or("an unknown term")?;
+            if units == 0 {
+                return Err("a term that a document does not have");
+            }
+            *count += 1;
+            at = Some(ordinal);
+        }
+        self.docs.push(Doc { key, stamp, partition, released, length, brand, path, values: from..self.values_of_docs.len() });
+        self.terms.push(terms);
+        Ok(())
+    }
+
+    fn end(&mut self, payload: &[u8]) -> Result<(), Fault> {
+        let mut bytes = Bytes { rest: payload };
+        let (terms, documents) = (bytes.u32()?, bytes.u32()?);
+        if terms as usize != self.counts.len() || documents as usize != self.documents || !bytes.rest.is_empty() {
+            return Err("there are not as many terms and documents as were written");
+        }
+        Ok(())
+    }
+
+    /// Everything is checked; `term_blocks` are read again.
+    fn finish(self, term_blocks: impl Iterator<Item = &'a [u8]>) -> Saved {
+        let Self { mut counts, docs, terms, values_of_docs, brands, paths, names, values, .. } = self;
+        let mut dictionary = MapBuilder::memory();
+        let (mut starts, mut new_ordinals) = (vec![0_u32], Vec::with_capacity(counts.len()));
+        let (mut term, mut postings) = (Vec::new(), 0_u32);
+        let mut old_counts = counts.iter();
+        for block in term_blocks {
+            let mut bytes = Bytes { rest: block };
+            while bytes.next_term(&mut term).expect(CHECKED) {
+                let ordinal = starts.len() as u32 - 1;
+                new_ordinals.push(ordinal);
+                // A term whose documents are all unwanted or were removed takes no number.
+                let count = *old_counts.next().expect(CHECKED);
+                if count > 0 {
+                    dictionary.insert(&term, u64::from(ordinal)).expect("terms ascend, and memory does not fail to write");
+                    postings += count; // each took two bytes of the file at least, which has less than 2^32
+                    starts.push(postings);
+                }
+            }
+        }
+        // From here on `counts` is the place of each new term's next posting.
+        counts.clear();
+        counts.extend_from_slice(&starts[..starts.len() - 1]);
+        let (mut rows, mut units) = (vec![0_u32; postings as usize], vec![0_u8; postings as usize]);
+        let (mut doc_starts, mut doc_terms) = (Vec::with_capacity(docs.len() + 1), Vec::with_capacity(postings as usize));
+        doc_starts.push(0);
+        for (row, list) in (0_u32..).zip(&terms) {
+            let mut bytes = Bytes { rest: list };
+            let (mut old, mut last) = (None, 0);
+            while !bytes.rest.is_empty() {
+                let (ordinal, count) = bytes.posting(old).expect(CHECKED);
+                old = Some(ordinal);
+                let ordinal = new_ordinals[ordinal as usize];
+                push_gap(&mut doc_terms, ordinal - last);
+                last = ordinal;
+                let place = &mut counts[ordinal as usize];
+                rows[*place as usize] = row;
+                units[*place as usize] = count;
+                *place += 1;
+            }
+            doc_starts.push(doc_terms.len() as u32); // not longer than the lists in the file
+        }
+        let docs_rows = (0..docs.len() as u32).collect();
+        let segment = Lists { starts, rows, units, docs: docs_rows, doc_starts, doc_terms }.into_segment(dictionary);
+        Saved { segment, docs, values_of_docs, brands, paths, names, values }
+    }
+}
+
+const CHECKED: &str = "the same bytes were read before without a fault";
+
+/// The rest of a payload.
+struct Bytes<'a> {
+    rest: &'a [u8],
+}
+
+const SHORT: Fault = "it ends too early";
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn u8(&mut self) -> Result<u8, Fault> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn varint(&mut self) -> Result<u32, Fault> {
+        let mut value = 0_u64;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return u32::try_from(value).map_err(|_| "a number of more than 32 bits");
+            }
+        }
+        Err("a number of more than five bytes")
+    }
+
+    fn string(&mut self, max: usize) -> Result<&'a str, Fault> {
+        let len = self.varint()? as usize;
+        if len > max {
+            return Err("a text over its bound");
+        }
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a text is not UTF-8")
+    }
+
+    /// Turns the term before into the next; `false` at the end.
+    fn next_term(&mut self, term: &mut Vec<u8>) -> Result<bool, Fault> {
+        if self.rest.is_empty() {
+            return Ok(false);
+        }
+        let (shared, len) = (usize::from(self.u8()?), usize::from(self.u8()?));
+        if shared > term.len() || shared + len > TERM_BYTES_MAX || shared + len == 0 {
+            return Err("a term that cannot be");
+        }
+        term.truncate(shared);
+        term.extend_from_slice(self.take(len)?);
+        Ok(true)
+    }
+
+    /// A term's number and its count, after the term `before`.
+    fn posting(&mut self, before: Option<u32>) -> Result<(u32, u8), Fault> {
+        let gap = self.varint()?;
+        let ordinal = match before {
+            None => gap,
+            Some(before) if gap > 0 => before.checked_add(gap).ok_or("an unknown term")?,
+            Some(_) => return Err("a term that comes twice in a document"),
+        };
+        Ok((ordinal, self.u8()?))
+    }
+}

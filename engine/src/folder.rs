@@ -57,6 +57,14 @@ pub struct Meta {
     pub generations: Vec<Generation>,
 }
 
+impl Meta {
+    /// The log of one shard in some generation.
+    #[must_use]
+    pub fn log(&self, generation: Generation, shard: u16) -> LogIdentity {
+        LogIdentity { folder: self.id, generation: generation.number, shard, shards: generation.shards }
+    }
+}
+
 /// The same as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -314,12 +322,6 @@ impl Folder {
         write_meta(&self.path, &meta)?;
         self.meta = meta;
         Ok(generation)
-    }
-
-    /// The log of one shard in some generation.
-    #[must_use]
-    pub fn log(&self, generation: Generation, shard: u16) -> LogIdentity {
-        LogIdentity { folder: self.meta.id, generation: generation.number, shard, shards: generation.shards }
     }
 
     /// Segments are written only after their generation is listed, so others mean that `folder.json` is too old.

@@ -7,7 +7,8 @@
 
 mod dump;
 mod host;
-mod replay;
+pub(crate) mod replay;
+pub(crate) mod resume;
 mod uring;
 mod verify;
 
@@ -25,7 +26,7 @@ use std::{
 use crate::{
     config::{Capture, Config, ConfigError, Driver, SHARDS_MAX},
     folder::{Folder, FolderError, Generation},
-    log::{Cut, LogIdentity, Record, RecordKind, RecoverError, Start, Tail, Writer},
+    log::{Cut, RecoverError, Writer},
     seal::Keyring,
     shard::{
         core::{self, Builder},
@@ -37,7 +38,8 @@ use crate::{
     },
     shared::Shared,
 };
-use replay::{Plan, Sink, Walked};
+use replay::{DataFolder, Plan, Sink, Walked};
+use resume::Choice;
 use wire::{Millis, PartitionId, ShardId, Topology};
 
 /// How far the clock may be behind the last entry: more is a clock that was not set yet, and every hold would seem to last for ever.
@@ -184,7 +186,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         None => shards.min(partitions),
     };
     let topology = Topology { partitions, shards };
-    let plan = Plan::read(&folder)?;
+    let plan = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?;
     let keyring = Keyring::new(&*folder.shop_key()?);
     let shared = Arc::new(Shared::default());
     let core_config = |shard| core::Config {
@@ -335,7 +337,7 @@ fn start_one(
     setup: Setup,
     serving: mpsc::Receiver<std::io::Result<()>>,
     config: core::Config,
-    plan: Plan,
+    plan: Plan<DataFolder>,
 ) -> Result<Starting, OpenError> {
     let (replayed_to, replayed) = mpsc::channel();
     let (go, go_from) = mpsc::channel::<Go>();
@@ -414,37 +416,15 @@ fn prepare(config: &Config, folder: &mut Folder, shards: u16, walked: &Walked, w
     if behind_ms > CLOCK_BEHIND_MS_MAX && !config.accept_clock {
         return Err(OpenError::ClockBehind { behind_ms });
     }
-    walked.sync(folder.path())?;
-    let last = folder.meta().generations.last().copied();
-    let (generation, is_new) = match last {
-        Some(last) if last.shards == shards => (last, false),
-        // A generation that nothing was written into is given up: only one that was closes the one before it.
-        Some(last) => (folder.begin_generation(shards, walked.is_empty(last))?, true),
-        None => (folder.begin_generation(shards, false)?, true),
+    walked.sync(&DataFolder(folder.path().to_owned()))?;
+    let (generation, is_new) = match resume::choose(folder.meta(), shards, walked) {
+        Choice::Same(generation) => (generation, false),
+        Choice::New { replaces } => (folder.begin_generation(shards, replaces)?, true),
     };
-    let before = folder.meta().generations.iter().rev().nth(1).copied();
-    let tail_of = |generation: Generation, shard| walked.tails.get(&(generation.number, shard));
-    let ends = |generation: Generation| -> Vec<&(LogIdentity, Tail)> {
-        (0..generation.shards).map(|shard| tail_of(generation, shard).expect("every log of every generation was read")).collect()
-    };
-    let mut go = Vec::with_capacity(usize::from(shards));
-    for shard in 0..shards {
-        let tail = tail_of(generation, shard).map(|(_, tail)| tail);
-        let start = tail.map_or_else(Start::fresh, Tail::start);
-        let mut writer = Writer::new(folder.log(generation, shard), config.segment_bytes, start);
-        if tail.is_none_or(|tail| tail.place.is_none())
-            && let Some(before) = before
-        {
-            for (log, tail) in ends(before) {
-                let body = tail.log_end(log).encode();
-                let end = Record { kind: RecordKind::LogEnd, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };
-                // They go out with the first batch, before any entry of this log is acknowledged.
-                let _appended = writer.append(end).expect("SHARDS_MAX log ends fit an empty batch");
-            }
-        }
+    let go = resume::writers(folder.meta(), generation, walked, config.segment_bytes).into_iter().map(|writer| {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
-        go.push(Go { writer, seed });
-    }
-    Ok(Next { generation, is_new, go })
+        Ok(Go { writer, seed })
+    });
+    Ok(Next { generation, is_new, go: go.collect::<Result<_, OpenError>>()? })
 }

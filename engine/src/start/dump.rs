@@ -5,7 +5,7 @@
 
 use std::{io, ops::RangeInclusive, path::Path};
 
-use super::replay::{Plan, ReplayLogError, Sink};
+use super::replay::{DataFolder, Plan, ReplayLogError, Sink};
 use crate::{
     folder::{Folder, FolderError},
     record::{self, RecordError, v1::Entry},
@@ -66,7 +66,7 @@ pub fn dump(
         return Err(DumpError::NoPartition { asked: partition.0, partitions });
     }
     let mut looking = Looking { partition, range, each, failed: None };
-    let walked = Plan::read(&folder)?.walk(&mut looking);
+    let walked = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?.walk(&mut looking);
     match looking.failed {
         Some(error) => Err(DumpError::Out(error)),
         None => Ok(walked.map(drop)?),

@@ -1,6 +1,7 @@
 //! Reads the logs of a folder in order and feeds what is in them to whoever owns it.
 //!
-//! Path: [`Plan::read`] (generations, and where each old one ends) → [`Plan::walk`] with a [`Sink`] per thread → batches checked by
+//! Path: [`Store`] (the data folder, or the disk of a simulation) → [`Plan::read`] (generations, and where each old one ends) → [`Plan::walk`] with a
+//! [`Sink`] per thread → batches checked by
 //! [`log::Reader`] → records in the order of each partition's indexes, checked by [`Positions`] → [`Walked`].
 //! A partition's entries of one generation are in one shard's log, and generations follow each other; so walking generation after generation, in
 //! each only the logs that hold a wanted partition, meets every partition's entries in order. Bounds: one read buffer per log being walked.
@@ -10,10 +11,10 @@ use std::{
     fs::File,
     io::{self, ErrorKind},
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use crate::folder::{Folder, Generation};
+use crate::folder::{Generation, Meta};
 use crate::log::{
     self, BodyError, Ending, EntryVariant, LogEnd, LogIdentity, Next, PositionError, Positions, Reader, Record, RecordKind, RecoverError,
     Replay, SegmentFile, SegmentNumber, SegmentSource, Tail, layout,
@@ -85,10 +86,41 @@ pub(crate) trait Sink {
     fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String>;
 }
 
+/// Where logs are kept.
+pub(crate) trait Store {
+    /// The files of one log.
+    type Segments: SegmentSource;
+
+    /// Those of `log`.
+    fn segments(&self, log: &LogIdentity) -> Self::Segments;
+
+    /// Makes everything in a segment durable.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()>;
+}
+
+/// A data folder of the file system.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFolder(pub(crate) PathBuf);
+
+impl Store for DataFolder {
+    type Segments = LogFiles;
+
+    fn segments(&self, log: &LogIdentity) -> LogFiles {
+        LogFiles { dir: self.0.join(layout::log_path(log)), open: None }
+    }
+
+    fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()> {
+        File::open(self.0.join(layout::segment_path(log, segment)))?.sync_data()
+    }
+}
+
 /// What there is to read.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    data: PathBuf,
+pub(crate) struct Plan<S> {
+    store: S,
     partitions: u16,
     generations: Vec<(Generation, Vec<OneLog>)>,
 }
@@ -113,22 +145,21 @@ pub(crate) struct Walked {
     pub(crate) last_time: Millis,
 }
 
-impl Plan {
+impl<S: Store> Plan<S> {
     /// Reads from the first batches of each generation where the one before ends.
     ///
     /// # Errors
     /// When the beginning of a log cannot be read.
-    pub(crate) fn read(folder: &Folder) -> Result<Self, ReplayLogError> {
-        let meta = folder.meta();
+    pub(crate) fn read(meta: &Meta, store: S) -> Result<Self, ReplayLogError> {
         let logs_of =
-            |generation: Generation| (0..generation.shards).map(move |shard| OneLog { identity: folder.log(generation, shard), end: None });
+            |generation: Generation| (0..generation.shards).map(move |shard| OneLog { identity: meta.log(generation, shard), end: None });
         let mut generations: Vec<(Generation, Vec<OneLog>)> =
             meta.generations.iter().map(|generation| (*generation, logs_of(*generation).collect())).collect();
         for later in 1..generations.len() {
             let (before, after) = generations.split_at_mut(later);
             let (ended, ended_logs) = &mut before[later - 1];
             for log in &after[0].1 {
-                for end in first_ends(folder.path(), &log.identity)? {
+                for end in first_ends(&store, &log.identity)? {
                     let disagrees = || ReplayLogError::Ends { log: layout::log_path(&log.identity) };
                     if (end.generation, end.shards) != (ended.number, ended.shards) {
                         return Err(disagrees());
@@ -141,7 +172,7 @@ impl Plan {
                 }
             }
         }
-        Ok(Self { data: folder.path().to_owned(), partitions: meta.partitions, generations })
+        Ok(Self { store, partitions: meta.partitions, generations })
     }
 
     /// Feeds `sink` every entry of the partitions it wants.
@@ -151,7 +182,7 @@ impl Plan {
     pub(crate) fn walk(&self, sink: &mut impl Sink) -> Result<Walked, ReplayLogError> {
         let mut walk = Walk::default();
         for (_, log) in self.logs_for(sink) {
-            walk.log(&self.data, log, sink)?;
+            walk.log(&self.store, log, sink)?;
         }
         Ok(walk.walked)
     }
@@ -160,7 +191,7 @@ impl Plan {
     pub(crate) fn walk_all(&self, sink: &mut impl Sink) -> (Walked, Vec<ReplayLogError>) {
         let (mut walk, mut errors) = (Walk::default(), Vec::new());
         for (generation, log) in self.logs_for(sink) {
-            if let Err(error) = walk.log(&self.data, log, sink) {
+            if let Err(error) = walk.log(&self.store, log, sink) {
                 errors.push(error);
                 let lost = (0..self.partitions).map(PartitionId).filter(|id| shard_of(*id, generation.shards).0 == log.identity.shard);
                 walk.lost.extend(lost);
@@ -189,9 +220,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn log(&mut self, data: &Path, log: &OneLog, sink: &mut impl Sink) -> Result<(), ReplayLogError> {
+    fn log(&mut self, store: &impl Store, log: &OneLog, sink: &mut impl Sink) -> Result<(), ReplayLogError> {
         let path = || layout::log_path(&log.identity);
-        let mut reader = Reader::new(LogFiles::new(data, &log.identity), log.identity, log.end)?;
+        let mut reader = Reader::new(store.segments(&log.identity), log.identity, log.end)?;
         loop {
             let batch = match reader.advance()? {
                 Next::Batch(batch) => batch,
@@ -258,20 +289,19 @@ impl Walked {
     ///
     /// # Errors
     /// When a segment cannot be synced.
-    pub(crate) fn sync(&self, data: &Path) -> Result<(), RecoverError> {
+    pub(crate) fn sync(&self, store: &impl Store) -> Result<(), RecoverError> {
         for (identity, tail) in self.tails.values() {
             let Some((segment, offset)) = tail.place else { continue };
-            let file = layout::segment_path(identity, segment);
-            let synced = File::open(data.join(&file)).and_then(|file| file.sync_data());
-            synced.map_err(|source| RecoverError::Io { file, offset, source })?;
+            let io = |source| RecoverError::Io { file: layout::segment_path(identity, segment), offset, source };
+            store.sync(identity, segment).map_err(io)?;
         }
         Ok(())
     }
 }
 
 /// The log ends in the first batch of a log; none when the log is empty or of the first generation.
-fn first_ends(data: &Path, identity: &LogIdentity) -> Result<Vec<LogEnd>, ReplayLogError> {
-    let mut reader = Reader::new(LogFiles::new(data, identity), *identity, None)?;
+fn first_ends(store: &impl Store, identity: &LogIdentity) -> Result<Vec<LogEnd>, ReplayLogError> {
+    let mut reader = Reader::new(store.segments(identity), *identity, None)?;
     let mut ends = Vec::new();
     if let Next::Batch(batch) = reader.advance()? {
         for record in batch.records.filter(|record| record.kind == RecordKind::LogEnd) {
@@ -282,15 +312,10 @@ fn first_ends(data: &Path, identity: &LogIdentity) -> Result<Vec<LogEnd>, Replay
 }
 
 /// A log's segments as ordinary files.
-struct LogFiles {
+#[derive(Debug)]
+pub(crate) struct LogFiles {
     dir: PathBuf,
     open: Option<(SegmentNumber, File)>,
-}
-
-impl LogFiles {
-    fn new(data: &Path, identity: &LogIdentity) -> Self {
-        Self { dir: data.join(layout::log_path(identity)), open: None }
-    }
 }
 
 impl SegmentSource for LogFiles {

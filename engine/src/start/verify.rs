@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::replay::{Plan, ReplayLogError, Sink};
+use super::replay::{DataFolder, Plan, ReplayLogError, Sink};
 use crate::{
     folder::{Folder, FolderError},
     log::Cut,
@@ -88,7 +88,7 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
     let meta = folder.meta();
     let fresh = |id| (id, Partition::new(id, meta.epoch, meta.partitions));
     let mut all = Everything { partitions: (0..meta.partitions).map(PartitionId).map(fresh).collect(), changes: Changes::default() };
-    let (walked, damage) = match Plan::read(&folder) {
+    let (walked, damage) = match Plan::read(meta, DataFolder(folder.path().to_owned())) {
         Ok(plan) => plan.walk_all(&mut all),
         Err(error) => (super::Walked::default(), vec![error]),
     };

@@ -1,0 +1,59 @@
+//! Where the logs go on after a replay.
+//!
+//! Path: [`Walked`] → [`choose`] (the last generation, or a new one when the number of shards is another) → [`writers`], one a shard, which close what
+//! was read with their first writes. Pure: who makes the folders of a new generation, and where, is the caller's.
+
+use super::replay::Walked;
+use crate::folder::{Generation, Meta};
+use crate::log::{LogIdentity, Record, RecordKind, Start, Tail, Writer};
+
+/// The generation to write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The last one goes on.
+    Same(Generation),
+    /// A new one has to be made.
+    New {
+        /// Nothing was ever written into the last one, so it is given up: only one that was written to closes the one before it.
+        replaces: bool,
+    },
+}
+
+/// Chooses the generation for a start with `shards`.
+pub(crate) fn choose(meta: &Meta, shards: u16, walked: &Walked) -> Choice {
+    match meta.generations.last().copied() {
+        Some(last) if last.shards == shards => Choice::Same(last),
+        // A torn first write was not acknowledged.
+        Some(last) => Choice::New { replaces: walked.is_empty(last) },
+        None => Choice::New { replaces: false },
+    }
+}
+
+/// The writers of `generation`, the last in `meta`, one a shard.
+///
+/// # Panics
+/// When some log of the last two generations was not walked.
+pub(crate) fn writers(meta: &Meta, generation: Generation, walked: &Walked, segment_bytes: u64) -> Vec<Writer> {
+    let before = meta.generations.iter().rev().nth(1).copied();
+    let tail_of = |generation: Generation, shard| walked.tails.get(&(generation.number, shard));
+    let ends = |generation: Generation| -> Vec<&(LogIdentity, Tail)> {
+        (0..generation.shards).map(|shard| tail_of(generation, shard).expect("every log of every generation was read")).collect()
+    };
+    let writer = |shard| {
+        let tail = tail_of(generation, shard).map(|(_, tail)| tail);
+        let start = tail.map_or_else(Start::fresh, Tail::start);
+        let mut writer = Writer::new(meta.log(generation, shard), segment_bytes, start);
+        if tail.is_none_or(|tail| tail.place.is_none())
+            && let Some(before) = before
+        {
+            for (log, tail) in ends(before) {
+                let body = tail.log_end(log).encode();
+                let end = Record { kind: RecordKind::LogEnd, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };
+                // They go out with the first batch, before any entry of this log is acknowledged.
+                let _appended = writer.append(end).expect("SHARDS_MAX log ends fit an empty batch");
+            }
+        }
+        writer
+    };
+    (0..generation.shards).map(writer).collect()
+}

@@ -14,7 +14,9 @@ use crate::{
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
-use wire::{Body, CategoryInput, CategoryRef, CategoryView, Failure, ProductInput, ProductRef, Refusal, Role, placement, placement::Space};
+use wire::{
+    Body, CategoryInput, CategoryRef, CategoryView, Failure, ProductInput, ProductRef, Refusal, Role, Upserted, placement, placement::Space,
+};
 
 pub(super) fn get(ctx: &Ctx, reference: &ProductRef) -> Result<Body, Failure> {
     ctx.with(|state| {
@@ -49,8 +51,15 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: Produc
         content.variants.iter().map(|variant| variant.key.as_str()).filter(|key| !known.iter().any(|k| k == key)).collect();
     claim(ctx, trail, &content.key, &new, partitions).await?;
     let committed = ctx.propose(partition, head.entry(Command::PutProduct(Box::new(content)))).await?;
-    let effects = committed.effects.clone();
+    let mut effects = committed.effects.clone();
+    let replayed = committed.applied.replayed;
     let outcome = trail.note(committed);
+    if let Ok(Done::Product { id, what, .. }) = outcome
+        && (replayed || what != Upserted::Created)
+    {
+        // What an earlier write of it asked for may still be under way.
+        effects = read(ctx, partition, |p| p.effects_of_product(id))?;
+    }
     ctx.answered(partition, &effects, head.deadline_us).await;
     match outcome.map_err(refused)? {
         Done::Product { id, version, what } => Ok(Body::Upserted { id, version, what }),

@@ -31,8 +31,9 @@ pub use stock::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX, LEDGER_LIMITS, LOC
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
 use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
+use crate::record::v1::Command;
 use std::sync::Arc;
-use wire::{CartId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
+use wire::{CartId, EventId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
 
 /// A slice of the key space: its tables, and the number of the last command applied.
 #[derive(Debug)]
@@ -129,6 +130,19 @@ impl Partition {
     #[must_use]
     pub fn product_by_key(&self, key: &str) -> Option<&Product> {
         self.products.by_key(key)
+    }
+
+    /// Open effects of writes of a product: claims to be made final or released, rows to be opened. O(open effects).
+    pub(crate) fn effects_of_product(&self, id: ProductId) -> Vec<EventId> {
+        let Some(product) = self.product(id) else { return Vec::new() };
+        let is_its = |target: &outbox::Target| match target {
+            outbox::Target::Partition(_, Command::FinaliseSku { owner, .. } | Command::ReleaseSku { owner, .. }) => {
+                *owner == product.content.key
+            }
+            outbox::Target::Partition(_, Command::OpenStock { sku, .. }) => product.skus.contains(sku),
+            outbox::Target::Partition(..) | outbox::Target::Adapter { .. } => false,
+        };
+        self.outbox.open.iter().filter(|(_, effect)| is_its(&effect.target)).map(|(id, _)| *id).collect()
     }
 
     /// All products, in the order of their ids: oldest first.

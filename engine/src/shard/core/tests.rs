@@ -1,9 +1,13 @@
 //! Whole shards over a disk in memory: what a client sees, with every write delayed until the driver says so.
 
-use super::{Builder, Config, ShardCore, peer::PeerMessage};
+use super::{
+    Builder, Config, ShardCore,
+    peer::{Ask, PeerMessage},
+};
 use crate::{
     log::{LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentSource, Start, Writer},
     partition::Partition,
+    record::v1::Command,
     seal::Keyring,
     shard::{CallToken, Input, Now, Output},
     shared::Shared,
@@ -350,6 +354,34 @@ fn buys(shards: u16) {
     assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
     assert_eq!(stock(&mut node, "1399"), (2, 0, 0), "cancel restocks");
     node.check();
+}
+
+#[test] // Its first try may have been answered to nobody, and what it asked of other partitions be under way still.
+fn a_product_put_again_is_answered_when_its_claims_and_rows_are_there() {
+    let mut node = Node::start(3, Vec::new());
+    node.lose = Some(
+        |message| matches!(message, PeerMessage::Ask { ask: Ask::Propose(_, entry), .. } if matches!(entry.command, Command::FinaliseSku { .. })),
+    );
+    // Its claim is on another shard than the product.
+    let key = (0..).map(|nth| format!("p-{nth}")).find(|key| {
+        let of = |space| placement::shard_of(placement::partition_of(space, key.as_bytes(), PARTITIONS), 3);
+        of(placement::Space::Product) != of(placement::Space::SkuClaim)
+    });
+    let key = key.expect("some key does");
+    let put = || Request {
+        principal: Principal::Staff { role: Role::Admin },
+        idempotency: Some(Idempotency { key: 5, fingerprint: 1 }),
+        ..Request::system(product(&key, "A lamp", 100, 2))
+    };
+    for _ in 0..2 {
+        let token = node.send(put());
+        assert_eq!(node.reply(token).map(|response| response.result), None, "its key is no SKU's yet");
+    }
+    let mut node = node.restart(3);
+    let token = node.send(put());
+    let again = node.reply(token).expect("everything is there");
+    assert!(again.replayed && matches!(again.result, Ok(Body::Upserted { version: 1, .. })), "{again:?}");
+    assert_eq!(stock(&mut node, &key), (2, 0, 0));
 }
 
 #[test]

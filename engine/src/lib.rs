@@ -18,6 +18,8 @@ pub mod record;
 pub mod seal;
 pub mod shard;
 pub mod shared;
+#[doc(hidden)]
+pub mod sim;
 pub mod snapshot;
 mod start;
 

@@ -139,6 +139,14 @@ impl SealedBatch {
     pub fn bytes(&self) -> &[u8] {
         &self.buffer.bytes()[self.begin..self.end]
     }
+
+    /// Its records, in order.
+    pub(crate) fn records(&self) -> Records<'_> {
+        let batch = &self.buffer.bytes()[BATCH_AT..self.end];
+        let batch::Decoded::Valid(header, _) = BatchHeader::decode(batch) else { unreachable!("it was sealed") };
+        let body = &batch[batch::HEADER_BYTES..][..header.body_bytes as usize];
+        Records::check(body, header.records).unwrap_or_else(|_| unreachable!("it was sealed"))
+    }
 }
 
 /// An end that the open batch could have before the one it has.
@@ -327,6 +335,11 @@ impl Writer {
         let goes = |cut: &Cut| self.in_flight() == 0 || !pads_over(PADDING_MAX, *cut);
         let better = self.open_cut.filter(|cut| pads_over(PADDING_CUT, whole) && !pads_over(PADDING_MAX, *cut));
         better.or(Some(whole)).filter(goes)
+    }
+
+    /// Number of the open batch.
+    pub(crate) fn open_batch(&self) -> BatchNumber {
+        self.number
     }
 
     /// Bytes of records in the open batch.

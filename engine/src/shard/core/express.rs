@@ -8,11 +8,13 @@
 use super::{peer::Committed, pipeline::Done as To, state::State};
 use crate::{
     flow::validate,
-    partition::Done,
+    partition::{Applied, Done},
     record::v1::{Command, Entry, HoldLine},
     shard::{CallToken, Output},
 };
-use wire::{Body, Failure, Op, Principal, Refusal, Request, Reservation, ReserveLine, Reserved, Response, Role, limits, placement};
+use wire::{
+    Body, Failure, Op, Position, Principal, Refusal, Request, Reservation, ReserveLine, Reserved, Response, Role, limits, placement,
+};
 
 /// Is it one of these?
 pub(super) fn takes(op: &Op) -> bool {
@@ -121,6 +123,11 @@ pub(super) fn answer(committed: Committed) -> Response {
         Err(refusal) => (false, Err(Failure::Refused(refusal))),
     };
     Response { positions: vec![position], replayed, result }
+}
+
+/// The same from what a replay made of the command.
+pub(crate) fn answer_of(applied: Applied, position: Position) -> Response {
+    answer(Committed { applied, position, effects: Vec::new() })
 }
 
 /// An answer without a command.

@@ -23,10 +23,12 @@ pub(crate) mod wait;
 
 pub use build::{Builder, ReplayError};
 pub(crate) use deliver::doc_key;
+pub(crate) use express::answer_of as express_response;
 pub use pipeline::PROPOSALS_MAX;
 
 use crate::{
     flow,
+    partition::Partition,
     seal::Keyring,
     shard::{CallToken, Input, Now, Output},
     shared::Shared,
@@ -162,6 +164,19 @@ impl ShardCore {
     /// Calls under way.
     pub fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// The partitions of this shard, in order.
+    pub(crate) fn owned(&self) -> Vec<PartitionId> {
+        self.state.borrow().partitions.keys().copied().collect()
+    }
+
+    /// Looks at a partition of this shard.
+    ///
+    /// # Panics
+    /// When it is another's.
+    pub(crate) fn look_at<R>(&self, id: PartitionId, look: impl FnOnce(&Partition) -> R) -> R {
+        look(self.state.borrow().partition(id).expect("a partition of this shard"))
     }
 
     fn call(&mut self, token: CallToken, request: Request) {

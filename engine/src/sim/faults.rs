@@ -1,0 +1,262 @@
+//! What goes wrong, and when.
+//!
+//! Path: a seed → [`draw`], a list of faults with the number of errands after which each strikes → [`World::due_faults`] → the state of the world
+//! ([`Weather`]), or a process that ends → [`World::fault_ends`] for those that last → [`World::calm`] when the storm is over.
+//! All of it stays within the fault model of `log/FORMAT.md`: what was reported durable is lost only to damage, and damage only hits batches that a later
+//! one proves, so that a start must find it.
+
+use super::{
+    disk::Crash,
+    random::Random,
+    world::{Event, Phase, World},
+};
+use crate::log::BLOCK_BYTES;
+
+/// Faults of a run: fewer would leave too much untried in one seed, more leave too little calm for work between.
+const FAULTS: (u64, u64) = (6, 12);
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The process is killed.
+    Kill,
+    /// The power is cut.
+    PowerCut,
+    /// The next write fails, and with it the process.
+    WriteFails,
+    /// The next step with a file beside the log fails.
+    FilesFail,
+    /// The next start's reads fail, some of them.
+    ReadsFail,
+    /// Writes take long.
+    SlowDisk,
+    /// There is no room for segments.
+    FullDisk,
+    /// A bit of an acknowledged batch flips, and the machine restarts.
+    BitRot,
+    /// A write goes where another batch is, and the machine restarts.
+    Misdirected,
+    /// The wall clock is set.
+    ClockSet,
+    /// The adapters lose their memory.
+    AdaptersDie,
+    /// The provider does not answer.
+    ProviderAway,
+    /// More messages are lost, late or come twice.
+    BadNetwork,
+    /// Messages between shards take long.
+    SlowPeers,
+    /// A shard's executor gets no time.
+    Stall,
+}
+
+const ALL: [Fault; 19] = [
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Kill,
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::WriteFails,
+    Fault::FilesFail,
+    Fault::ReadsFail,
+    Fault::SlowDisk,
+    Fault::FullDisk,
+    Fault::BitRot,
+    Fault::Misdirected,
+    Fault::ClockSet,
+    Fault::AdaptersDie,
+    Fault::ProviderAway,
+    Fault::BadNetwork,
+    Fault::SlowPeers,
+    Fault::Stall,
+];
+
+/// What lasts.
+#[derive(Debug)]
+pub(super) struct Weather {
+    /// In a thousand: messages lost, come twice, late.
+    pub(super) network: (u64, u64, u64),
+    /// Messages between shards that are late, in a thousand.
+    pub(super) slow_peers: u64,
+    /// How many faults make it so.
+    pub(super) slow_disk: u32,
+    /// Likewise.
+    pub(super) full_disk: u32,
+    /// The provider does not answer.
+    pub(super) provider_away: u32,
+    /// The next write fails.
+    pub(super) write_fails: bool,
+    /// The next step with a file beside the log fails.
+    pub(super) files_fail: bool,
+}
+
+const FAIR: (u64, u64, u64) = (6, 6, 15);
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self { network: FAIR, slow_peers: 5, slow_disk: 0, full_disk: 0, provider_away: 0, write_fails: false, files_fail: false }
+    }
+}
+
+/// The faults of a run of so many errands, each with the number of errands after which it strikes.
+pub(super) fn draw(random: &mut Random, errands: u64) -> Vec<(u64, Fault)> {
+    let count = random.between(FAULTS.0, FAULTS.1);
+    // From the last on, so that they are taken from the end.
+    let mut faults: Vec<(u64, Fault)> = (0..count).map(|_| (random.between(errands / 20, errands * 19 / 20), random.pick(&ALL))).collect();
+    faults.sort_by_key(|(after, _)| std::cmp::Reverse(*after));
+    faults
+}
+
+impl World {
+    pub(super) fn due_faults(&mut self) {
+        while self.faults.last().is_some_and(|(after, _)| *after <= self.story.errands_begun) {
+            let Some((_, fault)) = self.faults.pop() else { return };
+            let number = u32::try_from(self.faults.len()).expect("few faults");
+            // Each draws from a stream of its own, masked or not.
+            let mut random = self.random.fork(u64::from(number));
+            if !self.masks.fault(number) {
+                self.strike(fault, &mut random);
+            }
+        }
+    }
+
+    fn strike(&mut self, fault: Fault, random: &mut Random) {
+        self.report.faults += 1;
+        self.trace(7, fault as u64);
+        let soon = random.below(60) as u32;
+        let lasts_us = match fault {
+            Fault::Kill => return self.doom(soon, Crash::Kill),
+            Fault::PowerCut => return self.doom(soon, Crash::PowerCut),
+            Fault::WriteFails => {
+                self.weather.write_fails = true;
+                return;
+            }
+            Fault::FilesFail => {
+                self.weather.files_fail = true;
+                return;
+            }
+            Fault::ReadsFail => {
+                self.disk.0.borrow_mut().failing_reads = random.between32(1, 3);
+                return self.doom(soon, Crash::Kill);
+            }
+            Fault::BitRot | Fault::Misdirected => {
+                if self.spoil(fault, random) {
+                    self.doom(soon, Crash::PowerCut);
+                }
+                return;
+            }
+            Fault::ClockSet => {
+                let far = if random.chance(200) { super::clock::SKEW_MS_MAX } else { 120_000 };
+                let skew_ms = random.below(2 * far).cast_signed() - far.cast_signed();
+                return self.clock.set_skew(skew_ms);
+            }
+            Fault::AdaptersDie => return self.adapters_die(),
+            Fault::SlowDisk => {
+                self.weather.slow_disk += 1;
+                random.between(50_000, 1_000_000)
+            }
+            Fault::FullDisk => {
+                self.weather.full_disk += 1;
+                random.between(500_000, 4_000_000)
+            }
+            Fault::ProviderAway => {
+                self.weather.provider_away += 1;
+                random.between(500_000, 5_000_000)
+            }
+            Fault::BadNetwork => {
+                self.weather.network = (80, 60, 100);
+                random.between(500_000, 3_000_000)
+            }
+            Fault::SlowPeers => {
+                self.weather.slow_peers = 200;
+                random.between(200_000, 3_000_000)
+            }
+            Fault::Stall => {
+                if let Some(node) = &mut self.node {
+                    let shard = random.place(node.shards.len());
+                    node.shards[shard].stalled_us = self.time_us + random.between(10_000, 2_000_000);
+                }
+                return;
+            }
+        };
+        self.schedule(lasts_us, Event::FaultEnds(fault));
+    }
+
+    fn doom(&mut self, actions: u32, how: Crash) {
+        self.doomed.get_or_insert((actions, how));
+    }
+
+    pub(super) fn fault_ends(&mut self, fault: Fault) {
+        let weather = &mut self.weather;
+        match fault {
+            Fault::SlowDisk => weather.slow_disk = weather.slow_disk.saturating_sub(1),
+            Fault::FullDisk => weather.full_disk = weather.full_disk.saturating_sub(1),
+            Fault::ProviderAway => weather.provider_away = weather.provider_away.saturating_sub(1),
+            Fault::BadNetwork => weather.network = FAIR,
+            Fault::SlowPeers => weather.slow_peers = Weather::default().slow_peers,
+            Fault::Kill
+            | Fault::PowerCut
+            | Fault::WriteFails
+            | Fault::FilesFail
+            | Fault::ReadsFail
+            | Fault::BitRot
+            | Fault::Misdirected
+            | Fault::ClockSet
+            | Fault::AdaptersDie
+            | Fault::Stall => {}
+        }
+    }
+
+    /// The storm is over: whatever is damaged is repaired, and nothing goes wrong any more.
+    pub(super) fn calm(&mut self) {
+        self.weather = Weather { slow_peers: 0, network: (0, 0, 0), ..Weather::default() };
+        self.doomed = None;
+        let mut disk = self.disk.0.borrow_mut();
+        disk.failing_reads = 0;
+        for damage in std::mem::take(&mut self.damage) {
+            disk.repair(&damage);
+        }
+        drop(disk);
+        if let Some(node) = &mut self.node {
+            for shard in &mut node.shards {
+                shard.stalled_us = 0;
+                shard.turn_us = None;
+            }
+        }
+        debug_assert!(matches!(self.phase, Phase::Healing { .. }), "the storm ends once");
+    }
+
+    /// Damages an acknowledged batch that a later one proves. False when there is none.
+    fn spoil(&mut self, fault: Fault, random: &mut Random) -> bool {
+        let logs: Vec<&Vec<super::driver::Acked>> = self.acked.values().filter(|batches| batches.len() > 4).collect();
+        if logs.is_empty() {
+            return false;
+        }
+        let batches = logs[random.place(logs.len())];
+        let newest = batches.iter().map(|batch| batch.number).max().unwrap_or(0);
+        // A writer claims what was durable when it sealed: at least all but the two before.
+        let proven: Vec<&super::driver::Acked> = batches.iter().filter(|batch| batch.number + 2 < newest).collect();
+        if proven.is_empty() {
+            return false;
+        }
+        let hit = proven[random.place(proven.len())].clone();
+        let other = proven[random.place(proven.len())].clone();
+        let block = |batch: &super::driver::Acked, random: &mut Random| {
+            batch.at + random.below((batch.bytes / BLOCK_BYTES) as u64) * BLOCK_BYTES as u64
+        };
+        let (at, from) = (block(&hit, random), block(&other, random));
+        let mut disk = self.disk.0.borrow_mut();
+        let done = match fault {
+            Fault::Misdirected => {
+                let stray = disk.block(&other.path, from);
+                disk.damage(&hit.path, at, stray, random)
+            }
+            _ => disk.damage(&hit.path, at, None, random),
+        };
+        drop(disk);
+        let is_done = done.is_some();
+        self.damage.extend(done);
+        is_done
+    }
+}

@@ -1,0 +1,5 @@
+//! `sim`: runs the simulator. See `engine/src/sim/mod.rs`.
+
+fn main() -> std::process::ExitCode {
+    engine::sim::main()
+}

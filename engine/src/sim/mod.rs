@@ -1,0 +1,108 @@
+//! The simulator: a whole machine from one seed, in one thread, with everything going wrong that its fault model knows.
+//!
+//! Real are the shards' cores, the partitions, the log with its recovery, saga, ledger, index and idempotency. Of the simulation's making are the disk,
+//! the clocks, the queues, the network, the payment provider and the clients. It is the third driver beside those of `shard/drivers`.
+//!
+//! Path: `sim --seed N` → [`cli`] → [`run`] → `world.rs` → a report, or what was violated, with the smallest schedule that still shows it (`shrink.rs`).
+//! Read first: `world.rs`; then `faults.rs` for what may go wrong and `checks/` for what must be true all the same.
+//! Bounds: one machine of 1 to 4 shards, some 2,000 operations and a dozen faults a seed, all in memory.
+//!
+//! The place of a network with more machines is [`world::World`]: `node` becomes one of several with a disk and a clock each, `Event` says which,
+//! and what is now an answer to a client or a message between shards gets siblings between machines.
+
+mod checks;
+mod cli;
+mod clients;
+mod clock;
+mod disk;
+mod driver;
+mod faults;
+mod files;
+mod node;
+mod provider;
+mod random;
+mod shrink;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use cli::main;
+
+use random::Random;
+use std::collections::BTreeSet;
+
+/// Name of the payment adapter.
+const PROVIDER: &str = "bank";
+
+/// What a run is like, but for its events.
+#[derive(Clone, Debug)]
+struct Settings {
+    partitions: u16,
+    /// At each start so many, from 1.
+    shards_max: u16,
+    /// Every start has as many as the first.
+    shards_fixed: Option<u16>,
+    segment_bytes: u64,
+    hold_ttl_ms: u64,
+    decide_ms: u64,
+    capture_at_once: bool,
+    /// Life of the reservations that are left alone.
+    reserve_ttl_ms: u64,
+    locations: u64,
+    products: u64,
+    /// Clients of each kind, and errands of each.
+    staff: (u32, u32),
+    holders: (u32, u32),
+    shoppers: (u32, u32),
+    readers: (u32, u32),
+}
+
+impl Settings {
+    fn draw(random: &mut Random) -> Self {
+        let shards_max = random.between(1, 4) as u16;
+        Self {
+            partitions: random.between(4, 9) as u16,
+            shards_max,
+            shards_fixed: random.chance(500).then_some(shards_max),
+            segment_bytes: crate::log::SEGMENT_BYTES_MIN,
+            hold_ttl_ms: random.pick(&[800, 3_000, 20_000]),
+            decide_ms: random.pick(&[1_500, 5_000, 60_000]),
+            capture_at_once: random.chance(700),
+            reserve_ttl_ms: random.pick(&[60, 300, 2_000]),
+            locations: random.between(2, 5),
+            products: random.between(6, 12),
+            staff: (1, 160),
+            holders: (8, 50),
+            shoppers: (7, 18),
+            readers: (3, 50),
+        }
+    }
+
+    /// Shards of the next start.
+    fn shards_at(&self, random: &mut Random) -> u16 {
+        self.shards_fixed
+            .unwrap_or_else(|| if random.chance(700) { self.shards_max } else { random.between(1, u64::from(self.shards_max)) as u16 })
+    }
+}
+
+/// What is left out of a run: faults by number, errands by client and number.
+#[derive(Clone, Debug, Default)]
+struct Masks {
+    faults: BTreeSet<u32>,
+    errands: BTreeSet<(usize, u32)>,
+}
+
+impl Masks {
+    fn fault(&self, number: u32) -> bool {
+        self.faults.contains(&number)
+    }
+
+    fn errand(&self, client: usize, number: u32) -> bool {
+        self.errands.contains(&(client, number))
+    }
+}
+
+/// Runs a seed.
+fn run(seed: u64, masks: &Masks) -> world::Report {
+    world::World::new(seed, masks.clone()).run()
+}

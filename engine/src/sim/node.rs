@@ -1,0 +1,169 @@
+//! The process under test: its shards, what lies in their queues, and its start through the real recovery.
+//!
+//! Path: [`boot`] → [`Plan::read`] and [`Plan::walk`] over the fake disk → every entry into a `Builder`, and beside it to the [`Shadow`] → where the logs
+//! go on ([`resume`]) → [`Node`]. What the world then does with it is what a driver does.
+//! Left to `start.rs`, and not run here: the data folder's lock and keys, and the refusal of a clock that is far behind.
+
+use super::{
+    Settings,
+    checks::{
+        Violation,
+        shadow::{Logged, Shadow},
+    },
+    disk::Mounted,
+};
+use crate::{
+    folder::{Generation, Meta},
+    seal::Keyring,
+    shard::{
+        CallToken, Input, Now,
+        core::{Builder, Config, ShardCore},
+    },
+    shared::Shared,
+    start::{
+        ReplayLogError,
+        replay::{Plan, Sink, Walked},
+        resume::{self, Choice},
+    },
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use wire::{Millis, PartitionId, ShardId, placement::shard_of};
+
+/// A process that runs.
+pub(super) struct Node {
+    pub(super) shards: Vec<Shard>,
+    /// Who waits for which call.
+    pub(super) calls: BTreeMap<CallToken, super::world::CallId>,
+    /// When the last message of each pair of shards arrives: the next one not before it.
+    pub(super) heard_us: BTreeMap<(u16, u16), u64>,
+}
+
+/// One of its shards.
+pub(super) struct Shard {
+    pub(super) core: ShardCore,
+    pub(super) inbox: VecDeque<Input>,
+    /// The turn that is scheduled first.
+    pub(super) turn_us: Option<u64>,
+    /// Path of its log's folder.
+    pub(super) log: String,
+    /// Until then it is not run: another thread has its core.
+    pub(super) stalled_us: u64,
+    /// Entries of batches that are durable before one before them is, by number.
+    pub(super) durable: BTreeMap<u64, Vec<Logged>>,
+    /// What it does with files beside the log.
+    pub(super) files: super::files::Files,
+    /// The batch that is durable next.
+    pub(super) next_batch: u64,
+}
+
+/// Why a process did not start.
+pub(super) enum NotStarted {
+    /// It says so.
+    Refused(ReplayLogError),
+    /// It should have said so, or lost something.
+    Wrong(Violation),
+}
+
+impl From<ReplayLogError> for NotStarted {
+    fn from(error: ReplayLogError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Violation> for NotStarted {
+    fn from(violation: Violation) -> Self {
+        Self::Wrong(violation)
+    }
+}
+
+/// Takes the entries of one shard's partitions, and shows them to the shadow.
+struct Watched<'a> {
+    builder: Builder,
+    shard: ShardId,
+    shards: u16,
+    shadow: &'a mut Shadow,
+    wrong: Option<Violation>,
+}
+
+impl Sink for Watched<'_> {
+    fn wants(&self, partition: PartitionId) -> bool {
+        shard_of(partition, self.shards) == self.shard
+    }
+
+    fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
+        if let Err(violation) = self.shadow.recovered(partition, index, time, body) {
+            self.wrong.get_or_insert(violation);
+        }
+        self.builder.replay(partition, index, time, body).map_err(|error| error.to_string())
+    }
+}
+
+/// Starts a process with `shards`.
+pub(super) fn boot(
+    disk: &Mounted,
+    meta: &mut Meta,
+    shards: u16,
+    settings: &Settings,
+    now: Now,
+    seed: u64,
+    shadow: &mut Shadow,
+) -> Result<Node, NotStarted> {
+    let plan = Plan::read(meta, disk.clone())?;
+    let shared = Arc::new(Shared::default());
+    let (mut walked, mut builders) = (Walked::default(), Vec::new());
+    shadow.begin_recovery();
+    for shard in (0..shards).map(ShardId) {
+        let config = Config {
+            shard,
+            shards,
+            partitions: settings.partitions,
+            epoch: meta.epoch,
+            keyring: Keyring::new(&[7; 32]),
+            shared: Arc::clone(&shared),
+            hold_ttl_ms: settings.hold_ttl_ms,
+            decide_ms: settings.decide_ms,
+            capture_at_once: settings.capture_at_once,
+            providers: vec![super::PROVIDER.to_owned()],
+        };
+        let mut sink = Watched { builder: Builder::new(config), shard, shards, shadow, wrong: None };
+        let gone = plan.walk(&mut sink);
+        if let Some(violation) = sink.wrong {
+            return Err(violation.into());
+        }
+        walked.add(gone?);
+        builders.push(sink.builder);
+    }
+    shadow.end_recovery(builders.iter().flat_map(Builder::partitions))?;
+    walked.sync(disk).map_err(ReplayLogError::from)?;
+    let generation = match resume::choose(meta, shards, &walked) {
+        Choice::Same(generation) => generation,
+        Choice::New { replaces } => {
+            let number = meta.generations.last().map_or(1, |last| last.number + 1);
+            if replaces {
+                meta.generations.pop();
+            }
+            meta.generations.push(Generation { number, shards });
+            Generation { number, shards }
+        }
+    };
+    let writers = resume::writers(meta, generation, &walked, settings.segment_bytes);
+    let started = builders.into_iter().zip(writers).zip(0u16..).map(|((builder, writer), shard)| {
+        let mut secret = [0; 32];
+        secret[..8].copy_from_slice(&seed.to_le_bytes());
+        secret[8..10].copy_from_slice(&shard.to_le_bytes());
+        Shard {
+            next_batch: writer.open_batch().0,
+            durable: BTreeMap::new(),
+            files: super::files::Files::default(),
+            core: builder.finish(writer, now, secret),
+            inbox: VecDeque::new(),
+            turn_us: None,
+            log: crate::log::layout::log_path(&meta.log(generation, shard)),
+            stalled_us: 0,
+        }
+    });
+    Ok(Node { shards: started.collect(), calls: BTreeMap::new(), heard_us: BTreeMap::new() })
+}

@@ -1,0 +1,496 @@
+//! The world of a run: virtual time, one queue of events, one machine, and everybody around it.
+//!
+//! Path: a seed → [`World::new`] draws settings, clients and faults → [`World::run`] takes event after event, ordered by time and then by when they were
+//! made → checks as it goes → when every client has run its errands, faults stop and a healing begins, which must come to an end → [`Report`].
+//! Read first: [`World::run`], then `driver.rs` (what happens to outputs), `faults.rs` (what goes wrong), `clients/` (what is asked).
+//! Bounds: [`EVENTS_MAX`] events, [`HEAL_US_MAX`] of virtual time for healing; past them the run has failed.
+
+use super::{
+    Masks, Settings,
+    checks::{Violation, answers::Story, must, shadow::Shadow},
+    clients::Client,
+    clock::Clock,
+    disk::{Crash, Damage, Disk, Mounted, WriteId},
+    driver::Acked,
+    faults::Fault,
+    node::{self, Node, NotStarted},
+    provider::Provider,
+    random::{Random, mix},
+};
+use crate::{
+    folder::Meta,
+    log::{SealedBatch, SegmentPlan},
+    shard::Input,
+    start::ReplayLogError,
+};
+use std::{
+    cell::RefCell,
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    rc::Rc,
+};
+use wire::{Request, Response, ShardId};
+
+/// Events of one run; one more is taken for a circle that never ends.
+const EVENTS_MAX: u64 = 3_000_000;
+/// How long everything may take to end, once nothing goes wrong any more: microseconds of virtual time.
+const HEAL_US_MAX: u64 = 240_000_000;
+/// How long a fresh reservation and a fresh checkout may take after that.
+pub(super) const FRESH_US_MAX: u64 = 5_000_000;
+
+/// Names a call over the network: each try of a request is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CallId(pub(super) u64);
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A client, with the number of what it asks.
+    Client { client: usize, ask: u64 },
+    /// A client that does not wait for the answer.
+    Stray { client: usize, hold: u128 },
+    /// The adapter of a shard, for work.
+    Poll { adapter: usize, life: u32 },
+    /// An adapter with a result.
+    Result { adapter: usize, job: u64 },
+}
+
+pub(super) enum Event {
+    /// A shard's executor runs.
+    Turn { life: u32, shard: u16 },
+    /// Something comes to a shard of this process.
+    Deliver { life: u32, shard: u16, input: Box<Input> },
+    /// A write is done, well or not.
+    Written { life: u32, shard: u16, path: String, write: WriteId, batch: Box<SealedBatch>, well: bool },
+    /// A step of a shard's first job with files is done.
+    FileStep { life: u32, shard: u16 },
+    /// A segment is prepared.
+    Prepared { life: u32, shard: u16, plan: SegmentPlan },
+    /// A request arrives at the machine.
+    Request { call: CallId, request: Box<Request> },
+    /// An answer arrives at who asked.
+    Answer { call: CallId, response: Box<Response> },
+    /// A client goes on, unless it did since.
+    Client { client: usize, wake: u64 },
+    /// Something happens at an adapter or its provider.
+    Adapter(super::provider::Happening),
+    /// A fault that lasts ends.
+    FaultEnds(Fault),
+    /// The process is started again.
+    Start,
+}
+
+struct Scheduled {
+    at_us: u64,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_us, self.order).cmp(&(other.at_us, other.order))
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Clients run errands, faults happen.
+    Storm,
+    /// Nothing goes wrong any more; what was begun ends.
+    Healing { since_us: u64 },
+    /// Everything ended; somebody new comes.
+    Fresh { since_us: u64 },
+    /// That went well too.
+    Over,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    pub(super) violation: Option<Violation>,
+    /// Of everything that happened, in order.
+    pub(super) trace: u64,
+    pub(super) operations: u64,
+    pub(super) faults: u64,
+    pub(super) starts: u64,
+    pub(super) entries: u64,
+    pub(super) events: u64,
+    pub(super) digests: u64,
+    /// Starts that were refused because of damage.
+    pub(super) detected: u64,
+    pub(super) survived: u64,
+    pub(super) virtual_us: u64,
+    /// For people, who want to see that a run does what it should.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+}
+
+/// Everything.
+pub(super) struct World {
+    pub(super) settings: Settings,
+    pub(super) masks: Masks,
+    pub(super) time_us: u64,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    order: u64,
+    /// What the network, disks and executors draw their delays from.
+    pub(super) random: Random,
+    pub(super) disk: Mounted,
+    pub(super) meta: Meta,
+    pub(super) clock: Clock,
+    pub(super) node: Option<Node>,
+    pub(super) life: u32,
+    /// The process ends after so many more actions.
+    pub(super) doomed: Option<(u32, Crash)>,
+    pub(super) damage: Vec<Damage>,
+    pub(super) acked: BTreeMap<String, Vec<Acked>>,
+    pub(super) weather: super::faults::Weather,
+    pub(super) faults: Vec<(u64, Fault)>,
+    pub(super) clients: Vec<Client>,
+    pub(super) story: Story,
+    pub(super) provider: Provider,
+    pub(super) shadow: Shadow,
+    pub(super) calls: BTreeMap<CallId, (Caller, u64)>,
+    pub(super) phase: Phase,
+    next_call: u64,
+    pub(super) broken: Option<Violation>,
+    pub(super) report: Report,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, masks: Masks) -> Self {
+        let root = Random::new(seed);
+        let settings = Settings::draw(&mut root.fork(1));
+        let story = Story::new(&settings, &mut root.fork(2));
+        let clients = super::clients::draw(&settings, &root);
+        let errands = clients.iter().map(|client| u64::from(client.errands)).sum();
+        let faults = super::faults::draw(&mut root.fork(3), errands);
+        let meta = Meta { id: 1, partitions: settings.partitions, epoch: 1, generations: Vec::new() };
+        Self {
+            masks,
+            time_us: 0,
+            queue: BinaryHeap::new(),
+            order: 0,
+            random: root.fork(4),
+            disk: Mounted(Rc::new(RefCell::new(Disk::default()))),
+            meta,
+            clock: Clock::default(),
+            node: None,
+            life: 0,
+            doomed: None,
+            damage: Vec::new(),
+            acked: BTreeMap::new(),
+            weather: super::faults::Weather::default(),
+            faults,
+            clients,
+            story,
+            provider: Provider::new(seed, settings.shards_max),
+            shadow: Shadow::new(settings.partitions, 1),
+            calls: BTreeMap::new(),
+            phase: Phase::Storm,
+            next_call: 0,
+            broken: None,
+            report: Report::default(),
+            settings,
+        }
+    }
+
+    /// Runs to the end, or to the first thing that must not be.
+    pub(super) fn run(mut self) -> Report {
+        self.schedule(0, Event::Start);
+        for client in 0..self.clients.len() {
+            let wake = self.clients[client].wake();
+            let delay = self.random.below(20_000);
+            self.schedule(delay, Event::Client { client, wake });
+        }
+        for adapter in 0..self.provider.adapters() {
+            self.schedule(0, Event::Adapter(super::provider::Happening::Poll { adapter, life: 0 }));
+        }
+        while self.broken.is_none() && self.phase != Phase::Over {
+            let Some(Reverse(Scheduled { at_us, event, .. })) = self.queue.pop() else {
+                self.broken = Some(Violation::new("nothing is left to happen, and clients still wait".to_owned()));
+                break;
+            };
+            self.time_us = at_us;
+            self.report.events += 1;
+            if let Err(violation) = self.happens(event).and_then(|()| self.look_around()) {
+                self.broken.get_or_insert(violation);
+            }
+        }
+        if self.broken.is_none()
+            && let Err(violation) = self.check_the_end()
+        {
+            self.broken = Some(violation);
+        }
+        self.report.violation = self.broken.take();
+        self.report.operations = self.story.operations;
+        self.report.entries = self.shadow.entries;
+        self.report.digests = self.shadow.digests;
+        self.report.survived = self.shadow.survived;
+        self.report.virtual_us = self.time_us;
+        self.report.counts = std::mem::take(&mut self.story.counts);
+        self.report
+    }
+
+    /// Has `event` happen so much later.
+    pub(super) fn schedule(&mut self, delay_us: u64, event: Event) {
+        self.order += 1;
+        self.queue.push(Reverse(Scheduled { at_us: self.time_us + delay_us, order: self.order, event }));
+    }
+
+    /// Puts something into the trace: runs of one seed must have the same.
+    pub(super) fn trace(&mut self, what: u64, detail: u64) {
+        self.report.trace = mix(self.report.trace ^ mix(what).wrapping_add(mix(detail ^ self.time_us)));
+    }
+
+    fn happens(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Turn { life, shard } if life == self.life => self.turn(shard),
+            Event::Deliver { life, shard, input } if life == self.life => {
+                self.deliver(shard, *input);
+                Ok(())
+            }
+            Event::Written { life, shard, path, write, batch, well } if life == self.life => {
+                self.write_ended(shard, &path, write, *batch, well)
+            }
+            Event::Prepared { life, shard, plan } if life == self.life => {
+                self.prepared(shard, plan);
+                Ok(())
+            }
+            Event::FileStep { life, shard } if life == self.life => {
+                self.file_step(shard);
+                Ok(())
+            }
+            // Of a process that is gone.
+            Event::Turn { .. } | Event::Deliver { .. } | Event::Written { .. } | Event::FileStep { .. } | Event::Prepared { .. } => Ok(()),
+            Event::Request { call, request } => {
+                self.arrives(call, *request);
+                Ok(())
+            }
+            Event::Answer { call, response } => self.answered(call, *response),
+            Event::Client { client, wake } => self.client_wakes(client, wake),
+            Event::Adapter(happening) => self.adapter(happening),
+            Event::FaultEnds(fault) => {
+                self.fault_ends(fault);
+                Ok(())
+            }
+            Event::Start => self.start(),
+        }
+    }
+
+    /// Faults whose time has come; the end of the storm; the end of everything.
+    fn look_around(&mut self) -> Result<(), Violation> {
+        must(self.report.events < EVENTS_MAX, || format!("{EVENTS_MAX} events, and no end"))?;
+        match self.phase {
+            Phase::Storm => {
+                self.due_faults();
+                if self.clients.iter().all(Client::is_home) {
+                    self.heal();
+                }
+                Ok(())
+            }
+            Phase::Healing { since_us } => {
+                if self.report.events.is_multiple_of(64) && self.is_quiet() {
+                    self.phase = Phase::Fresh { since_us: self.time_us };
+                    self.send_fresh_clients();
+                    return Ok(());
+                }
+                must(self.time_us < since_us + HEAL_US_MAX, || format!("not healed in {} s: {}", HEAL_US_MAX / 1_000_000, self.unrest()))
+            }
+            Phase::Fresh { since_us } => {
+                if self.clients.iter().all(Client::is_home) {
+                    self.phase = Phase::Over;
+                    return Ok(());
+                }
+                must(self.time_us < since_us + FRESH_US_MAX, || {
+                    format!("a fresh client is not served in {FRESH_US_MAX} us: {}", self.unrest())
+                })
+            }
+            Phase::Over => Ok(()),
+        }
+    }
+
+    /// Nothing goes wrong from here on.
+    fn heal(&mut self) {
+        self.phase = Phase::Healing { since_us: self.time_us };
+        self.calm();
+        if self.node.is_none() {
+            return;
+        }
+        for shard in 0..self.shards() {
+            self.wake(shard, 0);
+        }
+    }
+
+    pub(super) fn shards(&self) -> u16 {
+        self.node.as_ref().map_or(0, |node| u16::try_from(node.shards.len()).expect("few shards"))
+    }
+
+    /// Does the node run, with nothing under way and nothing open but what time alone ends?
+    fn is_quiet(&self) -> bool {
+        self.unrest().is_empty()
+    }
+
+    /// What is still under way.
+    fn unrest(&self) -> String {
+        let Some(node) = &self.node else { return "the node does not run".to_owned() };
+        for (number, shard) in node.shards.iter().enumerate() {
+            if shard.core.calls() > self.provider.polls(number) {
+                return format!("shard {number} has {} calls under way", shard.core.calls());
+            }
+        }
+        for client in &self.clients {
+            if let Some(what) = client.waits_for() {
+                return format!("a client waits for {what}");
+            }
+        }
+        for partition in self.shadow.partitions() {
+            if let Some((effect, open)) = partition.outbox().open.iter().next() {
+                return format!("effect {effect} is open: {:?}", open.target);
+            }
+            if let Some(order) = partition.orders().find(|order| !super::checks::money::is_at_rest(order)) {
+                return format!("order {} is in {:?}", order.id, order.saga);
+            }
+            if partition.stock().rows().any(|(_, _, row)| row.held.0 > 0) {
+                return format!("holds are open in partition {}", partition.id().0);
+            }
+        }
+        String::new()
+    }
+
+    /// The process is started, or tries to.
+    fn start(&mut self) -> Result<(), Violation> {
+        self.life += 1;
+        self.report.starts += 1;
+        self.clock.boot(self.time_us);
+        let now = self.clock.now(self.time_us);
+        let shards = self.settings.shards_at(&mut self.random);
+        let seed = self.random.next();
+        match node::boot(&self.disk, &mut self.meta, shards, &self.settings, now, seed, &mut self.shadow) {
+            Ok(node) => {
+                if let Some(damage) = self.damage.first() {
+                    return Err(Violation::new(format!("a start did not find this damage: {damage:?}")));
+                }
+                self.trace(1, u64::from(shards));
+                self.node = Some(node);
+                for shard in 0..shards {
+                    self.wake(shard, 0);
+                }
+                Ok(())
+            }
+            Err(NotStarted::Wrong(violation)) => Err(violation),
+            Err(NotStarted::Refused(error)) => {
+                self.trace(2, 0);
+                let by_damage = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Corruption(_)));
+                let by_disk = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Io { .. }));
+                must(by_disk || !self.damage.is_empty(), || format!("a start is refused without a reason: {error}"))?;
+                must(by_disk || by_damage, || format!("damage is taken for something else: {error}"))?;
+                if by_damage {
+                    self.report.detected += 1;
+                    for damage in std::mem::take(&mut self.damage) {
+                        self.disk.0.borrow_mut().repair(&damage);
+                    }
+                }
+                let delay = self.random.between(1_000, 500_000);
+                self.schedule(delay, Event::Start);
+                Ok(())
+            }
+        }
+    }
+
+    /// The process ends here and now.
+    pub(super) fn crash(&mut self, how: Crash) {
+        if self.node.take().is_none() {
+            return;
+        }
+        self.trace(3, how as u64);
+        self.doomed = None;
+        self.life += 1;
+        self.disk.0.borrow_mut().crash(how, &mut self.random);
+        let down_us = if self.phase == Phase::Storm { self.random.between(1_000, 2_000_000) } else { 1_000 };
+        self.schedule(down_us, Event::Start);
+    }
+
+    /// Sends a request over the network.
+    pub(super) fn send(&mut self, caller: Caller, request: Request, delay_us: u64) -> CallId {
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        self.calls.insert(call, (caller, self.time_us));
+        for delay in self.journeys() {
+            self.schedule(delay_us + delay, Event::Request { call, request: Box::new(request.clone()) });
+        }
+        call
+    }
+
+    /// How long each copy of a message takes that arrives: usually there is one.
+    pub(super) fn journeys(&mut self) -> Vec<u64> {
+        let (lost, twice, late) = if self.phase == Phase::Storm { self.weather.network } else { (0, 0, 0) };
+        if self.random.chance(lost) {
+            return Vec::new();
+        }
+        let copies = 1 + usize::from(self.random.chance(twice));
+        (0..copies)
+            .map(|_| if self.random.chance(late) { self.random.between(1_000, 400_000) } else { self.random.between(30, 400) })
+            .collect()
+    }
+
+    /// A request reaches the machine.
+    fn arrives(&mut self, call: CallId, request: Request) {
+        // Nobody listens: the caller finds out by waiting.
+        let Some(node) = &mut self.node else { return };
+        let shards = u16::try_from(node.shards.len()).expect("few shards");
+        let topology = wire::Topology { partitions: self.settings.partitions, shards };
+        let shard = match wire::placement::route(&request.op, topology) {
+            wire::placement::Route::Partition(partition) => wire::placement::shard_of(partition, shards),
+            wire::placement::Route::Shard(ShardId(shard)) => ShardId(shard % shards),
+            wire::placement::Route::Any => ShardId(self.random.below(u64::from(shards)) as u16),
+        };
+        let token = self.token();
+        if let Some(node) = &mut self.node {
+            node.calls.insert(token, call);
+        }
+        self.deliver(shard.0, Input::Call { token, request });
+    }
+
+    fn token(&mut self) -> crate::shard::CallToken {
+        self.order += 1;
+        crate::shard::CallToken(self.order)
+    }
+
+    fn answered(&mut self, call: CallId, response: Response) -> Result<(), Violation> {
+        let Some((caller, sent_us)) = self.calls.get(&call).copied() else { return Ok(()) };
+        match caller {
+            Caller::Client { client, ask } => self.client_answered(client, ask, sent_us, response),
+            Caller::Stray { client: _, hold } => self.story.stray(hold, &response),
+            Caller::Poll { adapter, life } => self.effects_taken(adapter, life, response),
+            Caller::Result { adapter, job } => {
+                self.result_taken(adapter, job, &response);
+                Ok(())
+            }
+        }
+    }
+
+    /// With everything idle: the books.
+    fn check_the_end(&mut self) -> Result<(), Violation> {
+        let Some(node) = &self.node else { return Err(Violation::new("the node does not run at the end".to_owned())) };
+        for shard in &node.shards {
+            let owned: Vec<wire::PartitionId> = shard.core.owned();
+            for partition in owned {
+                shard.core.look_at(partition, |partition| self.shadow.compare_whole(partition))?;
+            }
+        }
+        super::checks::order::check(&self.story)?;
+        super::checks::stock::check(&self.story, &self.shadow)?;
+        super::checks::money::check(&self.story, &self.shadow, &self.provider)
+    }
+}

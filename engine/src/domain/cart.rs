@@ -7,6 +7,7 @@
 
 use crate::record::v1::Address;
 use crate::seal::Sealed;
+use rkyv::{Archive, Deserialize, Serialize};
 use wire::limits::{CART_LINES_MAX, LINE_QUANTITY_MAX};
 use wire::{CartId, CartStatus, Currency, FieldError, LineId, Millis, OrderId, ProductId, Refusal, SkuId};
 
@@ -17,7 +18,7 @@ pub const CART_EMPTY_TTL_MS: u64 = 6 * 60 * 60 * 1_000;
 pub const CART_GUEST_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// Where a cart stands. One that was left alone past its time is abandoned, and soon swept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum CartState {
     /// Can be changed and checked out.
     Open,
@@ -34,7 +35,7 @@ pub enum CartState {
 }
 
 /// A line: a variant and how many.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct CartLine {
     /// Kept by the order's line.
     pub id: LineId,
@@ -46,8 +47,8 @@ pub struct CartLine {
     pub quantity: u32,
 }
 
-/// A cart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A cart. Archived in snapshots: a change of its form is a new version of its item there.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Cart {
     /// Names it; the holder of a token made from it is its guest.
     pub id: CartId,

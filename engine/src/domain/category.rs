@@ -5,6 +5,7 @@
 //! Bounds: `CATEGORIES_MAX` categories, `CATEGORY_DEPTH_MAX` deep. A category never moves, so the tree has no cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use wire::{CategoryCrumb, CategoryId, CategoryRef};
 
@@ -113,6 +114,12 @@ impl CategoryTree {
                 }
             }
         })
+    }
+
+    /// Those made after `id`, or all of them, in the order of their ids.
+    pub fn after(&self, id: Option<CategoryId>) -> impl Iterator<Item = &Category> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range((from, Bound::Unbounded)).map(|(_, category)| category.as_ref())
     }
 
     /// `id` and everything below it.

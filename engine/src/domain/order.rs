@@ -15,6 +15,7 @@ pub use saga::{AfterGivingBack, Ending, HoldEnd, HoldState, OrderHold, Saga, Whe
 
 use crate::record::v1::Address;
 use crate::seal::Sealed;
+use rkyv::{Archive, Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use wire::{CartId, Millis, OrderId, OrderStatus, PartitionId, PaymentStatus, Refusal, Totals};
@@ -27,7 +28,7 @@ pub const ORDER_EVENTS_MAX: usize = 256;
 pub const DETAIL_BYTES_MAX: usize = 200;
 
 /// For people: short, and unique in the shop without asking other partitions. Text form `17-000042`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Archive, Serialize, Deserialize)]
 pub struct OrderNumber {
     /// The order's partition.
     pub partition: PartitionId,
@@ -42,7 +43,7 @@ impl fmt::Display for OrderNumber {
 }
 
 /// What happened to an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum EventKind {
     /// Its checkout began.
     Placed,
@@ -116,7 +117,7 @@ impl EventKind {
 }
 
 /// An entry of an order's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Event {
     /// The order's version it made.
     pub version: u64,
@@ -128,8 +129,8 @@ pub struct Event {
     pub detail: Option<String>,
 }
 
-/// An order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An order. Archived in snapshots: a change of its form, or of any type in it, is a new version of its item there.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Order {
     /// Names it.
     pub id: OrderId,
@@ -174,7 +175,7 @@ pub struct Order {
 }
 
 /// Attempts to hold an order's units that came to nothing, by why.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Failed {
     /// A location had too little or no room, or a hold was over before it could be pinned.
     pub short: u16,

@@ -33,7 +33,22 @@ impl Partition {
     }
 
     fn run(&mut self, entry: &Entry, changes: &mut Changes) -> Outcome {
-        let Self { id, epoch, partitions, seq, last_time, keys, outbox, products, claims, categories: tree, stock, carts, orders } = self;
+        let Self {
+            id,
+            epoch,
+            partitions,
+            seq,
+            last_time,
+            keys,
+            outbox,
+            products,
+            claims,
+            categories: tree,
+            stock,
+            carts,
+            orders,
+            frozen: _,
+        } = self;
         let mut ctx = ApplyContext {
             time: *last_time,
             seq: *seq,

@@ -5,11 +5,14 @@
 //! Bounds: [`CARTS_MAX`] carts; each expires ([`CART_EMPTY_TTL_MS`](crate::domain::cart::CART_EMPTY_TTL_MS),
 //! [`CART_GUEST_TTL_MS`](crate::domain::cart::CART_GUEST_TTL_MS)) unless its checkout runs.
 
+use super::snapshot::fields::{put_archive, take_archive};
+use super::snapshot::{BadItem, Items, Kind};
+use super::table::Table;
 use super::{ApplyContext, Digest, Done, Outcome};
 use crate::domain::cart::{Cart, CartState};
 use crate::record::v1::Address;
 use crate::seal::Sealed;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use wire::{CartId, Currency, LineId, Millis, OrderId, ProductId, Refusal, SkuId};
 
 /// Carts of a partition, in every state. At the limit a new cart is refused as `LimitReached`, until one is swept.
@@ -18,7 +21,7 @@ pub const CARTS_MAX: usize = 200_000;
 /// All carts, by id.
 #[derive(Debug, Default)]
 pub struct Carts {
-    table: BTreeMap<CartId, Cart>,
+    table: Table<CartId, Cart>,
     /// Exactly the carts whose checkout does not run, by the time they are swept.
     expiry: BTreeSet<(Millis, CartId)>,
 }
@@ -88,6 +91,27 @@ impl Carts {
 
     pub(super) fn next_timer(&self) -> Option<Millis> {
         self.expiry.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.table.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.table.thaw();
+    }
+
+    /// Writes carts into a snapshot.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.table.walk(|_, cart| items.put_walked(Kind::Cart, cart, |body, cart| put_archive(cart, body)))
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let cart: Cart = take_archive(body).ok_or(BadItem::Damaged)?;
+        if !matches!(cart.state, CartState::CheckingOut { .. }) {
+            self.expiry.insert((cart.expires_at(), cart.id));
+        }
+        if self.table.push(cart.id, cart) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

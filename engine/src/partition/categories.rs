@@ -2,6 +2,8 @@
 //!
 //! Path: `EnsureCategory` makes what is missing of a path, `PutCategory` names one → [`CategoryTree`] → the shard publishes a snapshot.
 
+use super::snapshot::fields::Field;
+use super::snapshot::{BadItem, Items, Kind};
 use super::{ApplyContext, Digest, Done, Outcome};
 use crate::domain::{
     category::{Category, CategoryTree},
@@ -86,6 +88,52 @@ pub(super) fn digest(tree: &CategoryTree, digest: &mut Digest) {
     for category in tree.iter() {
         category.hash(digest);
     }
+}
+
+/// The tree as it was at a freeze, and how far it is written. Holding it costs nothing until the tree changes, which then copies its tables, as
+/// it does for the readers of other shards.
+#[derive(Debug)]
+pub(super) struct Walked {
+    tree: Arc<CategoryTree>,
+    done: Option<CategoryId>,
+}
+
+impl Walked {
+    pub(super) fn of(tree: &Arc<CategoryTree>) -> Self {
+        Self { tree: Arc::clone(tree), done: None }
+    }
+
+    /// Writes categories into a snapshot, in the order they were made: a parent was before its children.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        for Category { id, version, key, name, parent, depth: _ } in self.tree.after(self.done) {
+            self.done = Some(*id);
+            let goes_on = items.put_walked(Kind::Category, Some(()), |body, ()| {
+                (*id, *version).put(body);
+                key.put(body);
+                name.put(body);
+                parent.put(body);
+            });
+            if !goes_on {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Takes a category of a snapshot.
+pub(super) fn put_back(shared: &mut Arc<CategoryTree>, body: &mut &[u8]) -> Result<(), BadItem> {
+    let mut fields = || Some((CategoryId::take(body)?, u64::take(body)?, Field::take(body)?, Field::take(body)?, Field::take(body)?));
+    let (id, version, key, name, parent): (_, _, Arc<str>, Arc<str>, Option<CategoryId>) = fields().ok_or(BadItem::Damaged)?;
+    let above = match parent {
+        None => 0,
+        Some(parent) => shared.get(parent).ok_or(BadItem::Unfit)?.depth,
+    };
+    if shared.get(id).is_some() || shared.by_key(&key).is_some() || above >= limits::CATEGORY_DEPTH_MAX {
+        return Err(BadItem::Unfit);
+    }
+    Arc::make_mut(shared).insert(Category { id, version, key, name, parent, depth: above + 1 });
+    Ok(())
 }
 
 fn insert(

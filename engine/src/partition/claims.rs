@@ -7,6 +7,9 @@
 //! messages about an earlier id are told from current ones by that.
 //! Bounds: [`CLAIMS_MAX`] claims; a new one is refused at the bound.
 
+use super::snapshot::fields::{Field, enums, structs};
+use super::snapshot::{BadItem, Items, Kind};
+use super::table::Table;
 use super::{ApplyContext, Digest, Done, Outcome};
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -82,10 +85,10 @@ impl Claim {
     }
 }
 
-/// All claims: found by hash, swept by time.
+/// All claims, by key, and swept by time. A tree and no hash table: a snapshot walks it, and a claim is looked up when a product is written.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_key: hashbrown::HashMap<Arc<str>, Claim, foldhash::fast::FixedState>,
+    by_key: Table<Arc<str>, Claim>,
     /// Those that will be swept.
     by_due: BTreeSet<(Millis, Arc<str>)>,
 }
@@ -214,6 +217,32 @@ impl Claims {
         self.by_key.insert(key, claim);
     }
 
+    pub(super) fn freeze(&mut self) {
+        self.by_key.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.by_key.thaw();
+    }
+
+    /// Writes claims into a snapshot.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.by_key.walk(|key, claim| {
+            items.put_walked(Kind::Claim, claim, |body, claim| {
+                key.put(body);
+                claim.put(body);
+            })
+        })
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let (key, claim): (Arc<str>, Claim) = Field::take(body).ok_or(BadItem::Damaged)?;
+        if let Some(due) = claim.due() {
+            self.by_due.insert((due, Arc::clone(&key)));
+        }
+        if self.by_key.push(key, claim) { Ok(()) } else { Err(BadItem::OutOfOrder) }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         let timed = self.by_key.values().filter(|claim| claim.due().is_some()).count();
         let listed = |(due, key): &(Millis, Arc<str>)| self.by_key.get(key).is_some_and(|claim| claim.due() == Some(*due));
@@ -226,15 +255,21 @@ impl Claims {
 
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.section("claims");
-        let mut all: Vec<_> = self.by_key.iter().collect();
-        all.sort_unstable_by_key(|(key, _)| *key);
-        digest.write_usize(all.len());
-        for (key, claim) in all {
+        digest.write_usize(self.by_key.len());
+        for (key, claim) in &self.by_key {
             digest.text(key);
             digest.text(&claim.owner);
             (claim.state, claim.released).hash(digest);
         }
     }
+}
+
+structs! {
+    Claim { owner, state, released }
+}
+
+enums! {
+    ClaimState { 0 Pending { since }, 1 Final { sku }, 2 Free { since } }
 }
 
 fn check_key(pointer: &str, key: &str) -> Result<(), FieldError> {

@@ -6,8 +6,10 @@
 //! request again when its cause is gone (an address set, a limit raised). Nothing was changed by them.
 //! Bounds: [`IDEMPOTENCY_KEYS_MAX`] keys, [`STORED_OUTCOME_BYTES_MAX`] bytes an outcome; none is forgotten early to make room.
 
+use super::snapshot::fields::{Field, put_archive, take_archive};
+use super::snapshot::{BadItem, Items, Kind};
+use super::table::Queue;
 use super::{Digest, Done, Outcome};
-use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use wire::{Idempotency, Millis, Refusal};
 
@@ -35,6 +37,8 @@ pub enum Replay {
 
 #[derive(Clone, Debug)]
 struct Remembered {
+    time: Millis,
+    key: u128,
     fingerprint: u128,
     outcome: Outcome,
 }
@@ -42,14 +46,15 @@ struct Remembered {
 /// All keys, found by hash and swept in the order of their time.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    by_key: hashbrown::HashMap<u128, Remembered, foldhash::fast::FixedState>,
     /// Oldest first: entry time never goes back.
-    by_time: VecDeque<(Millis, u128)>,
+    by_time: Queue<Remembered>,
+    /// Serial numbers in the queue.
+    by_key: hashbrown::HashMap<u128, u64, foldhash::fast::FixedState>,
 }
 
 impl Keys {
     pub(super) fn look_up(&self, idempotency: &Idempotency) -> Option<Replay> {
-        let known = self.by_key.get(&idempotency.key)?;
+        let known = self.by_time.of_serial(*self.by_key.get(&idempotency.key)?)?;
         let same = known.fingerprint == idempotency.fingerprint;
         Some(if same { Replay::Same(known.outcome.clone()) } else { Replay::OtherBody })
     }
@@ -65,9 +70,9 @@ impl Keys {
     /// Keeps the outcome of a key that is not known, unless it is of the kind that is not kept.
     pub(super) fn remember(&mut self, time: Millis, idempotency: &Idempotency, if_match: Option<u64>, outcome: &Outcome) {
         if is_kept(if_match, outcome) {
-            let outcome = compact(outcome.clone());
-            self.by_key.insert(idempotency.key, Remembered { fingerprint: idempotency.fingerprint, outcome });
-            self.by_time.push_back((time, idempotency.key));
+            let Idempotency { key, fingerprint } = *idempotency;
+            let serial = self.by_time.push_back(Remembered { time, key, fingerprint, outcome: compact(outcome.clone()) });
+            self.by_key.insert(key, serial);
         }
     }
 
@@ -75,8 +80,8 @@ impl Keys {
     pub(super) fn sweep(&mut self, now: Millis, max: usize) -> usize {
         let mut swept = 0;
         while swept < max && self.next_due().is_some_and(|due| due <= now) {
-            if let Some((_, key)) = self.by_time.pop_front() {
-                self.by_key.remove(&key);
+            if let Some(oldest) = self.by_time.pop_front() {
+                self.by_key.remove(&oldest.key);
             }
             swept += 1;
         }
@@ -85,27 +90,61 @@ impl Keys {
 
     /// When the oldest key may be forgotten.
     pub(super) fn next_due(&self) -> Option<Millis> {
-        self.by_time.front().map(|(time, _)| time.plus(IDEMPOTENCY_KEEP_MS))
+        self.by_time.front().map(|oldest| oldest.time.plus(IDEMPOTENCY_KEEP_MS))
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        let indexed = self.by_key.len() == self.by_time.len() && self.by_time.iter().all(|(_, key)| self.by_key.contains_key(key));
-        if indexed { Ok(()) } else { Err("the idempotency keys and their order in time do not match".to_owned()) }
+        let found = |known: &Remembered| self.by_key.get(&known.key).and_then(|serial| self.by_time.of_serial(*serial));
+        let is_found = |known: &Remembered| found(known).is_some_and(|found| std::ptr::eq(found, known));
+        let in_time = self.by_time.iter().is_sorted_by_key(|known| known.time);
+        if self.by_key.len() == self.by_time.len() && self.by_time.iter().all(is_found) && in_time {
+            Ok(())
+        } else {
+            Err("the idempotency keys and their order in time do not match".to_owned())
+        }
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.section("keys");
         digest.write_usize(self.by_time.len());
-        for (time, key) in &self.by_time {
-            (time, key).hash(digest);
-            if let Some(known) = self.by_key.get(key) {
-                known.fingerprint.hash(digest);
-                match &known.outcome {
-                    Ok(done) => digest.text(&format!("{done:?}")),
-                    Err(refusal) => digest.archive(refusal),
-                }
+        for known in self.by_time.iter() {
+            (known.time, known.key, known.fingerprint).hash(digest);
+            match &known.outcome {
+                Ok(done) => digest.text(&format!("{done:?}")),
+                Err(refusal) => digest.archive(refusal),
             }
         }
+    }
+}
+
+/// Snapshots.
+impl Keys {
+    pub(super) fn freeze(&mut self) {
+        self.by_time.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.by_time.thaw();
+    }
+
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.by_time.walk(|known| {
+            items.put_walked(Kind::Key, Some(known), |body, Remembered { time, key, fingerprint, outcome }| {
+                (*time, *key, *fingerprint).put(body);
+                put_archive(outcome, body);
+            })
+        })
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let (time, key, fingerprint) = Field::take(body).ok_or(BadItem::Damaged)?;
+        let outcome = take_archive(body).ok_or(BadItem::Damaged)?;
+        if self.by_key.contains_key(&key) || self.is_full() {
+            return Err(BadItem::Unfit);
+        }
+        let serial = self.by_time.push_back(Remembered { time, key, fingerprint, outcome });
+        self.by_key.insert(key, serial);
+        Ok(())
     }
 }
 

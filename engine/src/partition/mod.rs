@@ -1,7 +1,7 @@
 //! One partition: a pure state machine over its log, and queries by reference.
 //!
 //! Path: log entry → [`Partition::apply`] → [`Applied`] for the caller and [`Changes`] for the shard; queries read the tables through the
-//! accessors. Read first: `apply.rs`, then the tables beside it.
+//! accessors; [`Partition::freeze`] and [`Restore`] are the way to a snapshot and back. Read first: `apply.rs`, then the tables beside it.
 //! Deliberately absent: clocks, randomness, I/O, floats in money, iteration over hash maps in anything that shows.
 
 mod apply;
@@ -12,10 +12,14 @@ mod context;
 mod digest;
 mod keys;
 pub mod orders;
+#[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 pub mod outbox;
+#[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 pub mod outcome;
 mod products;
+mod snapshot;
 mod stock;
+mod table;
 mod timers;
 
 #[cfg(test)]
@@ -27,7 +31,9 @@ pub use digest::Digest;
 pub use keys::{IDEMPOTENCY_KEEP_MS, IDEMPOTENCY_KEYS_MAX, Replay, STORED_OUTCOME_BYTES_MAX};
 pub use outcome::{Applied, Backordered, Changes, Done, Goods, Outcome, peer_outcome};
 pub use products::{OPENED_KEPT_MAX, PRODUCTS_MAX, SKUS_MAX};
+pub use snapshot::{Restore, SnapshotError};
 pub use stock::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX, LEDGER_LIMITS, LOCATIONS_MAX, POLICIES_MAX, PURCHASE_KEPT_MS, Stock};
+pub use table::Table;
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
 use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
@@ -52,6 +58,8 @@ pub struct Partition {
     stock: Stock,
     carts: carts::Carts,
     orders: orders::Orders,
+    /// A snapshot under way; no part of the state.
+    frozen: Option<Box<snapshot::Frozen>>,
 }
 
 /// What [`Partition::check`] looked at.
@@ -81,6 +89,7 @@ impl Partition {
             stock: Stock::new(),
             carts: carts::Carts::default(),
             orders: orders::Orders::default(),
+            frozen: None,
         }
     }
 
@@ -208,7 +217,13 @@ impl Partition {
     /// # Errors
     /// Says what does not fit: a fault of ours, or damaged memory.
     pub fn check(&self) -> Result<Checked, String> {
-        let checked = self.stock.check()?;
+        self.stock.check_ledger()?;
+        self.check_tables()
+    }
+
+    /// The same without the ledger's own books.
+    fn check_tables(&self) -> Result<Checked, String> {
+        let checked = self.stock.check_tables()?;
         self.outbox.check()?;
         self.products.check()?;
         self.keys.check()?;

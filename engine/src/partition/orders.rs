@@ -22,11 +22,14 @@ pub use work::{Work, WorkError};
 use self::step::Step;
 use super::carts::Carts;
 use super::outbox::{Concern, Effect, Outbox};
+use super::snapshot::fields::{Field, put_archive, take_archive};
+use super::snapshot::{BadItem, Items, Kind};
+use super::table::Table;
 use super::{ApplyContext, Digest, Done, Outcome, Partition};
 use crate::domain::order::{Ending, Order, OrderHold, Saga};
 use crate::record::v1::PeerOutcome;
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher;
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use wire::{EffectOutcome, EventId, Millis, OrderId, OrderStatus};
 
 /// Orders of a partition, in every state. At the limit a checkout is refused as `LimitReached`: the shop needs more partitions.
@@ -60,7 +63,7 @@ const _: () = assert!(DEADLINES_MAX * (SOURCES_MAX + 1) < super::ORDINALS_MAX as
 /// All orders, by id.
 #[derive(Debug, Default)]
 pub struct Orders {
-    table: BTreeMap<OrderId, Order>,
+    table: Table<OrderId, Order>,
     /// Orders minted so far; numbers them.
     count: u64,
     times: Timetable,
@@ -72,7 +75,7 @@ struct Timetable {
     /// Exactly the undecided orders, by their deadline.
     undecided: BTreeSet<(Millis, OrderId)>,
     /// Exactly the orders that came to nothing, by the time they are forgotten.
-    failed: BTreeSet<(Millis, OrderId)>,
+    failed: Table<(Millis, OrderId), ()>,
     /// Exactly the orders that wait for another plan.
     needing_source: BTreeSet<OrderId>,
     /// How many neither stand nor have ended.
@@ -140,7 +143,8 @@ impl Orders {
             ended += 1;
         }
         while ended < budget {
-            let Some((_, id)) = self.times.failed.first().copied().filter(|(at, _)| *at <= ctx.time) else { break };
+            let due = |((at, id), ()): (&(Millis, OrderId), &())| (*at <= ctx.time).then_some(*id);
+            let Some(id) = self.times.failed.first_key_value().and_then(due) else { break };
             self.times.failed.pop_first();
             self.table.remove(&id);
             ended += 1;
@@ -149,8 +153,9 @@ impl Orders {
     }
 
     pub(super) fn next_timer(&self) -> Option<Millis> {
-        let first = |times: &BTreeSet<(Millis, OrderId)>| times.first().map(|(at, _)| *at);
-        first(&self.times.undecided).into_iter().chain(first(&self.times.failed)).min()
+        let undecided = self.times.undecided.first().map(|(at, _)| *at);
+        let failed = self.times.failed.first_key_value().map(|((at, _), ())| *at);
+        undecided.into_iter().chain(failed).min()
     }
 
     /// Every order agrees with the effects that are open for it, and every list with the orders. O(orders + effects).
@@ -171,9 +176,14 @@ impl Orders {
         if open != waited_for {
             return Err(format!("{open} effects are open for orders, which wait for {waited_for}"));
         }
-        let listed = Timetable::of(self.table.values());
-        let same = (listed.placing, listed.undecided.len(), listed.failed.len())
-            == (self.times.placing, self.times.undecided.len(), self.times.failed.len())
+        let (mut listed, mut failed) = (Timetable::default(), 0);
+        for order in self.table.values() {
+            listed.list(order);
+            failed += usize::from(order.status == OrderStatus::Expired);
+        }
+        let has_failed = |(_, id): &(Millis, OrderId)| self.get(*id).is_some_and(|order| order.status == OrderStatus::Expired);
+        let same = (listed.placing, failed) == (self.times.placing, self.times.failed.len())
+            && self.times.failed.keys().all(has_failed)
             && listed.undecided == self.times.undecided
             && listed.needing_source == self.times.needing_source;
         if same { Ok(()) } else { Err("the orders' timetable does not match the orders".to_owned()) }
@@ -189,7 +199,43 @@ impl Orders {
             digest.archive(&order.address);
             digest.archive(&order.token);
         }
-        digest.text(&format!("{:?}", self.times.failed));
+        self.times.failed.hash(digest);
+    }
+
+    /// Orders minted so far.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn set_count(&mut self, count: u64) {
+        self.count = count;
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.table.freeze();
+        self.times.failed.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.table.thaw();
+        self.times.failed.thaw();
+    }
+
+    /// Writes orders into a snapshot, then when those that failed are forgotten.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.table.walk(|_, order| items.put_walked(Kind::Order, order, |body, order| put_archive(order, body)))
+            || self.times.failed.walk(|entry, there| items.put_walked(Kind::OrderFailed, there, |body, ()| entry.put(body)))
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let order: Order = take_archive(body).ok_or(BadItem::Damaged)?;
+        self.times.list(&order);
+        if self.table.push(order.id, order) { Ok(()) } else { Err(BadItem::OutOfOrder) }
+    }
+
+    pub(super) fn put_back_failed(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let entry = Field::take(body).ok_or(BadItem::Damaged)?;
+        if self.times.failed.push(entry, ()) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 
     fn step<'s, 'a>(&'s mut self, ctx: &'s mut ApplyContext<'a>, carts: &'s mut Carts, order: OrderId) -> Option<Step<'s, 'a>> {
@@ -199,22 +245,17 @@ impl Orders {
 }
 
 impl Timetable {
-    /// What the lists must be, but for the times in `failed`, which orders do not keep.
-    fn of<'o>(orders: impl Iterator<Item = &'o Order>) -> Self {
-        let mut times = Self::default();
-        for order in orders {
-            if order.saga.undecided() {
-                times.undecided.insert((order.decide_by, order.id));
-            }
-            if matches!(order.saga, Saga::NeedsSource { .. }) {
-                times.needing_source.insert(order.id);
-            }
-            match order.status {
-                OrderStatus::Placing => times.placing += 1,
-                OrderStatus::Expired => _ = times.failed.insert((Millis(0), order.id)),
-                OrderStatus::Open | OrderStatus::OnHold | OrderStatus::Closed | OrderStatus::Cancelled => {}
-            }
+    /// Lists an order where it belongs, but for the times in `failed`, which orders do not keep.
+    fn list(&mut self, order: &Order) {
+        if order.saga.undecided() {
+            self.undecided.insert((order.decide_by, order.id));
         }
-        times
+        if matches!(order.saga, Saga::NeedsSource { .. }) {
+            self.needing_source.insert(order.id);
+        }
+        match order.status {
+            OrderStatus::Placing => self.placing += 1,
+            OrderStatus::Expired | OrderStatus::Open | OrderStatus::OnHold | OrderStatus::Closed | OrderStatus::Cancelled => {}
+        }
     }
 }

@@ -5,8 +5,12 @@
 
 use super::digest::Digest;
 use super::orders::Work;
+use super::snapshot::fields::{Field, put_archive, take_archive};
+use super::snapshot::{BadItem, Items, Kind};
+use super::table::Table;
 use crate::record::v1::Command;
-use std::collections::{BTreeMap, BTreeSet};
+use rkyv::{Archive, Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use wire::{EventId, Millis, OrderId, PartitionId, Refusal, TransferId};
 
@@ -14,8 +18,8 @@ use wire::{EventId, Millis, OrderId, PartitionId, Refusal, TransferId};
 /// saga under way still go in, so that it can end.
 pub const OUTBOX_MAX: usize = 200_000;
 
-/// Where an effect goes.
-#[derive(Clone, Debug, PartialEq)]
+/// Where an effect goes. Like the other parts of an [`Effect`] archived in snapshots.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub enum Target {
     /// A command for another partition (or this one), safe to repeat.
     Partition(PartitionId, Command),
@@ -29,7 +33,7 @@ pub enum Target {
 }
 
 /// Whom the answer concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub enum Concern {
     /// Nobody: the effect only has to happen.
     None,
@@ -40,7 +44,7 @@ pub enum Concern {
 }
 
 /// An effect waiting for its answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub struct Effect {
     /// Where it goes.
     pub target: Target,
@@ -51,7 +55,7 @@ pub struct Effect {
 }
 
 /// An adapter's logged lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub struct Lease {
     /// Results under an older number are dropped.
     pub fence: u64,
@@ -65,7 +69,7 @@ pub struct Lease {
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Iterated in id order: the order they were asked for. Written only through the methods, which keep the index beside it.
-    pub open: BTreeMap<EventId, Effect>,
+    pub open: Table<EventId, Effect>,
     /// Those for adapters, so that finding one to lease does not walk the others.
     adapters: BTreeSet<EventId>,
 }
@@ -154,6 +158,33 @@ impl Outbox {
         } else {
             Err("the outbox's list of adapter effects does not match its effects".to_owned())
         }
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.open.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.open.thaw();
+    }
+
+    /// Writes open effects into a snapshot.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.open.walk(|id, effect| {
+            items.put_walked(Kind::Effect, effect, |body, effect| {
+                id.put(body);
+                put_archive(effect, body);
+            })
+        })
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let id = EventId::take(body).ok_or(BadItem::Damaged)?;
+        let effect: Effect = take_archive(body).ok_or(BadItem::Damaged)?;
+        if matches!(effect.target, Target::Adapter { .. }) {
+            self.adapters.insert(id);
+        }
+        if self.open.push(id, effect) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

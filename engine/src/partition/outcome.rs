@@ -2,13 +2,14 @@
 
 use crate::record::v1::{PeerOutcome, ShortLine};
 use inventory_ledger::RowChange;
+use rkyv::{Archive, Deserialize, Serialize};
 use wire::{CartId, CategoryId, FeedEvent, OrderId, ProductId, Refusal, SkuId, Upserted};
 
 /// A success or a refusal. Compact: the answer is rendered from the state when it is sent, and again when it is replayed.
 pub type Outcome = Result<Done, Refusal>;
 
-/// A success.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A success. Archived in snapshots, with an idempotency key: a variant that is added goes to the end, one that changes is a new version.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Done {
     /// Nothing more to say.
     Nothing,
@@ -77,7 +78,7 @@ pub enum Done {
 }
 
 /// A reservation that is owed units.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Backordered {
     /// What was taken.
     pub reserved: wire::Reserved,
@@ -88,7 +89,7 @@ pub struct Backordered {
 }
 
 /// What goods did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Goods {
     /// For the caller.
     pub told: wire::GoodsDone,

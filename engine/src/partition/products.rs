@@ -7,12 +7,17 @@
 use super::{
     ApplyContext, Digest, Done, Outcome, hash128,
     outbox::{Concern, Effect, Target},
+    snapshot::{
+        BadItem, Items, Kind,
+        fields::{Field, put_archive, take_archive},
+    },
+    table::Table,
 };
 use crate::{
     domain::product::{self, Product},
     record::v1::{self, Command, PeerOutcome},
 };
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use wire::{
@@ -31,7 +36,7 @@ pub const SKUS_MAX: usize = 8_000_000;
 /// written again, and the location answers that they exist.
 pub const OPENED_KEPT_MAX: usize = 10_000;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stored {
     product: Product,
     /// Which (SKU, location) were asked to open, by hash, so that writing a product again sends nothing again.
@@ -41,7 +46,7 @@ struct Stored {
 /// All products, with ways to find them.
 #[derive(Debug, Default)]
 pub(super) struct Products {
-    by_id: BTreeMap<ProductId, Stored>,
+    by_id: Table<ProductId, Stored>,
     by_key: hashbrown::HashMap<Arc<str>, ProductId, foldhash::fast::FixedState>,
     by_sku: hashbrown::HashMap<SkuId, (ProductId, u32), foldhash::fast::FixedState>,
 }
@@ -173,10 +178,10 @@ impl Products {
 
     /// Asks for the stock rows that were not asked for before.
     fn open_stock(&mut self, ctx: &mut ApplyContext<'_>, id: ProductId, content: &v1::Product) {
-        let Some(Stored { product, opened }) = self.by_id.get_mut(&id) else { return };
         if content.stock.is_empty() {
             return;
         }
+        let Some(Stored { product, opened }) = self.by_id.get_mut(&id) else { return };
         let skus: HashMap<&str, SkuId> = product.variants().map(|(sku, variant)| (variant.key.as_str(), sku)).collect();
         let known: HashSet<u64> = opened.iter().copied().collect();
         for row in &content.stock {
@@ -195,6 +200,41 @@ impl Products {
             let command = Command::OpenStock { id: name, sku, location: row.location.clone(), on_hand: row.on_hand };
             ctx.ask(Concern::None, Target::Partition(row.partition, command));
         }
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.by_id.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.by_id.thaw();
+    }
+
+    /// Writes products into a snapshot.
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.by_id.walk(|_, stored| {
+            items.put_walked(Kind::Product, stored, |body, Stored { product, opened }| {
+                let Product { id, version, content, skus } = product;
+                (*id, *version).put(body);
+                skus.put(body);
+                opened.put(body);
+                put_archive(content, body);
+            })
+        })
+    }
+
+    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+        let mut fields = || Some((<(ProductId, u64)>::take(body)?, Field::take(body)?, Field::take(body)?, take_archive(body)?));
+        let ((id, version), skus, opened, content): (_, Vec<SkuId>, _, v1::Product) = fields().ok_or(BadItem::Damaged)?;
+        let mut is_new = self.by_key.insert(Arc::from(content.key.as_str()), id).is_none();
+        for (index, sku) in (0u32..).zip(&skus) {
+            is_new &= self.by_sku.insert(*sku, (id, index)).is_none();
+        }
+        if !is_new || skus.len() != content.variants.len() {
+            return Err(BadItem::Unfit);
+        }
+        let product = Product { id, version, content, skus };
+        if self.by_id.push(id, Stored { product, opened }) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

@@ -1,9 +1,10 @@
 //! Lines of an order: priced as placed, with their units by state.
 
+use rkyv::{Archive, Deserialize, Serialize};
 use wire::{LineId, LineState, Money, SkuId};
 
 /// A line. Title and prices are as placed; nothing in the catalog changes them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct OrderLine {
     /// That of the cart's line.
     pub id: LineId,

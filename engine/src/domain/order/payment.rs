@@ -1,9 +1,10 @@
 //! Payments of an order: what was asked of the provider and what came of it. The status shown is derived from the state.
 
+use rkyv::{Archive, Deserialize, Serialize};
 use wire::{Money, PaymentId, PaymentStatus};
 
 /// Where a payment stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum PaymentState {
     /// Asked for; not answered, or the buyer must act. It may exist at the provider.
     Pending,
@@ -26,7 +27,7 @@ pub enum PaymentState {
 }
 
 /// A payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Payment {
     /// Our reference at the provider, in text form.
     pub id: PaymentId,

@@ -26,10 +26,11 @@
 //! - an order that has met it for the last time is refused as `contended`: it may be tried again, and nothing is known of the units.
 
 use crate::record::v1::HoldLine;
+use rkyv::{Archive, Deserialize, Serialize};
 use wire::{EventId, HoldId, Millis, NextAction, OrderStatus, PartitionId, Refusal};
 
 /// How far an order has come. Each variant holds just what that state needs; the holds wait on their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Saga {
     /// Each location is asked to hold its part of the plan.
     Holding {
@@ -154,7 +155,7 @@ impl Saga {
 }
 
 /// What to do once the order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum WhenOpen {
     /// Nothing more: it is open.
     Keep,
@@ -163,7 +164,7 @@ pub enum WhenOpen {
 }
 
 /// What to do when all holds are given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum AfterGivingBack {
     /// Ask for another plan.
     Source {
@@ -177,7 +178,7 @@ pub enum AfterGivingBack {
 }
 
 /// How an order came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Ending {
     /// The checkout was refused; the cart is open again.
     Refused(Refusal),
@@ -211,7 +212,7 @@ impl Ending {
 }
 
 /// One location's part of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct OrderHold {
     /// Made of order, location and attempt: the same whenever it is asked for, so asking twice holds once.
     pub id: HoldId,
@@ -228,7 +229,7 @@ pub struct OrderHold {
 }
 
 /// Where a hold stands, as far as the order knows. Those with an effect wait for its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum HoldState {
     /// Not asked for yet: those before it come first.
     Waiting,
@@ -256,7 +257,7 @@ pub enum HoldState {
 }
 
 /// How a hold ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum HoldEnd {
     /// The location had too little, or no room, or was not asked.
     NotTaken,

@@ -358,7 +358,7 @@ impl Step<'_, '_> {
         };
         self.record(kind, None);
         match &ending {
-            Ending::Refused(_) | Ending::Expired => _ = self.times.failed.insert((now.plus(ORDER_FAILED_KEEP_MS), self.order.id)),
+            Ending::Refused(_) | Ending::Expired => _ = self.times.failed.insert((now.plus(ORDER_FAILED_KEEP_MS), self.order.id), ()),
             Ending::CalledOff | Ending::Cancelled => {}
         }
         match &ending {

@@ -7,7 +7,7 @@
 use super::{Stock, at, number, refusals};
 use crate::{
     domain::check_text,
-    partition::{ApplyContext, Done, Outcome, hash128, outcome::Goods},
+    partition::{ApplyContext, Done, Outcome, hash128, outcome::Goods, snapshot::fields::structs},
     record::v1::HoldLine,
 };
 use inventory_ledger as ledger;
@@ -17,10 +17,14 @@ use std::sync::Arc;
 use wire::{AnnouncementId, EventField, EventKind, ExpectedUnits, GoodsDone, Millis, RawId, Refusal, SkuId, limits};
 
 /// What is kept of an open announcement beside the ledger's.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Announced {
     location: ledger::Location,
     reference: Arc<str>,
+}
+
+structs! {
+    Announced { location, reference }
 }
 
 impl Stock {

@@ -5,6 +5,8 @@
 //! A hold that is unknown or over is refused as `NotFound`, which a peer reads as `Gone`.
 //! Bounds: [`LOCATIONS_MAX`], [`LEDGER_LIMITS`]; what would pass them is refused as `LimitReached`.
 
+use super::snapshot::{BadItem, Items, Kind, fields, ledger as ledger_items};
+use super::table::Table;
 use super::{ApplyContext, Checked, Digest};
 use crate::domain::check_text;
 use inventory_ledger as ledger;
@@ -65,20 +67,20 @@ const NOWHERE: ledger::Location = ledger::Location(u64::MAX);
 #[derive(Debug)]
 pub struct Stock {
     ledger: Ledger,
-    /// In order of first use: the position is the number.
-    locations: Vec<Place>,
+    /// By number, in order of first use.
+    locations: Table<u64, Place>,
     numbers: BTreeMap<Arc<str>, u64>,
     /// When to sweep next; `None` while there is nothing to forget.
     sweep_at: Option<Millis>,
     /// Open announcements.
-    announced: BTreeMap<AnnouncementId, goods::Announced>,
+    announced: Table<AnnouncementId, goods::Announced>,
     transfers: transfers::Transfers,
     policies: policies::Policies,
     owed: owed::Owed,
 }
 
 /// A location.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     code: Arc<str>,
     /// Its stock is on another partition: rows here only carry what is on its way there.
@@ -89,10 +91,10 @@ impl Stock {
     pub(super) fn new() -> Self {
         Self {
             ledger: Ledger::new(LEDGER_LIMITS),
-            locations: Vec::new(),
+            locations: Table::default(),
             numbers: BTreeMap::new(),
             sweep_at: None,
-            announced: BTreeMap::new(),
+            announced: Table::default(),
             transfers: transfers::Transfers::default(),
             policies: policies::Policies::default(),
             owed: owed::Owed::default(),
@@ -102,8 +104,7 @@ impl Stock {
     /// The code of a location of [`Changes::stock`](super::Changes); empty for a number this partition did not give.
     #[must_use]
     pub fn location(&self, location: ledger::Location) -> &str {
-        let code = usize::try_from(location.0).ok().and_then(|at| self.locations.get(at));
-        code.map_or("", |place| &place.code)
+        self.locations.get(&location.0).map_or("", |place| &place.code)
     }
 
     /// Forgets up to `max` old things when it is time to; returns how many.
@@ -127,9 +128,15 @@ impl Stock {
         expiry.into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    pub(super) fn check(&self) -> Result<Checked, String> {
-        self.ledger.check().map_err(|broken| self.broken(&broken))?;
-        let indexed = (0u64..).zip(&self.locations).all(|(number, place)| self.numbers.get(&place.code) == Some(&number));
+    /// Proves that the ledger's books fit its rows.
+    pub(super) fn check_ledger(&self) -> Result<(), String> {
+        self.ledger.check().map_err(|broken| self.broken(&broken))
+    }
+
+    /// Proves that the tables beside the ledger agree with it.
+    pub(super) fn check_tables(&self) -> Result<Checked, String> {
+        let dense = (0u64..).zip(&self.locations).all(|(at, (number, _))| at == *number);
+        let indexed = dense && self.locations.iter().all(|(number, place)| self.numbers.get(&place.code) == Some(number));
         if !indexed || self.numbers.len() != self.locations.len() {
             return Err("a location is not found by its code".to_owned());
         }
@@ -160,6 +167,7 @@ impl Stock {
         if !shipped.into_iter().eq(self.shipped()) {
             return Err("what transfers have left is not what is on the way".to_owned());
         }
+        self.check_policies()?;
         Ok(Checked { rows: u64::from(self.ledger.usage().rows), open_holds })
     }
 
@@ -181,7 +189,7 @@ impl Stock {
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.section("stock");
         digest.write_usize(self.locations.len());
-        for place in &self.locations {
+        for place in self.locations.values() {
             digest.text(&place.code);
             place.is_away.hash(digest);
         }
@@ -198,7 +206,9 @@ impl Stock {
     /// The number of a location of this partition, given at its first use.
     fn intern(&mut self, code: &str) -> Result<ledger::Location, Refusal> {
         let location = self.intern_as(code, false)?;
-        if let Some(place) = usize::try_from(location.0).ok().and_then(|at| self.locations.get_mut(at)) {
+        if self.is_away(location)
+            && let Some(place) = self.locations.get_mut(&location.0)
+        {
             place.is_away = false;
         }
         Ok(location)
@@ -218,13 +228,13 @@ impl Stock {
             return Err(Refusal::LimitReached { what: "locations of a partition".to_owned(), max: LOCATIONS_MAX as u64 });
         }
         let (number, code) = (self.locations.len() as u64, Arc::<str>::from(code));
-        self.locations.push(Place { code: Arc::clone(&code), is_away });
+        self.locations.insert(number, Place { code: Arc::clone(&code), is_away });
         self.numbers.insert(code, number);
         Ok(ledger::Location(number))
     }
 
     fn is_away(&self, location: ledger::Location) -> bool {
-        usize::try_from(location.0).ok().and_then(|at| self.locations.get(at)).is_some_and(|place| place.is_away)
+        self.locations.get(&location.0).is_some_and(|place| place.is_away)
     }
 
     fn find(&self, code: &str) -> ledger::Location {
@@ -249,6 +259,103 @@ impl Stock {
             // Nothing is kept for less.
             self.sweep_at = Some(ctx.time.plus(ledger::MOVEMENT_WINDOW_MS.min(ledger::HOLD_RETENTION_MS).min(ledger::TOMBSTONE_MS)));
         }
+    }
+}
+
+/// Snapshots. The tables are in modules below; the order of their items is that of [`Kind`].
+impl Stock {
+    pub(super) fn sweep_at(&self) -> Option<Millis> {
+        self.sweep_at
+    }
+
+    pub(super) fn fill_more(&self) -> bool {
+        self.owed.has_more()
+    }
+
+    pub(super) fn set_due(&mut self, sweep_at: Option<Millis>, fill_more: bool) {
+        self.sweep_at = sweep_at;
+        self.owed.set_more(fill_more);
+    }
+
+    pub(super) fn set_ledger(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.ledger.thaw();
+        self.ledger.freeze();
+        self.locations.freeze();
+        self.announced.freeze();
+        self.transfers.freeze();
+        self.policies.freeze();
+        self.owed.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.ledger.thaw();
+        self.locations.thaw();
+        self.announced.thaw();
+        self.transfers.thaw();
+        self.policies.thaw();
+        self.owed.thaw();
+    }
+
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        use fields::Field;
+        self.locations.walk(|number, place| {
+            items.put_walked(Kind::Location, place, |body, Place { code, is_away }| {
+                number.put(body);
+                code.put(body);
+                is_away.put(body);
+            })
+        }) || self.announced.walk(|id, announced| {
+            items.put_walked(Kind::Announced, announced, |body, announced| {
+                id.put(body);
+                announced.put(body);
+            })
+        }) || self.transfers.walk(items)
+            || self.policies.walk(items)
+            || self.owed.walk(items)
+            || ledger_items::walk(&mut self.ledger, items)
+    }
+
+    pub(super) fn put_back(&mut self, kind: Kind, body: &mut &[u8]) -> Result<(), BadItem> {
+        use fields::Field;
+        let rises = match kind {
+            Kind::Location => {
+                let (number, code, is_away): (_, Arc<str>, _) = Field::take(body).ok_or(BadItem::Damaged)?;
+                self.numbers.insert(Arc::clone(&code), number);
+                self.locations.push(number, Place { code, is_away })
+            }
+            Kind::Announced => {
+                let (id, announced) = Field::take(body).ok_or(BadItem::Damaged)?;
+                self.announced.push(id, announced)
+            }
+            Kind::Transfer | Kind::Landing | Kind::LandingRetry => self.transfers.put_back(kind, body)?,
+            Kind::Policy | Kind::PreorderEnd => self.policies.put_back(kind, body)?,
+            Kind::Kept | Kind::Sold => self.owed.put_back(kind, body)?,
+            Kind::Head
+            | Kind::Key
+            | Kind::Effect
+            | Kind::Product
+            | Kind::Claim
+            | Kind::Category
+            | Kind::LedgerBegin
+            | Kind::LedgerRow
+            | Kind::LedgerHold
+            | Kind::LedgerEnded
+            | Kind::LedgerMovement
+            | Kind::LedgerAnnouncement
+            | Kind::LedgerShipment
+            | Kind::LedgerLimit
+            | Kind::LedgerRecorded
+            | Kind::LedgerEvent
+            | Kind::Cart
+            | Kind::Order
+            | Kind::OrderFailed
+            | Kind::End => unreachable!("{kind:?} is of another table"),
+        };
+        if rises { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 }
 

@@ -5,9 +5,15 @@
 //! Bounds: those of the ledger, `backorders_max` and `purchases_max`.
 
 use super::{Stock, at};
-use crate::partition::{ApplyContext, Digest};
+use crate::partition::{
+    ApplyContext, Digest,
+    snapshot::{
+        BadItem, Items, Kind,
+        fields::{Field, structs},
+    },
+    table::{Queue, Table},
+};
 use inventory_ledger as ledger;
-use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use wire::{HoldId, Millis, RawId};
 
@@ -20,9 +26,9 @@ const FILLED_IN_PASSING: usize = 64;
 /// Reservations that are kept, and when those that count are closed.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
-    kept: BTreeMap<HoldId, Kept>,
+    kept: Table<HoldId, Kept>,
     /// Sold ones that count, oldest first.
-    sold: VecDeque<(Millis, HoldId)>,
+    sold: Queue<(Millis, HoldId)>,
     /// Rows owe units and have some.
     more: bool,
 }
@@ -139,4 +145,57 @@ impl Stock {
         sold.iter().for_each(|entry| entry.hash(digest));
         more.hash(digest);
     }
+}
+
+/// Snapshots.
+impl Owed {
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    pub(super) fn set_more(&mut self, more: bool) {
+        self.more = more;
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.kept.freeze();
+        self.sold.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.kept.thaw();
+        self.sold.thaw();
+    }
+
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.kept.walk(|hold, kept| {
+            items.put_walked(Kind::Kept, kept, |body, kept| {
+                hold.put(body);
+                kept.put(body);
+            })
+        }) || self.sold.walk(|sold| items.put_walked(Kind::Sold, Some(sold), |body, sold| sold.put(body)))
+    }
+
+    /// Takes an item of a snapshot; `false` for one that is out of order.
+    pub(super) fn put_back(&mut self, kind: Kind, body: &mut &[u8]) -> Result<bool, BadItem> {
+        let mut put = || {
+            Some(match kind {
+                Kind::Kept => {
+                    let (hold, kept) = Field::take(body)?;
+                    self.kept.push(hold, kept)
+                }
+                _ => {
+                    let sold = Field::take(body)?;
+                    let rises = self.sold.back().is_none_or(|last| *last <= sold);
+                    self.sold.push_back(sold);
+                    rises
+                }
+            })
+        };
+        put().ok_or(BadItem::Damaged)
+    }
+}
+
+structs! {
+    Kept { owed, counts, sold }
 }

@@ -6,13 +6,19 @@
 
 use super::{Stock, at, number, refusals};
 use crate::{
-    partition::{ApplyContext, Digest, Done, Outcome, hash128},
+    partition::{
+        ApplyContext, Digest, Done, Outcome, hash128,
+        snapshot::{
+            BadItem, Items, Kind,
+            fields::{Field, enums, structs},
+        },
+        table::Table,
+    },
     record::v1,
 };
 use inventory_ledger as ledger;
 use ledger::{MovementId, Units};
 use refusals::{check_units, no_room};
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use wire::{BackorderPolicy, Millis, PurchaseLimit, Refusal, SkuId};
 
@@ -22,9 +28,9 @@ pub const POLICIES_MAX: usize = 1 << 20;
 /// The policies, and when they end.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    rules: BTreeMap<(SkuId, ledger::Location), Rule>,
+    rules: Table<(SkuId, ledger::Location), Rule>,
     /// Preorders that have not ended.
-    ends: BTreeSet<(Millis, SkuId, ledger::Location)>,
+    ends: Table<(Millis, SkuId, ledger::Location), ()>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Hash)]
@@ -75,7 +81,7 @@ impl Stock {
         });
         is_set.map_err(|ledger::UnknownRow| Refusal::NotFound)?;
 
-        let rule = self.policies.rules.entry(row).or_default();
+        let rule = self.policies.rules.get_or_default(row);
         if let BackorderPolicy::Preorder { until, .. } = rule.policy {
             self.policies.ends.remove(&(until, sku, location));
         }
@@ -83,7 +89,7 @@ impl Stock {
         if let BackorderPolicy::Preorder { until, .. } = policy
             && until > ctx.time
         {
-            self.policies.ends.insert((until, sku, location));
+            self.policies.ends.insert((until, sku, location), ());
         }
         self.look_again(ctx, sku, location);
         if policy == BackorderPolicy::Deny && low_stock.is_none() {
@@ -125,8 +131,8 @@ impl Stock {
     /// Ends up to `max` preorders whose time is over; returns how many.
     pub(in crate::partition) fn end_preorders(&mut self, ctx: &mut ApplyContext<'_>, max: usize) -> usize {
         let mut ended = 0;
-        while ended < max && self.policies.ends.first().is_some_and(|(at, ..)| *at <= ctx.time) {
-            if let Some((_, sku, location)) = self.policies.ends.pop_first() {
+        while ended < max && self.next_preorder_end().is_some_and(|at| at <= ctx.time) {
+            if let Some(((_, sku, location), ())) = self.policies.ends.pop_first() {
                 self.look_again(ctx, sku, location);
             }
             ended += 1;
@@ -135,7 +141,7 @@ impl Stock {
     }
 
     pub(super) fn next_preorder_end(&self) -> Option<Millis> {
-        self.policies.ends.first().map(|(at, ..)| *at)
+        self.policies.ends.first_key_value().map(|((at, ..), ())| *at)
     }
 
     /// Whether any row has a policy at all.
@@ -145,7 +151,8 @@ impl Stock {
 
     /// Tells the shard if a row began to take backorders, or ended.
     pub(super) fn look_again(&mut self, ctx: &mut ApplyContext<'_>, sku: SkuId, location: ledger::Location) {
-        let Some(rule) = self.policies.rules.get_mut(&(sku, location)) else { return };
+        let row = (sku, location);
+        let Some(rule) = self.policies.rules.get(&row) else { return };
         let limit = match rule.policy {
             BackorderPolicy::Backorder { limit } => limit,
             BackorderPolicy::Preorder { limit, until } if ctx.time < until => limit,
@@ -154,9 +161,21 @@ impl Stock {
         let owed = self.ledger.row(number(sku), location).map_or(0, |row| row.backordered.0);
         let takes = owed < limit;
         if takes != rule.takes {
-            rule.takes = takes;
+            if let Some(rule) = self.policies.rules.get_mut(&row) {
+                rule.takes = takes;
+            }
             ctx.changes.backorders.push((sku, takes));
         }
+    }
+
+    /// Every preorder that ends is one.
+    pub(super) fn check_policies(&self) -> Result<(), String> {
+        let Policies { rules, ends } = &self.policies;
+        let is_rule = |(at, sku, location): &(Millis, SkuId, ledger::Location)| {
+            let rule = rules.get(&(*sku, *location));
+            rule.is_some_and(|rule| matches!(rule.policy, BackorderPolicy::Preorder { until, .. } if until == *at))
+        };
+        if ends.keys().all(is_rule) { Ok(()) } else { Err("the ends of preorders are not those of the policies".to_owned()) }
     }
 
     pub(super) fn digest_policies(&self, digest: &mut Digest) {
@@ -167,6 +186,50 @@ impl Stock {
         }
         ends.hash(digest);
     }
+}
+
+/// Snapshots.
+impl Policies {
+    pub(super) fn freeze(&mut self) {
+        self.rules.freeze();
+        self.ends.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.rules.thaw();
+        self.ends.thaw();
+    }
+
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.rules.walk(|row, rule| {
+            items.put_walked(Kind::Policy, rule, |body, rule| {
+                row.put(body);
+                rule.put(body);
+            })
+        }) || self.ends.walk(|end, there| items.put_walked(Kind::PreorderEnd, there, |body, ()| end.put(body)))
+    }
+
+    /// Takes an item of a snapshot; `false` for one that is out of order.
+    pub(super) fn put_back(&mut self, kind: Kind, body: &mut &[u8]) -> Result<bool, BadItem> {
+        let mut put = || {
+            Some(match kind {
+                Kind::Policy => {
+                    let (row, rule) = Field::take(body)?;
+                    self.rules.push(row, rule)
+                }
+                _ => self.ends.push(Field::take(body)?, ()),
+            })
+        };
+        put().ok_or(BadItem::Damaged)
+    }
+}
+
+structs! {
+    Rule { policy, low_stock, takes }
+}
+
+enums! {
+    BackorderPolicy { 0 Deny, 1 Backorder { limit }, 2 Preorder { limit, until } }
 }
 
 fn shown(policy: v1::BackorderPolicy) -> BackorderPolicy {

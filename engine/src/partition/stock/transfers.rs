@@ -20,6 +20,11 @@ use crate::{
         ApplyContext, Digest, Done, Outcome, hash128,
         outbox::{Concern, Target},
         outcome::Goods,
+        snapshot::{
+            BadItem, Items, Kind,
+            fields::{Field, enums, structs},
+        },
+        table::Table,
     },
     record::v1::{Arrived, Command, HoldLine, Landed, PeerOutcome},
 };
@@ -42,15 +47,15 @@ pub const LANDING_RETRY_MS: u64 = 60_000;
 /// Open transfers from here, and landings here.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
-    open: BTreeMap<TransferId, Transfer>,
+    open: Table<TransferId, Transfer>,
     /// Landings booked here whose transfer does not know it yet.
-    landed: BTreeSet<u128>,
+    landed: Table<u128, ()>,
     /// Arrivals to be asked for, or finished, again.
-    retries: BTreeSet<(Millis, TransferId, u128)>,
+    retries: Table<(Millis, TransferId, u128), ()>,
 }
 
 /// What is kept of a transfer beside the ledger's shipment.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 struct Transfer {
     to: ledger::Location,
     /// Where the destination lives, if not here.
@@ -62,7 +67,7 @@ struct Transfer {
 }
 
 /// Where an arrival at another partition stands.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 enum Arrival {
     /// The destination is asked; the units are in transit still.
     Landing(Vec<Arrived>),
@@ -247,7 +252,7 @@ impl Stock {
                 PeerOutcome::Held { .. } | PeerOutcome::Short(_) | PeerOutcome::Gone | PeerOutcome::Refused { .. } | PeerOutcome::Contended,
                 Arrival::Landing(_),
             ) => {
-                self.transfers.retries.insert((ctx.time.plus(LANDING_RETRY_MS), transfer, arrival));
+                self.transfers.retries.insert((ctx.time.plus(LANDING_RETRY_MS), transfer, arrival), ());
             }
             // Answered before.
             (_, Arrival::Booked(_) | Arrival::Over) => {}
@@ -257,8 +262,8 @@ impl Stock {
     /// Does again what could not be done, up to `max` of it; returns how much was due.
     pub(in crate::partition) fn retry_landings(&mut self, ctx: &mut ApplyContext<'_>, max: usize) -> usize {
         let mut due = 0;
-        while due < max && self.transfers.retries.first().is_some_and(|(at, ..)| *at <= ctx.time) {
-            let Some((_, transfer, arrival)) = self.transfers.retries.pop_first() else { break };
+        while due < max && self.next_landing_retry().is_some_and(|at| at <= ctx.time) {
+            let Some(((_, transfer, arrival), ())) = self.transfers.retries.pop_first() else { break };
             due += 1;
             match self.transfers.open.get(&transfer).and_then(|open| open.arrivals.get(&arrival)) {
                 Some(Arrival::Landing(_)) => self.ask_to_land(ctx, transfer, arrival),
@@ -270,7 +275,7 @@ impl Stock {
     }
 
     pub(super) fn next_landing_retry(&self) -> Option<Millis> {
-        self.transfers.retries.first().map(|(at, ..)| *at)
+        self.transfers.retries.first_key_value().map(|((at, ..), ())| *at)
     }
 
     /// Asks the destination's partition to book an arrival.
@@ -305,7 +310,7 @@ impl Stock {
             }
             // Only for want of room to remember it: the movements of a day.
             Err(_) => {
-                self.transfers.retries.insert((ctx.time.plus(LANDING_RETRY_MS), transfer, id));
+                self.transfers.retries.insert((ctx.time.plus(LANDING_RETRY_MS), transfer, id), ());
             }
         }
         self.note(ctx);
@@ -316,7 +321,7 @@ impl Stock {
 impl Stock {
     /// Books what arrived from elsewhere, once until it is told to forget.
     pub(in crate::partition) fn land(&mut self, ctx: &mut ApplyContext<'_>, id: u128, location: &str, lines: &[Landed]) -> Outcome {
-        if self.transfers.landed.contains(&id) {
+        if self.transfers.landed.contains_key(&id) {
             return Ok(Done::Nothing);
         }
         if self.transfers.landed.len() >= LANDINGS_MAX {
@@ -347,7 +352,7 @@ impl Stock {
                 debug_assert!(apart.is_ok(), "as many have just come");
             }
         }
-        self.transfers.landed.insert(id);
+        self.transfers.landed.insert(id, ());
         self.note(ctx);
         Ok(Done::Nothing)
     }
@@ -391,6 +396,55 @@ impl Stock {
         landed.hash(digest);
         retries.hash(digest);
     }
+}
+
+/// Snapshots.
+impl Transfers {
+    pub(super) fn freeze(&mut self) {
+        self.open.freeze();
+        self.landed.freeze();
+        self.retries.freeze();
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.open.thaw();
+        self.landed.thaw();
+        self.retries.thaw();
+    }
+
+    pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
+        self.open.walk(|id, transfer| {
+            items.put_walked(Kind::Transfer, transfer, |body, transfer| {
+                id.put(body);
+                transfer.put(body);
+            })
+        }) || self.landed.walk(|id, there| items.put_walked(Kind::Landing, there, |body, ()| id.put(body)))
+            || self.retries.walk(|retry, there| items.put_walked(Kind::LandingRetry, there, |body, ()| retry.put(body)))
+    }
+
+    /// Takes an item of a snapshot; `false` for one that is out of order.
+    pub(super) fn put_back(&mut self, kind: Kind, body: &mut &[u8]) -> Result<bool, BadItem> {
+        let mut put = || {
+            Some(match kind {
+                Kind::Transfer => {
+                    let (id, transfer) = Field::take(body)?;
+                    self.open.push(id, transfer)
+                }
+                Kind::Landing => self.landed.push(Field::take(body)?, ()),
+                _ => self.retries.push(Field::take(body)?, ()),
+            })
+        };
+        put().ok_or(BadItem::Damaged)
+    }
+}
+
+structs! {
+    Transfer { to, away, left, arrivals }
+    Arrived { sku, whole, damaged, lost }
+}
+
+enums! {
+    Arrival { 0 Landing(lines), 1 Booked(lines), 2 Over }
 }
 
 /// The lines of an arrival, each SKU once and none empty; all that is left where none are named.

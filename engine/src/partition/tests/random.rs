@@ -2,7 +2,7 @@
 
 use super::sku;
 use crate::domain::product::tests::plain;
-use crate::partition::{Changes, Done, Outcome, Partition, outbox::Target, peer_outcome};
+use crate::partition::{Changes, Done, Outcome, Partition, outbox::Target, peer_outcome, snapshot::tests::Snapshots};
 use crate::record::{
     self,
     v1::{self, Command, Entry, HoldLine, OpeningStock, PeerOutcome, PlaceOrder, PricedLine, Source, Sourcing, StockChange},
@@ -57,6 +57,10 @@ enum Step {
         nth: usize,
         what: GoodsStep,
     },
+    /// A snapshot begins, or goes on by so many bytes.
+    Snapshot(usize),
+    /// One that is under way is given up.
+    Thaw,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +103,7 @@ struct History {
     policies: bool,
     changes: Changes,
     told: Told,
+    snapshots: Snapshots,
 }
 
 /// What the feed told, and what a reader of it knows.
@@ -200,6 +205,8 @@ impl History {
                 };
                 self.apply(&Entry::of(command)).ok();
             }
+            Step::Snapshot(bytes) => self.snapshots.step(&mut self.partition, self.log.len(), *bytes),
+            Step::Thaw => self.snapshots.give_up(&mut self.partition),
             Step::Timers(max) => {
                 self.apply(&Entry::of(Command::RunTimers { max: *max })).expect("timers always run");
             }
@@ -514,6 +521,8 @@ fn any_step(lies: bool) -> impl Strategy<Value = Step> {
         2 => (0usize..3, of_order).prop_map(|(nth, what)| Step::Order { nth, what }),
         1 => select(vec![0, 1, 5, u32::MAX]).prop_map(Step::Timers),
         6 => (0usize..6, any_goods()).prop_map(|(nth, what)| Step::Goods { nth, what }),
+        4 => select(vec![0, 60, 300, 2_000, usize::MAX]).prop_map(Step::Snapshot),
+        1 => proptest::bool::weighted(0.2).prop_map(|gives_up| if gives_up { Step::Thaw } else { Step::Snapshot(150) }),
     ]
 }
 
@@ -530,6 +539,7 @@ fn begun() -> History {
         policies: false,
         changes: Changes::default(),
         told: Told::default(),
+        snapshots: Snapshots::default(),
     };
     let opening = |n: u128| Command::OpenStock { id: 100 + n, sku: sku(n), location: "main".to_owned(), on_hand: 9 };
     let cart = Command::CreateCart { currency: Currency::USD };
@@ -544,22 +554,37 @@ fn begun() -> History {
     history
 }
 
-/// A partition made from the log, and what it told. The changes of all entries are gathered, as a shard may.
+/// A partition made from the log, and what it told.
 fn replayed(log: &[(Millis, Vec<u8>)]) -> (Partition, Vec<FeedEvent>) {
     let mut partition = fresh();
+    let told = replay(&mut partition, log);
+    (partition, told)
+}
+
+/// Applies what the log has, and gives what that told. The changes of all entries are gathered, as a shard may.
+fn replay(partition: &mut Partition, log: &[(Millis, Vec<u8>)]) -> Vec<FeedEvent> {
     let mut changes = Changes::default();
     for (time, bytes) in log {
         let entry = record::decode(bytes).expect("encoded above");
         partition.apply(*time, &entry, &mut changes);
     }
-    (partition, changes.events)
+    changes.events
 }
 
-/// A replay gives the same state, and tells the same events.
-fn same_again(history: &History) {
+/// A replay gives the same state, and tells the same events; so does one of what came after a snapshot, from there.
+fn same_again(history: &mut History) {
     let (partition, events) = replayed(&history.log);
     assert_eq!(partition.digest(), history.partition.digest());
     assert_eq!(events, history.told.events);
+
+    history.snapshots.end(&mut history.partition);
+    for (at, mut restored) in history.snapshots.take_restored() {
+        let since = restored.seq();
+        let told = replay(&mut restored, &history.log[at..]);
+        restored.check().expect("the restored partition is consistent");
+        assert_eq!(restored.digest(), history.partition.digest(), "frozen after {at} of {} entries", history.log.len());
+        assert!(history.told.events.iter().filter(|event| event.position.seq > since).eq(&told));
+    }
 }
 
 proptest! {
@@ -569,14 +594,15 @@ proptest! {
         for step in &steps {
             history.step(step);
         }
-        same_again(&history);
+        same_again(&mut history);
+        history.step(&Step::Snapshot(0));
 
         // Past every deadline, with all questions answered: nothing is held for an order that did not come to be.
         history.settle();
         history.time += 7_200_000;
         while history.apply(&Entry::of(Command::RunTimers { max: 1_000 })) == Ok(Done::Timers { more: true }) {}
         history.settle();
-        same_again(&history);
+        same_again(&mut history);
         let strays: Vec<_> = history.partition.stock().rows().filter(|(.., row)| row.held.0 > 0).collect();
         for (sku, ..) in strays {
             for hold in history.partition.stock_holds(sku) {
@@ -591,6 +617,6 @@ proptest! {
         for step in &steps {
             history.step(step);
         }
-        same_again(&history);
+        same_again(&mut history);
     }
 }

@@ -6,7 +6,7 @@
 use super::{DECIDE_MS, HOLD_TTL_MS, LEASE_MS, Message, Shop, sku};
 use crate::domain::cart::CartState;
 use crate::domain::order::{Ending, EventKind, PaymentState, Saga};
-use crate::partition::{Done, orders::ORDER_FAILED_KEEP_MS};
+use crate::partition::{Changes, Done, orders::ORDER_FAILED_KEEP_MS, snapshot::tests::Snapshots};
 use crate::record::v1::Command;
 use proptest::prelude::*;
 use wire::{ActionOutcome, CartId, OrderId, OrderStatus, PaymentStatus};
@@ -17,12 +17,13 @@ struct Chaos {
     shop: Shop,
     carts: Vec<CartId>,
     under_way: Vec<Message>,
+    snapshots: Snapshots,
 }
 
 impl Chaos {
     fn new() -> Self {
         let shop = Shop::new(&[&[(1, 7), (2, 3)], &[(1, 5), (3, 9)], &[(2, 4), (3, 5)]]);
-        Self { shop, carts: Vec::new(), under_way: Vec::new() }
+        Self { shop, carts: Vec::new(), under_way: Vec::new(), snapshots: Snapshots::default() }
     }
 
     /// One step: the low digits say what, the others with what.
@@ -84,6 +85,11 @@ impl Chaos {
                 }
             }
         }
+        // Of the numbers' other end, so that a snapshot may be under way at any of the above.
+        if number.leading_ones() > if self.shop.partition.is_frozen() { 0 } else { 3 } {
+            let bytes = [0, 100, 1_000, 10_000][number.leading_ones() as usize % 4];
+            self.snapshots.step(&mut self.shop.partition, self.shop.log.len(), bytes);
+        }
         self.shop.check();
     }
 
@@ -126,6 +132,19 @@ impl Chaos {
         }
         self.shop.check();
         self.shop.check_replay();
+    }
+
+    /// Every snapshot, restored and fed what came after its freeze, is the shop's partition.
+    fn check_snapshots(&mut self) {
+        self.snapshots.end(&mut self.shop.partition);
+        let mut changes = Changes::default();
+        for (at, mut restored) in self.snapshots.take_restored() {
+            for (time, entry) in &self.shop.log[at..] {
+                restored.apply(*time, entry, &mut changes);
+                changes.clear();
+            }
+            assert_eq!(restored.digest(), self.shop.partition.digest(), "frozen after {at} entries");
+        }
     }
 
     fn check_end(&self, order: &crate::domain::order::Order) {
@@ -177,6 +196,7 @@ fn run(steps: &[u32]) -> Chaos {
     }
     chaos.calm();
     chaos.check_ends();
+    chaos.check_snapshots();
     chaos
 }
 

@@ -271,6 +271,51 @@ fn beside_a_reader(c: &mut Criterion<CoreTime>) {
     group.finish();
 }
 
+/// Question: how much slower are pairs while a snapshot is under way, and how long is a step of it? A million live holds as above, a step
+/// of 1,000 items after every 1,000 pairs, one snapshot after the other. Report the pairs' time without the steps (compare with those above),
+/// and the time of steps.
+fn during_a_snapshot(c: &mut Criterion<CoreTime>) {
+    const STEP: u64 = 1_000;
+    let mut group = c.benchmark_group("ledger/during a snapshot");
+    group.throughput(Throughput::Elements(1)).sample_size(10);
+    let baskets = baskets(false);
+    let mut ledger = stocked();
+    (0..LIVE).for_each(|n| reserve(&mut ledger, n, &baskets[n as usize % BASKETS]));
+    let mut next = LIVE;
+    let (mut items, mut steps) = (0_u64, Vec::new());
+    group.bench_function(BenchmarkId::new("1 M live", "uniform"), |b| {
+        b.iter_custom(|times| {
+            let mut spent = Duration::ZERO;
+            for round in (0..times).step_by(STEP as usize) {
+                let began = CoreTime::now();
+                let count = |item| {
+                    black_box(item);
+                    items += 1;
+                };
+                if !ledger.frozen(STEP as usize, &mut { count }) {
+                    ledger.freeze();
+                }
+                let stepped = CoreTime::now();
+                steps.push(stepped - began);
+                for _ in 0..STEP.min(times - round) {
+                    reserve(&mut ledger, next, &baskets[next as usize % BASKETS]);
+                    release(&mut ledger, instant(next), next - LIVE);
+                    next += 1;
+                }
+                spent += CoreTime::now() - stepped;
+            }
+            spent
+        });
+    });
+    group.finish();
+    if steps.is_empty() {
+        return; // not asked for
+    }
+    steps.sort_unstable();
+    let at = |part: f64| steps[(steps.len() as f64 * part) as usize];
+    println!("{items} items in {} steps: half of them took {:?}, all but a hundredth {:?} or less", steps.len(), at(0.5), at(0.99));
+}
+
 /// Question: how many three-line baskets a second can one core hold and commit over 100,000 SKUs? Each is one hold, one commit and
 /// one drain of the changed rows; it is then forgotten and swept a day later. Report baskets per second.
 fn hold_and_commit(c: &mut Criterion<CoreTime>) {
@@ -307,6 +352,6 @@ fn distinct(basket: &[Line; 3]) -> usize {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CoreTime);
-    targets = into_an_empty_table, with_a_million_live, in_batches, expiry, beside_a_reader, hold_and_commit
+    targets = into_an_empty_table, with_a_million_live, in_batches, expiry, beside_a_reader, during_a_snapshot, hold_and_commit
 }
 criterion_main!(benches);

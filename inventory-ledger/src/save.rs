@@ -319,7 +319,7 @@ impl Ledger {
 }
 
 /// Where a hold stands; the level and bound are of its list, if it expires.
-pub(crate) fn stage(state: State, level: Option<(usize, Millis)>) -> Stage {
+fn stage(state: State, level: Option<(usize, Millis)>) -> Stage {
     match (state, level) {
         (State::Held, Some((level, soonest))) => Stage::Held { level: level as u8, soonest },
         (State::Pinned, _) => Stage::Pinned,
@@ -344,13 +344,18 @@ impl Beside<'_> {
 
     /// A live hold, whatever its record has of it.
     pub(crate) fn any_hold(self, rows: &Table, level: Option<(usize, Millis)>, record: &Record) -> SavedHold {
-        let body =
-            if record.flags.has(Flags::SPILLED) { record.body() } else { Asked::of(record).body(rows, &lines::of(self.blocks, record)) };
-        self.hold(record, stage(record.state, level), body)
+        let held = lines::of(self.blocks, record);
+        let body = if record.flags.has(Flags::SPILLED) { record.body() } else { Asked::of(record).body(rows, &held) };
+        self.hold(record, &held, stage(record.state, level), body)
     }
 
-    /// A live hold with this fingerprint.
-    pub(crate) fn hold(self, record: &Record, stage: Stage, body: u64) -> SavedHold {
+    /// A live hold whose lines are not in its record, but for level and bound of its list.
+    pub(crate) fn spilled_hold(self, record: &Record) -> SavedHold {
+        debug_assert!(record.flags.has(Flags::SPILLED), "the fingerprint of others comes from their rows");
+        self.hold(record, &lines::of(self.blocks, record), stage(record.state, Some((0, Millis(0)))), record.body())
+    }
+
+    fn hold(self, record: &Record, held: &[HeldLine], stage: Stage, body: u64) -> SavedHold {
         let flags = record.flags;
         SavedHold {
             id: record.id(),
@@ -365,7 +370,7 @@ impl Beside<'_> {
             unsettled: flags.has(Flags::UNSETTLED),
             in_part: flags.has(Flags::IN_PART),
             body,
-            lines: self.lines(record.id(), flags, &lines::of(self.blocks, record)),
+            lines: self.lines(record.id(), flags, held),
             purchase: self.purchase(record.id(), flags),
         }
     }

@@ -88,6 +88,9 @@ impl<K: Ord + Copy, V: Clone> Walked<K, V> {
                 if noted == Some(key) { walk.old.pop_first().and_then(|(_, old)| old) } else { here.map(|(_, value)| value.clone()) };
             walk.given = Some(key);
             left.spend(entry.as_ref().map_or(0, &lines));
+            if noted == Some(key) {
+                left.spend(0); // taking it out of the tree costs as much again
+            }
             if let Some(value) = entry {
                 give(key, value);
             }

@@ -1,7 +1,7 @@
-//! A number for some of many positions, found without a search: pages that are made when they are first written to.
+//! A number, or a yes, for some of many positions, found without a search: pages that are made when they are first written to.
 //!
-//! Bounds: 8 bytes for each [`PAGE`] positions from the start, 4 bytes a position of the pages written to. Nothing is moved when it
-//! grows, so no write takes longer than the making of one page.
+//! Bounds: 8 bytes for each [`PAGE`] positions from the start, 4 bytes (or a bit) a position of the pages written to. Nothing is moved
+//! when it grows, so no write takes longer than the making of one page.
 
 /// Positions of a page, 16 KiB.
 const PAGE: usize = 1 << 12;
@@ -56,9 +56,49 @@ impl Marks {
     }
 }
 
+/// A yes for some positions.
+#[derive(Debug)]
+pub(crate) struct Bits {
+    pages: Vec<Option<Box<[u64; PAGE / 64]>>>,
+}
+
+impl Bits {
+    /// None yet, of so many positions.
+    pub(crate) fn new(positions: u32) -> Self {
+        Self { pages: vec![None; (positions as usize).div_ceil(PAGE)] }
+    }
+
+    pub(crate) fn has(&self, at: u32) -> bool {
+        let page = self.pages[at as usize / PAGE].as_ref();
+        page.is_some_and(|page| page[at as usize % PAGE / 64] >> (at % 64) & 1 == 1)
+    }
+
+    pub(crate) fn set(&mut self, at: u32) {
+        let page = self.pages[at as usize / PAGE].get_or_insert_with(|| Box::new([0; PAGE / 64]));
+        page[at as usize % PAGE / 64] |= 1 << (at % 64);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.capacity() * size_of::<Option<Box<[u64; PAGE / 64]>>>() + self.pages.iter().flatten().count() * PAGE / 8
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Marks, PAGE};
+    use super::{Bits, Marks, PAGE};
+
+    #[test]
+    fn a_yes_is_kept_by_position() {
+        let mut bits = Bits::new(2 * PAGE as u32 + 1);
+        let empty = bits.bytes();
+        for at in [0, 63, 64, PAGE as u32 - 1, 2 * PAGE as u32] {
+            assert!(!bits.has(at));
+            bits.set(at);
+            assert!(bits.has(at));
+        }
+        assert!(![1, 62, 65, PAGE as u32, 2 * PAGE as u32 - 1].into_iter().any(|at| bits.has(at)));
+        assert_eq!(bits.bytes() - empty, 2 * PAGE / 8, "the page between was not made");
+    }
 
     #[test]
     fn numbers_are_kept_by_position() {

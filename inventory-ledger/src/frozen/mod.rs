@@ -25,7 +25,7 @@ mod marks;
 
 pub(crate) use fifo::{Fifo, Next};
 pub(crate) use map::Walked;
-pub(crate) use marks::Marks;
+pub(crate) use marks::{Bits, Marks};
 
 use crate::{Ledger, Saved, SavedBegin, SavedLimit};
 
@@ -41,6 +41,11 @@ pub(crate) struct Allowance(usize);
 impl Allowance {
     pub(crate) fn new(items: usize) -> Self {
         Self(items.max(1)) // a step that does nothing would never end
+    }
+
+    /// How many items of no lines.
+    pub(crate) fn items(&self) -> usize {
+        self.0
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -78,7 +83,7 @@ pub(crate) enum Frozen {
 /// Snapshots in steps.
 impl Ledger {
     /// Begins a snapshot of the state as it is. Nothing else changes: no answer, digest, reader or list of changes shows it. O(1) but for
-    /// a bit a place of a hold, a word for each 4,096 rows or places, and one for each of the wheel's 1,537 lists: microseconds.
+    /// a word for each 4,096 rows or places of holds, and two for each of the wheel's 1,537 lists: microseconds.
     ///
     /// ```
     /// use inventory_ledger::{Ledger, Limits, Location, Millis, MovementId, Restore, Sku, Units};

@@ -13,12 +13,14 @@
 //! A place that was given out, or that was taken by a hold that came later, is marked *done*: nothing about it is to be kept.
 //! Remembered ids do not change until they are swept, oldest first ([`Fifo`]).
 
+use smallvec::SmallVec;
+
 use super::{HoldBook, Place};
-use crate::frozen::{Allowance, Fifo, Marks, Next};
-use crate::record::{Ended, Flags, Record};
+use crate::frozen::{Allowance, Bits, Fifo, Marks, Next};
+use crate::record::{Ended, Record};
 use crate::ring::Ring;
 use crate::rows::Table;
-use crate::save::{Beside, stage};
+use crate::save::Beside;
 use crate::slab::{Entry, NOWHERE, Slab};
 use crate::wheel::{KEPT, LEAVES, Wheel, level_and_bound};
 use crate::{Millis, Saved, SavedEnd, SavedHold, Stage};
@@ -28,8 +30,8 @@ use crate::{Millis, Saved, SavedEnd, SavedHold, Stage};
 pub(super) struct HoldWalk {
     /// Places that were in the slab at the start. Who is beyond came later.
     places: u32,
-    /// A bit of each place.
-    done: Vec<u64>,
+    /// Places that are done.
+    done: Bits,
     /// Which anchor a place has.
     marks: Marks,
     anchors: Slab<Anchor>,
@@ -92,6 +94,9 @@ pub(super) enum OldEnd {
 const _: () =
     assert!(size_of::<Old>() <= 104 && size_of::<Anchor>() <= 12 && size_of::<OldEnd>() <= 56, "what `frozen` and the README say");
 
+/// Holds that are looked at side by side, so that their cache misses overlap.
+const SIDE_BY_SIDE: usize = 8;
+
 const NOBODY: Chain = Chain { first: NOWHERE, last: NOWHERE };
 
 impl Default for Anchor {
@@ -153,12 +158,12 @@ impl OldHold {
         if beside.is_whole(record.flags) {
             return Self::Record(record.clone());
         }
-        debug_assert!(record.flags.has(Flags::SPILLED), "whatever does not fit a record is spilled");
-        Self::Saved(Box::new(beside.hold(record, stage(record.state, Some((0, Millis(0)))), record.body())))
+        Self::Saved(Box::new(beside.spilled_hold(record)))
     }
 }
 
 /// The next live hold.
+#[derive(Debug)]
 enum Due {
     Old(OldHold),
     Here(Place),
@@ -170,7 +175,7 @@ impl HoldWalk {
         let bounds: Box<[Millis]> = book.wheel.bounds().collect();
         Self {
             places,
-            done: vec![0; (places as usize).div_ceil(64)],
+            done: Bits::new(places),
             marks: Marks::new(places),
             anchors: Slab::new(),
             old: Slab::new(),
@@ -185,13 +190,13 @@ impl HoldWalk {
     }
 
     fn is_done(&self, at: u32) -> bool {
-        at >= self.places || self.done[at as usize / 64] >> (at % 64) & 1 == 1
+        at >= self.places || self.done.has(at)
     }
 
     /// Nothing about this place is to be kept any more.
     pub(super) fn set_done(&mut self, at: u32) {
         if at < self.places {
-            self.done[at as usize / 64] |= 1 << (at % 64);
+            self.done.set(at);
         }
     }
 
@@ -276,21 +281,38 @@ impl HoldWalk {
 
     /// Gives out live holds; `true` if `left` ends it before its end.
     fn live(&mut self, book: &HoldBook, rows: &Table, left: &mut Allowance, take: &mut impl FnMut(Saved)) -> bool {
+        let mut few: SmallVec<[(usize, Due); SIDE_BY_SIDE]> = SmallVec::new();
         while !left.is_over() {
-            let Some(due) = self.next_live(&book.wheel, &book.records) else { return false };
-            let level = level_and_bound(self.list, self.bounds[self.list]);
-            let saved = match due {
-                Due::Here(place) => book.beside().any_hold(rows, level, book.record(place)),
-                Due::Old(OldHold::Record(record)) => book.beside().any_hold(rows, level, &record),
-                Due::Old(OldHold::Saved(mut saved)) => {
-                    if let (Stage::Held { level, soonest }, Some((list, bound))) = (&mut saved.stage, level) {
-                        (*level, *soonest) = (list as u8, bound);
-                    }
-                    *saved
+            while few.len() < left.items().min(SIDE_BY_SIDE)
+                && let Some(due) = self.next_live(&book.wheel, &book.records)
+            {
+                few.push((self.list, due));
+            }
+            if few.is_empty() {
+                return false;
+            }
+            for (_, due) in &few {
+                match due {
+                    Due::Here(place) => rows.warm_keys(book.record(*place)),
+                    Due::Old(OldHold::Record(record)) => rows.warm_keys(record),
+                    Due::Old(OldHold::Saved(_)) => {}
                 }
-            };
-            left.spend(saved.lines.len());
-            take(Saved::Hold(saved));
+            }
+            for (list, due) in few.drain(..) {
+                let level = level_and_bound(list, self.bounds[list]);
+                let saved = match due {
+                    Due::Here(place) => book.beside().any_hold(rows, level, book.record(place)),
+                    Due::Old(OldHold::Record(record)) => book.beside().any_hold(rows, level, &record),
+                    Due::Old(OldHold::Saved(mut saved)) => {
+                        if let (Stage::Held { level, soonest }, Some((of_list, bound))) = (&mut saved.stage, level) {
+                            (*level, *soonest) = (of_list as u8, bound);
+                        }
+                        *saved
+                    }
+                };
+                left.spend(saved.lines.len());
+                take(Saved::Hold(saved));
+            }
         }
         true
     }
@@ -375,7 +397,7 @@ impl HoldBook {
     /// Bytes of what is put aside.
     pub(crate) fn frozen_bytes(&self) -> usize {
         self.walk.as_ref().map_or(0, |walk| {
-            let lists = walk.bounds.len() * (size_of::<Millis>() + size_of::<Chain>()) + walk.done.len() * size_of::<u64>();
+            let lists = walk.bounds.len() * (size_of::<Millis>() + size_of::<Chain>()) + walk.done.bytes();
             let live = walk.marks.bytes() + walk.anchors.bytes() + walk.old.bytes();
             lists + live + walk.opaque.bytes() + walk.timed.bytes()
         })

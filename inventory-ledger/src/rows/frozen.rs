@@ -6,6 +6,7 @@
 use super::{Own, RowCell, RowIx, Rows, Table, load, row};
 use crate::cold::{Cold, Rare};
 use crate::frozen::{Allowance, Marks};
+use crate::record::{Flags, Record};
 use crate::ring::Ring;
 use crate::slab::{Entry, Slab};
 use crate::sync::Ordering;
@@ -96,6 +97,15 @@ impl Table {
     pub(super) fn keep(&mut self, ix: RowIx) {
         if let Some(walk) = &mut self.walk {
             walk.keep(&self.shared, &self.cold, ix);
+        }
+    }
+
+    /// Loads the keys of a hold's rows, which its fingerprint needs unless it has its lines elsewhere; waits for none of them.
+    pub(crate) fn warm_keys(&self, record: &Record) {
+        if !record.flags.has(Flags::SPILLED) {
+            for &row in record.rows.iter().take(record.lines_len()) {
+                std::hint::black_box(self.key(RowIx(row)));
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Starts a shop that is expected to fail; exit code and standard error.
-fn fails(data: &Path, args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn fails(data: &Path, args: &[&str]) -> (Option<i32>, String) {
     told(
         &emporion()
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data"])
@@ -30,7 +30,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 }
 
 #[track_caller]
-fn one_line((code, line): (Option<i32>, String), wanted: i32, says: &[&str]) {
+pub(crate) fn one_line((code, line): (Option<i32>, String), wanted: i32, says: &[&str]) {
     assert_eq!(code, Some(wanted), "{line}");
     assert!(line.starts_with("emporion: ") && !line.contains('\n'), "not one line: {line}");
     for part in says {

@@ -111,10 +111,19 @@ async fn write(api: Api, writer: u64, round: u64, stop: Arc<AtomicBool>) -> Ackn
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_is_there_after_a_kill() {
+    every_acknowledged_write_is_there(Folder::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_is_there_after_a_kill_of_the_portable_driver() {
+    every_acknowledged_write_is_there(Folder::under("portable")).await;
+}
+
+/// Round for round: everybody writes, the shop is killed, and what was acknowledged is looked for.
+pub(crate) async fn every_acknowledged_write_is_there(folder: Folder) {
     let rounds = number("EMPORION_KILL_ROUNDS", 3);
     let mut seed = number("EMPORION_SEED", u64::from(std::process::id()));
     println!("EMPORION_SEED={seed}");
-    let folder = Folder::new();
     let mut shop = Shop::start(&folder).await;
     let listen = shop.listen;
     let api = shop.api();
@@ -128,7 +137,7 @@ async fn every_acknowledged_write_is_there_after_a_kill() {
             writers.spawn(write(api.clone(), writer, round, Arc::clone(&stop)));
         }
         sleep(Duration::from_millis(random(&mut seed) % ROUND_MS_MAX)).await;
-        shop.kill();
+        folder.kill(shop, &mut seed);
         stop.store(true, Ordering::Relaxed);
         let acknowledged = writers.join_all().await;
         let (sound, says) = verify(&folder.data());
@@ -198,13 +207,18 @@ async fn paid(data: &Path, wanted: u64) -> BTreeMap<String, sandbox::Account> {
 /// Checkouts that began at different times, so that one kill meets each at another step. Nobody asks again: the shop alone must end them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkout_cut_off_anywhere_ends_paid_or_with_nothing_taken() {
+    checkouts_are_cut_off(Folder::new()).await;
+}
+
+/// Round for round: checkouts under way, the shop is killed, and each is looked at once it settled.
+pub(crate) async fn checkouts_are_cut_off(folder: Folder) {
     const CHECKOUTS: u64 = 24;
-    let folder = Folder::new();
     let mut shop = Shop::start(&folder).await;
     let listen = shop.listen;
     let api = shop.api();
     api.products(&[("thing", "A thing", 1_000)]).await;
-    let mut seed = 7;
+    let mut seed = number("EMPORION_SEED", 7);
+    println!("EMPORION_SEED={seed}");
     for round in 0..number("EMPORION_KILL_ROUNDS", 3).min(10) {
         let mut guests = Vec::new();
         for _ in 0..CHECKOUTS {
@@ -222,7 +236,7 @@ async fn a_checkout_cut_off_anywhere_ends_paid_or_with_nothing_taken() {
             });
         }
         sleep(Duration::from_millis(100 + random(&mut seed) % 200)).await;
-        shop.kill();
+        folder.kill(shop, &mut seed);
         let ends = checkouts.join_all().await;
         shop = Shop::start_again(&folder, listen).await;
         let stock = settled(&api, "thing").await;

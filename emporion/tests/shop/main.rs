@@ -1,17 +1,22 @@
 //! The real program from outside: started as a process, spoken to over HTTPS, killed, started again.
 //!
 //! Read first: `process` (starts and ends it), `api` (speaks HTTP/1.1, 2 and 3), `guest` (a buyer). Every test has a data folder and a free
-//! port of its own, so they run side by side. What was really charged is read from the sandbox provider's own books.
+//! port of its own, so they run side by side; in `power` the folder is on a disk of ours (`faulty`) that loses, tears and fails. What was really
+//! charged is read from the sandbox provider's own books.
 
 mod api;
 mod bad_starts;
 mod buying;
 mod crashes;
+mod faulty;
 mod flash_sale;
+mod forbidden;
+mod full;
 mod guest;
 mod history;
 mod importing;
 mod looking;
+mod power;
 mod process;
 mod protocols;
 mod sell_out;

@@ -1,6 +1,6 @@
 //! The program as a process.
 
-use crate::api::Api;
+use crate::{api::Api, faulty::Disk};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -15,25 +15,54 @@ use tokio::time::{Instant, sleep};
 /// Longest wait for anything: the machine may be busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A folder that goes away with the test; the data folder is inside it.
-pub(crate) struct Folder(TempDir);
+/// A folder that goes away with the test; the data folder is inside it, or on a disk of ours.
+pub(crate) struct Folder {
+    at: TempDir,
+    disk: Option<Disk>,
+    driver: &'static str,
+}
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        Self::under("glommio")
+    }
+
+    /// Its shops run under this driver.
+    pub(crate) fn under(driver: &'static str) -> Self {
+        Self { at: tempfile::tempdir().expect("a folder"), disk: None, driver }
+    }
+
+    /// With its data on a disk of ours, whose power is cut when the shop is killed.
+    pub(crate) fn faulty(driver: &'static str) -> Self {
+        Self { disk: Some(Disk::new()), ..Self::under(driver) }
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a folder with a disk of ours")
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.at.path()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.disk.as_ref().map_or_else(|| self.path(), Disk::path).join("data")
     }
 
     /// What all processes on this folder have told on standard error.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.0.path().join("data.log")).unwrap_or_default()
+        fs::read_to_string(self.path().join("data.log")).unwrap_or_default()
+    }
+
+    /// Kills the shop. On a disk of ours the power is cut, so that what was not synced is lost, torn or kept, by draws.
+    pub(crate) fn kill(&self, shop: Shop, draws: &mut u64) {
+        if let Some(disk) = &self.disk {
+            disk.cut(draws);
+        }
+        shop.kill();
+        if let Some(disk) = &self.disk {
+            disk.power_on();
+        }
     }
 }
 
@@ -77,7 +106,7 @@ impl Shop {
         let data = folder.data();
         let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
         let child = emporion()
-            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--data"])
+            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
             .arg(&data)
             .args(args)
             .stdout(Stdio::null())
@@ -112,16 +141,25 @@ impl Shop {
         self.child.wait().expect("it ends");
     }
 
+    /// Waits until it ends by itself, and how.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        self.wait("end").await
+    }
+
     /// SIGTERM, and how it ended.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.wait("stop").await
+    }
+
+    async fn wait(&mut self, what: &str) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 return status;
             }
-            assert!(Instant::now() < until, "the shop does not stop");
+            assert!(Instant::now() < until, "the shop does not {what}");
             sleep(Duration::from_millis(10)).await;
         }
     }

@@ -175,8 +175,7 @@ struct Run {
 }
 
 impl Run {
-    async fn start(sizes: Sizes) -> Self {
-        let folder = Folder::new();
+    async fn start(folder: Folder, sizes: Sizes) -> Self {
         let shop = Shop::start_with(&folder, &["--listen", "127.0.0.1:0", "--wire-listen", "127.0.0.1:0"]).await;
         let api = shop.api();
         let stock: Vec<u32> = (0..sizes.skus).map(|sku| sizes.units / sizes.skus + u32::from(sku < sizes.units % sizes.skus)).collect();
@@ -205,10 +204,10 @@ impl Run {
     }
 
     /// Kills the shop and starts it again where it was.
-    async fn kill(&mut self) {
+    async fn kill(&mut self, draws: &mut u64) {
         let shop = self.shop.take().expect("it runs");
         let (listen, server) = (shop.listen.to_string(), self.servers.borrow().clone());
-        shop.kill();
+        self.folder.kill(shop, draws);
         let wire_listen = server.address.to_string();
         let shop = Shop::start_with(&self.folder, &["--listen", &listen, "--wire-listen", &wire_listen]).await;
         self.servers.send_replace(Server::read(&shop.data, server.start + 1));
@@ -264,11 +263,11 @@ fn killed_within(kill: u64, kills: u64) -> Range<u64> {
     (100 + 800 * kill / kills)..(100 + 800 * (kill + 1) / kills)
 }
 
-async fn sell_out(sizes: Sizes) {
+async fn sell_out(folder: Folder, sizes: Sizes) {
     let seed = number("EMPORION_SEED", u64::from(std::process::id()));
     println!("EMPORION_SEED={seed}");
     let mut draws = seed;
-    let mut run = Run::start(sizes).await;
+    let mut run = Run::start(folder, sizes).await;
     let (mut wire_buyers, mut guests) = (JoinSet::new(), JoinSet::new());
     for _ in 0..sizes.connections {
         let connection = Arc::new(Connection::new(run.servers.subscribe()));
@@ -285,7 +284,7 @@ async fn sell_out(sizes: Sizes) {
         let part = killed_within(kill, sizes.kills);
         run.reach(part.start + random(&mut draws) % (part.end - part.start), PATIENCE * 20).await;
         sleep(Duration::from_micros(random(&mut draws) % 5_000)).await;
-        run.kill().await;
+        run.kill(&mut draws).await;
         run.quiet().await;
         run.open.send_replace(true);
     }
@@ -363,10 +362,15 @@ fn told(history: &History, violation: &history::Violation) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_unit_is_sold_once_and_every_answer_is_true() {
+    short_or_full(Folder::new()).await;
+}
+
+/// The form that the environment asks for.
+pub(crate) async fn short_or_full(folder: Folder) {
     let sizes = match std::env::var("EMPORION_SELL_OUT").as_deref() {
         Ok("full") => FULL,
         Ok(other) => panic!("EMPORION_SELL_OUT={other}: full, or nothing for the short form"),
         Err(_) => SHORT,
     };
-    sell_out(sizes).await;
+    sell_out(folder, sizes).await;
 }

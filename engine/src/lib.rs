@@ -9,6 +9,7 @@
 
 mod config;
 pub mod domain;
+pub mod events;
 mod flow;
 pub mod folder;
 mod handle;

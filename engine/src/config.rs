@@ -14,6 +14,11 @@ pub const PARTITIONS_MAX: u16 = 4_096;
 /// Longest time-to-live of a hold that no payment pins, and longest time an order may stay undecided.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// How long events are kept unless configured otherwise.
+pub const EVENTS_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How many bytes of them.
+pub const EVENTS_BYTES_MAX_DEFAULT: u64 = 10_000_000_000;
+
 /// How to open an engine. [`Config::new`] gives every field a value that works.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -43,6 +48,10 @@ pub struct Config {
     pub providers: Vec<String>,
     /// Start although the clock is more than an hour before the last entry of the log.
     pub accept_clock: bool,
+    /// Events of the feed are kept at least this long, unless there are too many.
+    pub events_keep: Duration,
+    /// Bytes of events kept; the oldest go first. Whole files of 4 MiB go, and each shard keeps at least its last.
+    pub events_bytes_max: u64,
 }
 
 /// Where and as whom the engine serves the wire protocol.
@@ -94,6 +103,8 @@ impl Config {
             capture: Capture::AtOnce,
             providers: vec!["sandbox".into()],
             accept_clock: false,
+            events_keep: EVENTS_KEEP_DEFAULT,
+            events_bytes_max: EVENTS_BYTES_MAX_DEFAULT,
         }
     }
 

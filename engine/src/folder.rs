@@ -7,6 +7,7 @@
 //! folder.json       format, id, partitions, epoch, generations of the log; replaced as a whole
 //! keys/shop.key     32 random bytes, mode 0600
 //! log/…             see log/FORMAT.md
+//! events/…          what the feed tells, derived from the log; see events/FORMAT.md
 //! ```
 //!
 //! Path: [`Folder::open`] → lock → `folder.json`, made last when the folder is new → [`Folder::shop_key`] → the log.

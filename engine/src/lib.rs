@@ -24,10 +24,13 @@ pub mod sim;
 pub mod snapshot;
 mod start;
 
-pub use config::{Capture, Config, ConfigError, DURATION_MAX, Driver, PARTITIONS_MAX, SHARDS_MAX, WireListen};
+pub use config::{
+    Capture, Config, ConfigError, DURATION_MAX, Driver, EVENTS_BYTES_MAX_DEFAULT, EVENTS_KEEP_DEFAULT, PARTITIONS_MAX, SHARDS_MAX,
+    WireListen,
+};
 pub use folder::FolderError;
 pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};
 pub use start::{
-    CLOCK_BEHIND_MS_MAX, DumpError, Dumped, HostError, MEMLOCK_BYTES_PER_SHARD, OpenError, Opened, PartitionReport, ReplayLogError, Report,
-    VerifyError, dump, verify,
+    CLOCK_BEHIND_MS_MAX, DumpError, Dumped, EventsError, HostError, MEMLOCK_BYTES_PER_SHARD, OpenError, Opened, PartitionReport,
+    ReplayLogError, Report, VerifyError, dump, verify,
 };

@@ -6,6 +6,7 @@
 //! of logs begins, and the older ones are only read from then on (`log/FORMAT.md`).
 
 mod dump;
+mod events;
 mod host;
 pub(crate) mod replay;
 pub(crate) mod resume;
@@ -13,6 +14,7 @@ mod uring;
 mod verify;
 
 pub use dump::{DumpError, Dumped, dump};
+pub use events::EventsError;
 pub use host::{HostError, MEMLOCK_BYTES_PER_SHARD};
 pub use replay::ReplayLogError;
 pub use verify::{PartitionReport, Report, VerifyError, verify};
@@ -25,6 +27,7 @@ use std::{
 
 use crate::{
     config::{Capture, Config, ConfigError, Driver, SHARDS_MAX},
+    events::{Catalog, Keep},
     folder::{Folder, FolderError, Generation},
     log::{Cut, RecoverError, Writer},
     seal::Keyring,
@@ -61,6 +64,9 @@ pub enum OpenError {
     /// The logs.
     #[error(transparent)]
     Log(#[from] ReplayLogError),
+    /// The event logs.
+    #[error(transparent)]
+    Events(#[from] EventsError),
     /// The file system has no direct I/O.
     #[error(
         "{path} is on a file system without direct I/O, which the log needs: put the data folder on ext4, XFS or another file system of a local disk; or \
@@ -187,6 +193,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     };
     let topology = Topology { partitions, shards };
     let plan = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?;
+    let catalog = Arc::new(events::read(&folder)?);
     let keyring = Keyring::new(&*folder.shop_key()?);
     let shared = Arc::new(Shared::default());
     let core_config = |shard| core::Config {
@@ -203,6 +210,10 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             Capture::OnShipment => false,
         },
         providers: config.providers.clone(),
+        events: Keep {
+            ms: u64::try_from(config.events_keep.as_millis()).unwrap_or(u64::MAX),
+            bytes: config.events_bytes_max / u64::from(shards),
+        },
     };
 
     let link = match &config.wire {
@@ -229,7 +240,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             topology,
             serving: serving_to,
         };
-        match start_one(config.driver, setup, serving, core_config(ShardId(number)), plan.clone()) {
+        match start_one(config.driver, setup, serving, core_config(ShardId(number)), plan.clone(), Arc::clone(&catalog)) {
             Ok(one) => starting.push(one),
             Err(error) => return Err(give_up(starting, error)),
         }
@@ -243,6 +254,9 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
     };
+    if let Err(error) = events::make_folder(&folder) {
+        return Err(give_up(starting, error.into()));
+    }
     for (one, go) in starting.iter().zip(next.go) {
         // An executor that ended meanwhile is met below.
         let _ = one.go.send(go);
@@ -338,13 +352,21 @@ fn start_one(
     serving: mpsc::Receiver<std::io::Result<()>>,
     config: core::Config,
     plan: Plan<DataFolder>,
+    catalog: Arc<Catalog>,
 ) -> Result<Starting, OpenError> {
     let (replayed_to, replayed) = mpsc::channel();
     let (go, go_from) = mpsc::channel::<Go>();
-    let (shard, shards) = (setup.shard, config.shards);
+    let (shard, shards, data) = (setup.shard, config.shards, setup.data.clone());
     let make = move |clock: Clock| {
-        let mut sink = ShardSink { builder: Builder::new(config), shard, shards };
+        let mut sink = ShardSink { builder: Builder::new(config, catalog), shard, shards };
         let walked = plan.walk(&mut sink).map_err(OpenError::from);
+        let walked = walked.and_then(|walked| match sink.builder.events_ahead() {
+            None => Ok(walked),
+            Some((partition, events, log)) => {
+                let path = events::path_of(&data);
+                Err(EventsError::Ahead { partition: partition.0, events, log, path }.into())
+            }
+        });
         let failed = walked.is_err();
         if replayed_to.send(walked).is_err() || failed {
             return None;

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 /// Bytes of path and query; more is 414.
-const URI_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const URI_BYTES_MAX: usize = 8 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -49,6 +49,7 @@ use utoipa::{
         routes::warehouse::events,
         routes::warehouse::check,
         routes::orders::list_orders,
+        routes::feed::feed,
         routes::service::livez,
         routes::service::readyz,
         routes::service::openapi,

@@ -101,7 +101,7 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::GetStock(reference) | Op::GetInventory(reference) | Op::SetPurchaseLimit { sku: reference, .. } => sku(reference),
         Op::EffectResult(result) => result.id.partition(),
         Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) => return Route::Shard(*shard),
-        Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_) | Op::ListOrders { .. } => return Route::Any,
+        Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_) | Op::ListOrders { .. } | Op::Feed { .. } => return Route::Any,
     };
     // An id from outside may name a partition that does not exist; its owner answers "not found".
     Route::Partition(PartitionId(partition.0 % topology.partitions))

@@ -131,4 +131,6 @@ pub enum Refusal {
         /// The newest that is gone.
         last: crate::StockCursor,
     },
+    /// Events after the feed's cursor are kept no more: take one behind the newest, read anew what is wanted of the shop, and go on from that cursor.
+    CursorTooOld,
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     Address, Announcement, AnnouncementId, ApartMove, ArrivedGoods, CartId, CategoryInput, CategoryRef, Currency, Delivery, EventId,
-    HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit, Reservation, ReserveLine,
-    SearchQuery, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer, TransferId,
+    FeedFrom, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit, Reservation,
+    ReserveLine, SearchQuery, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer, TransferId,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -324,6 +324,13 @@ pub enum Op {
     },
     /// Warehouse. [`crate::Body::Audited`]: proves the stock of a shard's partitions as `CheckStock` does, and names the first thing that breaks.
     AuditStock(ShardId),
+    /// Admin. [`crate::Body::Feed`]: what happened in the whole shop.
+    Feed {
+        /// Where to read from.
+        from: FeedFrom,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+    },
 }
 
 /// Work outside the engine, leased to an adapter.

@@ -1,7 +1,7 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, Effect, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal, Reserved,
+    CartView, CategoryView, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal, Reserved,
     SearchResults, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
@@ -87,6 +87,8 @@ pub enum Body {
     StockEvents(StockPage<StockEvent>),
     /// What an audit found.
     Audited(StockAudit),
+    /// A page of the feed.
+    Feed(Box<FeedPage>),
 }
 
 /// Why there is no answer.

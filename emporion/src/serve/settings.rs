@@ -29,6 +29,12 @@ pub(crate) struct EngineSettings {
     /// Minutes after which stock of an unpaid order is given back [default: 15].
     #[arg(long, value_name = "N")]
     pub(crate) hold_minutes: Option<u32>,
+    /// Days for which events of the feed are kept [default: 7].
+    #[arg(long, value_name = "N")]
+    pub(crate) events_days: Option<u32>,
+    /// Megabytes of them, the oldest go first [default: 10000].
+    #[arg(long, value_name = "N")]
+    pub(crate) events_max_mb: Option<u32>,
     /// Start although the clock is more than an hour before the last entry of the log.
     #[arg(long)]
     pub(crate) accept_clock: bool,
@@ -71,6 +77,8 @@ struct Written {
     demo: bool,
     capture: Option<Capture>,
     hold_minutes: Option<u32>,
+    events_days: Option<u32>,
+    events_max_mb: Option<u32>,
     accept_clock: bool,
 }
 
@@ -197,6 +205,8 @@ impl Settings {
                 driver: engine.driver.or(written.driver),
                 capture: engine.capture.or(written.capture),
                 hold_minutes: engine.hold_minutes.or(written.hold_minutes),
+                events_days: engine.events_days.or(written.events_days),
+                events_max_mb: engine.events_max_mb.or(written.events_max_mb),
                 accept_clock: engine.accept_clock || written.accept_clock,
             },
             listen: listen.or(written.listen),
@@ -231,6 +241,12 @@ impl EngineSettings {
         };
         if let Some(minutes) = self.hold_minutes {
             config.hold_ttl = Duration::from_secs(u64::from(minutes) * 60);
+        }
+        if let Some(days) = self.events_days {
+            config.events_keep = Duration::from_secs(u64::from(days) * 24 * 3_600);
+        }
+        if let Some(megabytes) = self.events_max_mb {
+            config.events_bytes_max = u64::from(megabytes) * 1_000_000;
         }
         config
     }

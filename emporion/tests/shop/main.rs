@@ -9,6 +9,7 @@ mod bad_starts;
 mod buying;
 mod crashes;
 mod faulty;
+mod feed;
 mod flash_sale;
 mod forbidden;
 mod full;

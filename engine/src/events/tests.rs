@@ -69,12 +69,18 @@ impl Files {
         let mut torn = torn;
         for (path, file) in &mut self.files {
             let synced = self.synced.get(path).cloned().unwrap_or_default();
-            if *file != synced {
-                torn = torn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let keep = synced.len() + (torn >> 33) as usize % (file.len() - synced.len() + 1);
-                file.truncate(keep);
-                file[..synced.len()].copy_from_slice(&synced);
+            if *file == synced {
+                continue;
             }
+            torn = torn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let chosen = (torn >> 33) as usize;
+            if !file.starts_with(&synced) && chosen & 1 == 0 {
+                // It was begun anew, and that is lost too.
+                *file = synced;
+                continue;
+            }
+            let least = if file.starts_with(&synced) { synced.len() } else { 0 };
+            file.truncate(least + (chosen >> 1) % (file.len() - least + 1));
         }
         self.synced = self.files.clone();
     }

@@ -8,6 +8,7 @@ mod cart;
 mod catalog;
 pub(crate) mod checkout;
 mod effects;
+mod feed;
 mod order;
 mod search;
 pub(crate) mod sourcing;
@@ -51,6 +52,7 @@ pub(crate) fn is_command(op: &Op) -> bool {
             | Op::StockHistory { .. }
             | Op::StockEvents { .. }
             | Op::AuditStock(_)
+            | Op::Feed { .. }
     );
     !is_browsing(op) && !reads
 }
@@ -174,6 +176,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::StockHistory { location, after, limit } => warehouse::history(ctx, &head, &location, after, limit),
         Op::StockEvents { location, after, limit } => warehouse::events(ctx, &head, &location, after, limit),
         Op::AuditStock(_) => warehouse::audit(ctx, &head),
+        Op::Feed { from, limit } => feed::page(ctx, &head, from, limit).await,
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)
         | Op::CommitReserved { .. }

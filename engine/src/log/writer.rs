@@ -262,6 +262,12 @@ impl Writer {
         }
     }
 
+    /// Whose log it is.
+    #[must_use]
+    pub fn log(&self) -> LogIdentity {
+        self.log
+    }
+
     /// Takes over the segments that recovery found, with what is in them noted. They are released like the writer's own.
     ///
     /// # Panics

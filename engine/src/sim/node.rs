@@ -13,7 +13,9 @@ use super::{
     disk::Mounted,
 };
 use crate::{
+    events::{self, Catalog, EventFiles, Keep, LogFiles},
     folder::{Generation, Meta},
+    log::RecoverError,
     seal::Keyring,
     shard::{
         CallToken, Input, Now,
@@ -28,9 +30,38 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     sync::Arc,
 };
 use wire::{Millis, PartitionId, ShardId, placement::shard_of};
+
+/// Events are kept as long as a run lasts.
+const EVENTS_KEEP: Keep = Keep { ms: u64::MAX / 2, bytes: u64::MAX };
+
+/// The event logs on the fake disk.
+struct EventDisk {
+    disk: Mounted,
+    generations: Vec<Generation>,
+}
+
+impl EventFiles for EventDisk {
+    fn logs(&mut self) -> io::Result<BTreeMap<(u32, u16), LogFiles>> {
+        let disk = self.disk.0.borrow();
+        let shards = self.generations.iter().flat_map(|generation| (0..generation.shards).map(|shard| (generation.number, shard)));
+        let files = |(generation, shard)| {
+            let files = disk.list(&events::path(generation, shard)).into_iter();
+            let files: LogFiles = files.filter_map(|(name, bytes)| Some((events::parse_file(&name)?, bytes))).collect();
+            ((generation, shard), files)
+        };
+        Ok(shards.map(files).filter(|(_, files)| !files.is_empty()).collect())
+    }
+
+    fn read(&mut self, path: &str, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut read = vec![0; bytes];
+        self.disk.0.borrow_mut().read(path, 0, &mut read)?;
+        Ok(read)
+    }
+}
 
 /// A process that runs.
 pub(super) struct Node {
@@ -112,7 +143,10 @@ pub(super) fn boot(
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
     let plan = Plan::read(meta, disk.clone())?;
-    let shared = Arc::new(Shared::default());
+    let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };
+    let unread = |source| ReplayLogError::from(RecoverError::Io { file: crate::events::FOLDER.to_owned(), offset: 0, source });
+    let catalog = Catalog::read(&mut event_files, meta.id, meta.epoch).map_err(unread)?;
+    let (catalog, shared) = (Arc::new(catalog), Arc::new(Shared::default()));
     let (mut walked, mut builders) = (Walked::default(), Vec::new());
     shadow.begin_recovery();
     for shard in (0..shards).map(ShardId) {
@@ -127,8 +161,9 @@ pub(super) fn boot(
             decide_ms: settings.decide_ms,
             capture_at_once: settings.capture_at_once,
             providers: vec![super::PROVIDER.to_owned()],
+            events: EVENTS_KEEP,
         };
-        let mut sink = Watched { builder: Builder::new(config), shard, shards, shadow, wrong: None };
+        let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
         let gone = plan.walk(&mut sink);
         if let Some(violation) = sink.wrong {
             return Err(violation.into());

@@ -6,6 +6,7 @@
 pub mod cart;
 pub mod category;
 pub(crate) mod check;
+pub mod feed;
 pub mod import;
 pub mod order;
 pub mod product;

@@ -52,6 +52,7 @@ codes! {
     TOO_FEW_APART          CONFLICT               "too_few_apart"            "Fewer are set apart for this reason";
     STILL_ARRIVING         CONFLICT               "still_arriving"           "Goods of the transfer are being booked in";
     HISTORY_GONE           GONE                   "history_gone"             "What followed is not kept any more";
+    CURSOR_TOO_OLD         GONE                   "cursor_too_old"           "Events after the cursor are not kept any more";
     VERSION_MISMATCH       PRECONDITION_FAILED    "version_mismatch"         "It has changed in the meantime";
     POSITION_UNKNOWN       PRECONDITION_FAILED    "position_unknown"         "The position belongs to another history";
     TOO_LARGE              PAYLOAD_TOO_LARGE      "too_large"                "The body is too large";
@@ -167,6 +168,10 @@ impl From<Refusal> for Problem {
                 let last = crate::dto::stock_log::cursor_text(last);
                 Self::new(Code::HISTORY_GONE, "Read the stock anew, then go on after `last`.").with("last", last)
             }
+            Refusal::CursorTooOld => Self::new(
+                Code::CURSOR_TOO_OLD,
+                "Take a cursor with after=latest, read anew what you keep, then go on from that cursor. Without after the oldest events kept come first.",
+            ),
             Refusal::PositionUnknown => {
                 Self::new(Code::POSITION_UNKNOWN, "The shop was restored since, or never was there. Read without At-Least.")
             }

@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod carts;
 pub(crate) mod catalog;
 pub(crate) mod docs;
+pub(crate) mod feed;
 pub(crate) mod import;
 pub(crate) mod orders;
 pub(crate) mod search;
@@ -65,6 +66,7 @@ pub(crate) fn table() -> Vec<Row> {
         ("/v1/admin/stock/events", &["GET"], get(warehouse::events)),
         ("/v1/admin/stock/check", &["POST"], post(warehouse::check)),
         ("/v1/admin/orders", &["GET"], get(orders::list_orders)),
+        ("/v1/admin/feed", &["GET"], get(feed::feed)),
         ("/livez", &["GET"], get(service::livez)),
         ("/readyz", &["GET"], get(service::readyz)),
         ("/openapi.json", &["GET"], get(service::openapi)),

@@ -1,6 +1,7 @@
 //! The gateway against a scripted engine: what goes in, what comes out, over all protocols.
 
 mod conventions;
+mod feed;
 mod importing;
 mod refusals;
 mod routing;

@@ -57,6 +57,7 @@ async fn the_engines_no_becomes_a_problem() {
         (refused(Refusal::StockApart { apart: 3 }), 409, "too_few_apart", "/apart", 3.into()),
         (refused(Refusal::StillArriving), 409, "still_arriving", "/retry_after", 1.into()),
         (refused(Refusal::HistoryGone { last }), 410, "history_gone", "/last", "7.41".into()),
+        (refused(Refusal::CursorTooOld), 410, "cursor_too_old", "/status", 410.into()),
         (refused(Refusal::PositionUnknown), 412, "position_unknown", "/status", 412.into()),
         (refused(Refusal::BadCursor), 400, "bad_cursor", "/status", 400.into()),
         (refused(Refusal::PricesOutdated), 503, "overloaded", "/retry_after", 1.into()),

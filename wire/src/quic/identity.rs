@@ -159,7 +159,8 @@ const fn reach(op: &Op) -> Reach {
         | Op::SetPurchaseLimit { .. }
         | Op::StockHistory { .. }
         | Op::StockEvents { .. }
-        | Op::AuditStock(_) => Reach::Shop,
+        | Op::AuditStock(_)
+        | Op::Feed { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

@@ -3,6 +3,7 @@
 //! Path: [`Ask`] → [`State::answer`] → [`Answer`]; a proposal is answered when it is applied.
 
 use super::{
+    feed,
     peer::{Answer, Ask, InventoryAt, PeerMessage, SkuCard, StockAt, Supply},
     state::State,
 };
@@ -21,6 +22,13 @@ impl State {
                     ctx.with_mut(|state| state.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } }));
                 }));
             }
+            Ask::Feed { from: place, limit } => {
+                let ctx = self.ctx();
+                self.spawn.push(Box::pin(async move {
+                    let answer = feed::read(ctx.clone(), place, limit).await;
+                    ctx.with_mut(|state| state.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } }));
+                }));
+            }
             query => {
                 let answer = self.answer(query);
                 self.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } });
@@ -31,8 +39,8 @@ impl State {
     /// Answers a query from memory.
     pub(crate) fn answer(&self, ask: Ask) -> Result<Answer, Failure> {
         match ask {
-            // Proposals take the way through the log; they do not come here.
-            Ask::Propose(..) => Err(Failure::Internal),
+            // Proposals take the way through the log, and the feed may wait for files; they do not come here.
+            Ask::Propose(..) | Ask::Feed { .. } => Err(Failure::Internal),
             Ask::ResolveSku(partition, key) => {
                 let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
                 Ok(Answer::Sku(partition.sku_claim(&key).and_then(crate::partition::Claim::sku)))

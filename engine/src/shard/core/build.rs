@@ -6,14 +6,16 @@
 use super::{
     Config, ShardCore,
     clock::LogClock,
+    feed::Readers,
     pipeline::Pipeline,
     state::{Random, Slot, State, Timers},
     task::Tasks,
     wait::Waits,
 };
 use crate::{
+    events::{Catalog, EventLog, LogName},
     flow,
-    log::Writer,
+    log::{LogIdentity, Writer},
     partition::{Changes, Partition},
     record::{self, RecordError},
     shard::{Now, files::Jobs},
@@ -22,6 +24,7 @@ use hashbrown::HashMap;
 use std::{
     collections::{BTreeMap, VecDeque},
     rc::Weak,
+    sync::Arc,
 };
 use wire::{Millis, PartitionId, SkuId, placement};
 
@@ -64,18 +67,18 @@ pub struct Builder {
     partitions: BTreeMap<PartitionId, (Partition, u64)>,
     changes: Changes,
     last_time: Millis,
+    catalog: Arc<Catalog>,
+    events: EventLog,
 }
 
 impl Builder {
-    /// Empty partitions, those that the shard owns.
+    /// Empty partitions, those that the shard owns, and the event logs of the folder.
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        let partitions = (0..config.partitions)
-            .map(PartitionId)
-            .filter(|id| config.owns(*id))
-            .map(|id| (id, (Partition::new(id, config.epoch, config.partitions), 0)))
-            .collect();
-        Self { config, partitions, changes: Changes::default(), last_time: Millis(0) }
+    pub fn new(config: Config, catalog: Arc<Catalog>) -> Self {
+        let owned = (0..config.partitions).map(PartitionId).filter(|id| config.owns(*id));
+        let partitions = owned.clone().map(|id| (id, (Partition::new(id, config.epoch, config.partitions), 0))).collect();
+        let events = EventLog::new(config.events, owned, &catalog);
+        Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events }
     }
 
     /// Applies the next entry of a partition.
@@ -91,10 +94,22 @@ impl Builder {
         }
         let entry = record::decode(body).map_err(|source| ReplayError::Record { partition: partition.0, index, source })?;
         state.apply(time, &entry, &mut self.changes);
+        self.events.append(0, &self.changes.events);
+        self.events.shorten();
         self.changes.clear();
         *last = index;
         self.last_time = self.last_time.max(time);
         Ok(())
+    }
+
+    /// A partition whose events go further than the log, with how many commands each has: what the log lacks was acknowledged.
+    #[must_use]
+    pub fn events_ahead(&self) -> Option<(PartitionId, u64, u64)> {
+        let ahead = |(id, (partition, _)): (&PartitionId, &(Partition, u64))| {
+            let (events, log) = (self.catalog.covered(*id).0, partition.seq().0);
+            (events > log).then_some((*id, events, log))
+        };
+        self.partitions.iter().find_map(ahead)
     }
 
     /// The time of the newest entry; 0 when there is none.
@@ -111,7 +126,10 @@ impl Builder {
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
-        let Self { config, partitions, changes: _, last_time } = self;
+        let Self { config, partitions, changes: _, last_time, catalog, mut events } = self;
+        let LogIdentity { folder, generation, shard, shards } = writer.log();
+        events.begin(LogName { folder, generation, shard, shards, epoch: config.epoch }, &catalog);
+        events.applied(now.mono_us);
         let tasks = Tasks::default();
         let mut docs = HashMap::default();
         let mut documents = Vec::new();
@@ -129,7 +147,7 @@ impl Builder {
         }
         let categories = placement::categories_partition(config.partitions);
         if let Some((partition, _)) = partitions.get(&categories) {
-            config.shared.publish_categories(std::sync::Arc::clone(partition.categories()));
+            config.shared.publish_categories(Arc::clone(partition.categories()));
         }
         let slots = partitions.into_iter().map(|(id, (partition, appended))| {
             let slot = Slot {
@@ -154,6 +172,9 @@ impl Builder {
             pipeline: Pipeline::new(writer),
             files: Jobs::default(),
             remove_again_us: None,
+            events,
+            events_full: false,
+            readers: Readers::default(),
             waits: Waits::default(),
             outputs: VecDeque::new(),
             answered: Vec::new(),

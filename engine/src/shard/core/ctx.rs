@@ -3,7 +3,7 @@
 //! Path: flow → [`Ctx`] → [`State`], borrowed for one call → a [`Signal`](super::task::Signal) to await. Read first: [`Ctx::propose`].
 
 use super::{
-    Config,
+    Config, feed,
     peer::{Answer, Ask, Committed, PeerMessage},
     state::State,
     task::{Signal, signal},
@@ -112,6 +112,10 @@ impl Ctx {
                         state.spawn.push(Box::pin(async move {
                             done.set(proposed.await.unwrap_or(Err(Failure::Internal)).map(Answer::Committed));
                         }));
+                    }
+                    Ask::Feed { from, limit } => {
+                        let ctx = state.ctx();
+                        state.spawn.push(Box::pin(async move { done.set(feed::read(ctx, from, limit).await) }));
                     }
                     query => done.set(state.answer(query)),
                 }

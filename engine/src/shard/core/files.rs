@@ -11,6 +11,12 @@ use crate::shard::files::{FilesResult, JobId};
 pub(crate) enum Asker {
     /// `release.rs`, to remove log files.
     Surplus,
+    /// `feed.rs`, to write events.
+    Events,
+    /// `feed.rs`, to remove old ones.
+    OldEvents,
+    /// `feed.rs`, to read them for a reader of this number.
+    Feed(u64),
 }
 
 impl State {
@@ -18,6 +24,9 @@ impl State {
     pub(crate) fn files_done(&mut self, id: JobId, result: FilesResult) {
         match self.files.done(id) {
             Asker::Surplus => self.removed(result.map(drop)),
+            Asker::Events => self.events_written(result),
+            Asker::OldEvents => self.old_events_removed(&result),
+            Asker::Feed(reader) => self.feed_file_read(reader, result),
         }
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 pub(crate) mod ctx;
 mod deliver;
 mod express;
+mod feed;
 mod files;
 pub mod peer;
 mod pipeline;
@@ -69,6 +70,8 @@ pub struct Config {
     pub capture_at_once: bool,
     /// Adapters that payments may name.
     pub providers: Vec<String>,
+    /// How long events are kept.
+    pub events: crate::events::Keep,
 }
 
 impl Config {
@@ -152,13 +155,14 @@ impl ShardCore {
         let mut state = self.state.borrow_mut();
         let timer = state.next_timer_us();
         let untidy = state.index_untidy.then_some(state.now.mono_us);
-        [untidy, state.waits.next_alarm(), state.pipeline.next_wake(), state.remove_again_us, timer].into_iter().flatten().min()
+        let (log, events) = (state.pipeline.next_wake(), state.events_wake());
+        [untidy, state.waits.next_alarm(), log, state.remove_again_us, events, timer].into_iter().flatten().min()
     }
 
-    /// No call runs, nothing is on its way to the disk, and the log's end is marked.
+    /// No call runs, nothing is on its way to the disk, and the log's end is marked; while it drains, events are in files too.
     pub fn is_idle(&self) -> bool {
         let state = self.state.borrow();
-        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty()
+        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && !(state.draining && state.events.wants_more())
     }
 
     /// Calls under way.
@@ -214,7 +218,7 @@ impl ShardCore {
         if self.calls.len() >= bound {
             return Some(Failure::Overloaded { retry_after_ms: 250 });
         }
-        if flow::is_command(op) && !flow::is_system(op) { state.pipeline.refuses() } else { None }
+        if flow::is_command(op) && !flow::is_system(op) { state.pipeline.refuses().or_else(|| state.events_refuse()) } else { None }
     }
 
     fn tick(&mut self, now: Now) {
@@ -238,6 +242,7 @@ impl ShardCore {
         if state.remove_again_us.is_some() {
             state.remove_surplus();
         }
+        state.write_events();
     }
 
     fn end_call(&mut self, token: CallToken) {

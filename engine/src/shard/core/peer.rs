@@ -7,8 +7,8 @@ use crate::partition::Applied;
 use crate::record::v1::Entry;
 use std::sync::Arc;
 use wire::{
-    Availability, EventId, Failure, HoldView, InventoryRow, Money, OrderId, OrderStatus, OrderView, PartitionId, Position, ProductId,
-    PurchaseLimit, SearchHit, SkuId, StockRow,
+    Availability, EventId, Failure, FeedEvent, FeedFrom, FeedPlace, HoldView, InventoryRow, Money, OrderId, OrderStatus, OrderView,
+    PartitionId, Position, ProductId, PurchaseLimit, SearchHit, SkuId, StockRow,
 };
 
 /// A message between shards.
@@ -60,6 +60,13 @@ pub enum Ask {
         /// Placed before this one.
         after: Option<OrderId>,
     },
+    /// Events of the shard's partitions.
+    Feed {
+        /// Where to read from.
+        from: Arc<FeedFrom>,
+        /// At most so many.
+        limit: u16,
+    },
 }
 
 /// Answers, in the order of [`Ask`].
@@ -85,6 +92,19 @@ pub enum Answer {
     CategoryCounts(Vec<(String, u64)>),
     /// Latest first.
     Orders(Vec<OrderView>),
+    /// Of each partition in order.
+    Feed(Box<FeedPart>),
+}
+
+/// One shard's part of a page of the feed.
+#[derive(Debug)]
+pub struct FeedPart {
+    /// Where each partition of the shard that was asked for was read from.
+    pub begin: Vec<(PartitionId, FeedPlace)>,
+    /// Of each partition in order.
+    pub events: Vec<FeedEvent>,
+    /// Where whoever takes all of them stands.
+    pub end: Vec<(PartitionId, FeedPlace)>,
 }
 
 /// A command that is durable and applied.

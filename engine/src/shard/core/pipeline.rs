@@ -304,6 +304,7 @@ impl State {
         let slot = self.partitions.get_mut(&id).expect("checked when proposed");
         let applied: Applied = slot.partition.apply(time, entry, &mut changes);
         self.bring_in_line(id, &changes);
+        self.told(&changes);
         self.timer_changed(id);
         let position = Position { epoch: self.config.epoch, partition: id, seq: applied.seq };
         let committed = Committed { applied, position, effects: changes.effects.clone() };

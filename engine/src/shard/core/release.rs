@@ -1,4 +1,4 @@
-//! Gives back the log's oldest segments once snapshots have what is in them.
+//! Gives back the log's oldest segments once snapshots have what is in them, and the event log has what they told.
 //!
 //! Path: a snapshot became durable → [`State::release_segments`] → the writer's next plan takes a file over, or → a job that removes it → [`State::removed`].
 //! Bounds: [`SPARE_SEGMENTS_MAX`](crate::log::SPARE_SEGMENTS_MAX) released files are kept; one job that removes at a time.
@@ -9,6 +9,7 @@ use crate::shard::{
     Output,
     files::{FileError, FileStep},
 };
+use std::collections::BTreeMap;
 use wire::PartitionId;
 
 /// Files that could not be removed are tried again after this long.
@@ -17,8 +18,10 @@ const REMOVE_RETRY_MS: u64 = 30_000;
 impl State {
     /// Releases what is in no use any more.
     pub(crate) fn release_segments(&mut self) {
-        let partitions = &self.partitions;
-        self.pipeline.release(|partition| partitions.get(&PartitionId(partition)).map_or(0, |slot| slot.snapshot));
+        // A snapshot has no events: those of what it has must be in files of their own.
+        let inside = self.partitions.iter().map(|(id, slot)| (*id, slot.snapshot.min(self.events_durable(*id).0)));
+        let inside: BTreeMap<PartitionId, u64> = inside.collect();
+        self.pipeline.release(|partition| inside.get(&PartitionId(partition)).copied().unwrap_or(0));
         self.remove_surplus();
     }
 

@@ -6,12 +6,14 @@
 use super::{
     Config,
     clock::LogClock,
+    feed::Readers,
     files::Asker,
     pipeline::Pipeline,
     task::{Flow, Reactor, Setter},
     wait::Waits,
 };
 use crate::{
+    events::EventLog,
     partition::Partition,
     shard::{CallToken, Now, Output, files::Jobs},
     shared::SkuStock,
@@ -76,6 +78,11 @@ pub(crate) struct State {
     pub(crate) files: Jobs<Asker>,
     /// When removing log files that nobody needs is tried again, after it failed.
     pub(crate) remove_again_us: Option<u64>,
+    /// What the feed tells, behind the log.
+    pub(crate) events: EventLog,
+    /// The disk had no room for events.
+    pub(crate) events_full: bool,
+    pub(crate) readers: Readers,
     pub(crate) waits: Waits,
     pub(crate) outputs: VecDeque<Output>,
     /// Calls answered in this turn, still to be forgotten.

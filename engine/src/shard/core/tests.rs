@@ -5,11 +5,15 @@ use super::{
     peer::{Ask, PeerMessage},
 };
 use crate::{
+    events::{Catalog, Keep, tests::Files},
     log::{LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentSource, Start, Writer},
     partition::Partition,
     record::v1::Command,
     seal::Keyring,
-    shard::{CallToken, Input, Now, Output},
+    shard::{
+        CallToken, Input, Now, Output,
+        files::{FileError, FileJob},
+    },
     shared::Shared,
 };
 use std::{
@@ -23,6 +27,7 @@ use wire::{
 };
 
 mod contention;
+mod feed;
 mod reservations;
 mod warehouse;
 
@@ -39,6 +44,12 @@ struct Node {
     before: Vec<Logged>,
     /// Each shard's disk.
     disks: Vec<Disk>,
+    /// Files beside the logs.
+    files: Files,
+    /// Jobs with files are not done.
+    files_stand_still: bool,
+    keep: Keep,
+    generation: u32,
     /// Messages between shards that never arrive.
     lose: Option<fn(&PeerMessage) -> bool>,
 }
@@ -70,9 +81,11 @@ impl SegmentSource for Disk {
     }
 }
 
-fn identity(shard: u16, shards: u16) -> LogIdentity {
-    LogIdentity { folder: 1, generation: 1, shard, shards }
+fn identity(generation: u32, shard: u16, shards: u16) -> LogIdentity {
+    LogIdentity { folder: 1, generation, shard, shards }
 }
+
+const FOR_EVER: Keep = Keep { ms: u64::MAX / 2, bytes: u64::MAX };
 
 fn config(shard: u16, shards: u16, shared: &Arc<Shared>) -> Config {
     Config {
@@ -86,42 +99,62 @@ fn config(shard: u16, shards: u16, shared: &Arc<Shared>) -> Config {
         decide_ms: 60 * 60_000,
         capture_at_once: true,
         providers: vec!["sandbox".to_owned()],
+        events: FOR_EVER,
     }
 }
 
 impl Node {
     fn start(shards: u16, log: Vec<Logged>) -> Self {
+        Self::start_with(shards, log, Files::default(), 1, FOR_EVER)
+    }
+
+    fn start_with(shards: u16, log: Vec<Logged>, mut files: Files, generation: u32, keep: Keep) -> Self {
+        let catalog = Arc::new(Catalog::read(&mut files, identity(1, 0, 1).folder, 1).expect("files this test wrote"));
         let shared = Arc::new(Shared::default());
         let now = Now { wall: Millis(1_800_000_000_000), mono_us: 0 };
         let cores = (0..shards).map(|shard| {
-            let mut builder = Builder::new(config(shard, shards, &shared));
+            let mut builder = Builder::new(Config { events: keep, ..config(shard, shards, &shared) }, Arc::clone(&catalog));
             for (partition, index, time, body) in &log {
                 if placement::shard_of(*partition, shards).0 == shard {
                     builder.replay(*partition, *index, *time, body).expect("a log this test wrote");
                 }
             }
-            builder.finish(Writer::new(identity(shard, shards), SEGMENT_BYTES, Start::fresh()), now, [shard as u8; 32])
+            assert_eq!(builder.events_ahead(), None);
+            builder.finish(Writer::new(identity(generation, shard, shards), SEGMENT_BYTES, Start::fresh()), now, [shard as u8; 32])
         });
         let cores: Vec<ShardCore> = cores.collect();
         let disks = cores.iter().map(|_| Disk::default()).collect();
-        let mut node = Self { cores, now, next_token: 0, replies: Vec::new(), before: log, disks, lose: None };
+        let mut node = Self {
+            cores,
+            now,
+            next_token: 0,
+            replies: Vec::new(),
+            before: log,
+            disks,
+            lose: None,
+            files,
+            files_stand_still: false,
+            keep,
+            generation,
+        };
         node.advance(1);
         node
     }
 
     /// Everything in memory is lost; the disks are read as a start reads them.
     fn restart(self, shards: u16) -> Self {
-        let Self { cores, disks, before: mut log, .. } = self;
+        let Self { cores, disks, before: mut log, mut files, generation, keep, .. } = self;
+        files.crash(u64::from(generation));
         let old = u16::try_from(cores.len()).expect("few shards");
         for (shard, disk) in (0..old).zip(disks) {
-            let mut reader = Reader::new(disk, identity(shard, old), None).expect("headers this test wrote");
+            let mut reader = Reader::new(disk, identity(generation, shard, old), None).expect("headers this test wrote");
             while let Next::Batch(batch) = reader.advance().expect("batches this test wrote") {
                 for record in batch.records.filter(|record| record.index > 0) {
                     log.push((PartitionId(record.partition), record.index, Millis(record.time_ms), record.body.to_vec()));
                 }
             }
         }
-        Self::start(shards, log)
+        Self::start_with(shards, log, files, generation + 1, keep)
     }
 
     /// Lets time pass and everything settle.
@@ -143,7 +176,12 @@ impl Node {
                         inputs.push_back((shard, Input::Written(batch)));
                     }
                     Output::Prepare(plan) => inputs.push_back((shard, Input::Prepared(plan))),
-                    Output::Files(job) => panic!("nobody asks for {job:?}"),
+                    Output::Files(_) if self.files_stand_still => {}
+                    Output::Files(FileJob { id, steps }) => {
+                        let read: Result<Vec<_>, FileError> = steps.iter().map(|step| self.files.step(step)).collect();
+                        let result = read.map(|read| read.into_iter().flatten().collect());
+                        inputs.push_back((shard, Input::FilesDone { id, result }));
+                    }
                     Output::Reply { token, response } => self.replies.push((token, response)),
                     Output::Peer { message, .. } if self.lose.is_some_and(|lose| lose(&message)) => {}
                     Output::Peer { to, message } => {

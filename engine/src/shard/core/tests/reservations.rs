@@ -235,7 +235,8 @@ fn a_full_disk_is_told_to_those_who_wait() {
                 Output::Prepare(next) => plan = Some(next),
                 Output::Reply { token, response } => drop(answered.insert(token, response.result)),
                 Output::Peer { .. } => panic!("one shard"),
-                Output::Files(job) => panic!("nobody asks for {job:?}"),
+                // Events, whose turn does not come.
+                Output::Files(_) => {}
             }
         }
     }
@@ -247,7 +248,8 @@ fn a_full_disk_is_told_to_those_who_wait() {
         match output {
             Output::Prepare(plan) => again = Some(plan),
             Output::Reply { token, response } => drop(answered.insert(token, response.result)),
-            Output::Write(_) | Output::Peer { .. } | Output::Files(_) => panic!("there is no room"),
+            Output::Files(_) => {}
+            Output::Write(_) | Output::Peer { .. } => panic!("there is no room"),
         }
     }
     // However long the driver tries, it is asked once: a segment that came twice would be none of the log's.

@@ -138,7 +138,10 @@ proptest! {
                 prop_assert_eq!(walked.next_expiry(), plain.next_expiry());
             }
             pairs.extend(walk.step(&mut ledger, act));
-            prop_assert_eq!(ledger.digest(), never.digest(), "{:?}", op);
+            if pairs.len() > 2 {
+                let (walked, plain) = pairs.remove(0);
+                prop_assert!(walked.save().eq(plain.save()));
+            }
             prop_assert!(ledger.drain_changes().eq(never.drain_changes()));
         }
         pairs.extend(walk.finish(&mut ledger));
@@ -146,7 +149,7 @@ proptest! {
             prop_assert!(walked.save().eq(plain.save()));
             prop_assert_eq!(walked.check(), Ok(()));
         }
-        prop_assert_eq!(ledger.check(), Ok(()));
+        prop_assert_eq!((ledger.digest(), ledger.check()), (never.digest(), Ok(())));
     }
 
     #[test] // A step that moved something shows in the digest.

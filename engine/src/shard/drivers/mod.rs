@@ -11,6 +11,7 @@ mod hand;
 mod link;
 mod portable;
 pub(crate) mod queue;
+mod segments;
 pub(crate) mod turns;
 
 use super::{Now, core::ShardCore};

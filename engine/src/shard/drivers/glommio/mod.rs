@@ -6,7 +6,7 @@
 //! Each executor has two task queues by shares: the core's loop and the network, which also look for finished writes, and the background (new
 //! segments) with a twentieth.
 
-pub(super) mod disk;
+mod disk;
 mod park;
 mod quic;
 mod ring;

@@ -26,7 +26,7 @@ use crate::shard::{
     Input,
     drivers::{
         end_process, files,
-        glommio::disk::{Access, FILL_PAUSE, NotAllocated, allocate},
+        segments::{Access, FILL_PAUSE, NotAllocated, allocate},
         turns::{self, EndOnPanic},
     },
     files::{FileJob, FilesResult, JobId},
@@ -217,5 +217,51 @@ fn prepare_segments(data: &Path, to_prepare: &mpsc::Receiver<(SegmentPlan, Durat
         };
         // A loop that is gone wants no report.
         let _ = prepared.send(report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogIdentity, Record, SEGMENT_BYTES_MIN, Salt, Start, Writer};
+    use futures_lite::future::block_on;
+    use turns::Disk as _;
+
+    fn report(disk: &mut Disk) -> Input {
+        block_on(disk.reported());
+        disk.report().expect("it was waited for")
+    }
+
+    #[test]
+    fn what_is_reported_is_in_the_file_and_dropping_waits_for_the_rest() {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut disk = Disk::start(ShardId(0), data.path()).expect("threads");
+        assert!(disk.is_idle() && disk.report().is_none());
+        let identity = LogIdentity { folder: 1, generation: 1, shard: 0, shards: 1 };
+        let mut writer = Writer::new(identity, SEGMENT_BYTES_MIN, Start::fresh());
+        let plan = writer.needs_segment().expect("a first segment");
+        let path = data.path().join(&plan.path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        disk.prepare(plan.clone());
+        assert!(matches!(report(&mut disk), Input::Prepared(prepared) if prepared == plan));
+        writer.segment_ready(plan.number, Salt(7));
+        for _ in 0..2 {
+            let _ = writer.append(Record::entry(0, 1, 1, 1, b"a body")).expect("room");
+            disk.write(writer.seal().expect("a batch"));
+        }
+        for _ in 0..2 {
+            let Input::Written(batch) = report(&mut disk) else { panic!("a batch was written") };
+            let file = std::fs::read(&path).expect("the segment");
+            let at = usize::try_from(batch.offset).expect("small");
+            assert_eq!(file[at..at + batch.bytes().len()], *batch.bytes());
+            let _durable = writer.durable(batch.number);
+        }
+        assert!(disk.is_idle());
+        let _ = writer.append(Record::entry(0, 1, 2, 1, b"the last")).expect("room");
+        let last = writer.seal().expect("a batch");
+        let (at, wanted) = (usize::try_from(last.offset).expect("small"), last.bytes().to_vec());
+        disk.write(last);
+        drop(disk);
+        assert_eq!(std::fs::read(&path).expect("the segment")[at..at + wanted.len()], wanted);
     }
 }

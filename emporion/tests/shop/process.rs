@@ -103,18 +103,7 @@ impl Shop {
     }
 
     pub(crate) async fn start_with(folder: &Folder, args: &[&str]) -> Self {
-        let data = folder.data();
-        let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
-        let child = emporion()
-            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
-            .arg(&data)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
-        // From here on it is killed whatever happens.
-        let mut shop = Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut shop = Self::begin(folder, args);
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = shop.child.try_wait().expect("a child") {
@@ -128,6 +117,21 @@ impl Shop {
             assert!(Instant::now() < until, "the shop is not ready: {}", folder.log());
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Starts a shop and does not wait until it is ready; from here on it is killed whatever happens.
+    pub(crate) fn begin(folder: &Folder, args: &[&str]) -> Self {
+        let data = folder.data();
+        let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
+        let child = emporion()
+            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
+            .arg(&data)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 
     /// A client over HTTP/2 with an admin's token.
@@ -148,9 +152,14 @@ impl Shop {
 
     /// SIGTERM, and how it ended.
     pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.terminate();
+        self.wait("stop").await
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-        self.wait("stop").await
     }
 
     async fn wait(&mut self, what: &str) -> ExitStatus {

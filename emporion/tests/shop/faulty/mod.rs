@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, MutexGuard},
 };
 use tempfile::TempDir;
-use tree::Tree;
+use tree::{Failing, Tree};
 
 /// A disk that is mounted; unmounted when it is dropped.
 pub(crate) struct Disk {
@@ -62,9 +62,9 @@ impl Disk {
         locked(&self.tree).off = false;
     }
 
-    /// The `k`th sync from here of a file with this name fails, once.
-    pub(crate) fn fail_sync(&self, name: &str, k: u64) {
-        locked(&self.tree).failing = Some((name.to_owned(), k));
+    /// Of the syncs from here on of files with such an end of their name that would make a block with these bytes safe, the `k`th fails.
+    pub(crate) fn fail_sync(&self, called: &str, holding: &str, k: u64) {
+        locked(&self.tree).failing = Some(Failing { called: called.to_owned(), holding: holding.as_bytes().to_vec(), left: k });
     }
 
     /// Is a sync that was to fail still to come?

@@ -29,15 +29,35 @@ pub(super) struct Tree {
     renamed: Vec<Names>,
     /// Bytes that files may take together.
     pub(super) capacity: u64,
-    /// Fails the sync with this number of the file with that name; counts down.
-    pub(super) failing: Option<(String, u64)>,
+    /// The sync that fails.
+    pub(super) failing: Option<Failing>,
     /// No power: nothing is read or written.
     pub(super) off: bool,
 }
 
+/// A sync to fail: of those of a file called so that would make a block safe which holds certain bytes, the one with this number; counts down.
+pub(super) struct Failing {
+    /// End of its name.
+    pub(super) called: String,
+    pub(super) holding: Vec<u8>,
+    pub(super) left: u64,
+}
+
+impl Failing {
+    fn comes(&mut self, name: &str, unsynced: &[Write]) -> bool {
+        if !name.ends_with(&self.called) {
+            return false;
+        }
+        let holds = |bytes: &Bytes| bytes.windows(self.holding.len()).any(|window| window == self.holding);
+        let matters = unsynced.iter().any(|write| matches!(write, Write::Block { bytes: Some(bytes), .. } if holds(bytes)));
+        self.left -= u64::from(matters);
+        matters && self.left == 0
+    }
+}
+
 pub(super) struct Node {
     pub(super) mode: u16,
-    /// Its name when it got one last.
+    /// What it was called last.
     name: String,
     pub(super) kind: Kind,
 }
@@ -253,15 +273,9 @@ impl Tree {
     /// Syncs a file's bytes, or a folder's names. A sync that fails leaves what it was for shown, and never written: so does Linux.
     pub(super) fn sync(&mut self, id: u64) -> Result<(), Errno> {
         self.powered()?;
-        let fails = match &mut self.failing {
-            Some((name, left)) if self.nodes.get(&id).is_some_and(|node| node.name == *name) => {
-                *left = left.saturating_sub(1);
-                *left == 0
-            }
-            Some(_) | None => false,
-        };
-        match &mut self.node_mut(id)?.kind {
-            Kind::File { unsynced, .. } if fails => {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::ENOENT)?;
+        match &mut node.kind {
+            Kind::File { unsynced, .. } if self.failing.as_mut().is_some_and(|failing| failing.comes(&node.name, unsynced)) => {
                 unsynced.clear();
                 self.failing = None;
                 return Err(Errno::EIO);
@@ -433,16 +447,18 @@ mod tests {
         let file = make(&mut tree, "a", b"one");
         tree.sync(file).expect("synced");
         tree.sync(ROOT).expect("synced");
-        tree.failing = Some(("a".into(), 2));
-        tree.write(file, 0, b"two").expect("written");
-        tree.sync(file).expect("the first");
-        tree.write(file, 0, b"six").expect("written");
+        tree.failing = Some(Failing { called: "a".into(), holding: b"w".to_vec(), left: 2 });
+        for fine in [b"two", b"one"] {
+            tree.write(file, 0, fine).expect("written");
+            tree.sync(file).expect("the first that matters, and one that does not");
+        }
+        tree.write(file, 0, b"wet").expect("written");
         assert!(tree.sync(file).is_err(), "the second");
         tree.sync(file).expect("again, and in vain");
-        assert_eq!(text(&tree, "a").as_deref(), Some(&b"six"[..]));
+        assert_eq!(text(&tree, "a").as_deref(), Some(&b"wet"[..]));
         tree.cut(&mut 1);
         tree.off = false;
-        assert_eq!(text(&tree, "a").as_deref(), Some(&b"two"[..]));
+        assert_eq!(text(&tree, "a").as_deref(), Some(&b"one"[..]));
     }
 
     #[test]

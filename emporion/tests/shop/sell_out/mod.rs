@@ -166,8 +166,9 @@ async fn http_buyer(sale: Arc<Sale>, api: Api, mut seed: u64) -> (Vec<Order>, u6
 /// A shop on sale.
 struct Run {
     sale: Arc<Sale>,
-    folder: Folder,
+    // Before the folder: it is killed before its disk goes.
     shop: Option<Shop>,
+    folder: Folder,
     api: Api,
     servers: watch::Sender<Server>,
     open: watch::Sender<bool>,
@@ -200,7 +201,7 @@ impl Run {
             has_failed: AtomicBool::new(false),
         });
         let history = History { stock, ..History::default() };
-        Self { sale, folder, shop: Some(shop), api, servers, open, history }
+        Self { sale, shop: Some(shop), folder, api, servers, open, history }
     }
 
     /// Kills the shop and starts it again where it was.

@@ -14,6 +14,7 @@ mod flow;
 pub mod folder;
 mod handle;
 pub mod log;
+mod mutants;
 pub mod partition;
 pub mod record;
 pub mod seal;

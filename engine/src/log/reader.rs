@@ -5,6 +5,8 @@
 //! Read first: [`Reader`], then `Reader::step`. Bounds: one buffer of [`READ_BYTES`] and one header per segment.
 //! Deliberately absent: repair. A torn tail is cut by the header of the next segment, which the writer makes; nothing is written here.
 
+use crate::mutants::{self, Mutant};
+
 use super::batch::{self, BatchHeader, Chain};
 use super::error::{Corruption, Damage, Foreign, Proof, RecoverError};
 use super::record::{BadRecords, LogEnd, RecordKind, Records};
@@ -322,10 +324,13 @@ impl<S: SegmentSource> Reader<S> {
         if header.durable >= header.number || header.number.0 - header.durable.0 > CLAIM_BEHIND_MAX {
             return never("a claim of what is durable that no writer makes");
         }
+        if mutants::is(Mutant::TailCutTooFar) && self.cuts_too_far(&header, bytes)? {
+            return Ok(Err(Refused::MaybeTorn { found: Damage::NoBatch, bytes: 0 }));
+        }
         self.fill(bytes)?;
         let (content, padding) = self.window(self.offset)[..bytes].split_at(batch::HEADER_BYTES + header.body_bytes as usize);
         let body = &content[batch::HEADER_BYTES..];
-        if batch::body_checksum(body, header.salt) != header.body_checksum {
+        if batch::body_checksum(body, header.salt) != header.body_checksum && !mutants::is(Mutant::TailNotCut) {
             return Ok(Err(Refused::MaybeTorn { found: Damage::Body { bytes: header.body_bytes }, bytes: bytes as u64 }));
         }
         if !buffer::all_zero(padding) {
@@ -336,6 +341,20 @@ impl<S: SegmentSource> Reader<S> {
             Err(BadRecords::UnknownKind(kind)) => Ok(Err(Refused::Newer(kind))),
             Err(BadRecords::Shape) => never("records that do not fill its body"),
         }
+    }
+
+    /// Is nothing behind the batch in the last segment?
+    fn cuts_too_far(&mut self, header: &BatchHeader, bytes: usize) -> Result<bool, RecoverError> {
+        let segment = &self.segments[self.at];
+        if self.at + 1 < self.segments.len()
+            || self.end.is_some()
+            || self.offset + (bytes + BLOCK_BYTES) as u64 > segment.header.segment_bytes
+        {
+            return Ok(false);
+        }
+        self.fill(bytes + BLOCK_BYTES)?;
+        let next = &self.window(self.offset)[bytes..];
+        Ok(!matches!(BatchHeader::decode(next), batch::Decoded::Valid(next, _) if next.salt == header.salt))
     }
 
     fn take(&mut self, accepted: &Accepted) {

@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use crate::mutants::{self, Mutant};
+
 use super::batch::{self, BatchHeader, Chain};
 use super::record::{Record, RecordKind, Records};
 use super::segment::SegmentHeader;
@@ -348,6 +350,12 @@ impl Writer {
         self.number
     }
 
+    /// Claims that everything sealed is durable.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn claimed(&self) -> Durable {
+        Durable(self.flight.back().copied().unwrap_or(self.safe))
+    }
+
     /// Bytes of records in the open batch.
     #[must_use]
     pub fn open_len(&self) -> usize {
@@ -438,7 +446,8 @@ impl Writer {
             shard: self.log.shard,
         };
         self.chain = header.encode(&mut bytes[BATCH_AT..]);
-        self.current = Some(OpenSegment { offset: segment.offset + batch_bytes, ..segment });
+        let again = if mutants::is(Mutant::BlockRewritten) && number.0.is_multiple_of(16) { BLOCK_BYTES as u64 } else { 0 };
+        self.current = Some(OpenSegment { offset: segment.offset + batch_bytes - again, ..segment });
         self.previous_end = segment.offset + batch_bytes;
         self.number = number.next();
         self.marked = self.open_is_mark;

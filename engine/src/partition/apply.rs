@@ -4,6 +4,7 @@
 //! Every entry takes a number, also one that is refused or replayed; none can fail or stop the partition.
 
 use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, outbox::Concern, timers};
+use crate::mutants::{self, Mutant};
 use crate::record::v1::{Command, Entry};
 use wire::{EffectOutcome, Millis, Refusal, Seq};
 
@@ -143,7 +144,12 @@ impl Partition {
                 }
                 // The effect stays open, and is leased again when this lease is over: the time until then keeps a provider that does
                 // not know from being asked in a circle.
-                Command::EffectResult { outcome: EffectOutcome::Unknown, .. } => Ok(Done::Nothing),
+                Command::EffectResult { effect, fence, outcome: EffectOutcome::Unknown } => {
+                    if mutants::is(Mutant::EffectLost) {
+                        let _lost = ctx.outbox.take_for_adapter(*effect, *fence);
+                    }
+                    Ok(Done::Nothing)
+                }
                 Command::EffectResult { effect, fence, outcome } => {
                     let Some(taken) = ctx.outbox.take_for_adapter(*effect, *fence) else { break 'run Ok(Done::Nothing) };
                     ctx.changes.answered.push(*effect);

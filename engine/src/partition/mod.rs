@@ -117,6 +117,12 @@ impl Partition {
         &self.outbox
     }
 
+    /// As if no key had been given.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn forget_keys(&mut self) {
+        self.keys.forget_all();
+    }
+
     /// What is remembered under an idempotency key: the leader's short cut, decided again in apply. `None`: the command would run.
     #[must_use]
     pub fn idempotent(&self, idempotency: &Idempotency) -> Option<Replay> {

@@ -7,6 +7,7 @@
 //! Bounds: pre-images are as many as entities that change during a walk; those of keys already walked, and of keys after the last one there
 //! was, are not saved. Deliberately absent: bytes; whoever walks has its own format.
 
+use crate::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::{Bound, Deref};
@@ -105,7 +106,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Keeps the old form of a key that is about to change, if the walk is to see it.
     fn save(&mut self, key: &K) {
         let Some(walk) = &mut self.walk else { return };
-        if walk.covers(key) && !walk.before.contains_key(key) {
+        if walk.covers(key) && !walk.before.contains_key(key) && !mutants::is(Mutant::NoPreImage) {
             let old = self.live.get(key).map(|value| Box::new(value.clone()));
             walk.before.insert(key.clone(), old);
         }

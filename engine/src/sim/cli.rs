@@ -9,6 +9,7 @@ sim --seeds A..B       runs seeds A to B - 1, and stops at the first that fails
     --double           each seed twice, and compares everything that happened
     --keep-going       runs all of them, and names those that fail
     --no-shrink        does not look for the smallest schedule that fails
+    --mutants          looks for each mutant in the seeds, with the feature `mutants`
     --verbose          prints what each run was made of";
 
 struct Asked {
@@ -17,10 +18,11 @@ struct Asked {
     keep_going: bool,
     shrink: bool,
     verbose: bool,
+    mutants: bool,
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut asked = Asked { seeds: 0..0, double: false, keep_going: false, shrink: true, verbose: false };
+    let mut asked = Asked { seeds: 0..0, double: false, keep_going: false, shrink: true, verbose: false, mutants: false };
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
@@ -38,6 +40,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--double" => asked.double = true,
             "--keep-going" => asked.keep_going = true,
             "--no-shrink" => asked.shrink = false,
+            "--mutants" => asked.mutants = true,
             "--verbose" => asked.verbose = true,
             other => return Err(format!("{other} is not known")),
         }
@@ -54,13 +57,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if asked.mutants {
+        return hunt(&asked.seeds);
+    }
     let mut all = Report::default();
     let count = asked.seeds.end - asked.seeds.start;
     let mut failed = 0_u64;
     let began_us = cpu_us();
     for seed in asked.seeds.clone() {
         let report = run(seed, &Masks::default());
-        if asked.verbose {
+        if asked.verbose && report.violation.is_none() {
             println!("seed {seed}: {}", told(&report));
         }
         if let Some(violation) = &report.violation {
@@ -90,6 +96,22 @@ pub fn main() -> ExitCode {
     let clean = count - failed;
     println!("{clean} of {count} seeds from {} run clean; {us} us of CPU each\nin all: {}", asked.seeds.start, told(&all));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Looks for every mutant.
+#[cfg(feature = "mutants")]
+fn hunt(seeds: &std::ops::Range<u64>) -> ExitCode {
+    // Some mutants panic, which is a way to be found.
+    std::panic::set_hook(Box::new(|_| {}));
+    if super::hunt::hunt_all(seeds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "mutants"))]
+fn hunt(_: &std::ops::Range<u64>) -> ExitCode {
+    eprintln!(
+        "this program was built without mutants: cargo run --release -p engine --features mutants --bin sim -- --mutants --seeds 0..100"
+    );
+    ExitCode::from(2)
 }
 
 fn add(all: &mut Report, one: &Report) {

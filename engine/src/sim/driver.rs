@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     log::{RecordKind, SealedBatch, SegmentPlan},
+    mutants::{self, Mutant},
     shard::{Input, Output, core::express_response},
 };
 use wire::{Millis, PartitionId, ShardId};
@@ -89,6 +90,7 @@ impl World {
             let now = self.clock.now(self.time_us);
             let Some(node) = &mut self.node else { return Ok(()) };
             let shard = &mut node.shards[place];
+            mutants::set_local_ms(now.wall.0);
             if let Input::Written(batch) = &input {
                 shard.durable.insert(batch.number.0, entries_of(batch));
                 // Two writes may end in any order; the log has one.
@@ -201,7 +203,10 @@ impl World {
         if !self.acts() {
             return Ok(());
         }
-        if well {
+        let ignores = !well && mutants::is(Mutant::SyncErrorIgnored);
+        if ignores {
+            self.disk.0.borrow_mut().fail_write(path, write, &mut self.random);
+        } else if well {
             self.disk.0.borrow_mut().finish_write(path, write);
         } else {
             self.disk.0.borrow_mut().fail_write(path, write, &mut self.random);

@@ -18,6 +18,8 @@ mod disk;
 mod driver;
 mod faults;
 mod files;
+#[cfg(feature = "mutants")]
+mod hunt;
 mod node;
 mod provider;
 mod random;
@@ -102,7 +104,12 @@ impl Masks {
     }
 }
 
-/// Runs a seed.
+/// Runs a seed. A panic of what is run is a violation like any other.
 fn run(seed: u64, masks: &Masks) -> world::Report {
-    world::World::new(seed, masks.clone()).run()
+    let masks = masks.clone();
+    std::panic::catch_unwind(move || world::World::new(seed, masks).run()).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let violation = checks::Violation::new(format!("a panic: {}", text.unwrap_or_default()));
+        world::Report { violation: Some(violation), ..world::Report::default() }
+    })
 }

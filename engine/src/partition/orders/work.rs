@@ -3,6 +3,7 @@
 //! Path: the saga asks for [`Work`] → outbox (state, snapshots: no token) → the shard leases the effect and asks
 //! [`Partition::effect_work`] → `wire::EffectWork` with the opened token → the adapter. A payment token is opened for nobody else.
 
+use crate::mutants::{self, Mutant};
 use crate::partition::Partition;
 use crate::partition::outbox::{Concern, Target};
 use crate::seal::{Keyring, OpenError};
@@ -48,7 +49,11 @@ impl Partition {
             Work::Authorise { payment, amount } => {
                 let Concern::Order(order) = open.concern else { return Err(WorkError::NotOpen) };
                 let order = self.order(order).ok_or(WorkError::NotOpen)?;
-                EffectWork::Authorise { reference: payment.to_string(), token: keyring.open(&order.token)?, amount: *amount }
+                let mut reference = payment.to_string();
+                if let Some(lease) = open.lease.filter(|lease| lease.times > 1 && mutants::is(Mutant::EffectTwice)) {
+                    reference = format!("{reference}-{}", lease.times);
+                }
+                EffectWork::Authorise { reference, token: keyring.open(&order.token)?, amount: *amount }
             }
             Work::Confirm { payment, outcome } => EffectWork::Confirm { reference: payment.to_string(), outcome: *outcome },
             Work::Capture { payment, amount } => EffectWork::Capture { reference: payment.to_string(), amount: *amount },

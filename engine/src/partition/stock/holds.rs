@@ -4,6 +4,7 @@
 
 use super::{LEDGER_LIMITS, Stock, at, number, refusals};
 use crate::{
+    mutants::{self, Mutant},
     partition::{ApplyContext, Backordered, Done, Outcome, hash128},
     record::v1::HoldLine,
 };
@@ -61,13 +62,19 @@ impl Stock {
         let asked: Vec<_> = lines.iter().map(line).collect();
         let now = at(ctx);
         // Whoever it is for is who buys: purchase limits count their reservations.
+        let cut = usize::from(mutants::is(Mutant::HalfBasket) && asked.len() > 1);
+        let asked = &asked[..asked.len() - cut];
         let (owner, customer) = (ledger::Owner(owner.0.0), ledger::Customer(owner.0.0));
-        let request = HoldRequest::new(ledger::HoldId(hold.0.0), owner, &asked, u64::from(ttl_ms)).timed().by(customer);
+        let request = HoldRequest::new(ledger::HoldId(hold.0.0), owner, asked, u64::from(ttl_ms)).timed().by(customer);
         let held = self.ledger.hold(now, &HoldRequest { partial, ..request });
         let outcome = match held {
             Ok(held) => {
                 let line = |line: &ledger::Taken| wire::ReservedLine { taken: line.taken.0, remaining: line.remaining.0 };
-                let reserved = held.lines.iter().map(line).collect();
+                let mut reserved: Vec<wire::ReservedLine> = held.lines.iter().map(line).collect();
+                if let Some(line) = lines.get(reserved.len()) {
+                    let left = self.ledger.row(number(line.sku), location).map_or(0, |row| row.available.0);
+                    reserved.push(wire::ReservedLine { taken: line.quantity, remaining: left.saturating_sub(line.quantity) });
+                }
                 let owed: u64 = held.lines.iter().map(|line| u64::from(line.backordered.0)).sum();
                 if !held.replayed {
                     let counts = asked.iter().any(|line| self.ledger.purchase_limit(line.sku).per_customer.is_some());
@@ -120,6 +127,10 @@ impl Stock {
     /// Keeps a hold from expiring.
     pub(in crate::partition) fn pin(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
+        if mutants::is(Mutant::PinnedExpires) {
+            let held = self.with_hold(ctx, hold, |ledger, id| ledger.extend(now, id, 0));
+            return held.map(|_| Done::Nothing).map_err(|_| Refusal::NotFound);
+        }
         match self.with_hold(ctx, hold, |ledger, id| ledger.pin(now, id)) {
             // Committed is past pinned: a late repeat.
             Ok(_) | Err(PinRefused::Committed) => Ok(Done::Nothing),
@@ -139,6 +150,9 @@ impl Stock {
     /// Gives a hold's units back. One that is unknown cannot be taken afterwards.
     pub(in crate::partition) fn release(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
+        if self.forgets_release(now, hold) {
+            return Ok(Done::Nothing);
+        }
         let released = self.with_hold(ctx, hold, |ledger, id| ledger.release(now, id));
         if released.is_ok() {
             self.no_longer_kept(hold);
@@ -210,6 +224,9 @@ impl Stock {
     /// Gives a reservation's units back. One that is unknown cannot be taken afterwards, as long as its id would let it.
     pub(in crate::partition) fn release_reserved(&mut self, ctx: &mut ApplyContext<'_>, hold: HoldId) -> Outcome {
         let now = at(ctx);
+        if self.forgets_release(now, hold) {
+            return Ok(Done::Nothing);
+        }
         let released = self.with_hold(ctx, hold, |ledger, id| ledger.release_timed(now, id));
         if released.is_ok() {
             self.no_longer_kept(hold);
@@ -243,10 +260,15 @@ impl Stock {
 
     /// Ends up to `max` holds that are due; returns how many.
     pub(in crate::partition) fn expire(&mut self, ctx: &mut ApplyContext<'_>, max: usize) -> usize {
-        let ended = self.ledger.expire(at(ctx), max).ids;
+        let now = if mutants::is(Mutant::LocalClock) { ledger::Millis(mutants::local_ms()) } else { at(ctx) };
+        let ended = self.ledger.expire(now, max).ids;
         ended.iter().for_each(|id| self.no_longer_kept(HoldId(RawId(id.0))));
         self.note(ctx);
         ended.len()
+    }
+
+    fn forgets_release(&mut self, now: ledger::Millis, hold: HoldId) -> bool {
+        mutants::is(Mutant::ReleaseForgotten) && self.ledger.extend(now, ledger::HoldId(hold.0.0), 0) == Err(PinRefused::Unknown)
     }
 
     /// Does something to a hold, and forgets a few old ones in passing: under load nothing else comes along often enough.

@@ -16,6 +16,7 @@ use crate::{
     events::{Catalog, EventLog, LogName},
     flow,
     log::{LogIdentity, Writer},
+    mutants::{self, Mutant},
     partition::{Changes, Partition},
     record::{self, RecordError},
     shard::{Now, files::Jobs},
@@ -126,7 +127,8 @@ impl Builder {
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
-        let Self { config, partitions, changes: _, last_time, catalog, mut events } = self;
+        #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets keys"))]
+        let Self { config, mut partitions, changes: _, last_time, catalog, mut events } = self;
         let LogIdentity { folder, generation, shard, shards } = writer.log();
         events.begin(LogName { folder, generation, shard, shards, epoch: config.epoch }, &catalog);
         events.applied(now.mono_us);
@@ -148,6 +150,10 @@ impl Builder {
         let categories = placement::categories_partition(config.partitions);
         if let Some((partition, _)) = partitions.get(&categories) {
             config.shared.publish_categories(Arc::clone(partition.categories()));
+        }
+        #[cfg(feature = "mutants")]
+        if mutants::is(Mutant::LostKeys) {
+            partitions.values_mut().for_each(|(partition, _)| partition.forget_keys());
         }
         let slots = partitions.into_iter().map(|(id, (partition, appended))| {
             let slot = Slot {
@@ -198,6 +204,9 @@ impl Builder {
             effects.extend(slot.partition.outbox().open.keys().map(|effect| (*id, *effect)));
             resource
                 .extend(slot.partition.orders().filter(|order| flow::checkout::wants_source(order).is_some()).map(|order| (*id, order.id)));
+        }
+        if mutants::is(Mutant::OutboxNotResent) {
+            effects.clear();
         }
         for (sku, available) in rows {
             state.stock_word(sku).moved(0, available);

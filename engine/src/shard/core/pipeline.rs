@@ -10,8 +10,10 @@ use super::{
     state::State,
     task::{Setter, Signal, signal},
 };
+#[cfg(feature = "mutants")]
+use crate::mutants::{self, Mutant};
 use crate::{
-    log::{AppendError, Appended, NotSealed, Record, SealedBatch, SegmentPlan, Surplus, Writer},
+    log::{AppendError, Appended, Durable, NotSealed, Record, SealedBatch, SegmentPlan, Surplus, Writer},
     partition::{Applied, Changes},
     record::{self, v1::Entry},
     shard::{CallToken, Output},
@@ -211,6 +213,11 @@ impl State {
             Ok(batch) => {
                 self.pipeline.idle_since_us = None;
                 self.outputs.push_back(Output::Write(batch));
+                #[cfg(feature = "mutants")]
+                if mutants::is(Mutant::AckBeforeDurable) {
+                    let claimed = self.pipeline.writer.claimed();
+                    self.commit(claimed);
+                }
             }
             Err(NotSealed::Empty | NotSealed::InFlight(_) | NotSealed::Gathers | NotSealed::AwaitsSegment(_)) => {}
         }
@@ -285,6 +292,10 @@ impl State {
     pub(crate) fn written(&mut self, batch: SealedBatch) {
         let durable = self.pipeline.writer.durable(batch.number);
         self.pipeline.writer.recycle(batch);
+        self.commit(durable);
+    }
+
+    fn commit(&mut self, durable: Durable) {
         let mut had_entries = false;
         while self.pipeline.in_log.front().is_some_and(|first| durable.covers(first.appended))
             && let Some(InLog { proposal: Proposal { partition, entry, done }, time, .. }) = self.pipeline.in_log.pop_front()

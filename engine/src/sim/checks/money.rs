@@ -4,7 +4,7 @@
 
 use super::{Violation, answers::Story, must, shadow::Shadow};
 use crate::{
-    domain::order::{Order, PaymentState, Saga},
+    domain::order::{EventKind, Order, PaymentState, Saga},
     partition::Partition,
     sim::provider::Provider,
 };
@@ -16,11 +16,38 @@ pub(in crate::sim) fn is_at_rest(order: &Order) -> bool {
     matches!(order.saga, Saga::Open | Saga::Ended { .. })
 }
 
+/// Orders survive these, and none can happen: what is pinned does not expire, and this provider does not go back on what it said.
+fn is_broken_promise(kind: EventKind) -> bool {
+    match kind {
+        EventKind::StockLost | EventKind::CaptureFailed | EventKind::VoidFailed | EventKind::RefundFailed | EventKind::RestockFailed => {
+            true
+        }
+        EventKind::Placed
+        | EventKind::Short
+        | EventKind::Contended
+        | EventKind::ActionRequired
+        | EventKind::ActionTaken
+        | EventKind::Authorised
+        | EventKind::Declined
+        | EventKind::Opened
+        | EventKind::Captured
+        | EventKind::Voided
+        | EventKind::Refunded
+        | EventKind::CancelRequested
+        | EventKind::Cancelled
+        | EventKind::Refused
+        | EventKind::Expired => false,
+    }
+}
+
 pub(in crate::sim) fn check(story: &Story, shadow: &Shadow, provider: &Provider) -> Result<(), Violation> {
     let (mut kept, mut referred) = (0, BTreeSet::new());
     let mut stands: BTreeMap<CartId, u32> = BTreeMap::new();
     for order in shadow.partitions().iter().flat_map(Partition::orders) {
         let id = order.id;
+        if let Some(event) = order.events.iter().find(|event| is_broken_promise(event.kind)) {
+            return Err(Violation::new(format!("order {id}: {} at {:?}", event.kind.as_str(), event.detail)));
+        }
         let mut net = 0;
         for payment in &order.payments {
             let reference = payment.id.to_string();

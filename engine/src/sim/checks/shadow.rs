@@ -7,7 +7,7 @@
 
 use super::Violation;
 use crate::{
-    partition::{Applied, Changes, Partition},
+    partition::{Applied, Changes, Partition, Restore},
     record::{self, v1::Command},
 };
 use std::collections::BTreeMap;
@@ -26,6 +26,19 @@ pub(in crate::sim) struct Logged {
     pub(in crate::sim) body: Vec<u8>,
 }
 
+/// A partition is frozen and written out, a little at each entry that it takes meanwhile.
+struct Walk {
+    place: usize,
+    /// Of the state when it was frozen.
+    digest: u64,
+    chunks: Vec<Vec<u8>>,
+}
+
+/// Entries between the freezes.
+const FREEZE_EVERY: u64 = 200;
+/// Bytes written out at each entry.
+const WALK_BYTES: usize = 1_500;
+
 /// See above.
 pub(in crate::sim) struct Shadow {
     partitions: Vec<Partition>,
@@ -40,8 +53,12 @@ pub(in crate::sim) struct Shadow {
     /// What came of commands whose answer is made of nothing else, until it is given.
     outcomes: BTreeMap<(PartitionId, Seq), Applied>,
     changes: Changes,
+    walk: Option<Walk>,
     pub(in crate::sim) entries: u64,
     pub(in crate::sim) digests: u64,
+    /// Snapshots written out while entries went on, and restored.
+    pub(in crate::sim) snapshots: u64,
+    epoch: u32,
     /// Entries that were on their way when a process ended, and survived.
     pub(in crate::sim) survived: u64,
 }
@@ -57,8 +74,11 @@ impl Shadow {
             compared: vec![0; count],
             outcomes: BTreeMap::new(),
             changes: Changes::default(),
+            walk: None,
             entries: 0,
             digests: 0,
+            snapshots: 0,
+            epoch,
             survived: 0,
         }
     }
@@ -91,10 +111,47 @@ impl Shadow {
         let decoded = record::decode(body).map_err(|error| Violation::new(format!("an entry of partition {}: {error}", id.0)))?;
         let applied = self.partitions[usize::from(id.0)].apply(time, &decoded, &mut self.changes);
         self.changes.clear();
+        self.step_walk(id)?;
         if is_told_as_it_is(&decoded.command) {
             self.outcomes.insert((id, applied.seq), applied);
         }
         Ok(())
+    }
+
+    /// Goes on with the snapshot under way, or begins one: what is restored from it must be the state that was frozen, whatever came since.
+    fn step_walk(&mut self, id: PartitionId) -> Result<(), Violation> {
+        let place = usize::from(id.0);
+        let partition = &mut self.partitions[place];
+        match &mut self.walk {
+            None => {
+                if self.entries.is_multiple_of(FREEZE_EVERY) {
+                    let digest = partition.digest();
+                    partition.freeze();
+                    self.walk = Some(Walk { place, digest, chunks: Vec::new() });
+                }
+                Ok(())
+            }
+            Some(walk) if walk.place == place => {
+                let mut chunk = Vec::new();
+                let has_more = partition.snapshot_step(&mut chunk, WALK_BYTES);
+                walk.chunks.push(chunk);
+                if has_more { Ok(()) } else { self.end_walk() }
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn end_walk(&mut self) -> Result<(), Violation> {
+        let Some(Walk { place, digest, chunks }) = self.walk.take() else { return Ok(()) };
+        let wrong = |why: String| Violation::new(format!("a snapshot of partition {place} does not restore: {why}"));
+        let of = &self.partitions[place];
+        let mut restore = Restore::new(of.id(), self.epoch, of_count(&self.partitions));
+        for chunk in &chunks {
+            restore.put(chunk).map_err(|error| wrong(error.to_string()))?;
+        }
+        let restored = restore.finish().map_err(|error| wrong(error.to_string()))?;
+        self.snapshots += 1;
+        if restored.digest() == digest { Ok(()) } else { Err(wrong("it makes another state than the one that was frozen".to_owned())) }
     }
 
     /// The outcome of a command at a position, as a replay has it; once.
@@ -179,6 +236,10 @@ impl Shadow {
         }
         Ok(())
     }
+}
+
+fn of_count(partitions: &[Partition]) -> u16 {
+    u16::try_from(partitions.len()).expect("few partitions")
 }
 
 /// Commands whose answer is their outcome.

@@ -9,8 +9,8 @@ use crate::sim::{
 };
 use std::collections::BTreeMap;
 use wire::{
-    Body, Currency, Failure, Money, Op, OpeningStock, ProductInput, ProductStatus, Refusal, ReserveLine, SkuRef, StockAdjustment,
-    StockChange, VariantInput,
+    Body, Currency, Failure, Money, Op, OpeningStock, ProductInput, ProductStatus, Refusal, ReserveLine, SkuRef, SkuUnits, StockAdjustment,
+    StockChange, Transfer, TransferId, VariantInput,
 };
 
 pub(super) fn draw(scene: Scene<'_>, settings: &Settings, number: u32) -> Box<dyn Errand> {
@@ -23,11 +23,15 @@ pub(super) fn draw(scene: Scene<'_>, settings: &Settings, number: u32) -> Box<dy
         return Box::new(Receive::first(scene, filled as usize));
     }
     let known: Vec<usize> = (0..scene.story.products.len()).filter(|nth| scene.story.products[*nth].version > 0).collect();
-    match scene.random.below(4) {
+    match scene.random.below(5) {
         0 | 1 => Box::new(Receive::more(scene)),
         2 if !known.is_empty() => {
             let product = scene.random.pick(&known);
             Box::new(Put::draw(scene, product))
+        }
+        3 if !known.is_empty() => {
+            let product = scene.random.pick(&known);
+            Box::new(Move::draw(scene, product))
         }
         _ if !known.is_empty() => {
             let product = scene.random.pick(&known);
@@ -62,7 +66,7 @@ impl Put {
             stock.insert(story.locations[0].clone(), 10);
         }
         // Long texts make batches of several blocks, which a crash can tear.
-        let description = if random.chance(300) {
+        let description = if random.chance(500) {
             "A lamp that is described at length. ".repeat(random.between(50, 400) as usize)
         } else {
             String::new()
@@ -220,6 +224,68 @@ impl Errand for Adjust {
             }
             Err(Failure::Refused(Refusal::StockCommitted { .. } | Refusal::Invalid(_))) => Ok(()),
             other => Err(Violation::new(format!("an adjustment is answered {other:?}"))),
+        }
+    }
+}
+
+/// Sends units of a product from one location to another.
+struct Move {
+    product: usize,
+    from: String,
+    to: String,
+    units: u32,
+    key: u128,
+    sent: Option<TransferId>,
+    returns: bool,
+    steps: u32,
+}
+
+impl Move {
+    fn draw(scene: Scene<'_>, product: usize) -> Self {
+        let Scene { story, random, time_us: _ } = scene;
+        let rows: Vec<&String> = story.products[product].on_hand.keys().collect();
+        let from = random.pick(&rows).clone();
+        let others: Vec<&String> = story.locations.iter().filter(|location| **location != from).collect();
+        let to = random.pick(&others).clone();
+        Self { product, from, to, units: random.between32(1, 4), key: random.u128(), sent: None, returns: random.chance(250), steps: 0 }
+    }
+}
+
+impl Errand for Move {
+    fn next(&mut self, scene: &mut Scene<'_>) -> Step {
+        self.steps += 1;
+        let (op, key) = match (self.steps, self.sent) {
+            (1, _) => {
+                let sku = SkuRef::Key(scene.story.products[self.product].key.clone());
+                let lines = vec![SkuUnits { sku, quantity: self.units }];
+                (Op::SendTransfer(Transfer { from: self.from.clone(), to: self.to.clone(), lines }), self.key)
+            }
+            (2, Some(_)) => return Step::Pause(scene.random.between(100, 100_000)),
+            (3, Some(transfer)) if self.returns => (Op::RecallTransfer { transfer }, self.key ^ 1),
+            (3, Some(transfer)) => (Op::ArriveTransfer { transfer, lines: None }, self.key ^ 1),
+            (_, _) => return Step::Home,
+        };
+        Step::Ask(Ask { request: staff_asks(op, Some(key)), hold: None })
+    }
+
+    fn told(&mut self, scene: &mut Scene<'_>, said: &Said<'_>) -> Result<(), Violation> {
+        match (&said.response.result, self.sent) {
+            (Ok(Body::Goods(done)), None) => {
+                self.sent = done.transfer;
+                must(self.sent.is_some(), || format!("goods are sent without a transfer: {done:?}"))
+            }
+            (Ok(Body::Goods(_)), Some(_)) => {
+                if !self.returns {
+                    let on_hand = &mut scene.story.products[self.product].on_hand;
+                    *on_hand.entry(self.from.clone()).or_default() -= i64::from(self.units);
+                    *on_hand.entry(self.to.clone()).or_default() += i64::from(self.units);
+                }
+                scene.story.count(if self.returns { "goods recalled" } else { "goods moved" });
+                Ok(())
+            }
+            // Fewer are there.
+            (Err(Failure::Refused(Refusal::InsufficientStock(_) | Refusal::Invalid(_) | Refusal::StockCommitted { .. })), None) => Ok(()),
+            (other, _) => Err(Violation::new(format!("goods from {} to {} are answered {other:?}", self.from, self.to))),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect_file;
-use search_index::{AttributeValue, Columns, Current, DocKey, Document, Index, Query, Saved, SavedError, Saving, Settings};
+use search_index::{
+    AttributeValue, Columns, Current, DocKey, Document, Filter, FilterValue, Index, Query, Saved, SavedError, Saving, Settings,
+};
 
 /// Texts that analysis takes apart in all its ways: a change of any of them is a change of [`the fixture`](the_bytes_are_these).
 const TEXTS: [&str; 8] = [
@@ -207,4 +209,38 @@ fn a_segment_that_was_merged_away_is_gone() {
     assert_eq!(index.save_step(&mut save, &mut out, 10), Saving::Gone);
     assert!(index.save(ids[0]).is_none());
     assert!(index.segments().all(|segment| !ids.contains(&segment.id) && segment.rows == 4));
+}
+
+#[test] // More than the names and values whose numbers a saving remembers.
+fn a_segment_with_many_names_is_saved() {
+    let document = |key: u64| Document {
+        stamp: 1 + key,
+        title: "lamp".into(),
+        brand: Some(format!("b{}", key % 9_000)),
+        category: vec!["a".into(), format!("a/{}", key % 9_000)],
+        attributes: vec![
+            ("same".into(), AttributeValue::Bool(true)),
+            (format!("n{}", key % 9_000), AttributeValue::Text(format!("v{key}"))),
+        ],
+        ..Document::new(DocKey(key))
+    };
+    let documents: Vec<Document> = (0..20_000).map(document).collect();
+    let index = index(&documents);
+    let mut loaded = Index::new(Settings::default());
+    assert_eq!(loaded.adopt(read(&save(&index, 4_000)).expect("whole"), current(&documents)).taken, documents.len());
+    for key in [0, 8_191, 8_192, 8_999, 9_000, 19_999] {
+        let (brand, path) = (format!("b{}", key % 9_000), format!("a/{}", key % 9_000));
+        let value = FilterValue::Text(format!("v{key}"));
+        for filter in [
+            Filter::Brand(vec![brand]),
+            Filter::Category(vec![path]),
+            Filter::Attribute { name: format!("n{}", key % 9_000), any_of: vec![value] },
+            Filter::Attribute { name: "same".into(), any_of: vec![FilterValue::Bool(true)] },
+        ] {
+            let query = Query { filters: vec![filter], total: true, ..Query::default() };
+            let total = |index: &Index| index.search(&query, None).expect("within bounds").total;
+            assert!(total(&index) > Some(0));
+            assert_eq!(total(&loaded), total(&index), "{query:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! found at the place in the term's postings that its own walk has reached → the end.
 //! Between steps documents may be removed, which are left out from then on, and names may be given up and their ids used again, so a name is known
 //! by its text. A merge that takes the segment away ends the saving: the new segment is then the one to save.
-//! Cost: 4 bytes a term while it goes on, and each brand, path, attribute name and value of the segment once.
+//! Cost: 4 bytes a term while it goes on. Bounds: [`KNOWN_MAX`] brands, and as many paths, names and values, are known by number at a time.
 
 use std::sync::Arc;
 
@@ -17,6 +17,10 @@ use crate::index::Index;
 use crate::results::FacetKey;
 use crate::rows::NO_ID;
 use crate::segment::{Segment, SegmentId};
+
+/// Things of one kind whose numbers are remembered. Past it all are forgotten, and named anew when they are met again: a table that grew with the
+/// segment would stop searches each time it moves, and when it is dropped.
+const KNOWN_MAX: usize = 8_192;
 
 /// What a step of saving came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,9 @@ impl<T> Numbers<T> {
         self.made += 1;
         self.new_count += 1;
         write(&thing, &mut self.new);
+        if self.by_id.len() == KNOWN_MAX {
+            self.by_id.clear();
+        }
         self.by_id.insert(id, (number, thing));
         number
     }
@@ -289,6 +296,9 @@ impl Save {
                 new.extend_from_slice(&value.to_le_bytes());
             }
             FacetKey::Bool(flag) => new.push(2 + u8::from(*flag)),
+        }
+        if self.values.len() == KNOWN_MAX {
+            self.values.clear();
         }
         self.values.insert(entry, (number, name, value.clone()));
         number

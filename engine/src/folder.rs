@@ -8,6 +8,7 @@
 //! keys/shop.key     32 random bytes, mode 0600
 //! log/…             see log/FORMAT.md
 //! events/…          what the feed tells, derived from the log; see events/FORMAT.md
+//! index/…           see shard/core/index_files.rs; derived, may be removed while no engine runs
 //! ```
 //!
 //! Path: [`Folder::open`] → lock → `folder.json`, made last when the folder is new → [`Folder::shop_key`] → the log.

@@ -8,6 +8,7 @@
 mod dump;
 mod events;
 mod host;
+mod index;
 pub(crate) mod replay;
 pub(crate) mod resume;
 mod uring;
@@ -194,6 +195,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     let topology = Topology { partitions, shards };
     let plan = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?;
     let catalog = Arc::new(events::read(&folder)?);
+    index::make_folder(folder.path());
     let keyring = Keyring::new(&*folder.shop_key()?);
     let shared = Arc::new(Shared::default());
     let core_config = |shard| core::Config {
@@ -354,6 +356,7 @@ fn start_one(
     plan: Plan<DataFolder>,
     catalog: Arc<Catalog>,
 ) -> Result<Starting, OpenError> {
+    let reading = index::Reading::start(&setup.data, setup.shard, config.shards);
     let (replayed_to, replayed) = mpsc::channel();
     let (go, go_from) = mpsc::channel::<Go>();
     let (shard, shards, data) = (setup.shard, config.shards, setup.data.clone());
@@ -367,6 +370,7 @@ fn start_one(
                 Err(EventsError::Ahead { partition: partition.0, events, log, path }.into())
             }
         });
+        sink.builder.take_index(reading.finish());
         let failed = walked.is_err();
         if replayed_to.send(walked).is_err() || failed {
             return None;

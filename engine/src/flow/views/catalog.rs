@@ -136,8 +136,9 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
         };
         (attribute.name.clone(), value)
     });
-    let cheapest = content.variants.iter().filter_map(|variant| shown_price(&variant.prices)).map(|price| price.amount).min();
+    let search_index::Columns { price, rating, popularity } = columns(product);
     search_index::Document {
+        stamp: stamp(product, &mut Vec::new()),
         partition: product.id.partition().0,
         title: content.title.clone(),
         description: content.description.clone(),
@@ -145,13 +146,79 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
         keywords: keywords.map(String::as_str).collect::<Vec<_>>().join(" "),
         brand: content.brand.clone(),
         category: content.category.iter().map(|node| node.key.clone()).collect(),
-        price: cheapest,
-        rating: None,
-        popularity: content.popularity,
+        price,
+        rating,
+        popularity,
         released: content.released.map_or(0, i64::from),
         attributes: attributes.collect(),
         ..search_index::Document::new(crate::shard::core::doc_key(product.id))
     }
+}
+
+/// What changes in place in the index.
+pub(crate) fn columns(product: &Product) -> search_index::Columns {
+    let cheapest = product.content.variants.iter().filter_map(|variant| shown_price(&variant.prices)).map(|price| price.amount).min();
+    search_index::Columns { price: cheapest, rating: None, popularity: product.content.popularity }
+}
+
+/// Raised with every change of what [`document`] makes of the same product: then no saved index counts any more.
+const DOCUMENT_VERSION: u64 = 1;
+
+/// The index's mark of a product: a hash of everything that [`document`] reads, but for what [`columns`] answers. `scratch` is memory to work in.
+///
+/// A hash and not the version, so that a saved index is right also beside a data folder that was taken from a backup.
+pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
+    // All fields are named, so that who adds one has to decide.
+    let v1::Product {
+        key: _,
+        title,
+        description,
+        brand,
+        category,
+        attributes,
+        images: _,
+        variants,
+        stock: _,
+        popularity: _,
+        released,
+        status: _,
+    } = &product.content;
+    scratch.clear();
+    let mut bytes = |bytes: &[u8]| {
+        // Lengths go before, so that no two contents read the same.
+        scratch.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        scratch.extend_from_slice(bytes);
+    };
+    bytes(title.as_bytes());
+    bytes(description.as_bytes());
+    bytes(&[u8::from(brand.is_some())]);
+    bytes(brand.as_deref().unwrap_or_default().as_bytes());
+    bytes(&released.unwrap_or(0).to_le_bytes());
+    bytes(&(category.len() as u64).to_le_bytes());
+    category.iter().for_each(|node| bytes(node.key.as_bytes()));
+    bytes(&(attributes.len() as u64).to_le_bytes());
+    for attribute in attributes {
+        bytes(attribute.name.as_bytes());
+        match &attribute.value {
+            v1::AttributeValue::Text(text) => {
+                bytes(b"t");
+                bytes(text.as_bytes());
+            }
+            v1::AttributeValue::Keyword(word) => {
+                bytes(b"k");
+                bytes(word.as_bytes());
+            }
+            v1::AttributeValue::Number(number) => bytes(&number.to_bits().to_le_bytes()),
+            v1::AttributeValue::Bool(flag) => bytes(&[u8::from(*flag)]),
+        }
+    }
+    for variant in variants {
+        bytes(variant.key.as_bytes());
+        bytes(&(variant.barcodes.len() as u64).to_le_bytes());
+        variant.barcodes.iter().for_each(|code| bytes(code.as_bytes()));
+    }
+    // 0 would be no mark.
+    xxhash_rust::xxh3::xxh3_64_with_seed(scratch, DOCUMENT_VERSION).max(1)
 }
 
 /// What is shown of a hit: the first variant that can be had, else the first.
@@ -171,4 +238,78 @@ pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32)
         sku,
         score,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{ProductId, RawId, SkuId};
+
+    fn product() -> Product {
+        let variant = |key: &str| v1::Variant {
+            key: key.into(),
+            options: vec![("size".into(), "M".into())],
+            prices: vec![Money { amount: 100, currency: Currency::USD }],
+            barcodes: vec!["123".into(), "45".into()],
+        };
+        let attribute = |name: &str, value| v1::Attribute { name: name.into(), value };
+        let content = v1::Product {
+            key: "p".into(),
+            title: "title".into(),
+            description: "text".into(),
+            brand: Some("brand".into()),
+            category: vec![v1::CategoryNode { id: wire::CategoryId(RawId(1)), key: "c".into() }],
+            attributes: vec![
+                attribute("model", v1::AttributeValue::Text("m-1".into())),
+                attribute("a", v1::AttributeValue::Keyword("w".into())),
+                attribute("b", v1::AttributeValue::Number(1.0)),
+                attribute("c", v1::AttributeValue::Bool(false)),
+            ],
+            images: Vec::new(),
+            variants: vec![variant("v"), variant("w")],
+            stock: Vec::new(),
+            popularity: 1,
+            released: Some(9),
+            status: v1::ProductStatus::Active,
+        };
+        Product { id: ProductId(RawId(5)), version: 1, content, skus: vec![SkuId(RawId(6)), SkuId(RawId(7))] }
+    }
+
+    #[test] // A change, and whether texts and lasting columns are others by it.
+    fn a_stamp_is_another_exactly_when_the_document_is() {
+        type Change = fn(&mut v1::Product);
+        let changes: [(&str, Change, bool); 19] = [
+            ("nothing", |_| {}, false),
+            ("title", |p| p.title.push('x'), true),
+            ("description", |p| p.description.clear(), true),
+            ("a word moved from one text to the other", |p| (p.title, p.description) = ("titletext".into(), String::new()), true),
+            ("brand", |p| p.brand = Some("other".into()), true),
+            ("no brand", |p| p.brand = None, true),
+            ("an empty brand", |p| p.brand = Some(String::new()), true),
+            ("category", |p| p.category.clear(), true),
+            ("name of an attribute", |p| p.attributes[1].name.push('x'), true),
+            ("text to keyword", |p| p.attributes[0].value = v1::AttributeValue::Keyword("m-1".into()), true),
+            ("number", |p| p.attributes[2].value = v1::AttributeValue::Number(2.0), true),
+            ("flag", |p| p.attributes[3].value = v1::AttributeValue::Bool(true), true),
+            ("order of attributes", |p| p.attributes.swap(0, 1), true),
+            ("key of a variant", |p| p.variants[1].key.push('x'), true),
+            ("barcode", |p| drop(p.variants[0].barcodes.pop()), true),
+            ("a variant less", |p| drop(p.variants.pop()), true),
+            ("released", |p| p.released = Some(10), true),
+            ("price", |p| p.variants[0].prices[0].amount = 7, false),
+            ("popularity", |p| p.popularity = 7, false),
+        ];
+        let lasting = |product: &Product| {
+            let document = document(product);
+            (document.stamp, search_index::Document { stamp: 0, price: None, popularity: 0, ..document })
+        };
+        let (stamp, before) = lasting(&product());
+        for (what, change, differs) in changes {
+            let mut changed = product();
+            change(&mut changed.content);
+            let (other, after) = lasting(&changed);
+            assert_eq!(after != before, differs, "{what}");
+            assert_eq!(other != stamp, differs, "{what}");
+        }
+    }
 }

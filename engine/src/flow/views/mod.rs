@@ -6,7 +6,7 @@ mod catalog;
 mod order;
 mod search;
 
-pub(crate) use catalog::{document, product, search_hit, stored_product};
+pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_product};
 pub(crate) use order::{cart, order, stored_address};
 pub(crate) use search::{category_counts, facet, facet_name, index_settings, query, query_refusal};
 

@@ -1,18 +1,20 @@
 //! From the log to a running core: entries are replayed in order, then the index and the shared views are made from the state.
 //!
-//! Path: folder's logs → [`Builder::replay`] for every entry of the shard's partitions → [`Builder::finish`] → [`ShardCore`], which sends
-//! every effect that is left. A builder is `Send`; the core it makes stays on its thread.
+//! Path: folder's logs → [`Builder::replay`] for every entry of the shard's partitions → [`Builder::finish`], with what was saved of the index
+//! ([`Builder::take_index`]) → [`ShardCore`], which sends every effect that is left. A builder is `Send`; the core it makes stays on its thread.
 
 use super::{
     Config, ShardCore,
     clock::LogClock,
     feed::Readers,
+    index_files::{IndexFiles, IndexFound},
     pipeline::Pipeline,
     state::{Random, Slot, State, Timers},
     task::Tasks,
     wait::Waits,
 };
 use crate::{
+    domain::product::Product,
     events::{Catalog, EventLog, LogName},
     flow,
     log::{LogIdentity, Writer},
@@ -70,6 +72,7 @@ pub struct Builder {
     last_time: Millis,
     catalog: Arc<Catalog>,
     events: EventLog,
+    index: IndexFound,
 }
 
 impl Builder {
@@ -79,7 +82,7 @@ impl Builder {
         let owned = (0..config.partitions).map(PartitionId).filter(|id| config.owns(*id));
         let partitions = owned.clone().map(|id| (id, (Partition::new(id, config.epoch, config.partitions), 0))).collect();
         let events = EventLog::new(config.events, owned, &catalog);
-        Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events }
+        Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events, index: IndexFound::default() }
     }
 
     /// Applies the next entry of a partition.
@@ -124,29 +127,26 @@ impl Builder {
         self.partitions.values().map(|(partition, _)| partition)
     }
 
+    /// What was saved of the index: products that are still the same need not be analysed again.
+    pub fn take_index(&mut self, found: IndexFound) {
+        self.index = found;
+    }
+
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
         #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets keys"))]
-        let Self { config, mut partitions, changes: _, last_time, catalog, mut events } = self;
+        let Self { config, mut partitions, changes: _, last_time, catalog, mut events, index: found } = self;
         let LogIdentity { folder, generation, shard, shards } = writer.log();
         events.begin(LogName { folder, generation, shard, shards, epoch: config.epoch }, &catalog);
         events.applied(now.mono_us);
         let tasks = Tasks::default();
         let mut docs = HashMap::default();
-        let mut documents = Vec::new();
-        for (partition, _) in partitions.values() {
-            for product in partition.products() {
-                docs.insert(super::deliver::doc_key(product.id), config.doc(product));
-                if product.is_for_sale() {
-                    documents.push(flow::views::document(product));
-                }
-            }
+        for product in partitions.values().flat_map(|(partition, _)| partition.products()) {
+            docs.insert(super::deliver::doc_key(product.id), config.doc(product));
         }
-        let mut index = search_index::Index::new(flow::views::index_settings());
-        if let Err(error) = index.extend(documents) {
-            tracing::error!(%error, "a product cannot be indexed");
-        }
+        let mut index_files = IndexFiles::new(config.shard, config.shards);
+        let index = make_index(partitions.values().map(|(partition, _)| partition), found, &mut index_files);
         let categories = placement::categories_partition(config.partitions);
         if let Some((partition, _)) = partitions.get(&categories) {
             config.shared.publish_categories(Arc::clone(partition.categories()));
@@ -173,6 +173,7 @@ impl Builder {
             partitions: slots.collect(),
             timers: Timers::default(),
             index,
+            index_files,
             docs,
             row_stock: HashMap::default(),
             pipeline: Pipeline::new(writer),
@@ -230,4 +231,26 @@ impl Builder {
         core.run();
         core
     }
+}
+
+/// The index of everything for sale: what was saved and is still true, and the rest from its texts.
+fn make_index<'a>(partitions: impl Iterator<Item = &'a Partition>, found: IndexFound, files: &mut IndexFiles) -> search_index::Index {
+    let for_sale = partitions.flat_map(Partition::products).filter(|product| product.is_for_sale());
+    let for_sale: HashMap<search_index::DocKey, &Product, foldhash::fast::FixedState> =
+        for_sale.map(|product| (super::deliver::doc_key(product.id), product)).collect();
+    let mut index = search_index::Index::new(flow::views::index_settings());
+    let mut scratch = Vec::new();
+    let taken = files.adopt(&mut index, found, |key| {
+        let product = for_sale.get(&key)?;
+        Some(search_index::Current { stamp: flow::views::stamp(product, &mut scratch), columns: flow::views::columns(product) })
+    });
+    // By key, which is the order they were made in: equal states give equal indexes.
+    let mut rest: Vec<&Product> = for_sale.iter().filter(|(key, _)| !index.contains(**key)).map(|(_, product)| *product).collect();
+    rest.sort_unstable_by_key(|product| super::deliver::doc_key(product.id));
+    let new = rest.len();
+    if let Err(error) = index.extend(rest.into_iter().map(flow::views::document)) {
+        tracing::error!(%error, "a product cannot be indexed");
+    }
+    tracing::debug!(taken, new, "indexed");
+    index
 }

@@ -22,9 +22,6 @@ const RESEND_MS: (u64, u64) = (10, 1_000);
 /// Things one `RunTimers` ends at most, so that a batch of expiries does not delay requests.
 const TIMER_STEP_MAX: u32 = 256;
 
-/// Postings the index moves at one tick, some ten microseconds.
-const INDEX_STEP: usize = 2_000;
-
 /// The index's key of a product: partition and seq of the command that made it. Stable over restarts, and no two products share one.
 pub(crate) fn doc_key(product: ProductId) -> search_index::DocKey {
     let raw = product.0.0;
@@ -141,13 +138,6 @@ impl State {
                     state.timer_changed(id);
                 });
             }));
-        }
-    }
-
-    /// Tidies the index for a moment. Answers do not depend on it, only their speed.
-    pub(crate) fn tidy_index(&mut self) {
-        if self.index_untidy {
-            self.index_untidy = self.index.maintain(INDEX_STEP);
         }
     }
 

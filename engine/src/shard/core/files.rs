@@ -17,6 +17,8 @@ pub(crate) enum Asker {
     OldEvents,
     /// `feed.rs`, to read them for a reader of this number.
     Feed(u64),
+    /// `index_files.rs`.
+    Index,
 }
 
 impl State {
@@ -27,6 +29,7 @@ impl State {
             Asker::Events => self.events_written(result),
             Asker::OldEvents => self.old_events_removed(&result),
             Asker::Feed(reader) => self.feed_file_read(reader, result),
+            Asker::Index => self.index_files.done(result.map(drop), self.now.mono_us),
         }
     }
 }

@@ -13,6 +13,7 @@ mod deliver;
 mod express;
 mod feed;
 mod files;
+pub mod index_files;
 pub mod peer;
 mod pipeline;
 mod release;
@@ -124,7 +125,11 @@ impl ShardCore {
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
             Input::FilesDone { id, result } => self.state.borrow_mut().files_done(id, result),
             Input::Tick => self.tick(now),
-            Input::Drain => self.state.borrow_mut().draining = true,
+            Input::Drain => {
+                let mut state = self.state.borrow_mut();
+                state.draining = true;
+                state.index_files.drain();
+            }
         }
         self.run();
     }
@@ -154,7 +159,7 @@ impl ShardCore {
     pub fn next_wake(&self) -> Option<u64> {
         let mut state = self.state.borrow_mut();
         let timer = state.next_timer_us();
-        let untidy = state.index_untidy.then_some(state.now.mono_us);
+        let untidy = state.next_tidying();
         let (log, events) = (state.pipeline.next_wake(), state.events_wake());
         [untidy, state.waits.next_alarm(), log, state.remove_again_us, events, timer].into_iter().flatten().min()
     }

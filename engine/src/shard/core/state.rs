@@ -8,6 +8,7 @@ use super::{
     clock::LogClock,
     feed::Readers,
     files::Asker,
+    index_files::IndexFiles,
     pipeline::Pipeline,
     task::{Flow, Reactor, Setter},
     wait::Waits,
@@ -69,6 +70,7 @@ pub(crate) struct State {
     pub(crate) partitions: BTreeMap<PartitionId, Slot>,
     pub(crate) timers: Timers,
     pub(crate) index: search_index::Index,
+    pub(crate) index_files: IndexFiles,
     /// By the index's key; looked up, never iterated.
     pub(crate) docs: HashMap<search_index::DocKey, Doc, Hash>,
     /// Words of SKUs whose rows are here; looked up, never iterated.

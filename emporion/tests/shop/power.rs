@@ -109,8 +109,9 @@ async fn a_failed_sync_ends_the_process_and_nothing_of_that_batch_was_answered()
             folder.disk().fail_sync(".wal", REASON, 1 + random(&mut draws) % 12);
             while add(&api).await {
                 added += 1;
+                assert!(folder.disk().will_fail(), "{driver}, round {round}: answered although its sync failed");
             }
-            assert!(!folder.disk().will_fail(), "the sync came");
+            assert!(!folder.disk().will_fail(), "{driver}, round {round}: no answer although no sync failed\n{}", folder.log());
             let status = shop.ended().await;
             assert_eq!(status.signal(), Some(SIGABRT), "{driver}: ended by itself, at once: {status}");
             let log = folder.log();

@@ -146,6 +146,9 @@ impl Keys {
     pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
         let (time, key, fingerprint) = Field::take(body).ok_or(BadItem::Damaged)?;
         let outcome = take_archive(body).ok_or(BadItem::Damaged)?;
+        if self.by_time.back().is_some_and(|last| last.time > time) {
+            return Err(BadItem::OutOfOrder);
+        }
         if self.by_key.contains_key(&key) || self.is_full() {
             return Err(BadItem::Unfit);
         }

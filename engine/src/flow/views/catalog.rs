@@ -241,11 +241,12 @@ pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use wire::{ProductId, RawId, SkuId};
 
-    fn product() -> Product {
+    /// One that has something in every field the index reads.
+    pub(crate) fn product() -> Product {
         let variant = |key: &str| v1::Variant {
             key: key.into(),
             options: vec![("size".into(), "M".into())],

@@ -6,6 +6,8 @@ mod catalog;
 mod order;
 mod search;
 
+#[cfg(test)]
+pub(crate) use catalog::tests::product as test_product;
 pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_product};
 pub(crate) use order::{cart, order, stored_address};
 pub(crate) use search::{category_counts, facet, facet_name, index_settings, query, query_refusal};

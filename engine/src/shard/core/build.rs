@@ -248,9 +248,44 @@ fn make_index<'a>(partitions: impl Iterator<Item = &'a Partition>, found: IndexF
     let mut rest: Vec<&Product> = for_sale.iter().filter(|(key, _)| !index.contains(**key)).map(|(_, product)| *product).collect();
     rest.sort_unstable_by_key(|product| super::deliver::doc_key(product.id));
     let new = rest.len();
-    if let Err(error) = index.extend(rest.into_iter().map(flow::views::document)) {
-        tracing::error!(%error, "a product cannot be indexed");
-    }
+    index_texts(&mut index, rest);
     tracing::debug!(taken, new, "indexed");
     index
+}
+
+/// Indexes products from their texts. One that the index refuses, as its bounds are not the catalog's, is left out: it is still sold, and found by its key.
+fn index_texts<'a>(index: &mut search_index::Index, products: impl IntoIterator<Item = &'a Product>) {
+    let documents = products.into_iter().filter_map(|product| {
+        let document = flow::views::document(product);
+        match document.check() {
+            Ok(()) => Some(document),
+            Err(error) => {
+                tracing::error!(%error, product = %product.id, "a product cannot be indexed");
+                None
+            }
+        }
+    });
+    index.extend(documents).expect("each document was checked");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::index_texts;
+    use crate::{domain::product::Product, flow::views::test_product};
+    use wire::{ProductId, RawId};
+
+    #[test] // Codes of all its variants are words of one text, which the catalog lets be longer than the index does.
+    fn a_product_that_the_index_refuses_does_not_keep_the_others_out() {
+        let mut products: Vec<Product> = (1..=3).map(|seq| Product { id: ProductId(RawId(seq << 16)), ..test_product() }).collect();
+        let variant = products[1].content.variants[0].clone();
+        products[1].content.variants.resize(300, variant);
+        products[1].content.variants.iter_mut().for_each(|variant| variant.barcodes.resize(16, "7".repeat(64)));
+        let sku = products[1].skus[0];
+        products[1].skus.resize(300, sku);
+        assert!(crate::flow::views::document(&products[1]).check().is_err());
+        let mut index = search_index::Index::default();
+        index_texts(&mut index, &products);
+        let has = |product: &Product| index.contains(crate::shard::core::doc_key(product.id));
+        assert_eq!(products.iter().map(has).collect::<Vec<_>>(), [true, false, true]);
+    }
 }

@@ -26,7 +26,7 @@ pub const INDEX_FILE_ROWS_MIN: usize = 1_024;
 const WHOLE: &str = ".seg";
 const UNFINISHED: &str = ".seg.new";
 /// Bytes made in one tick, some 100 µs.
-const BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_BYTES: usize = 8 << 10;
 /// Bytes of one write, made durable before the next: so the log's own writes never wait behind many.
 const PIECE_BYTES: usize = 1 << 20;
 const REMOVED_AT_ONCE_MAX: usize = 64;

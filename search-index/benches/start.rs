@@ -13,7 +13,7 @@ use draw::{Draw, SEED, word};
 use search_index::{AttributeValue, Columns, Current, DocKey, Document, FacetField, FacetRequest, Index, Query, Saved, Saving, Settings};
 
 /// As the engine takes them.
-const BLOCK_BYTES: usize = 16 * 1024;
+const BLOCK_BYTES: usize = 8 * 1024;
 
 fn product(key: u64) -> Document {
     let mut draw = Draw(SEED ^ (key + 1).wrapping_mul(0xff51_afd7_ed55_8ccd));

@@ -121,7 +121,7 @@ impl Index {
         })
     }
 
-    /// Appends the next block, of about `bytes` bytes, to `out`. O(bytes), besides the document that passes the mark: 16 KiB take some 100 µs.
+    /// Appends the next block, of about `bytes` bytes, to `out`. O(bytes), besides the document that passes the mark: 8 KiB take some 100 µs.
     pub fn save_step(&self, save: &mut Save, out: &mut Vec<u8>, bytes: usize) -> Saving {
         let Some(segment) = self.segments.iter().find(|segment| segment.id == save.id) else { return Saving::Gone };
         let from = out.len();

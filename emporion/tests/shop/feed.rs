@@ -100,9 +100,13 @@ async fn work(api: Api, worker: u64, stop: Arc<AtomicBool>) -> Done {
 
 #[tokio::test]
 async fn a_reader_sees_every_event_once_over_kills_and_other_shards() {
+    every_event_is_seen_once(Folder::new()).await;
+}
+
+/// Follows the feed while the shop works and is killed.
+pub(crate) async fn every_event_is_seen_once(folder: Folder) {
     let seed = number("EMPORION_SEED", u64::from(std::process::id()));
     let mut random_from = seed;
-    let folder = Folder::new();
     let mut shop = Shop::start(&folder).await;
     let listen = shop.listen;
     let api = shop.api();
@@ -115,7 +119,7 @@ async fn a_reader_sees_every_event_once_over_kills_and_other_shards() {
             follower.page(&api, 1 + random(&mut random_from) % 20).await;
             sleep(Duration::from_millis(random(&mut random_from) % 150)).await;
         }
-        shop.kill();
+        folder.kill(shop, &mut random_from);
         let shards = if round % 2 == 0 { "2" } else { "1" };
         shop = Shop::start_with(&folder, &["--listen", &listen.to_string(), "--shards", shards]).await;
     }

@@ -7,6 +7,7 @@ use crate::{
     api::{Api, ask, fresh_key, product},
     bad_starts::{fails, one_line},
     crashes::{checkouts_are_cut_off, every_acknowledged_write_is_there, number, random},
+    feed::every_event_is_seen_once,
     process::{Folder, PATIENCE, Shop, verify},
     sell_out,
 };
@@ -60,6 +61,11 @@ async fn every_acknowledged_write_is_there_after_a_power_cut_with_io_uring() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkout_cut_off_by_a_power_cut_ends_paid_or_with_nothing_taken() {
     checkouts_are_cut_off(Folder::faulty("portable")).await;
+}
+
+#[tokio::test]
+async fn a_reader_of_the_feed_sees_every_event_once_over_power_cuts() {
+    every_event_is_seen_once(Folder::faulty("portable")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

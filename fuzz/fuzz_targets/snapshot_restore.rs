@@ -51,11 +51,13 @@ fn edit(items: &mut Vec<Item>, input: &mut Unstructured<'_>) -> Result<()> {
         1 => items.insert(at, items[at].clone()),
         2 => {
             let item = items.remove(at);
-            items.insert(input.choose_index(items.len() + 1)?, item);
+            let to = input.choose_index(items.len() + 1)?;
+            items.insert(to, item);
         }
         3 => {
             let (kind, version) = (input.arbitrary()?, input.int_in_range(0..=2)?);
-            let body = input.bytes(usize::from(input.int_in_range(0..=90_u8)?).min(input.len()))?.to_vec();
+            let bytes = usize::from(input.int_in_range(0..=90_u8)?);
+            let body = input.bytes(bytes.min(input.len()))?.to_vec();
             items.insert(at, Item { kind, version, body });
         }
         4 => {

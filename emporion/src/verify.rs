@@ -17,7 +17,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Fail> {
         eprintln!("emporion: {}", one_line(damage));
     }
     println!(
-        "{} entries, {} bytes of log, {} partitions, {} stock rows, {} open holds, read in {:.1} s",
+        "{} snapshots, {} entries, {} bytes of log, {} partitions, {} stock rows, {} open holds, read in {:.1} s",
+        report.snapshots,
         report.entries,
         report.bytes,
         report.partitions.len(),

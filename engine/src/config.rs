@@ -11,6 +11,10 @@ use wire::placement::PARTITIONS_DEFAULT;
 pub const SHARDS_MAX: u16 = 256;
 /// Most partitions of a cluster.
 pub const PARTITIONS_MAX: u16 = 4_096;
+/// What the log of a shard may take before it is cut behind snapshots, unless configured otherwise.
+pub const LOG_BYTES_MAX_DEFAULT: u64 = 1 << 30;
+/// Fewest segments of a log that is cut: the one written to, and enough before it that partitions are not snapshotted all the time.
+const LOG_SEGMENTS_MIN: u64 = 4;
 /// Longest time-to-live of a hold that no payment pins, and longest time an order may stay undecided.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,6 +40,9 @@ pub struct Config {
     pub segment_bytes: u64,
     /// What moves the shards' bytes. May differ from the last start: the folder is the same.
     pub driver: Driver,
+    /// Bytes that the log of a shard may have before partitions are snapshotted and its oldest segments released; less than four segments count as
+    /// four. What the log takes on the disk is this, a few segments that are under way or kept to be used again, and what is written while a snapshot is made.
+    pub log_bytes_max: u64,
     /// Serves the wire protocol over QUIC. `None`: only [`crate::Engine::client`] reaches the engine.
     pub wire: Option<WireListen>,
     /// Stock of an order that no payment has pinned yet is given back after this long.
@@ -97,6 +104,7 @@ impl Config {
             partitions: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             driver: Driver::Glommio,
+            log_bytes_max: LOG_BYTES_MAX_DEFAULT,
             wire: None,
             hold_ttl: Duration::from_secs(15 * 60),
             decide_max: Duration::from_secs(30 * 60),
@@ -146,6 +154,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// What the log of a shard may take, at least four segments.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes_max.max(self.segment_bytes.saturating_mul(LOG_SEGMENTS_MIN))
     }
 
     /// Checks that there is a port for each of `shards`.

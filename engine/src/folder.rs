@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! LOCK              held by flock while an engine runs; the process id of the holder in it
-//! folder.json       format, id, partitions, epoch, generations of the log; replaced as a whole
+//! folder.json       format, id, partitions, epoch, generations of the log and what is below them; replaced as a whole
 //! keys/shop.key     32 random bytes, mode 0600
 //! log/…             see log/FORMAT.md
 //! events/…          what the feed tells, derived from the log; see events/FORMAT.md
 //! index/…           see shard/core/index_files.rs; derived, may be removed while no engine runs
+//! snapshots/…       see snapshot/FORMAT.md
 //! ```
 //!
 //! Path: [`Folder::open`] → lock → `folder.json`, made last when the folder is new → [`Folder::shop_key`] → the log.
@@ -27,8 +28,9 @@ use zeroize::Zeroizing;
 use crate::log::{LogIdentity, layout};
 use crate::seal::KEY_BYTES;
 
-/// Format of the folder, written into `folder.json`. A higher one is refused.
-pub const FOLDER_FORMAT: u32 = 1;
+/// Format of the folder, written into `folder.json`. A higher one is refused. 1: without snapshots, so that every entry is in the logs; a program that
+/// knows no snapshots must not open a folder that has some. An engine that opens a folder of format 1 makes it one of format 2.
+pub const FOLDER_FORMAT: u32 = 2;
 
 const META: &str = "folder.json";
 pub(crate) const LOCK: &str = "LOCK";
@@ -46,6 +48,17 @@ pub struct Generation {
     pub shards: u16,
 }
 
+/// What the oldest generation begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Begins {
+    /// The first entries of every partition, as far as they were not released since.
+    #[default]
+    Log,
+    /// What comes after a snapshot of every partition: older generations were let go.
+    Snapshots,
+}
+
 /// What `folder.json` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -57,6 +70,8 @@ pub struct Meta {
     pub epoch: u32,
     /// Oldest first. The last is written to, the others are only read.
     pub generations: Vec<Generation>,
+    /// What is below them.
+    pub begins: Begins,
 }
 
 impl Meta {
@@ -77,12 +92,25 @@ struct MetaFile {
     partitions: u16,
     epoch: u32,
     generations: Vec<Generation>,
+    #[serde(default)]
+    begins: Begins,
 }
 
 /// Only what every format has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u32,
+}
+
+/// What becomes of the generations before a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// They stay: what is in them is nowhere else.
+    Kept,
+    /// The last one goes: nothing was ever written into it.
+    Replaced,
+    /// All go: every partition has a durable snapshot of what is in them.
+    LetGo,
 }
 
 /// A folder whose lock this process holds. Dropping it lets the lock go.
@@ -298,16 +326,31 @@ impl Folder {
         read_key(&self.path.join(KEYS).join(SHOP_KEY))
     }
 
-    /// Makes the log folders of a new generation, and lists it as the last; `replaces` drops the last one from the list, in which nothing was
-    /// ever written. Durable when it returns.
+    /// Writes `folder.json` in the format of this program, if an older one wrote it: it may then not open the folder any more, which is about to have
+    /// what it does not know.
     ///
     /// # Errors
     /// [`FolderError::Io`] and [`FolderError::NotWritable`].
-    pub fn begin_generation(&mut self, shards: u16, replaces: bool) -> Result<Generation, FolderError> {
+    pub fn upgrade(&self) -> Result<(), FolderError> {
+        let path = self.path.join(META);
+        let text = std::fs::read(&path).map_err(io_at(&path, "read"))?;
+        match serde_json::from_slice::<AnyFormat>(&text) {
+            Ok(AnyFormat { format }) if format == FOLDER_FORMAT => Ok(()),
+            Ok(_) | Err(_) => write_meta(&self.path, &self.meta),
+        }
+    }
+
+    /// Makes the log folders of a new generation, and lists it as the last, with those before it as `before` says. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] and [`FolderError::NotWritable`].
+    pub fn begin_generation(&mut self, shards: u16, before: Before) -> Result<Generation, FolderError> {
         let mut meta = self.meta.clone();
         let number = meta.generations.last().map_or(1, |last| last.number + 1);
-        if replaces {
-            meta.generations.pop();
+        match before {
+            Before::Kept => {}
+            Before::Replaced => drop(meta.generations.pop()),
+            Before::LetGo => (meta.generations, meta.begins) = (Vec::new(), Begins::Snapshots),
         }
         let generation = Generation { number, shards };
         meta.generations.push(generation);
@@ -324,6 +367,32 @@ impl Folder {
         write_meta(&self.path, &meta)?;
         self.meta = meta;
         Ok(generation)
+    }
+
+    /// Lists the last generation alone: snapshots have what is in the others. Durable when it returns; [`Folder::remove_unlisted`] then removes them.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] and [`FolderError::NotWritable`].
+    pub fn let_go_older(&mut self) -> Result<(), FolderError> {
+        let mut meta = self.meta.clone();
+        meta.generations.drain(..meta.generations.len().saturating_sub(1));
+        meta.begins = Begins::Snapshots;
+        write_meta(&self.path, &meta)?;
+        self.meta = meta;
+        Ok(())
+    }
+
+    /// Removes the folders of generations older than the oldest that is listed: nothing reads them any more. What cannot be removed is told and left.
+    pub fn remove_unlisted(&self) {
+        let logs = self.path.join(layout::LOG_DIR);
+        let Some(oldest) = self.meta.generations.first().map(|oldest| oldest.number) else { return };
+        for name in names(&logs).unwrap_or_default() {
+            if layout::parse_generation_dir(&name).is_some_and(|number| number < oldest)
+                && let Err(error) = std::fs::remove_dir_all(logs.join(&name))
+            {
+                tracing::warn!(path = %logs.join(&name).display(), %error, "logs that are not needed any more cannot be removed");
+            }
+        }
     }
 
     /// Segments are written only after their generation is listed, so others mean that `folder.json` is too old.
@@ -407,7 +476,7 @@ fn read_meta(folder: &Path) -> Result<Option<Meta>, FolderError> {
     if !(rising && sound) || file.partitions == 0 {
         return Err(damaged("its numbers make no sense".into()));
     }
-    Ok(Some(Meta { id, partitions: file.partitions, epoch: file.epoch, generations: file.generations }))
+    Ok(Some(Meta { id, partitions: file.partitions, epoch: file.epoch, generations: file.generations, begins: file.begins }))
 }
 
 /// A folder that is not empty and not ours is left alone. What an interrupted [`make`] left behind is ours.
@@ -440,7 +509,7 @@ fn make(folder: &Path, partitions: u16) -> Result<Meta, FolderError> {
         Err(error) => return Err(error),
     }
     sync_dir(folder)?;
-    let meta = Meta { id: u128::from_le_bytes(id), partitions, epoch: 1, generations: Vec::new() };
+    let meta = Meta { id: u128::from_le_bytes(id), partitions, epoch: 1, generations: Vec::new(), begins: Begins::Log };
     write_meta(folder, &meta)?;
     // The folder's own entry.
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -475,6 +544,7 @@ fn write_meta(folder: &Path, meta: &Meta) -> Result<(), FolderError> {
         partitions: meta.partitions,
         epoch: meta.epoch,
         generations: meta.generations.clone(),
+        begins: meta.begins,
     };
     let mut text = serde_json::to_vec_pretty(&file).expect("numbers and strings always have a JSON form");
     text.push(b'\n');
@@ -517,8 +587,8 @@ mod tests {
         let path = dir.path().join("a/b");
         let (made, key) = {
             let mut folder = Folder::open(&path, Some(8)).unwrap();
-            assert_eq!(folder.begin_generation(2, false).unwrap(), Generation { number: 1, shards: 2 });
-            assert_eq!(folder.begin_generation(3, true).unwrap(), Generation { number: 2, shards: 3 });
+            assert_eq!(folder.begin_generation(2, Before::Kept).unwrap(), Generation { number: 1, shards: 2 });
+            assert_eq!(folder.begin_generation(3, Before::Replaced).unwrap(), Generation { number: 2, shards: 3 });
             (folder.meta().clone(), folder.shop_key().unwrap())
         };
         assert_eq!(made.generations, [Generation { number: 2, shards: 3 }]);
@@ -528,11 +598,37 @@ mod tests {
         assert!(again.path().join("log/00000002/shard-002").is_dir());
     }
 
+    #[test]
+    fn older_generations_are_let_go_and_a_folder_of_format_1_becomes_one_of_format_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = r#"{"format":1,"id":"2a","partitions":8,"epoch":1,"generations":[{"number":2,"shards":2},{"number":3,"shards":1}]}"#;
+        std::fs::create_dir(dir.path().join("keys")).unwrap();
+        std::fs::write(dir.path().join(META), old).unwrap();
+        for generation in ["log/00000002/shard-000", "log/00000003/shard-000"] {
+            std::fs::create_dir_all(dir.path().join(generation)).unwrap();
+        }
+        let mut folder = Folder::open(dir.path(), None).unwrap();
+        assert_eq!((folder.meta().id, folder.meta().begins), (42, Begins::Log));
+        folder.upgrade().unwrap();
+        let text = || std::fs::read_to_string(dir.path().join(META)).unwrap();
+        assert!(text().contains("\"format\": 2") && text().contains("\"begins\": \"log\""), "{}", text());
+        folder.let_go_older().unwrap();
+        folder.remove_unlisted();
+        assert_eq!(names(&dir.path().join("log")).unwrap(), ["00000003"]);
+        assert_eq!(folder.begin_generation(4, Before::LetGo).unwrap(), Generation { number: 4, shards: 4 });
+        drop(folder);
+        let folder = Folder::open(dir.path(), None).unwrap();
+        folder.remove_unlisted();
+        let meta = folder.meta();
+        assert_eq!((&meta.generations[..], meta.begins), (&[Generation { number: 4, shards: 4 }][..], Begins::Snapshots));
+        assert_eq!(names(&dir.path().join("log")).unwrap(), ["00000004"]);
+    }
+
     #[test] // Each row spoils a folder in one way; then what is said.
     fn a_spoiled_folder_is_refused() {
         type Spoil = fn(&Path);
         let rows: [(Spoil, &str); 9] = [
-            (|path| std::fs::write(path.join(META), r#"{"format": 2, "new": []}"#).unwrap(), "has folder format 2; this version"),
+            (|path| std::fs::write(path.join(META), r#"{"format": 3, "new": []}"#).unwrap(), "has folder format 3; this version"),
             (|path| std::fs::write(path.join(META), "{").unwrap(), "folder.json is damaged (EOF"),
             (
                 |path| std::fs::write(path.join(META), r#"{"format":1,"id":"x","partitions":1,"epoch":1,"generations":[]}"#).unwrap(),

@@ -1,9 +1,9 @@
 //! Opening a folder: checks, recovery, replay, and the executors.
 //!
-//! Path: [`Config`] → what the machine offers (`host`) → [`Folder`] and its lock → every log, read by one thread per shard, each for its own partitions
-//! (`replay`) → the ends of the logs decide where the writers go on → cores → executors running. Read first: [`open`].
-//! An error leaves the folder as it was, but for an empty folder that was made. With another number of shards than before a new generation
-//! of logs begins, and the older ones are only read from then on (`log/FORMAT.md`).
+//! Path: [`Config`] → what the machine offers (`host`) → [`Folder`] and its lock → snapshots (`snapshots`) and every log above them, read by one thread per
+//! shard, each for its own partitions (`replay`) → the ends of the logs decide where the writers go on → cores → executors running. Read first: [`open`].
+//! An error leaves the folder as it was, but for an empty folder that was made. With another number of shards than before every partition is
+//! snapshotted, a new generation of logs begins, and the older ones are let go (`log/FORMAT.md`).
 
 mod dump;
 mod events;
@@ -11,6 +11,7 @@ mod host;
 mod index;
 pub(crate) mod replay;
 pub(crate) mod resume;
+pub(crate) mod snapshots;
 mod uring;
 mod verify;
 
@@ -44,6 +45,7 @@ use crate::{
 };
 use replay::{DataFolder, Plan, Sink, Walked};
 use resume::Choice;
+use snapshots::SaveError;
 use wire::{Millis, PartitionId, ShardId, Topology};
 
 /// How far the clock may be behind the last entry: more is a clock that was not set yet, and every hold would seem to last for ever.
@@ -130,6 +132,8 @@ pub struct Opened {
     pub generation: u32,
     /// Whether that generation began with this start, because the number of shards is another.
     pub new_generation: bool,
+    /// Partitions that began with a snapshot.
+    pub snapshots: usize,
     /// Entries replayed.
     pub entries: u64,
     /// Bytes of log read for them.
@@ -150,7 +154,15 @@ pub(crate) struct Running {
     pub(crate) opened: Opened,
 }
 
-/// What an executor gets once all logs are read.
+/// What an executor is told once all logs are read.
+enum Word {
+    /// To make a snapshot of each of its partitions that has none of all that is in it.
+    Save(mpsc::Sender<Result<(), SaveError>>),
+    /// To serve.
+    Go(Box<Go>),
+}
+
+/// What it serves with.
 struct Go {
     writer: Writer,
     seed: [u8; 32],
@@ -160,7 +172,7 @@ struct Go {
 struct Starting {
     thread: Thread,
     replayed: mpsc::Receiver<Result<Walked, OpenError>>,
-    go: mpsc::Sender<Go>,
+    words: mpsc::Sender<Word>,
     serving: mpsc::Receiver<std::io::Result<()>>,
 }
 
@@ -203,6 +215,8 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         shards,
         partitions,
         epoch: folder.meta().epoch,
+        folder: folder.meta().id,
+        log_bytes_max: config.log_bytes(),
         keyring: keyring.clone(),
         shared: Arc::clone(&shared),
         hold_ttl_ms: millis(config.hold_ttl),
@@ -252,7 +266,9 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Err((_, Some(error))) => return Err(give_up(starting, error)),
         Err((shard, None)) => return Err(died(starting, shard)),
     };
-    let next = match prepare(config, &mut folder, shards, &walked, clock.now().wall) {
+    let save = || save_all(&starting);
+    plan.snapshots.tidy(folder.path(), &walked.used);
+    let next = match prepare(config, &mut folder, shards, &walked, clock.now().wall, save) {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
     };
@@ -261,7 +277,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     }
     for (one, go) in starting.iter().zip(next.go) {
         // An executor that ended meanwhile is met below.
-        let _ = one.go.send(go);
+        let _ = one.words.send(Word::Go(Box::new(go)));
     }
     for shard in 0..starting.len() {
         match (starting[shard].serving.recv(), &config.wire) {
@@ -282,6 +298,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         partitions,
         generation: next.generation.number,
         new_generation: next.is_new,
+        snapshots: walked.used.len(),
         entries: walked.entries,
         bytes: walked.bytes,
         cut: walked.cuts(),
@@ -314,6 +331,7 @@ fn tell(path: &Path, opened: &Opened) {
         path = %path.display(),
         shards = opened.shards,
         generation = opened.generation,
+        snapshots = opened.snapshots,
         entries = opened.entries,
         seconds = opened.seconds,
         "opened"
@@ -325,6 +343,18 @@ struct ShardSink {
     builder: Builder,
     shard: ShardId,
     shards: u16,
+}
+
+impl ShardSink {
+    /// Snapshots first, then every entry above them.
+    fn fill(&mut self, plan: &Plan<DataFolder>) -> Result<Walked, ReplayLogError> {
+        let (shard, shards) = (self.shard, self.shards);
+        let mine = |partition| wire::placement::shard_of(partition, shards) == shard;
+        let below = plan.restore(mine, |partition, index| {
+            self.builder.restore(partition, index).expect("only its own partitions are restored, each once");
+        })?;
+        plan.walk(self, below)
+    }
 }
 
 impl Sink for ShardSink {
@@ -358,11 +388,11 @@ fn start_one(
 ) -> Result<Starting, OpenError> {
     let reading = index::Reading::start(&setup.data, setup.shard, config.shards);
     let (replayed_to, replayed) = mpsc::channel();
-    let (go, go_from) = mpsc::channel::<Go>();
+    let (words, words_from) = mpsc::channel::<Word>();
     let (shard, shards, data) = (setup.shard, config.shards, setup.data.clone());
     let make = move |clock: Clock| {
         let mut sink = ShardSink { builder: Builder::new(config, catalog), shard, shards };
-        let walked = plan.walk(&mut sink).map_err(OpenError::from);
+        let walked = sink.fill(&plan).map_err(OpenError::from);
         let walked = walked.and_then(|walked| match sink.builder.events_ahead() {
             None => Ok(walked),
             Some((partition, events, log)) => {
@@ -375,11 +405,23 @@ fn start_one(
         if replayed_to.send(walked).is_err() || failed {
             return None;
         }
-        let Go { writer, seed } = go_from.recv().ok()?;
-        Some(sink.builder.finish(writer, clock.now(), seed))
+        loop {
+            match words_from.recv().ok()? {
+                Word::Save(done) => {
+                    let saved = match sink.builder.events_behind() {
+                        Some(partition) => Err(SaveError::Events(partition.0)),
+                        None => {
+                            sink.builder.save(clock.now().wall, |header, partition, older| snapshots::save(&data, header, partition, older))
+                        }
+                    };
+                    done.send(saved).ok()?;
+                }
+                Word::Go(go) => return Some(sink.builder.finish(go.writer, clock.now(), go.seed)),
+            }
+        }
     };
     let thread = drivers::spawn(driver, setup, make).map_err(|why| OpenError::Executor { shard: shard.0, why })?;
-    Ok(Starting { thread, replayed, go, serving })
+    Ok(Starting { thread, replayed, words, serving })
 }
 
 /// Ends executors that already serve.
@@ -412,8 +454,8 @@ fn gather(starting: &[Starting]) -> Result<Walked, (usize, Option<OpenError>)> {
 
 /// Ends every thread and gives the error back.
 fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
-    for Starting { thread, replayed, go, serving } in starting {
-        drop((replayed, go, serving));
+    for Starting { thread, replayed, words, serving } in starting {
+        drop((replayed, words, serving));
         // Its own error, if any, is not the one to be told.
         let _ = thread.join();
     }
@@ -422,8 +464,8 @@ fn give_up(starting: Vec<Starting>, error: OpenError) -> OpenError {
 
 /// Ends every thread and says why one died.
 fn died(mut starting: Vec<Starting>, shard: usize) -> OpenError {
-    let Starting { thread, replayed, go, serving } = starting.remove(shard);
-    drop((replayed, go, serving));
+    let Starting { thread, replayed, words, serving } = starting.remove(shard);
+    drop((replayed, words, serving));
     let why = thread.join().map_or_else(|error| error, |()| "it ended early".into());
     let number = u16::try_from(shard).expect("shards are numbered in 16 bits");
     give_up(starting, OpenError::Executor { shard: number, why })
@@ -436,17 +478,56 @@ struct Next {
     go: Vec<Go>,
 }
 
-/// Decides where the logs go on: in the last generation, or in a new one when the number of shards is another.
-fn prepare(config: &Config, folder: &mut Folder, shards: u16, walked: &Walked, wall: Millis) -> Result<Next, OpenError> {
+/// Has every executor snapshot its partitions. Says what could not be done.
+fn save_all(starting: &[Starting]) -> Result<(), String> {
+    let ask = |one: &Starting| {
+        let (done, saved) = mpsc::channel();
+        one.words.send(Word::Save(done)).ok().map(|()| saved)
+    };
+    let asked: Vec<_> = starting.iter().map(ask).collect();
+    for saved in asked {
+        let saved = saved.and_then(|saved| saved.recv().ok()).ok_or("a shard's thread ended")?;
+        saved.map_err(|error| with_causes(&error))?;
+    }
+    Ok(())
+}
+
+/// Decides where the logs go on: in the last generation, or in a new one when the number of shards is another. `save` makes a snapshot of every
+/// partition, so that the older logs can go.
+fn prepare(
+    config: &Config,
+    folder: &mut Folder,
+    shards: u16,
+    walked: &Walked,
+    wall: Millis,
+    save: impl FnOnce() -> Result<(), String>,
+) -> Result<Next, OpenError> {
     let behind_ms = walked.last_time.0.saturating_sub(wall.0);
     if behind_ms > CLOCK_BEHIND_MS_MAX && !config.accept_clock {
         return Err(OpenError::ClockBehind { behind_ms });
     }
     walked.sync(&DataFolder(folder.path().to_owned()))?;
-    let (generation, is_new) = match resume::choose(folder.meta(), shards, walked) {
-        Choice::Same(generation) => (generation, false),
-        Choice::New { replaces } => (folder.begin_generation(shards, replaces)?, true),
+    folder.upgrade()?;
+    let lets_go = resume::has_older(folder.meta(), shards, walked) && {
+        let saved = save();
+        if let Err(why) = &saved {
+            tracing::warn!(
+                why,
+                "older logs stay, and none is cut in this run, because a snapshot of everything cannot be made; the next start tries again"
+            );
+        }
+        saved.is_ok()
     };
+    let (generation, is_new) = match resume::choose(folder.meta(), shards, walked, lets_go) {
+        Choice::Same(generation) => {
+            if lets_go {
+                folder.let_go_older()?;
+            }
+            (generation, false)
+        }
+        Choice::New(before) => (folder.begin_generation(shards, before)?, true),
+    };
+    folder.remove_unlisted();
     let go = resume::writers(folder.meta(), generation, walked, config.segment_bytes).into_iter().map(|writer| {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;

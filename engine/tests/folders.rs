@@ -118,9 +118,9 @@ fn a_newer_folder_and_a_fixed_number_of_partitions_are_respected() {
     let error = Engine::open(other).unwrap_err().to_string();
     assert!(error.contains("the folder has 64 partitions, fixed when it was made; 8 are configured"), "{error}");
     let text = std::fs::read_to_string(folder.path().join("folder.json")).unwrap();
-    std::fs::write(folder.path().join("folder.json"), text.replace("\"format\": 1", "\"format\": 7")).unwrap();
+    std::fs::write(folder.path().join("folder.json"), text.replace("\"format\": 2", "\"format\": 7")).unwrap();
     let error = Engine::open(config(folder.path(), 1)).unwrap_err().to_string();
-    assert!(error.contains("has folder format 7; this version of Emporion reads formats up to 1"), "{error}");
+    assert!(error.contains("has folder format 7; this version of Emporion reads formats up to 2"), "{error}");
 }
 
 /// Changes one byte of the file.

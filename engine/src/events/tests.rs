@@ -56,11 +56,16 @@ impl Files {
                 self.synced.remove(path);
             }
             FileStep::SyncFolder { .. } => {}
-            FileStep::Read { path, offset: 0, bytes } => {
+            FileStep::Read { path, offset, bytes } => {
                 let failed = |cause| FileError::Failed { path: path.clone(), doing: "read", cause };
-                return self.read(path, *bytes).map(Some).map_err(failed);
+                let offset = usize::try_from(*offset).expect("small");
+                return self.read(path, offset + bytes).map(|mut all| Some(all.split_off(offset))).map_err(failed);
             }
-            FileStep::Rename { .. } | FileStep::Read { .. } => panic!("not of the event log"),
+            FileStep::Rename { from, to } => {
+                let move_in = |files: &mut BTreeMap<String, Vec<u8>>| files.remove(from).map(|file| files.insert(to.clone(), file));
+                move_in(&mut self.files).expect("it is there");
+                move_in(&mut self.synced).expect("it was synced");
+            }
         }
         Ok(None)
     }
@@ -92,7 +97,8 @@ impl EventFiles for Files {
         let mut logs: BTreeMap<(u32, u16), LogFiles> = BTreeMap::new();
         for (path, bytes) in &self.files {
             let parts: Vec<&str> = path.split('/').collect();
-            let [FOLDER, generation, shard, file] = parts[..] else { panic!("{path}") };
+            // Snapshots lie beside.
+            let [FOLDER, generation, shard, file] = parts[..] else { continue };
             let log = logs.entry(parse_log(generation, shard).expect("a log")).or_default();
             log.insert(parse_file(file).expect("a file"), bytes.len() as u64);
         }

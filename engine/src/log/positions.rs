@@ -10,6 +10,8 @@ use super::record::{Record, RecordKind};
 #[derive(Clone, Debug, Default)]
 pub struct Positions {
     partitions: BTreeMap<u16, Position>,
+    /// A partition may begin anywhere.
+    anywhere: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +78,24 @@ impl Positions {
         Self::default()
     }
 
+    /// Whatever comes first of a partition is where it begins: for looking at a log alone, without the snapshots below it.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self { partitions: BTreeMap::new(), anywhere: true }
+    }
+
+    /// Must the log have everything of the partition from entry 1 on?
+    #[must_use]
+    pub fn needs_all(&self, partition: u16) -> bool {
+        !self.anywhere && !self.partitions.contains_key(&partition)
+    }
+
+    /// Index of the partition's last entry so far, snapshot included.
+    #[must_use]
+    pub fn last(&self, partition: u16) -> u64 {
+        self.partitions.get(&partition).map_or(0, |position| position.last)
+    }
+
     /// The partition's snapshot contains everything up to entry `index` of `term`.
     pub fn start(&mut self, partition: u16, index: u64, term: u64) {
         self.partitions.insert(partition, Position { snapshot: index, last: index, term });
@@ -87,7 +107,11 @@ impl Positions {
     /// When an entry does not follow the one before it.
     pub fn check(&mut self, record: &Record<'_>) -> Result<Replay, PositionError> {
         let Record { partition, term, index, .. } = *record;
-        let position = self.partitions.entry(partition).or_default();
+        let begins = match record.kind {
+            RecordKind::Entry(_) if self.anywhere => index.saturating_sub(1),
+            _ => 0,
+        };
+        let position = self.partitions.entry(partition).or_insert(Position { last: begins, ..Position::default() });
         let wanted = position.last + 1;
         let gap = PositionError::Gap { partition, found: index, wanted };
         match record.kind {
@@ -163,6 +187,17 @@ mod tests {
                 .collect();
             assert_eq!(said.join(" "), says, "start {start}, history {history}");
         }
+    }
+
+    #[test]
+    fn a_log_alone_may_begin_anywhere_and_goes_on_without_gaps() {
+        let mut positions = Positions::anywhere();
+        for (index, says) in
+            [(7, Ok(Replay::Append)), (8, Ok(Replay::Append)), (10, Err(PositionError::Gap { partition: 4, found: 10, wanted: 9 }))]
+        {
+            assert_eq!(positions.check(&Record::entry(4, 1, index, 0, b"")), says);
+        }
+        assert_eq!((positions.last(4), positions.last(5), positions.needs_all(5), Positions::new().needs_all(5)), (8, 0, false, true));
     }
 
     #[test]

@@ -222,6 +222,8 @@ pub struct Writer {
     spare: Vec<AlignedBuffer>,
     /// The log's files, and what is in them.
     segments: Segments,
+    /// None of them is released.
+    keeps_all: bool,
 }
 
 impl Writer {
@@ -261,6 +263,7 @@ impl Writer {
             marked: start.marked,
             spare: Vec::with_capacity(SPARE_BUFFERS_MAX),
             segments: Segments::default(),
+            keeps_all: false,
         }
     }
 
@@ -277,6 +280,11 @@ impl Writer {
     pub fn adopt(&mut self, segments: Segments) {
         assert!(self.current.is_none(), "segments are taken over before any is begun");
         self.segments = segments;
+    }
+
+    /// Releases nothing from here on: older generations of logs are still there, and the beginning of this log says where they end.
+    pub fn keep_all(&mut self) {
+        self.keeps_all = true;
     }
 
     /// Copies `record` into the open batch.
@@ -384,6 +392,7 @@ impl Writer {
     /// the last durable batch stays, and those after it; before the first of this writer's is durable all stay. Says how many were released.
     pub fn release(&mut self, safe: impl Fn(u16) -> u64) -> usize {
         let keep = match self.current {
+            _ if self.keeps_all => return 0,
             Some(segment) if self.durable >= self.segment_begin => segment.number,
             // Its first batch, which closes the one before, is not durable yet.
             Some(segment) if self.durable >= self.started => SegmentNumber(segment.number.0 - 1),

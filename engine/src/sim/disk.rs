@@ -389,6 +389,20 @@ impl Store for Mounted {
         self.0.borrow_mut().sync(&layout::segment_path(log, segment));
         Ok(())
     }
+
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        Ok(self.0.borrow().list(folder).into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn read(&self, path: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut disk = self.0.borrow_mut();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let bytes =
+            disk.list(folder).into_iter().find(|(found, _)| found == name).map(|(_, bytes)| bytes).ok_or(io::ErrorKind::NotFound)?;
+        let left = usize::try_from(bytes.saturating_sub(offset)).map_or(into.len(), |left| left.min(into.len()));
+        disk.read(path, offset, &mut into[..left])?;
+        Ok(left)
+    }
 }
 
 impl SegmentSource for Segments {

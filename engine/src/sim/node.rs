@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
-    folder::{Generation, Meta},
+    folder::{Before, Generation, Meta},
     log::RecoverError,
     seal::Keyring,
     shard::{
@@ -26,6 +26,7 @@ use crate::{
         ReplayLogError,
         replay::{Plan, Sink, Walked},
         resume::{self, Choice},
+        snapshots::Below,
     },
 };
 use std::{
@@ -155,6 +156,9 @@ pub(super) fn boot(
             shards,
             partitions: settings.partitions,
             epoch: meta.epoch,
+            folder: meta.id,
+            // Logs of a simulation are kept whole, so that what is replayed can be compared with all that was acknowledged.
+            log_bytes_max: u64::MAX,
             keyring: Keyring::new(&[7; 32]),
             shared: Arc::clone(&shared),
             hold_ttl_ms: settings.hold_ttl_ms,
@@ -164,7 +168,7 @@ pub(super) fn boot(
             events: EVENTS_KEEP,
         };
         let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
-        let gone = plan.walk(&mut sink);
+        let gone = plan.walk(&mut sink, Below::default());
         if let Some(violation) = sink.wrong {
             return Err(violation.into());
         }
@@ -173,12 +177,14 @@ pub(super) fn boot(
     }
     shadow.end_recovery(builders.iter().flat_map(Builder::partitions))?;
     walked.sync(disk).map_err(ReplayLogError::from)?;
-    let generation = match resume::choose(meta, shards, &walked) {
+    let generation = match resume::choose(meta, shards, &walked, false) {
         Choice::Same(generation) => generation,
-        Choice::New { replaces } => {
+        Choice::New(before) => {
             let number = meta.generations.last().map_or(1, |last| last.number + 1);
-            if replaces {
-                meta.generations.pop();
+            match before {
+                Before::Kept => {}
+                Before::Replaced => drop(meta.generations.pop()),
+                Before::LetGo => unreachable!("nothing was saved"),
             }
             meta.generations.push(Generation { number, shards });
             Generation { number, shards }

@@ -18,7 +18,7 @@ use super::{
     random::{Random, mix},
 };
 use crate::{
-    folder::Meta,
+    folder::{Begins, Meta},
     log::{SealedBatch, SegmentPlan},
     shard::Input,
     start::ReplayLogError,
@@ -175,7 +175,7 @@ impl World {
         let clients = super::clients::draw(&settings, &root);
         let errands = clients.iter().map(|client| u64::from(client.errands)).sum();
         let faults = super::faults::draw(&mut root.fork(3), errands);
-        let meta = Meta { id: 1, partitions: settings.partitions, epoch: 1, generations: Vec::new() };
+        let meta = Meta { id: 1, partitions: settings.partitions, epoch: 1, generations: Vec::new(), begins: Begins::Log };
         Self {
             masks,
             time_us: 0,

@@ -200,6 +200,12 @@ impl Reader {
         self.header.as_ref()
     }
 
+    /// Bytes fed so far: where the next ones begin in the file.
+    #[must_use]
+    pub fn fed(&self) -> u64 {
+        self.offset + (self.buffer.len() - self.taken) as u64
+    }
+
     /// Up to where the file is checked.
     #[must_use]
     pub fn offset(&self) -> u64 {

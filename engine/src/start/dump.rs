@@ -6,8 +6,10 @@
 use std::{io, ops::RangeInclusive, path::Path};
 
 use super::replay::{DataFolder, Plan, ReplayLogError, Sink};
+use super::snapshots::Below;
 use crate::{
     folder::{Folder, FolderError},
+    log::Positions,
     record::{self, RecordError, v1::Entry},
 };
 use wire::{Millis, PartitionId};
@@ -66,7 +68,8 @@ pub fn dump(
         return Err(DumpError::NoPartition { asked: partition.0, partitions });
     }
     let mut looking = Looking { partition, range, each, failed: None };
-    let walked = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?.walk(&mut looking);
+    let walked = Plan::read(folder.meta(), DataFolder(folder.path().to_owned()))?
+        .walk(&mut looking, Below { positions: Positions::anywhere(), ..Below::default() });
     match looking.failed {
         Some(error) => Err(DumpError::Out(error)),
         None => Ok(walked.map(drop)?),

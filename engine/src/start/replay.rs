@@ -1,7 +1,7 @@
 //! Reads the logs of a folder in order and feeds what is in them to whoever owns it.
 //!
-//! Path: [`Store`] (the data folder, or the disk of a simulation) → [`Plan::read`] (generations, and where each old one ends) → [`Plan::walk`] with a
-//! [`Sink`] per thread → batches checked by
+//! Path: [`Store`] (the data folder, or the disk of a simulation) → [`Plan::read`] (generations, and where each old one ends; snapshots) →
+//! [`Plan::restore`] and [`Plan::walk`] with a [`Sink`] per thread → batches checked by
 //! [`log::Reader`] → records in the order of each partition's indexes, checked by [`Positions`] → [`Walked`].
 //! A partition's entries of one generation are in one shard's log, and generations follow each other; so walking generation after generation, in
 //! each only the logs that hold a wanted partition, meets every partition's entries in order. Bounds: one read buffer per log being walked.
@@ -14,11 +14,14 @@ use std::{
     path::PathBuf,
 };
 
-use crate::folder::{Generation, Meta};
+use super::snapshots::{Below, Found};
+use crate::folder::{Begins, Generation, Meta};
 use crate::log::{
     self, BodyError, Ending, EntryVariant, LogEnd, LogIdentity, Next, PositionError, Positions, Reader, Record, RecordKind, RecoverError,
-    Replay, SegmentFile, SegmentNumber, SegmentSource, Tail, layout,
+    Replay, SegmentFile, SegmentNumber, SegmentSource, Segments, Tail, layout,
 };
+use crate::partition::Partition;
+use crate::snapshot;
 use wire::{Millis, PartitionId, placement::shard_of};
 
 /// Why the logs do not make a state.
@@ -61,6 +64,34 @@ pub enum ReplayLogError {
     /// A record of another kind than entry.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// A snapshot belongs elsewhere, or is newer than this program, or cannot be read; when a folder is looked over, also a damaged one.
+    #[error(transparent)]
+    Snapshot(Box<snapshot::FileError>),
+    /// A snapshot is damaged, and what it had is nowhere else.
+    #[error(
+        "{snapshot}; and neither an older snapshot nor the logs have what it had ({why}). Restore the folder from a backup, or, in a cluster, replace this \
+         node from a peer. Do not delete or edit the file"
+    )]
+    SnapshotNeeded {
+        /// What is wrong with it.
+        #[source]
+        snapshot: Box<snapshot::FileError>,
+        /// How it shows.
+        why: String,
+    },
+    /// There is none, and there must be.
+    #[error(
+        "{folder} has no snapshot of partition {}, and {why}, so there is one: put the file back, or restore the folder from a backup",
+        partition.0
+    )]
+    NoSnapshot {
+        /// Folder of the partition's snapshots, in the data folder.
+        folder: String,
+        /// Which.
+        partition: PartitionId,
+        /// How that is known.
+        why: &'static str,
+    },
     /// An entry cannot be applied.
     #[error("{log}, segment {}: entry {index} of partition {}: {why}", segment.0, partition.0)]
     Entry {
@@ -86,7 +117,7 @@ pub(crate) trait Sink {
     fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String>;
 }
 
-/// Where logs are kept.
+/// Where logs and snapshots are kept.
 pub(crate) trait Store {
     /// The files of one log.
     type Segments: SegmentSource;
@@ -99,6 +130,18 @@ pub(crate) trait Store {
     /// # Errors
     /// What the file system says.
     fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()>;
+
+    /// Names of the files in a folder beside the logs, which may not exist.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn names(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// Reads a file beside the logs from `offset` on; says how many bytes there were, 0 only at its end.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn read(&self, path: &str, offset: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
 /// A data folder of the file system.
@@ -115,6 +158,24 @@ impl Store for DataFolder {
     fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()> {
         File::open(self.0.join(layout::segment_path(log, segment)))?.sync_data()
     }
+
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(self.0.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            // Names that are not UTF-8 are not ours.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn read(&self, path: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        File::open(self.0.join(path))?.read_at(into, offset)
+    }
 }
 
 /// What there is to read.
@@ -122,7 +183,9 @@ impl Store for DataFolder {
 pub(crate) struct Plan<S> {
     store: S,
     partitions: u16,
+    begins: Begins,
     generations: Vec<(Generation, Vec<OneLog>)>,
+    pub(crate) snapshots: Found,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +200,10 @@ struct OneLog {
 pub(crate) struct Walked {
     /// Of each log walked.
     pub(crate) tails: BTreeMap<(u32, u16), (LogIdentity, Tail)>,
+    /// Its files, and what is in them.
+    pub(crate) segments: BTreeMap<(u32, u16), Segments>,
+    /// Indexes of the snapshots that replay began with.
+    pub(crate) used: BTreeMap<PartitionId, u64>,
     /// Entries given to the sink.
     pub(crate) entries: u64,
     /// Bytes of the batches looked at.
@@ -172,32 +239,76 @@ impl<S: Store> Plan<S> {
                 }
             }
         }
-        Ok(Self { store, partitions: meta.partitions, generations })
+        let io = |source| RecoverError::Io { file: snapshot::layout::SNAPSHOT_DIR.to_owned(), offset: 0, source };
+        let snapshots = Found::of(&store, meta).map_err(io)?;
+        Ok(Self { store, partitions: meta.partitions, begins: meta.begins, generations, snapshots })
     }
 
-    /// Feeds `sink` every entry of the partitions it wants.
+    /// Gives the newest snapshot that is whole of each partition that `wants` takes to `each`, with the index of its last entry.
     ///
     /// # Errors
-    /// At the first log that cannot be read, or entry that the sink does not take.
-    pub(crate) fn walk(&self, sink: &mut impl Sink) -> Result<Walked, ReplayLogError> {
-        let mut walk = Walk::default();
-        for (_, log) in self.logs_for(sink) {
-            walk.log(&self.store, log, sink)?;
-        }
-        Ok(walk.walked)
+    /// When a file cannot be read, belongs elsewhere, or is newer than this program. Damaged ones are left out and told in [`Below`].
+    pub(crate) fn restore(
+        &self,
+        wants: impl Fn(PartitionId) -> bool,
+        each: impl FnMut(Partition, u64),
+    ) -> Result<Below, snapshot::FileError> {
+        self.snapshots.restore(&self.store, wants, each)
     }
 
-    /// As [`Plan::walk`], and goes on behind a log that cannot be read; later entries of its partitions are then left out.
-    pub(crate) fn walk_all(&self, sink: &mut impl Sink) -> (Walked, Vec<ReplayLogError>) {
-        let (mut walk, mut errors) = (Walk::default(), Vec::new());
+    /// Feeds `sink` every entry above what is `below`, of the partitions it wants.
+    ///
+    /// # Errors
+    /// At the first log that cannot be read, or entry that the sink does not take; and when a snapshot is damaged that the logs do not make up for.
+    pub(crate) fn walk(&self, sink: &mut impl Sink, below: Below) -> Result<Walked, ReplayLogError> {
+        let mut walk = Walk::above(below);
+        self.check_begin(&mut walk, sink)?;
         for (generation, log) in self.logs_for(sink) {
-            if let Err(error) = walk.log(&self.store, log, sink) {
+            self.log(&mut walk, generation, log, sink)?;
+        }
+        walk.end()
+    }
+
+    /// As [`Plan::walk`], and goes on behind a log that cannot be read; later entries of its partitions are then left out. What is damaged `below` is
+    /// among the errors.
+    pub(crate) fn walk_all(&self, sink: &mut impl Sink, below: Below) -> (Walked, Vec<ReplayLogError>) {
+        let mut walk = Walk::above(below);
+        let mut errors: Vec<ReplayLogError> = Vec::new();
+        errors.extend(std::mem::take(&mut walk.damaged).into_values().flatten().map(|(_, error)| error.into()));
+        errors.extend(self.check_begin(&mut walk, sink).err());
+        for (generation, log) in self.logs_for(sink) {
+            if let Err(error) = self.log(&mut walk, generation, log, sink) {
                 errors.push(error);
-                let lost = (0..self.partitions).map(PartitionId).filter(|id| shard_of(*id, generation.shards).0 == log.identity.shard);
-                walk.lost.extend(lost);
+                walk.lost.extend(self.partitions_of(generation, log));
             }
         }
         (walk.walked, errors)
+    }
+
+    /// A folder whose older logs were let go has a snapshot of every partition.
+    fn check_begin(&self, walk: &mut Walk, sink: &impl Sink) -> Result<(), ReplayLogError> {
+        let mut wanted = (0..self.partitions).map(PartitionId).filter(|id| sink.wants(*id));
+        match (self.begins, wanted.find(|id| walk.positions.needs_all(id.0))) {
+            (Begins::Snapshots, Some(partition)) => {
+                let error = walk.no_snapshot(partition, "older logs were let go");
+                Err(walk.blame(partition, error))
+            }
+            (Begins::Snapshots, None) | (Begins::Log, _) => Ok(()),
+        }
+    }
+
+    fn partitions_of(&self, generation: Generation, log: &OneLog) -> impl Iterator<Item = PartitionId> {
+        let shard = log.identity.shard;
+        (0..self.partitions).map(PartitionId).filter(move |id| shard_of(*id, generation.shards).0 == shard)
+    }
+
+    /// Walks one log, and says of damage in it whether a damaged snapshot is behind it.
+    fn log(&self, walk: &mut Walk, generation: Generation, log: &OneLog, sink: &mut impl Sink) -> Result<(), ReplayLogError> {
+        let partitions: Vec<PartitionId> = self.partitions_of(generation, log).collect();
+        walk.log(&self.store, log, &partitions, sink).map_err(|error| match &error {
+            ReplayLogError::Position { source: PositionError::Gap { partition, .. }, .. } => walk.blame(PartitionId(*partition), error),
+            _ => error,
+        })
     }
 
     /// Logs that hold a partition the sink wants, oldest generation first.
@@ -211,29 +322,73 @@ impl<S: Store> Plan<S> {
 }
 
 /// A walk under way.
-#[derive(Default)]
 struct Walk {
     positions: Positions,
+    /// Snapshots that could not be used, newest first.
+    damaged: BTreeMap<PartitionId, Vec<(u64, snapshot::FileError)>>,
     walked: Walked,
     /// Partitions some of whose entries could not be read.
     lost: BTreeSet<PartitionId>,
 }
 
 impl Walk {
-    fn log(&mut self, store: &impl Store, log: &OneLog, sink: &mut impl Sink) -> Result<(), ReplayLogError> {
+    fn above(below: Below) -> Self {
+        let Below { positions, damaged, used, last_time } = below;
+        let walked = Walked { used, last_time, ..Walked::default() };
+        Self { positions, damaged, walked, lost: BTreeSet::new() }
+    }
+
+    /// Every damaged snapshot must be made up for: an older one and the logs have its entries.
+    fn end(mut self) -> Result<Walked, ReplayLogError> {
+        for (partition, damaged) in std::mem::take(&mut self.damaged) {
+            for (index, error) in damaged {
+                let last = self.positions.last(partition.0);
+                if last < index {
+                    return Err(ReplayLogError::SnapshotNeeded { snapshot: Box::new(error), why: format!("they end at entry {last}") });
+                }
+                tracing::warn!(%error, "a damaged snapshot was passed over: the log has everything in it");
+            }
+        }
+        Ok(self.walked)
+    }
+
+    /// A gap in the log is below a snapshot that is damaged: that is what to tell.
+    fn blame(&mut self, partition: PartitionId, error: ReplayLogError) -> ReplayLogError {
+        let Some((_, snapshot)) = self.damaged.get_mut(&partition).filter(|damaged| !damaged.is_empty()).map(|damaged| damaged.remove(0))
+        else {
+            return error;
+        };
+        ReplayLogError::SnapshotNeeded { snapshot: Box::new(snapshot), why: super::with_causes(&error) }
+    }
+
+    fn no_snapshot(&self, partition: PartitionId, why: &'static str) -> ReplayLogError {
+        ReplayLogError::NoSnapshot { folder: snapshot::layout::partition_path(partition), partition, why }
+    }
+
+    fn log(&mut self, store: &impl Store, log: &OneLog, partitions: &[PartitionId], sink: &mut impl Sink) -> Result<(), ReplayLogError> {
         let path = || layout::log_path(&log.identity);
         let mut reader = Reader::new(store.segments(&log.identity), log.identity, log.end)?;
+        let mut segments = Segments::of(reader.segments());
+        if segments.oldest().is_some_and(|oldest| oldest > SegmentNumber::FIRST)
+            && let Some(bare) = partitions.iter().find(|id| sink.wants(**id) && self.positions.needs_all(id.0))
+        {
+            let error = self.no_snapshot(*bare, "the log begins later than its first segment");
+            return Err(self.blame(*bare, error));
+        }
         loop {
             let batch = match reader.advance()? {
                 Next::Batch(batch) => batch,
                 Next::End(tail) => {
-                    self.walked.tails.insert((log.identity.generation, log.identity.shard), (log.identity, tail));
+                    let key = (log.identity.generation, log.identity.shard);
+                    self.walked.tails.insert(key, (log.identity, tail));
+                    self.walked.segments.insert(key, segments);
                     return Ok(());
                 }
             };
             let segment = batch.segment;
             self.walked.bytes += batch.bytes as u64;
             for record in batch.records {
+                segments.note(segment, &record);
                 let partition = PartitionId(record.partition);
                 if !sink.wants(partition) || self.lost.contains(&partition) {
                     continue;
@@ -242,8 +397,9 @@ impl Walk {
                 match self.positions.check(&record).map_err(|source| ReplayLogError::Position { log: path(), segment, source })? {
                     Replay::Append => {}
                     Replay::DropFrom(_) => return replicated("entries that a leader made void"),
-                    Replay::SnapshotAt(_) | Replay::Covered => return replicated("a snapshot"),
-                    Replay::Other => continue,
+                    Replay::SnapshotAt(_) => return replicated("a snapshot of a peer"),
+                    // The snapshot has it.
+                    Replay::Covered | Replay::Other => continue,
                 }
                 let Record { kind: RecordKind::Entry(EntryVariant::Command), index, time_ms, body, .. } = record else {
                     return replicated("a change of members");
@@ -266,6 +422,8 @@ impl Walked {
     /// Adds what another thread walked.
     pub(crate) fn add(&mut self, other: Self) {
         self.tails.extend(other.tails);
+        self.segments.extend(other.segments);
+        self.used.extend(other.used);
         self.entries += other.entries;
         self.bytes += other.bytes;
         self.last_time = self.last_time.max(other.last_time);
@@ -274,6 +432,11 @@ impl Walked {
     /// Whether nothing was ever written into the logs of a generation. A torn first write was not acknowledged.
     pub(crate) fn is_empty(&self, generation: Generation) -> bool {
         self.tails.range((generation.number, 0)..=(generation.number, u16::MAX)).all(|(_, (_, tail))| tail.place.is_none())
+    }
+
+    /// Whether there is anything in logs and snapshots.
+    pub(crate) fn is_anything(&self) -> bool {
+        !self.used.is_empty() || self.tails.values().any(|(_, tail)| tail.place.is_some())
     }
 
     /// Torn writes, oldest log first.

@@ -1,10 +1,10 @@
 //! Where the logs go on after a replay.
 //!
-//! Path: [`Walked`] → [`choose`] (the last generation, or a new one when the number of shards is another) → [`writers`], one a shard, which close what
+//! Path: [`Walked`] → [`has_older`] (then snapshots of everything can take the place of older logs) → [`choose`] (the last generation, or a new one when the number of shards is another) → [`writers`], one a shard, which close what
 //! was read with their first writes. Pure: who makes the folders of a new generation, and where, is the caller's.
 
 use super::replay::Walked;
-use crate::folder::{Generation, Meta};
+use crate::folder::{Before, Generation, Meta};
 use crate::log::{LogIdentity, Record, RecordKind, Start, Tail, Writer};
 
 /// The generation to write to.
@@ -12,20 +12,23 @@ use crate::log::{LogIdentity, Record, RecordKind, Start, Tail, Writer};
 pub(crate) enum Choice {
     /// The last one goes on.
     Same(Generation),
-    /// A new one has to be made.
-    New {
-        /// Nothing was ever written into the last one, so it is given up: only one that was written to closes the one before it.
-        replaces: bool,
-    },
+    /// A new one has to be made, and this becomes of those before it.
+    New(Before),
 }
 
-/// Chooses the generation for a start with `shards`.
-pub(crate) fn choose(meta: &Meta, shards: u16, walked: &Walked) -> Choice {
+/// Would a start with `shards` leave logs behind that are only read, with something in them?
+pub(crate) fn has_older(meta: &Meta, shards: u16, walked: &Walked) -> bool {
+    (meta.generations.len() > 1 || meta.generations.last().is_some_and(|last| last.shards != shards)) && walked.is_anything()
+}
+
+/// Chooses the generation for a start with `shards`. `saved`: every partition has a durable snapshot of all that was walked.
+pub(crate) fn choose(meta: &Meta, shards: u16, walked: &Walked, saved: bool) -> Choice {
     match meta.generations.last().copied() {
         Some(last) if last.shards == shards => Choice::Same(last),
-        // A torn first write was not acknowledged.
-        Some(last) => Choice::New { replaces: walked.is_empty(last) },
-        None => Choice::New { replaces: false },
+        Some(_) if saved => Choice::New(Before::LetGo),
+        // It is given up: only one that was written to closes the one before it. A torn first write was not acknowledged.
+        Some(last) if walked.is_empty(last) => Choice::New(Before::Replaced),
+        Some(_) | None => Choice::New(Before::Kept),
     }
 }
 
@@ -43,6 +46,12 @@ pub(crate) fn writers(meta: &Meta, generation: Generation, walked: &Walked, segm
         let tail = tail_of(generation, shard).map(|(_, tail)| tail);
         let start = tail.map_or_else(Start::fresh, Tail::start);
         let mut writer = Writer::new(meta.log(generation, shard), segment_bytes, start);
+        if let Some(segments) = walked.segments.get(&(generation.number, shard)) {
+            writer.adopt(segments.clone());
+        }
+        if before.is_some() {
+            writer.keep_all();
+        }
         if tail.is_none_or(|tail| tail.place.is_none())
             && let Some(before) = before
         {

@@ -1,6 +1,6 @@
 //! Looks a whole folder over without changing it.
 //!
-//! Path: [`verify`] → lock → every log from its beginning → entries applied to fresh partitions → each partition's own check → [`Report`].
+//! Path: [`verify`] → lock → every snapshot, and every log above it → entries applied → each partition's own check → [`Report`].
 //! Bounds: memory for the whole state, as an engine would need; one core.
 
 use std::{collections::BTreeMap, path::Path};
@@ -38,7 +38,9 @@ pub struct Report {
     pub last_time: Millis,
     /// Torn writes behind the logs' ends: no damage, they were never acknowledged. The next start leaves them behind.
     pub cut: Vec<Cut>,
-    /// Logs that cannot be read to their end. Entries of their partitions behind the damage are not in this report.
+    /// Snapshots that the partitions were begun with.
+    pub snapshots: u64,
+    /// Snapshots that are damaged, and logs that cannot be read to their end. Entries of their partitions behind the damage are not in this report.
     pub damage: Vec<ReplayLogError>,
     /// How long it took.
     pub seconds: f64,
@@ -89,7 +91,10 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
     let fresh = |id| (id, Partition::new(id, meta.epoch, meta.partitions));
     let mut all = Everything { partitions: (0..meta.partitions).map(PartitionId).map(fresh).collect(), changes: Changes::default() };
     let (walked, damage) = match Plan::read(meta, DataFolder(folder.path().to_owned())) {
-        Ok(plan) => plan.walk_all(&mut all),
+        Ok(plan) => match plan.restore(|_| true, |state, _| drop(all.partitions.insert(state.id(), state))) {
+            Ok(below) => plan.walk_all(&mut all, below),
+            Err(error) => (super::Walked::default(), vec![error.into()]),
+        },
         Err(error) => (super::Walked::default(), vec![error]),
     };
     let partitions = all.partitions.into_iter().map(|(id, partition)| PartitionReport {
@@ -103,6 +108,7 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
         entries: walked.entries,
         bytes: walked.bytes,
         last_time: walked.last_time,
+        snapshots: walked.used.len() as u64,
         cut: walked.cuts(),
         damage,
         seconds: clock.elapsed().as_secs_f64(),

@@ -1,7 +1,8 @@
 //! From the log to a running core: entries are replayed in order, then the index and the shared views are made from the state.
 //!
-//! Path: folder's logs → [`Builder::replay`] for every entry of the shard's partitions → [`Builder::finish`], with what was saved of the index
-//! ([`Builder::take_index`]) → [`ShardCore`], which sends every effect that is left. A builder is `Send`; the core it makes stays on its thread.
+//! Path: snapshots → [`Builder::restore`] → folder's logs → [`Builder::replay`] for every later entry of the shard's partitions → [`Builder::finish`], with
+//! what was saved of the index ([`Builder::take_index`]) → [`ShardCore`], which sends every effect that is left. A builder is `Send`; the core it makes
+//! stays on its thread.
 
 use super::{
     Config, ShardCore,
@@ -9,6 +10,7 @@ use super::{
     feed::Readers,
     index_files::{IndexFiles, IndexFound},
     pipeline::Pipeline,
+    snapshots::{self, Snapshots},
     state::{Random, Slot, State, Timers},
     task::Tasks,
     wait::Waits,
@@ -22,6 +24,7 @@ use crate::{
     partition::{Changes, Partition},
     record::{self, RecordError},
     shard::{Now, files::Jobs},
+    snapshot::Header,
 };
 use hashbrown::HashMap;
 use std::{
@@ -67,7 +70,7 @@ pub enum ReplayError {
 /// A core that is being filled from the log.
 pub struct Builder {
     config: Config,
-    partitions: BTreeMap<PartitionId, (Partition, u64)>,
+    partitions: BTreeMap<PartitionId, Replayed>,
     changes: Changes,
     last_time: Millis,
     catalog: Arc<Catalog>,
@@ -75,14 +78,41 @@ pub struct Builder {
     index: IndexFound,
 }
 
+/// A partition, as far as it is replayed.
+struct Replayed {
+    partition: Partition,
+    /// Index of the last entry inside.
+    last: u64,
+    /// Index of the last entry inside the snapshot it began with, or that was made of it since.
+    snapshot: Option<u64>,
+}
+
 impl Builder {
     /// Empty partitions, those that the shard owns, and the event logs of the folder.
     #[must_use]
     pub fn new(config: Config, catalog: Arc<Catalog>) -> Self {
         let owned = (0..config.partitions).map(PartitionId).filter(|id| config.owns(*id));
-        let partitions = owned.clone().map(|id| (id, (Partition::new(id, config.epoch, config.partitions), 0))).collect();
+        let fresh = |id| Replayed { partition: Partition::new(id, config.epoch, config.partitions), last: 0, snapshot: None };
+        let partitions = owned.clone().map(|id| (id, fresh(id))).collect();
         let events = EventLog::new(config.events, owned, &catalog);
         Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events, index: IndexFound::default() }
+    }
+
+    /// Begins with a snapshot that has everything up to entry `index`.
+    ///
+    /// # Errors
+    /// [`ReplayError::Foreign`].
+    ///
+    /// # Panics
+    /// When the partition is not as it was made: snapshots come first.
+    pub fn restore(&mut self, partition: Partition, index: u64) -> Result<(), ReplayError> {
+        let id = partition.id();
+        let Some(replayed) = self.partitions.get_mut(&id) else { return Err(ReplayError::Foreign { partition: id.0 }) };
+        assert!(replayed.last == 0 && replayed.snapshot.is_none(), "partition {} has entries before its snapshot", id.0);
+        self.last_time = self.last_time.max(partition.last_time());
+        self.events.begins_behind(id, partition.seq());
+        *replayed = Replayed { partition, last: index, snapshot: Some(index) };
+        Ok(())
     }
 
     /// Applies the next entry of a partition.
@@ -90,7 +120,7 @@ impl Builder {
     /// # Errors
     /// See [`ReplayError`]; the state is then of no use.
     pub fn replay(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), ReplayError> {
-        let Some((state, last)) = self.partitions.get_mut(&partition) else {
+        let Some(Replayed { partition: state, last, .. }) = self.partitions.get_mut(&partition) else {
             return Err(ReplayError::Foreign { partition: partition.0 });
         };
         if index != *last + 1 {
@@ -109,7 +139,7 @@ impl Builder {
     /// A partition whose events go further than the log, with how many commands each has: what the log lacks was acknowledged.
     #[must_use]
     pub fn events_ahead(&self) -> Option<(PartitionId, u64, u64)> {
-        let ahead = |(id, (partition, _)): (&PartitionId, &(Partition, u64))| {
+        let ahead = |(id, Replayed { partition, .. }): (&PartitionId, &Replayed)| {
             let (events, log) = (self.catalog.covered(*id).0, partition.seq().0);
             (events > log).then_some((*id, events, log))
         };
@@ -124,7 +154,31 @@ impl Builder {
 
     /// The partitions as replayed, in order.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
-        self.partitions.values().map(|(partition, _)| partition)
+        self.partitions.values().map(|replayed| &replayed.partition)
+    }
+
+    /// A partition some of whose events are not durable: what they came from must be replayed again until they are.
+    pub(crate) fn events_behind(&self) -> Option<PartitionId> {
+        self.partitions.iter().find(|(id, replayed)| self.events.durable(**id) < replayed.partition.seq()).map(|(id, _)| *id)
+    }
+
+    /// Gives `save` each partition of which there is no snapshot with all that is in it, under its header, with the index of the older snapshot.
+    ///
+    /// # Errors
+    /// The first of `save`; the partitions before it have theirs.
+    pub(crate) fn save<E>(
+        &mut self,
+        created: Millis,
+        mut save: impl FnMut(&Header, &mut Partition, Option<u64>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for Replayed { partition, last, snapshot } in
+            self.partitions.values_mut().filter(|replayed| replayed.snapshot != Some(replayed.last))
+        {
+            let header = snapshots::header(&self.config, partition, *last, created);
+            save(&header, partition, *snapshot)?;
+            *snapshot = Some(*last);
+        }
+        Ok(())
     }
 
     /// What was saved of the index: products that are still the same need not be analysed again.
@@ -142,24 +196,25 @@ impl Builder {
         events.applied(now.mono_us);
         let tasks = Tasks::default();
         let mut docs = HashMap::default();
-        for product in partitions.values().flat_map(|(partition, _)| partition.products()) {
+        for product in partitions.values().flat_map(|replayed| replayed.partition.products()) {
             docs.insert(super::deliver::doc_key(product.id), config.doc(product));
         }
         let mut index_files = IndexFiles::new(config.shard, config.shards);
-        let index = make_index(partitions.values().map(|(partition, _)| partition), found, &mut index_files);
+        let index = make_index(partitions.values().map(|replayed| &replayed.partition), found, &mut index_files);
         let categories = placement::categories_partition(config.partitions);
-        if let Some((partition, _)) = partitions.get(&categories) {
+        if let Some(Replayed { partition, .. }) = partitions.get(&categories) {
             config.shared.publish_categories(Arc::clone(partition.categories()));
         }
         #[cfg(feature = "mutants")]
         if mutants::is(Mutant::LostKeys) {
-            partitions.values_mut().for_each(|(partition, _)| partition.forget_keys());
+            partitions.values_mut().for_each(|replayed| replayed.partition.forget_keys());
         }
-        let slots = partitions.into_iter().map(|(id, (partition, appended))| {
+        let slots = partitions.into_iter().map(|(id, Replayed { partition, last, snapshot })| {
             let slot = Slot {
                 partition,
-                appended,
-                snapshot: 0,
+                appended: last,
+                applied: last,
+                snapshot,
                 keys_in_use: hashbrown::HashSet::default(),
                 timers_running: false,
                 next_timer: None,
@@ -178,6 +233,7 @@ impl Builder {
             row_stock: HashMap::default(),
             pipeline: Pipeline::new(writer),
             files: Jobs::default(),
+            snapshots: Snapshots::default(),
             remove_again_us: None,
             events,
             events_full: false,

@@ -60,7 +60,12 @@ impl State {
             return None;
         }
         let wake = self.events.next_wake()?;
-        Some(if self.draining { self.events.next_chance().max(self.now.mono_us) } else { wake })
+        Some(if self.events_hurry() { self.events.next_chance().max(self.now.mono_us) } else { wake })
+    }
+
+    /// Frames go at once: the shard drains, or a snapshot waits for the events of what it has.
+    fn events_hurry(&self) -> bool {
+        self.draining || self.snapshots.waits_for_events()
     }
 
     /// Writes what the event log has to write, all of it while the shard drains.
@@ -70,8 +75,9 @@ impl State {
             return;
         }
         let now = self.stamp();
+        let at_once = self.events_hurry();
         let applied = self.partitions.iter().map(|(id, slot)| (*id, slot.partition.seq()));
-        if let Some(steps) = self.events.write(now, now_us, self.draining, applied) {
+        if let Some(steps) = self.events.write(now, now_us, at_once, applied) {
             let job = self.files.give(Asker::Events, steps);
             self.outputs.push_back(Output::Files(job));
         }
@@ -92,6 +98,7 @@ impl State {
             let job = self.files.give(Asker::OldEvents, steps);
             self.outputs.push_back(Output::Files(job));
         }
+        self.name_snapshot();
         self.release_segments();
         self.write_events();
     }

@@ -19,6 +19,8 @@ pub(crate) enum Asker {
     Feed(u64),
     /// `index_files.rs`.
     Index,
+    /// `snapshots.rs`.
+    Snapshot,
 }
 
 impl State {
@@ -30,6 +32,7 @@ impl State {
             Asker::OldEvents => self.old_events_removed(&result),
             Asker::Feed(reader) => self.feed_file_read(reader, result),
             Asker::Index => self.index_files.done(result.map(drop), self.now.mono_us),
+            Asker::Snapshot => self.snapshot_written(result),
         }
     }
 }

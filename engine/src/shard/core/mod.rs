@@ -17,6 +17,7 @@ pub mod index_files;
 pub mod peer;
 mod pipeline;
 mod release;
+mod snapshots;
 pub(crate) mod state;
 pub(crate) mod task;
 #[cfg(test)]
@@ -59,6 +60,10 @@ pub struct Config {
     pub partitions: u16,
     /// Of the folder; part of every position.
     pub epoch: u32,
+    /// Id of the data folder.
+    pub folder: u128,
+    /// The log may have so many bytes before partitions are snapshotted to release its oldest segments.
+    pub log_bytes_max: u64,
     /// Seals and opens personal fields.
     pub keyring: Keyring,
     /// Views shared by the node's shards.
@@ -129,6 +134,7 @@ impl ShardCore {
                 let mut state = self.state.borrow_mut();
                 state.draining = true;
                 state.index_files.drain();
+                state.end_snapshots();
             }
         }
         self.run();
@@ -160,14 +166,15 @@ impl ShardCore {
         let mut state = self.state.borrow_mut();
         let timer = state.next_timer_us();
         let untidy = state.next_tidying();
-        let (log, events) = (state.pipeline.next_wake(), state.events_wake());
-        [untidy, state.waits.next_alarm(), log, state.remove_again_us, events, timer].into_iter().flatten().min()
+        let (log, events, snapshots) = (state.pipeline.next_wake(), state.events_wake(), state.snapshot_wake());
+        [untidy, state.waits.next_alarm(), log, state.remove_again_us, events, snapshots, timer].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked; while it drains, events are in files too.
     pub fn is_idle(&self) -> bool {
         let state = self.state.borrow();
-        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && !(state.draining && state.events.wants_more())
+        let events_wait = state.draining && state.events.wants_more();
+        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && state.snapshots.is_idle() && !events_wait
     }
 
     /// Calls under way.
@@ -248,6 +255,7 @@ impl ShardCore {
             state.remove_surplus();
         }
         state.write_events();
+        state.snapshot_tick();
     }
 
     fn end_call(&mut self, token: CallToken) {

@@ -13,7 +13,7 @@ use super::{
 #[cfg(feature = "mutants")]
 use crate::mutants::{self, Mutant};
 use crate::{
-    log::{AppendError, Appended, Durable, NotSealed, Record, SealedBatch, SegmentPlan, Surplus, Writer},
+    log::{AppendError, Appended, Durable, NotSealed, Record, SealedBatch, SegmentPlan, Segments, Surplus, Writer},
     partition::{Applied, Changes},
     record::{self, v1::Entry},
     shard::{CallToken, Output},
@@ -28,7 +28,7 @@ const IDLE_MARK_US: u64 = 3_000;
 /// How often a segment that could not be allocated is asked for again.
 const SEGMENT_RETRY_MS: u64 = 1_000;
 /// Raft's term, until there is replication.
-const TERM: u64 = 1;
+pub(super) const TERM: u64 = 1;
 
 /// What a proposer gets.
 pub(crate) type Proposed = Result<Committed, Failure>;
@@ -109,6 +109,11 @@ impl Pipeline {
     /// Nothing waits, nothing is written, the end is marked.
     pub(crate) fn is_idle(&self) -> bool {
         self.len() == 0 && self.writer.in_flight() == 0 && self.idle_since_us.is_none()
+    }
+
+    /// The log's files, and what is in them.
+    pub(super) fn segments(&self) -> &Segments {
+        self.writer.segments()
     }
 
     /// Releases the log's oldest segments whose records are all inside what `safe` says of each partition. While the disk is full, the plan that waits for
@@ -223,6 +228,7 @@ impl State {
         }
         if self.pipeline.writer.wants_segment() {
             self.release_segments();
+            self.look_for_snapshots();
         }
         if let Some(plan) = self.pipeline.writer.needs_segment() {
             self.outputs.push_back(Output::Prepare(plan));
@@ -314,6 +320,7 @@ impl State {
         changes.clear();
         let slot = self.partitions.get_mut(&id).expect("checked when proposed");
         let applied: Applied = slot.partition.apply(time, entry, &mut changes);
+        slot.applied += 1;
         self.bring_in_line(id, &changes);
         self.told(&changes);
         self.timer_changed(id);

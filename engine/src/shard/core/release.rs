@@ -16,10 +16,13 @@ use wire::PartitionId;
 const REMOVE_RETRY_MS: u64 = 30_000;
 
 impl State {
-    /// Releases what is in no use any more.
+    /// Releases what is in no use any more. Not before every partition has a snapshot: in a log that begins later than 1 one without is lost.
     pub(crate) fn release_segments(&mut self) {
+        if self.partitions.values().any(|slot| slot.snapshot.is_none()) {
+            return;
+        }
         // A snapshot has no events: those of what it has must be in files of their own.
-        let inside = self.partitions.iter().map(|(id, slot)| (*id, slot.snapshot.min(self.events_durable(*id).0)));
+        let inside = self.partitions.iter().map(|(id, slot)| (*id, slot.snapshot.unwrap_or(0).min(self.events_durable(*id).0)));
         let inside: BTreeMap<PartitionId, u64> = inside.collect();
         self.pipeline.release(|partition| inside.get(&PartitionId(partition)).copied().unwrap_or(0));
         self.remove_surplus();

@@ -10,6 +10,7 @@ use super::{
     files::Asker,
     index_files::IndexFiles,
     pipeline::Pipeline,
+    snapshots::Snapshots,
     task::{Flow, Reactor, Setter},
     wait::Waits,
 };
@@ -35,8 +36,10 @@ pub(crate) struct Slot {
     pub(crate) partition: Partition,
     /// Index of the entry appended last to the log; applied ones may lag behind.
     pub(crate) appended: u64,
-    /// Index of the last entry inside its durable snapshot; 0 without one.
-    pub(crate) snapshot: u64,
+    /// Index of the entry applied last.
+    pub(crate) applied: u64,
+    /// Index of the last entry inside its durable snapshot, if it has one.
+    pub(crate) snapshot: Option<u64>,
     /// Keys of requests that have not reached the log's end yet.
     pub(crate) keys_in_use: HashSet<u128, Hash>,
     /// A `RunTimers` is on its way.
@@ -78,6 +81,7 @@ pub(crate) struct State {
     pub(crate) pipeline: Pipeline,
     /// Jobs with files beside the log that are under way.
     pub(crate) files: Jobs<Asker>,
+    pub(crate) snapshots: Snapshots,
     /// When removing log files that nobody needs is tried again, after it failed.
     pub(crate) remove_again_us: Option<u64>,
     /// What the feed tells, behind the log.

@@ -6,16 +6,19 @@ use super::{
 };
 use crate::{
     events::{Catalog, Keep, tests::Files},
-    log::{LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentSource, Start, Writer},
+    log::{
+        LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentPlan, SegmentSource, Start, Writer,
+    },
     partition::Partition,
     record::v1::Command,
     seal::Keyring,
     shard::{
         CallToken, Input, Now, Output,
-        files::{FileError, FileJob},
+        files::{FileError, FileJob, FileStep},
     },
     shared::Shared,
 };
+use snapshots::segment_at;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -29,6 +32,7 @@ use wire::{
 mod contention;
 mod feed;
 mod reservations;
+mod snapshots;
 mod warehouse;
 
 const PARTITIONS: u16 = 64;
@@ -48,8 +52,14 @@ struct Node {
     files: Files,
     /// Jobs with files are not done.
     files_stand_still: bool,
+    /// What becomes of a step instead: an error that ends its job.
+    spoil: Option<fn(&FileStep) -> Option<FileError>>,
+    /// Flips a bit of everything that is read.
+    rots: bool,
     keep: Keep,
     generation: u32,
+    /// Size of the logs' segments; four make a log that is cut.
+    segment_bytes: u64,
     /// Messages between shards that never arrive.
     lose: Option<fn(&PeerMessage) -> bool>,
 }
@@ -62,8 +72,15 @@ type Logged = (PartitionId, u64, Millis, Vec<u8>);
 struct Disk(BTreeMap<SegmentNumber, Vec<u8>>);
 
 impl Disk {
+    fn prepare(&mut self, plan: &SegmentPlan) {
+        let taken = plan.from.as_deref().map(|from| self.0.remove(&segment_at(from)).expect("a released file is there"));
+        let mut file = taken.unwrap_or_default();
+        file.resize(usize::try_from(plan.bytes).expect("small files"), 0);
+        self.0.insert(plan.number, file);
+    }
+
     fn write(&mut self, batch: &SealedBatch) {
-        let file = self.0.entry(batch.segment).or_insert_with(|| vec![0; SEGMENT_BYTES as usize]);
+        let file = self.0.get_mut(&batch.segment).expect("it was prepared");
         let at = usize::try_from(batch.offset).expect("small files");
         file[at..at + batch.bytes().len()].copy_from_slice(batch.bytes());
     }
@@ -87,12 +104,14 @@ fn identity(generation: u32, shard: u16, shards: u16) -> LogIdentity {
 
 const FOR_EVER: Keep = Keep { ms: u64::MAX / 2, bytes: u64::MAX };
 
-fn config(shard: u16, shards: u16, shared: &Arc<Shared>) -> Config {
+fn config(shard: u16, shards: u16, shared: &Arc<Shared>, segment_bytes: u64) -> Config {
     Config {
         shard: ShardId(shard),
         shards,
         partitions: PARTITIONS,
         epoch: 1,
+        folder: 1,
+        log_bytes_max: 4 * segment_bytes,
         keyring: Keyring::new(&[7; 32]),
         shared: Arc::clone(shared),
         hold_ttl_ms: 15 * 60_000,
@@ -108,19 +127,29 @@ impl Node {
         Self::start_with(shards, log, Files::default(), 1, FOR_EVER)
     }
 
-    fn start_with(shards: u16, log: Vec<Logged>, mut files: Files, generation: u32, keep: Keep) -> Self {
+    fn start_with(shards: u16, log: Vec<Logged>, files: Files, generation: u32, keep: Keep) -> Self {
+        Self::start_small(shards, log, files, generation, keep, SEGMENT_BYTES)
+    }
+
+    fn start_small(shards: u16, log: Vec<Logged>, mut files: Files, generation: u32, keep: Keep, segment_bytes: u64) -> Self {
         let catalog = Arc::new(Catalog::read(&mut files, identity(1, 0, 1).folder, 1).expect("files this test wrote"));
         let shared = Arc::new(Shared::default());
         let now = Now { wall: Millis(1_800_000_000_000), mono_us: 0 };
         let cores = (0..shards).map(|shard| {
-            let mut builder = Builder::new(Config { events: keep, ..config(shard, shards, &shared) }, Arc::clone(&catalog));
+            let mut builder = Builder::new(Config { events: keep, ..config(shard, shards, &shared, segment_bytes) }, Arc::clone(&catalog));
+            let snapshots = snapshots::restore(&files, |partition| placement::shard_of(partition, shards).0 == shard);
+            let indexes: BTreeMap<PartitionId, u64> = snapshots.iter().map(|(index, state)| (state.id(), *index)).collect();
+            for (index, state) in snapshots {
+                builder.restore(state, index).expect("its own partition");
+            }
             for (partition, index, time, body) in &log {
-                if placement::shard_of(*partition, shards).0 == shard {
+                let above = indexes.get(partition).is_none_or(|snapshot| index > snapshot);
+                if placement::shard_of(*partition, shards).0 == shard && above {
                     builder.replay(*partition, *index, *time, body).expect("a log this test wrote");
                 }
             }
             assert_eq!(builder.events_ahead(), None);
-            builder.finish(Writer::new(identity(generation, shard, shards), SEGMENT_BYTES, Start::fresh()), now, [shard as u8; 32])
+            builder.finish(Writer::new(identity(generation, shard, shards), segment_bytes, Start::fresh()), now, [shard as u8; 32])
         });
         let cores: Vec<ShardCore> = cores.collect();
         let disks = cores.iter().map(|_| Disk::default()).collect();
@@ -134,8 +163,11 @@ impl Node {
             lose: None,
             files,
             files_stand_still: false,
+            spoil: None,
+            rots: false,
             keep,
             generation,
+            segment_bytes,
         };
         node.advance(1);
         node
@@ -143,7 +175,7 @@ impl Node {
 
     /// Everything in memory is lost; the disks are read as a start reads them.
     fn restart(self, shards: u16) -> Self {
-        let Self { cores, disks, before: mut log, mut files, generation, keep, .. } = self;
+        let Self { cores, disks, before: mut log, mut files, generation, keep, segment_bytes, .. } = self;
         files.crash(u64::from(generation));
         let old = u16::try_from(cores.len()).expect("few shards");
         for (shard, disk) in (0..old).zip(disks) {
@@ -154,7 +186,7 @@ impl Node {
                 }
             }
         }
-        Self::start_with(shards, log, files, generation + 1, keep)
+        Self::start_small(shards, log, files, generation + 1, keep, segment_bytes)
     }
 
     /// Lets time pass and everything settle.
@@ -167,18 +199,20 @@ impl Node {
     fn run(&mut self, mut inputs: VecDeque<(usize, Input)>) {
         while let Some((shard, input)) = inputs.pop_front() {
             self.now.mono_us += 1;
-            let core = &mut self.cores[shard];
-            core.handle(self.now, input);
-            while let Some(output) = core.poll_output() {
+            self.cores[shard].handle(self.now, input);
+            while let Some(output) = self.cores[shard].poll_output() {
                 match output {
                     Output::Write(batch) => {
                         self.disks[shard].write(&batch);
                         inputs.push_back((shard, Input::Written(batch)));
                     }
-                    Output::Prepare(plan) => inputs.push_back((shard, Input::Prepared(plan))),
+                    Output::Prepare(plan) => {
+                        self.disks[shard].prepare(&plan);
+                        inputs.push_back((shard, Input::Prepared(plan)));
+                    }
                     Output::Files(_) if self.files_stand_still => {}
                     Output::Files(FileJob { id, steps }) => {
-                        let read: Result<Vec<_>, FileError> = steps.iter().map(|step| self.files.step(step)).collect();
+                        let read: Result<Vec<_>, FileError> = steps.iter().map(|step| self.step(shard, step)).collect();
                         let result = read.map(|read| read.into_iter().flatten().collect());
                         inputs.push_back((shard, Input::FilesDone { id, result }));
                     }

@@ -5,7 +5,7 @@
 //! ordinary files. What they share is the loop (`turns`) and the ways into it (`queue`, `link`). A driver makes no decision: what to write, refuse or
 //! answer is the core's. Read first: [`spawn`], then `turns`.
 
-mod files;
+pub(crate) mod files;
 mod glommio;
 mod hand;
 mod link;

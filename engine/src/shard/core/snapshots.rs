@@ -1,0 +1,353 @@
+//! Snapshots of partitions, made while they work, so that the log below can be released.
+//!
+//! Path: a new segment is wanted and the log is longer than it may be → [`State::snapshots_wanted`] → the partition that pins the oldest segment is frozen →
+//! a slice of its state a turn → chunks of a file, written by jobs → synced, read back, compared → renamed, the older one removed → segments released.
+//! Read first: [`UnderWay`] and [`Stage`], then [`State::snapshot_tick`] and [`State::snapshot_written`].
+//! Bounds: one snapshot at a time in a shard, [`SLICE_BYTES`] of it a turn and only in turns whose requests were taken, [`JOBS_MAX`] jobs of
+//! [`JOB_BYTES`] under way. What is written to the partition meanwhile is kept twice until the walk has passed it.
+//! A snapshot that cannot be made costs nothing but the log's length: it is given up, told, and tried again after [`RETRY_MS`].
+
+use super::{Config, files::Asker, pipeline::TERM, state::State};
+use crate::{
+    partition::Partition,
+    shard::{
+        Output,
+        files::{FILE_BYTES_MAX, FileStep, FilesResult},
+    },
+    snapshot::{Ended, FileError, Header, Reader, Writer, layout},
+};
+use std::error::Error;
+use wire::{Millis, PartitionId};
+
+/// Bytes of state that a turn takes: 50 to 200 µs.
+const SLICE_BYTES: usize = 64 << 10;
+/// Bytes that a job writes and syncs, and that one reads back: the disk never has much more to write at once beside the log.
+const JOB_BYTES: usize = 1 << 20;
+/// Jobs of a snapshot under way: one at the disk while the next gathers.
+const JOBS_MAX: usize = 2;
+/// After a snapshot that could not be made the next one waits this long.
+const RETRY_MS: u64 = 30_000;
+
+const _: () = assert!(JOB_BYTES <= FILE_BYTES_MAX);
+
+/// The snapshots of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots {
+    under_way: Option<UnderWay>,
+    /// One is to be begun, as far as was known when the last segment was begun or the last snapshot ended.
+    wanted: bool,
+    /// Not before.
+    pause_until_us: Option<u64>,
+}
+
+/// A snapshot that is being made.
+#[derive(Debug)]
+struct UnderWay {
+    header: Header,
+    stage: Stage,
+    /// Bytes of the file that no job has yet, and where they go.
+    out: Vec<u8>,
+    offset: u64,
+    /// Jobs that are not done.
+    jobs: usize,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The partition is frozen and walked.
+    Walking(Writer),
+    /// All was given to jobs.
+    Writing(Ended),
+    /// It is durable, and read back.
+    Checking {
+        ended: Ended,
+        reader: Box<Reader>,
+    },
+    /// It is as it was written; what it has must have been told first, or nobody could tell it after a restart.
+    Checked,
+    /// It gets its name.
+    Naming,
+    /// It failed: jobs under way are waited for, then what there is of it is removed.
+    GivingUp,
+    Removing,
+}
+
+impl UnderWay {
+    fn partition(&self) -> PartitionId {
+        self.header.partition
+    }
+
+    fn path(&self) -> String {
+        layout::unfinished_path(self.header.partition, self.header.index)
+    }
+
+    fn begin(header: Header) -> Self {
+        let mut out = Vec::with_capacity(JOB_BYTES + 2 * SLICE_BYTES);
+        let writer = Writer::new(&header, &mut out);
+        Self { header, stage: Stage::Walking(writer), out, offset: 0, jobs: 0 }
+    }
+
+    /// The steps that write and sync what has gathered.
+    fn write(&mut self) -> Vec<FileStep> {
+        let mut steps = Vec::new();
+        for bytes in self.out.chunks(JOB_BYTES) {
+            steps.push(FileStep::Write { path: self.path(), offset: self.offset, bytes: bytes.to_vec(), create: self.offset == 0 });
+            self.offset += bytes.len() as u64;
+        }
+        steps.push(FileStep::Sync { path: self.path() });
+        self.out.clear();
+        steps
+    }
+
+    /// The step that reads the next bytes back.
+    fn read(&self, from: u64, ended: &Ended) -> FileStep {
+        let bytes = usize::try_from(ended.file_bytes - from).map_or(JOB_BYTES, |left| left.min(JOB_BYTES));
+        FileStep::Read { path: self.path(), offset: from, bytes }
+    }
+}
+
+impl Snapshots {
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_none()
+    }
+
+    /// One is as it should be, and waits until what it has was told.
+    pub(super) fn waits_for_events(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| matches!(under_way.stage, Stage::Checked))
+    }
+}
+
+impl State {
+    /// Looks whether the log is longer than it may be: after each new segment, and after each snapshot.
+    pub(crate) fn look_for_snapshots(&mut self) {
+        self.snapshots.wanted = self.next_snapshot().is_some();
+    }
+
+    /// The partition to be snapshotted next: the one that pins the log's oldest segment, while the log is too long. Before the first segment is
+    /// released every partition needs one, if only an empty one.
+    fn next_snapshot(&self) -> Option<PartitionId> {
+        let segments = self.pipeline.segments();
+        if self.draining || segments.bytes() <= self.config.log_bytes_max {
+            return None;
+        }
+        let pins = segments.pinned_by(|partition| self.safe(partition)).map(PartitionId);
+        let bare = || self.partitions.iter().find(|(_, slot)| slot.snapshot.is_none()).map(|(id, _)| *id);
+        // What pins is applied, but for the newest segment's: of that another snapshot would have no more than the last one.
+        let gains = |id: &PartitionId| self.partitions.get(id).is_some_and(|slot| slot.snapshot.is_none_or(|index| index < slot.applied));
+        pins.filter(gains).or_else(bare)
+    }
+
+    /// Up to which index durable snapshots have everything of a partition.
+    pub(super) fn safe(&self, partition: u16) -> u64 {
+        self.partitions.get(&PartitionId(partition)).and_then(|slot| slot.snapshot).unwrap_or(0)
+    }
+
+    /// When a tick can do something for a snapshot.
+    pub(crate) fn snapshot_wake(&self) -> Option<u64> {
+        match &self.snapshots.under_way {
+            None if self.snapshots.wanted => Some(self.snapshots.pause_until_us.unwrap_or(self.now.mono_us)),
+            Some(UnderWay { stage: Stage::Walking(_), jobs, .. }) if *jobs < JOBS_MAX => Some(self.now.mono_us),
+            None | Some(_) => None,
+        }
+    }
+
+    /// Begins a snapshot, or takes the next slice of the one under way.
+    pub(crate) fn snapshot_tick(&mut self) {
+        if self.snapshots.under_way.is_none() {
+            self.begin_snapshot();
+        }
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        if under_way.jobs >= JOBS_MAX || !self.files.has_room() {
+            return;
+        }
+        let Stage::Walking(writer) = &mut under_way.stage else { return };
+        let slot = self.partitions.get_mut(&under_way.header.partition).expect("a shard keeps its partitions");
+        let more = writer.chunk(&mut under_way.out, |out| slot.partition.snapshot_step(out, SLICE_BYTES));
+        if !more {
+            let Stage::Walking(writer) = std::mem::replace(&mut under_way.stage, Stage::GivingUp) else { unreachable!("looked at above") };
+            under_way.stage = Stage::Writing(writer.end(&mut under_way.out));
+        }
+        if !more || under_way.out.len() >= JOB_BYTES {
+            let steps = under_way.write();
+            self.snapshot_job(steps);
+        }
+    }
+
+    fn begin_snapshot(&mut self) {
+        if !self.snapshots.wanted || self.snapshots.pause_until_us.is_some_and(|until| self.now.mono_us < until) {
+            return;
+        }
+        (self.snapshots.pause_until_us, self.snapshots.wanted) = (None, false);
+        let Some(partition) = self.next_snapshot() else { return };
+        let created = self.stamp();
+        let slot = self.partitions.get_mut(&partition).expect("found among them");
+        slot.partition.freeze();
+        let header = header(&self.config, &slot.partition, slot.applied, created);
+        self.snapshots.under_way = Some(UnderWay::begin(header));
+    }
+
+    fn snapshot_job(&mut self, steps: Vec<FileStep>) {
+        if let Some(under_way) = &mut self.snapshots.under_way {
+            under_way.jobs += 1;
+        }
+        let job = self.files.give(Asker::Snapshot, steps);
+        self.outputs.push_back(Output::Files(job));
+    }
+
+    /// A job of the snapshot is done.
+    pub(crate) fn snapshot_written(&mut self, result: FilesResult) {
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        under_way.jobs -= 1;
+        match result {
+            Ok(read) => self.snapshot_goes_on(&read),
+            Err(error) => self.give_up_snapshot(Some(&error)),
+        }
+    }
+
+    /// Takes the next step of the snapshot after a job that was done.
+    fn snapshot_goes_on(&mut self, read: &[Vec<u8>]) {
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        let steps = match &mut under_way.stage {
+            Stage::Walking(_) => return,
+            Stage::Writing(_) | Stage::GivingUp if under_way.jobs > 0 => return,
+            Stage::Writing(ended) => {
+                let (ended, reader) = (*ended, Box::new(Reader::new(under_way.path(), &under_way.header)));
+                under_way.stage = Stage::Checking { ended, reader };
+                vec![under_way.read(0, &ended)]
+            }
+            Stage::Checking { ended, reader } => {
+                let ended = *ended;
+                if let Err(error) = check(reader, read) {
+                    return self.give_up_snapshot(Some(&error));
+                }
+                let Stage::Checking { reader, .. } = std::mem::replace(&mut under_way.stage, Stage::Checked) else {
+                    unreachable!("looked at above")
+                };
+                let fed = reader.fed();
+                if fed < ended.file_bytes {
+                    under_way.stage = Stage::Checking { ended, reader };
+                    vec![under_way.read(fed, &ended)]
+                } else {
+                    match reader.finish() {
+                        Ok(whole) if whole.ended == ended => {
+                            under_way.stage = Stage::Checked;
+                            return self.name_snapshot();
+                        }
+                        Ok(_) => return self.give_up_snapshot(Some(&OtherFile)),
+                        Err(error) => return self.give_up_snapshot(Some(&error)),
+                    }
+                }
+            }
+            Stage::Checked => return self.name_snapshot(),
+            Stage::Naming => return self.snapshot_made(),
+            Stage::GivingUp => {
+                under_way.stage = Stage::Removing;
+                vec![FileStep::Remove { path: under_way.path() }]
+            }
+            Stage::Removing => {
+                self.snapshots.under_way = None;
+                return;
+            }
+        };
+        self.snapshot_job(steps);
+    }
+
+    /// Puts a snapshot that is checked in the place of the older one, once the events of all that is in it are durable. Asked again when they are.
+    pub(crate) fn name_snapshot(&mut self) {
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        let (partition, index) = (under_way.partition(), under_way.header.index);
+        let told = self.events.durable(partition) >= under_way.header.seq;
+        if !matches!(under_way.stage, Stage::Checked) || !told || !self.files.has_room() {
+            return;
+        }
+        under_way.stage = Stage::Naming;
+        let rename = FileStep::Rename { from: under_way.path(), to: layout::snapshot_path(partition, index) };
+        let mut steps = vec![rename, FileStep::SyncFolder { path: layout::partition_path(partition) }];
+        if let Some(older) = self.partitions.get(&partition).and_then(|slot| slot.snapshot).filter(|older| *older != index) {
+            // If a crash undoes that, the next start removes it.
+            steps.push(FileStep::Remove { path: layout::snapshot_path(partition, older) });
+        }
+        self.snapshot_job(steps);
+    }
+
+    /// A snapshot is in its place.
+    fn snapshot_made(&mut self) {
+        let Some(UnderWay { header, offset, .. }) = self.snapshots.under_way.take() else { return };
+        let Header { partition, index, created, .. } = header;
+        if let Some(slot) = self.partitions.get_mut(&partition) {
+            slot.snapshot = Some(index);
+        }
+        let ms = self.stamp().0.saturating_sub(created.0);
+        tracing::debug!(partition = partition.0, index, bytes = offset, ms, "a snapshot is made");
+        self.release_segments();
+        self.look_for_snapshots();
+    }
+
+    /// Ends the snapshot under way; with an error the next one waits a while.
+    fn give_up_snapshot(&mut self, error: Option<&(dyn Error + 'static)>) {
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        if let Some(error) = error {
+            let path = under_way.path();
+            tracing::error!(error, path, retry_ms = RETRY_MS, "a snapshot cannot be made; the log is kept, and grows, until one can");
+            self.snapshots.pause_until_us = Some(self.now.mono_us.saturating_add(RETRY_MS * 1_000));
+            self.snapshots.wanted = true;
+        }
+        match &under_way.stage {
+            Stage::Walking(_) => {
+                if let Some(slot) = self.partitions.get_mut(&under_way.header.partition) {
+                    slot.partition.thaw();
+                }
+            }
+            Stage::Writing(_) | Stage::Checking { .. } | Stage::Checked | Stage::Naming | Stage::GivingUp => {}
+            // It stays, as after a crash: the next start removes it.
+            Stage::Removing => {
+                self.snapshots.under_way = None;
+                return;
+            }
+        }
+        under_way.stage = Stage::GivingUp;
+        if under_way.jobs == 0 {
+            self.snapshot_goes_on(&[]);
+        }
+    }
+
+    /// An orderly end: a snapshot under way is given up, unless it only wants its name.
+    pub(crate) fn end_snapshots(&mut self) {
+        self.snapshots.wanted = false;
+        let under_way = self.snapshots.under_way.as_ref();
+        if under_way.is_some_and(|under_way| {
+            matches!(under_way.stage, Stage::Walking(_) | Stage::Writing(_) | Stage::Checking { .. } | Stage::Checked)
+        }) {
+            self.give_up_snapshot(None);
+        }
+    }
+}
+
+/// What the file of a snapshot says of it, when entry `index` is the last one in `partition`.
+pub(super) fn header(config: &Config, partition: &Partition, index: u64, created: Millis) -> Header {
+    Header {
+        folder: config.folder,
+        partition: partition.id(),
+        partitions: config.partitions,
+        epoch: config.epoch,
+        index,
+        term: if index == 0 { 0 } else { TERM },
+        seq: partition.seq(),
+        last_time: partition.last_time(),
+        created,
+    }
+}
+
+/// Feeds what was read back.
+fn check(reader: &mut Reader, read: &[Vec<u8>]) -> Result<(), FileError> {
+    for bytes in read {
+        reader.feed(bytes);
+        while reader.advance()?.is_some() {}
+    }
+    Ok(())
+}
+
+/// What was read back is whole, and another file than was written.
+#[derive(Debug, thiserror::Error)]
+#[error("what was read back is a whole snapshot, and not the one that was written")]
+struct OtherFile;

@@ -54,6 +54,12 @@ pub trait EventFiles {
     /// # Errors
     /// As the disk says.
     fn read(&mut self, path: &str, bytes: usize) -> io::Result<Vec<u8>>;
+
+    /// Makes a file and its name durable.
+    ///
+    /// # Errors
+    /// As the disk says.
+    fn sync(&mut self, path: &str) -> io::Result<()>;
 }
 
 /// A file with events.
@@ -135,6 +141,8 @@ impl Catalog {
                 let (tracks, newest, bytes) = match after.next() {
                     Some((tracks, newest)) => (tracks, newest, length),
                     None => {
+                        // The process before may have been killed between a write and its sync: what counts as durable must be.
+                        files.sync(&file_path(generation, shard, header.number))?;
                         let whole = scan(&bytes).map_err(|error| io::Error::other(format!("{}: {error}", header.number)))?;
                         (whole.tracks, whole.newest, whole.bytes as u64)
                     }

@@ -109,6 +109,12 @@ impl EventFiles for Files {
         let file = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(file.get(..bytes).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
     }
+
+    fn sync(&mut self, path: &str) -> io::Result<()> {
+        let file = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        self.synced.insert(path.to_owned(), file.clone());
+        Ok(())
+    }
 }
 
 /// A shop's event logs, and all that was ever told.
@@ -470,6 +476,25 @@ fn a_first_start_is_bounded() {
     let mut log = EventLog::new(FOR_EVER, [PartitionId(0)].into_iter(), &Catalog::default());
     log.begins_behind(PartitionId(0), Seq(5));
     assert_eq!((log.oldest(PartitionId(0)), log.durable(PartitionId(0))), (FeedPlace::behind(Seq(5)), Seq(5)));
+}
+
+#[test] // A process is killed between a write and its sync, the next one starts, and then power fails.
+fn what_a_start_counts_as_durable_is() {
+    let mut world = World::new(1, FOR_EVER);
+    world.command(0, 1, 1);
+    world.now += 1_000;
+    let applied = world.applied(0);
+    let steps = world.shards[0].write(Millis(world.now), world.now * 1_000, true, applied).expect("steps");
+    drop(world.disk.step(&steps[0]).expect("written"));
+    assert!(matches!(steps[1], FileStep::Sync { .. }), "and not synced");
+    world.start(1);
+    let durable = world.shards[0].durable(PartitionId(0));
+    assert_eq!(durable, Seq(1), "the page cache has it");
+    for torn in 0..8 {
+        let mut disk = world.disk.clone();
+        disk.crash(torn);
+        assert_eq!(Catalog::read(&mut disk, FOLDER_ID, EPOCH).expect("read").covered(PartitionId(0)), durable);
+    }
 }
 
 #[test]

@@ -62,6 +62,13 @@ impl EventFiles for EventDisk {
         self.disk.0.borrow_mut().read(path, 0, &mut read)?;
         Ok(read)
     }
+
+    fn sync(&mut self, path: &str) -> io::Result<()> {
+        let mut disk = self.disk.0.borrow_mut();
+        disk.sync(path);
+        disk.sync_names(path.rsplit_once('/').map_or("", |(folder, _)| folder));
+        Ok(())
+    }
 }
 
 /// A process that runs.

@@ -121,4 +121,10 @@ impl EventFiles for OnDisk {
         File::open(self.data.join(path))?.read_exact(&mut read)?;
         Ok(read)
     }
+
+    fn sync(&mut self, path: &str) -> io::Result<()> {
+        let path = self.data.join(path);
+        File::open(&path)?.sync_all()?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
 }

@@ -414,7 +414,8 @@ fn start_one(
                             sink.builder.save(clock.now().wall, |header, partition, older| snapshots::save(&data, header, partition, older))
                         }
                     };
-                    done.send(saved).ok()?;
+                    // Who asked may know already that another shard could not: then this one's snapshots are of use to the next start.
+                    let _ = done.send(saved);
                 }
                 Word::Go(go) => return Some(sink.builder.finish(go.writer, clock.now(), go.seed)),
             }

@@ -126,7 +126,8 @@ fn a_folder_stays_small_and_opens_with_any_number_of_shards() {
         assert_eq!(engine.shutdown(), Shutdown::Drained);
         assert_eq!(digests(&verify_sound(&data)), digests(&before), "with {shards} shards");
         let generations = std::fs::read_dir(data.join("log")).unwrap().count();
-        assert_eq!(generations, 1, "older logs are let go");
+        // What was told last may be in no file yet; then the older logs stay until the next start.
+        assert!(generations <= 2, "older logs are let go");
     }
     // And it goes on being cut.
     let engine = open_small(&data, 1);

@@ -347,17 +347,17 @@ fn blocks_of(at: usize, bytes: usize) -> impl Iterator<Item = usize> {
 
 /// A write that nobody reported meets a power cut: whole, not at all, or each block for itself.
 fn land(durable: &mut Vec<u8>, write: &Write, random: &mut Random) {
-    let whole = random.below(4);
+    let whole = random.below(6);
     for (block, bytes) in write.bytes.chunks(BLOCK_BYTES).enumerate() {
         let at = write.at + block * BLOCK_BYTES;
         let fate = if whole < 2 { whole } else { random.below(8) };
-        if (1..=5).contains(&fate) {
+        if (1..=6).contains(&fate) {
             durable.resize(durable.len().max(at + bytes.len()), 0);
         }
         match fate {
             0 => {}
-            1..=4 => durable[at..at + bytes.len()].copy_from_slice(bytes),
-            5 => {
+            1..=3 => durable[at..at + bytes.len()].copy_from_slice(bytes),
+            4..=6 => {
                 for (sector, bytes) in bytes.chunks(SECTOR_BYTES).enumerate().filter(|_| random.chance(500)) {
                     let at = at + sector * SECTOR_BYTES;
                     durable[at..at + bytes.len()].copy_from_slice(bytes);

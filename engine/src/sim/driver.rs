@@ -11,7 +11,7 @@ use super::{
     world::{Event, World},
 };
 use crate::{
-    log::{RecordKind, SealedBatch, SegmentPlan},
+    log::{BLOCK_BYTES, RecordKind, SealedBatch, SegmentPlan},
     mutants::{self, Mutant},
     shard::{Input, Output, core::express_response},
 };
@@ -186,6 +186,10 @@ impl World {
         let path = format!("{}/{}", node.shards[usize::from(shard)].log, crate::log::layout::segment_file(batch.segment));
         let write = self.disk.0.borrow_mut().begin_write(&path, batch.offset, batch.bytes()).map_err(Violation::new)?;
         self.trace(5, batch.number.0 ^ batch.bytes().len() as u64);
+        if batch.bytes().len() > BLOCK_BYTES && std::mem::take(&mut self.weather.tears) {
+            let soon = self.random.below(3) as u32;
+            self.doomed.get_or_insert((soon, Crash::PowerCut));
+        }
         let delay = self.write_us();
         let well = !(std::mem::take(&mut self.weather.write_fails));
         let life = self.life;

@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Kill,
     /// The power is cut.
     PowerCut,
+    /// The power is cut while the next batch of several blocks is on its way.
+    TornWrite,
     /// The next write fails, and with it the process.
     WriteFails,
     /// The next step with a file beside the log fails.
@@ -50,13 +52,15 @@ pub(super) enum Fault {
     Stall,
 }
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 21] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
     Fault::PowerCut,
     Fault::PowerCut,
     Fault::PowerCut,
+    Fault::TornWrite,
+    Fault::TornWrite,
     Fault::WriteFails,
     Fault::FilesFail,
     Fault::ReadsFail,
@@ -85,6 +89,8 @@ pub(super) struct Weather {
     pub(super) full_disk: u32,
     /// The provider does not answer.
     pub(super) provider_away: u32,
+    /// The next batch of several blocks does not live to be reported.
+    pub(super) tears: bool,
     /// The next write fails.
     pub(super) write_fails: bool,
     /// The next step with a file beside the log fails.
@@ -95,7 +101,16 @@ const FAIR: (u64, u64, u64) = (6, 6, 15);
 
 impl Default for Weather {
     fn default() -> Self {
-        Self { network: FAIR, slow_peers: 5, slow_disk: 0, full_disk: 0, provider_away: 0, write_fails: false, files_fail: false }
+        Self {
+            network: FAIR,
+            slow_peers: 5,
+            slow_disk: 0,
+            full_disk: 0,
+            provider_away: 0,
+            tears: false,
+            write_fails: false,
+            files_fail: false,
+        }
     }
 }
 
@@ -132,6 +147,10 @@ impl World {
                 self.weather.write_fails = true;
                 return;
             }
+            Fault::TornWrite => {
+                self.weather.tears = true;
+                return;
+            }
             Fault::FilesFail => {
                 self.weather.files_fail = true;
                 return;
@@ -147,7 +166,7 @@ impl World {
                 return;
             }
             Fault::ClockSet => {
-                let far = if random.chance(200) { super::clock::SKEW_MS_MAX } else { 120_000 };
+                let far = if random.chance(60) { super::clock::SKEW_MS_MAX } else { 120_000 };
                 let skew_ms = random.below(2 * far).cast_signed() - far.cast_signed();
                 return self.clock.set_skew(skew_ms);
             }
@@ -197,6 +216,7 @@ impl World {
             Fault::SlowPeers => weather.slow_peers = Weather::default().slow_peers,
             Fault::Kill
             | Fault::PowerCut
+            | Fault::TornWrite
             | Fault::WriteFails
             | Fault::FilesFail
             | Fault::ReadsFail

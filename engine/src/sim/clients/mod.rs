@@ -186,7 +186,11 @@ impl World {
             return Ok(());
         }
         if client.errand.is_none() {
-            self.begin_errand(at);
+            if client.kind == Kind::Staff || self.is_open() {
+                self.begin_errand(at);
+            } else {
+                self.client_sleeps(at, 20_000);
+            }
             return Ok(());
         }
         let Some((errand, random)) = &mut client.errand else { return Ok(()) };
@@ -212,6 +216,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Has the merchant filled the shop? Before, there is nothing to ask for.
+    fn is_open(&self) -> bool {
+        let filled = self.settings.products + self.settings.locations;
+        self.clients.iter().filter(|client| client.kind == Kind::Staff).all(|client| u64::from(client.begun) > filled || client.is_home())
     }
 
     fn begin_errand(&mut self, at: usize) {

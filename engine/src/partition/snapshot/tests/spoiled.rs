@@ -99,7 +99,12 @@ proptest! {
             spoiled.insert(to.index(spoiled.len() + 1), item);
         }
         match restored(&spoiled) {
-            Ok(partition) => { prop_assert_eq!(partition.check().map(drop), Ok(())); }
+            Ok(mut partition) => {
+                prop_assert_eq!(partition.check().map(drop), Ok(()));
+                // It is a partition like another: a snapshot of it is one too.
+                let again = restored(&items_of(&mut partition));
+                prop_assert_eq!(again.map(|again| again.digest()), Ok(partition.digest()));
+            }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }

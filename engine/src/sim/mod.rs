@@ -45,6 +45,8 @@ struct Settings {
     /// Every start has as many as the first.
     shards_fixed: Option<u16>,
     segment_bytes: u64,
+    /// Past it the partition that keeps the log's oldest segment is snapshotted.
+    log_bytes_max: u64,
     hold_ttl_ms: u64,
     decide_ms: u64,
     capture_at_once: bool,
@@ -67,6 +69,7 @@ impl Settings {
             shards_max,
             shards_fixed: random.chance(500).then_some(shards_max),
             segment_bytes: crate::log::SEGMENT_BYTES_MIN,
+            log_bytes_max: random.pick(&[1, 2, 3, 1_000]) * crate::log::SEGMENT_BYTES_MIN,
             hold_ttl_ms: random.pick(&[800, 3_000, 20_000]),
             decide_ms: random.pick(&[1_500, 5_000, 60_000]),
             capture_at_once: random.chance(700),

@@ -26,7 +26,6 @@ use crate::{
         ReplayLogError,
         replay::{Plan, Sink, Walked},
         resume::{self, Choice},
-        snapshots::Below,
     },
 };
 use std::{
@@ -164,8 +163,7 @@ pub(super) fn boot(
             partitions: settings.partitions,
             epoch: meta.epoch,
             folder: meta.id,
-            // Logs of a simulation are kept whole, so that what is replayed can be compared with all that was acknowledged.
-            log_bytes_max: u64::MAX,
+            log_bytes_max: settings.log_bytes_max,
             keyring: Keyring::new(&[7; 32]),
             shared: Arc::clone(&shared),
             hold_ttl_ms: settings.hold_ttl_ms,
@@ -175,7 +173,19 @@ pub(super) fn boot(
             events: EVENTS_KEEP,
         };
         let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
-        let gone = plan.walk(&mut sink, Below::default());
+        let mut newer = None;
+        let Watched { builder, shadow, .. } = &mut sink;
+        let below = plan.restore(
+            |partition| shard_of(partition, shards) == shard,
+            |partition, index| {
+                newer = newer.take().or_else(|| shadow.restored(partition.id(), index).err());
+                builder.restore(partition, index).expect("only its own partitions are restored, each once");
+            },
+        );
+        if let Some(violation) = newer {
+            return Err(violation.into());
+        }
+        let gone = plan.walk(&mut sink, below.map_err(|error| ReplayLogError::Snapshot(Box::new(error)))?);
         if let Some(violation) = sink.wrong {
             return Err(violation.into());
         }

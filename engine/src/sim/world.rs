@@ -237,6 +237,8 @@ impl World {
         self.report.entries = self.shadow.entries;
         self.report.digests = self.shadow.digests;
         self.report.survived = self.shadow.survived;
+        self.story.counts.insert("partitions restored", self.shadow.restored);
+        self.story.counts.insert("snapshots in steps", self.shadow.snapshots);
         self.report.virtual_us = self.time_us;
         self.report.counts = std::mem::take(&mut self.story.counts);
         self.report

@@ -58,6 +58,8 @@ pub(in crate::sim) struct Shadow {
     pub(in crate::sim) digests: u64,
     /// Snapshots written out while entries went on, and restored.
     pub(in crate::sim) snapshots: u64,
+    /// Partitions that a start took from a snapshot.
+    pub(in crate::sim) restored: u64,
     epoch: u32,
     /// Entries that were on their way when a process ended, and survived.
     pub(in crate::sim) survived: u64,
@@ -78,6 +80,7 @@ impl Shadow {
             entries: 0,
             digests: 0,
             snapshots: 0,
+            restored: 0,
             epoch,
             survived: 0,
         }
@@ -198,6 +201,20 @@ impl Shadow {
     pub(in crate::sim) fn begin_recovery(&mut self) {
         self.found.fill(0);
         self.new.clear();
+    }
+
+    /// It found a snapshot with everything up to this entry.
+    pub(in crate::sim) fn restored(&mut self, id: PartitionId, index: u64) -> Result<(), Violation> {
+        let place = usize::from(id.0);
+        self.found[place] = usize::try_from(index).expect("short histories");
+        self.restored += 1;
+        if self.found[place] <= self.known[place].len() {
+            return Ok(());
+        }
+        Err(Violation::new(format!(
+            "a snapshot of partition {place} has entry {index}, and {} were reported durable",
+            self.known[place].len()
+        )))
     }
 
     /// It found this entry.

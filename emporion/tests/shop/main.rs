@@ -21,4 +21,5 @@ mod power;
 mod process;
 mod protocols;
 mod sell_out;
+mod upgrade;
 mod warehouse;

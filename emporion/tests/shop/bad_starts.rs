@@ -60,9 +60,10 @@ async fn what_stands_in_the_way_is_named() {
     one_line(fails(&folder.data(), &["--config", &config.display().to_string()]), 2, &["shop.toml:2", "haste"]);
 
     let meta = folder.data().join("folder.json");
-    let text = fs::read_to_string(&meta).expect("folder.json");
-    fs::write(&meta, text.replacen("\"format\": 1", "\"format\": 2", 1).replacen("\"format\":1", "\"format\":2", 1)).expect("writes");
-    one_line(fails(&folder.data(), &[]), 1, &["format 2", "later"]);
+    let mut told: serde_json::Value = serde_json::from_slice(&fs::read(&meta).expect("folder.json")).expect("JSON");
+    told["format"] = 99.into();
+    fs::write(&meta, told.to_string()).expect("writes");
+    one_line(fails(&folder.data(), &[]), 1, &["format 99", "later"]);
 }
 
 #[test]

@@ -103,14 +103,14 @@ impl Target {
     }
 
     /// Ends the engine like a crash, reads its log back as a start would, and says how many bytes of log an entry took, padding included. What was
-    /// acknowledged must be in what is read.
+    /// acknowledged must be in what is read: in the log, or in the snapshots behind which a long run's log was cut.
     pub(super) fn replay(self, data: &Path, arguments: &Arguments, reserved: u64) -> Result<f64, BenchError> {
         match self {
             Self::Log { engine, .. } => drop(engine),
             Self::Quic { node, .. } => drop(node),
         }
         let report = engine::verify(data).map_err(BenchError::other)?;
-        if !report.is_sound() || report.entries < reserved {
+        if !report.is_sound() || report.commands() < reserved {
             return Err(BenchError::other(format!("{reserved} reservations were acknowledged; the log does not replay: {report:?}")));
         }
         // Time stands still after the log's end, so what had not fallen back by then is held.

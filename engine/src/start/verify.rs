@@ -67,6 +67,12 @@ impl Report {
         self.damage.is_empty() && self.partitions.iter().all(|partition| partition.checked.is_ok())
     }
 
+    /// Commands applied to all partitions since there is a folder, those below the snapshots included.
+    #[must_use]
+    pub fn commands(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.seq.0).sum()
+    }
+
     /// Stock rows of all partitions that check.
     #[must_use]
     pub fn rows(&self) -> u64 {

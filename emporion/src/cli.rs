@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Print a token for a member of staff.
     Token(TokenArgs),
+    /// Have a running shop make snapshots now, so that its next start is quick.
+    Snapshot(SnapshotArgs),
     /// Check a data folder that no shop is running on; exit code 1 if it is damaged.
     Verify(VerifyArgs),
     /// Look into the log of a data folder that no shop is running on.
@@ -108,6 +110,40 @@ pub(crate) struct EngineArgs {
     pub(crate) wire_listen: Option<SocketAddr>,
 }
 
+/// Which running shop a command is for.
+#[derive(Debug, Args)]
+pub(crate) struct ShopArgs {
+    /// Data folder of the running shop.
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub(crate) data: PathBuf,
+    /// Address of a shop elsewhere, such as https://shop.example:8443.
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    pub(crate) server: Option<String>,
+    /// Certificate authority to trust, in PEM [default: the shop's own, or the system's with --server].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// File with a token of a role that may do this [default: the shop's own, an admin's].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+const SNAPSHOT_HELP: &str = "\
+A start reads the newest snapshots and the log behind them. The shop makes snapshots by itself when its log is longer than it may be; this makes one of \
+everything that changed since, before a planned stop for example. The shop goes on meanwhile. Interrupting the command does not interrupt the shop: \
+the snapshots are made all the same.
+
+Examples:
+  emporion snapshot
+  emporion snapshot --data /var/lib/shop";
+
+/// Options of `snapshot`.
+#[derive(Debug, Args)]
+#[command(after_help = SNAPSHOT_HELP)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(crate) shop: ShopArgs,
+}
+
 const IMPORT_HELP: &str = "\
 Products are known by their key: sending a file again changes nothing and is quick, so after an interruption simply repeat the \
 command. A line that cannot be taken is refused alone, with its number and reason on standard error; the exit code is then 1.
@@ -125,18 +161,8 @@ pub(crate) struct ImportArgs {
     /// What the files look like.
     #[arg(long, value_enum, default_value_t = Format::Emporion)]
     pub(crate) format: Format,
-    /// Data folder of the running shop.
-    #[arg(long, value_name = "DIR", default_value = DATA)]
-    pub(crate) data: PathBuf,
-    /// Address of a shop elsewhere, such as https://shop.example:8443.
-    #[arg(long, value_name = "URL", requires = "token_file")]
-    pub(crate) server: Option<String>,
-    /// Certificate authority to trust, in PEM [default: the shop's own, or the system's with --server].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// File with a token of the role merchandiser or admin.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shop: ShopArgs,
     /// Opening stock of every variant at the location `main`; counts for new products only [default: 25 for icecat and bestbuy].
     #[arg(long, value_name = "N")]
     pub(crate) stock: Option<u32>,
@@ -235,7 +261,7 @@ pub(crate) fn parse() -> Result<Command, Fail> {
             Err(Fail::Help)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Err(Fail::Usage("say what to do: serve, engine, import, token, verify or log; see `emporion --help`".into()))
+            Err(Fail::Usage("say what to do: serve, engine, import, token, snapshot, verify or log; see `emporion --help`".into()))
         }
         _ => {
             let text = error.to_string();

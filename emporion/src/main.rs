@@ -1,7 +1,7 @@
 //! The `emporion` program: command line, configuration, and the parts put together.
 //!
-//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`node`] (an engine alone), [`import`], [`token`], [`verify`],
-//! [`dump`].
+//! Path: [`cli`] → one module a subcommand: [`serve`] (engine, gateway and adapters in one process), [`node`] (an engine alone), [`import`], [`token`],
+//! [`snapshot`], [`verify`], [`dump`].
 //! Read first: [`cli::Command`], then [`serve::run`]. Exit codes: 0 done, 1 failed, 2 usage; an error is one line on standard error.
 //! Deliberately absent: rules of the shop. Those are the engine's; the HTTP contract is the gateway's.
 #![forbid(unsafe_code)]
@@ -17,6 +17,8 @@ mod logging;
 mod node;
 mod running;
 mod serve;
+mod shop;
+mod snapshot;
 mod token;
 mod verify;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         cli::Command::Engine(args) => node::run(&args),
         cli::Command::Import(args) => import::run(args),
         cli::Command::Token(args) => token::run(&args),
+        cli::Command::Snapshot(args) => snapshot::run(&args),
         cli::Command::Verify(args) => verify::run(&args),
         cli::Command::Log(cli::LogCommand::Dump(args)) => dump::run(&args),
     });

@@ -50,6 +50,8 @@ use utoipa::{
         routes::warehouse::check,
         routes::orders::list_orders,
         routes::feed::feed,
+        routes::snapshots::report,
+        routes::snapshots::take,
         routes::service::livez,
         routes::service::readyz,
         routes::service::openapi,

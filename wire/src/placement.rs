@@ -100,7 +100,9 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::ArriveTransfer { transfer, .. } | Op::RecallTransfer { transfer } => transfer.partition(),
         Op::GetStock(reference) | Op::GetInventory(reference) | Op::SetPurchaseLimit { sku: reference, .. } => sku(reference),
         Op::EffectResult(result) => result.id.partition(),
-        Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) => return Route::Shard(*shard),
+        Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) | Op::Snapshots { shard, .. } => {
+            return Route::Shard(*shard);
+        }
         Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_) | Op::ListOrders { .. } | Op::Feed { .. } => return Route::Any,
     };
     // An id from outside may name a partition that does not exist; its owner answers "not found".

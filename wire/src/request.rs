@@ -331,6 +331,14 @@ pub enum Op {
         /// 1..=[`crate::limits::PAGE_MAX`].
         limit: u16,
     },
+    /// Admin. [`crate::Body::Snapshots`]: how long a shard's log is, and which snapshots are still to be made.
+    Snapshots {
+        /// Which shard.
+        shard: ShardId,
+        /// Also wants one of each of its partitions that changed since its last, so that the next start has little log to read. They are made in the
+        /// background; this answers at once.
+        take: bool,
+    },
 }
 
 /// Work outside the engine, leased to an adapter.

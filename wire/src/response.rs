@@ -89,6 +89,23 @@ pub enum Body {
     Audited(StockAudit),
     /// A page of the feed.
     Feed(Box<FeedPage>),
+    /// A shard's log and snapshots.
+    Snapshots(SnapshotReport),
+}
+
+/// A shard's log, and the snapshots that it is cut behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// Partitions of the shard.
+    pub partitions: u32,
+    /// Those of which a snapshot was wanted that is not made yet.
+    pub due: u32,
+    /// What the log takes on the disk, bytes.
+    pub log_bytes: u64,
+    /// Past this it is cut behind snapshots, bytes.
+    pub log_bytes_max: u64,
+    /// Why the last try to make a snapshot failed, in words, until one is made.
+    pub failure: Option<String>,
 }
 
 /// Why there is no answer.

@@ -13,23 +13,18 @@ mod table;
 use crate::{
     cli::ImportArgs,
     fail::{Fail, one_line},
-    files,
-    running::Running,
+    shop::{self, Shop},
 };
 use convert::Convert;
 use read::{NEWS_MAX, News, PIECES_MAX, Reader};
-use reqwest::{Certificate, Client, Response, Url, header};
+use reqwest::{Response, Url, header};
 use serde::Deserialize;
 use show::Show;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use table::Mapping;
 use tokio::{sync::mpsc, time::interval};
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Longest silence of the shop before it is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
-/// Longest time to connect.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How often the progress is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 /// How long the reading thread may take to say why it ended.
@@ -41,56 +36,12 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 pub(crate) fn run(args: ImportArgs) -> Result<(), Fail> {
     let mapping = Mapping::read(&args.map)?;
-    let server = Server::find(&args)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| Fail::Failed(format!("no thread for the network: {error}")))?;
-    let outcome = runtime.block_on(send(args, mapping, server));
+    let shop = Shop::find(&args.shop, "merchandiser")?;
+    let runtime = shop::runtime()?;
+    let outcome = runtime.block_on(send(args, mapping, shop));
     // The reader may hang in a terminal or a pipe that says nothing.
     runtime.shutdown_background();
     outcome
-}
-
-/// Where to send, and as whom.
-struct Server {
-    url: Url,
-    /// PEM; `None` trusts what the system trusts.
-    ca: Option<Vec<u8>>,
-    token: String,
-}
-
-impl Server {
-    fn find(args: &ImportArgs) -> Result<Self, Fail> {
-        let read = |path: &Path| std::fs::read(path).map_err(|error| files::failed("read", path, &error));
-        let (url, ca, token_file) = match &args.server {
-            Some(url) => (url.clone(), args.ca.clone(), args.token_file.clone()),
-            None => {
-                let running = Running::find(&args.data)?;
-                (running.url, Some(args.ca.clone().unwrap_or(running.ca)), Some(args.token_file.clone().unwrap_or(running.token_file)))
-            }
-        };
-        let token_file = token_file
-            .ok_or_else(|| Fail::Usage("--server needs --token-file: a file with a token of the role merchandiser or admin".into()))?;
-        let no_url = |why: String| Fail::Usage(format!("--server {url}: {why}; say an address such as https://shop.example:8443"));
-        let mut target = Url::parse(&url).map_err(|error| no_url(error.to_string()))?;
-        if target.scheme() != "https" {
-            return Err(no_url("the shop speaks https only".into()));
-        }
-        target.set_path("/v1/admin/import");
-        let token = String::from_utf8_lossy(&read(&token_file)?).trim().to_owned();
-        Ok(Self { url: target, ca: ca.as_deref().map(read).transpose()?, token })
-    }
-
-    fn client(&self) -> Result<Client, Fail> {
-        let wrong = |error: reqwest::Error| Fail::Failed(format!("no connection can be set up: {}", one_line(&error)));
-        let mut builder = Client::builder().https_only(true).connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX);
-        if let Some(pem) = &self.ca {
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem).map_err(wrong)?);
-        }
-        builder.build().map_err(wrong)
-    }
 }
 
 /// A line of the answer.
@@ -143,8 +94,8 @@ impl Problem {
     }
 }
 
-async fn send(args: ImportArgs, mapping: Mapping, server: Server) -> Result<(), Fail> {
-    let client = server.client()?;
+async fn send(args: ImportArgs, mapping: Mapping, shop: Shop) -> Result<(), Fail> {
+    let (client, url) = (shop.client()?, shop.url("/v1/admin/import"));
     let progress = read::Progress::default();
     let mut show = Show::new(read::size(&args.files), Arc::clone(&progress), args.show_refused);
     let (pieces, body) = mpsc::channel(PIECES_MAX);
@@ -155,12 +106,12 @@ async fn send(args: ImportArgs, mapping: Mapping, server: Server) -> Result<(), 
     let mut reading = tokio::task::spawn_blocking(move || reader.run(&files));
 
     let request = client
-        .post(server.url.clone())
-        .bearer_auth(&server.token)
+        .post(url.clone())
+        .bearer_auth(shop.token())
         .header(header::CONTENT_TYPE, "application/x-ndjson")
         .body(reqwest::Body::wrap_stream(ReceiverStream::new(body)));
     let (lines, mut taken) = mpsc::channel(ANSWERS_MAX);
-    let mut answering = std::pin::pin!(async { answers(request, &server.url).await?.each(lines).await });
+    let mut answering = std::pin::pin!(async { answers(request, &url).await?.each(lines).await });
     let mut redraw = interval(REDRAW);
     // Refused here. What the shop refuses is in its summary.
     let mut local = 0;
@@ -218,10 +169,7 @@ async fn send(args: ImportArgs, mapping: Mapping, server: Server) -> Result<(), 
 struct Answers(Response);
 
 async fn answers(request: reqwest::RequestBuilder, url: &Url) -> Result<Answers, Fail> {
-    let response = request.send().await.map_err(|error| {
-        let why = one_line(&error);
-        Fail::Failed(format!("{url} cannot be reached, or broke off ({why}): is the shop running, and is this its certificate authority?"))
-    })?;
+    let response = request.send().await.map_err(|error| shop::unreachable(url, &error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(Answers(response));

@@ -53,6 +53,7 @@ pub(crate) fn is_command(op: &Op) -> bool {
             | Op::StockEvents { .. }
             | Op::AuditStock(_)
             | Op::Feed { .. }
+            | Op::Snapshots { .. }
     );
     !is_browsing(op) && !reads
 }
@@ -177,6 +178,10 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::StockEvents { location, after, limit } => warehouse::events(ctx, &head, &location, after, limit),
         Op::AuditStock(_) => warehouse::audit(ctx, &head),
         Op::Feed { from, limit } => feed::page(ctx, &head, from, limit).await,
+        Op::Snapshots { shard: _, take } => {
+            head.staff(&[])?;
+            Ok(Body::Snapshots(ctx.with_mut(|state| state.snapshot_report(take))))
+        }
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)
         | Op::CommitReserved { .. }

@@ -11,6 +11,7 @@ pub(crate) mod orders;
 pub(crate) mod search;
 pub(crate) mod search_query;
 pub(crate) mod service;
+pub(crate) mod snapshots;
 pub(crate) mod stock;
 pub(crate) mod warehouse;
 
@@ -67,6 +68,7 @@ pub(crate) fn table() -> Vec<Row> {
         ("/v1/admin/stock/check", &["POST"], post(warehouse::check)),
         ("/v1/admin/orders", &["GET"], get(orders::list_orders)),
         ("/v1/admin/feed", &["GET"], get(feed::feed)),
+        ("/v1/admin/snapshots", &["GET", "POST"], get(snapshots::report).merge(post(snapshots::take))),
         ("/livez", &["GET"], get(service::livez)),
         ("/readyz", &["GET"], get(service::readyz)),
         ("/openapi.json", &["GET"], get(service::openapi)),

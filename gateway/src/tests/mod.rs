@@ -6,6 +6,7 @@ mod importing;
 mod refusals;
 mod routing;
 mod serving;
+mod snapshots;
 mod warehouse;
 
 use crate::{

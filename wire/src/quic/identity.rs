@@ -160,7 +160,8 @@ const fn reach(op: &Op) -> Reach {
         | Op::StockHistory { .. }
         | Op::StockEvents { .. }
         | Op::AuditStock(_)
-        | Op::Feed { .. } => Reach::Shop,
+        | Op::Feed { .. }
+        | Op::Snapshots { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

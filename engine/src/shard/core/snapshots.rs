@@ -1,8 +1,9 @@
 //! Snapshots of partitions, made while they work, so that the log below can be released.
 //!
-//! Path: a new segment is wanted and the log is longer than it may be → [`State::snapshots_wanted`] → the partition that pins the oldest segment is frozen →
+//! Path: a new segment is wanted and the log is longer than it may be → [`State::look_for_snapshots`] → the partition that pins the oldest segment is frozen →
 //! a slice of its state a turn → chunks of a file, written by jobs → synced, read back, compared → renamed, the older one removed → segments released.
 //! Read first: [`UnderWay`] and [`Stage`], then [`State::snapshot_tick`] and [`State::snapshot_written`].
+//! Somebody may also want one of every partition ([`State::snapshot_report`]), before a planned stop for example.
 //! Bounds: one snapshot at a time in a shard, [`SLICE_BYTES`] of it a turn and only in turns whose requests were taken, [`JOBS_MAX`] jobs of
 //! [`JOB_BYTES`] under way. What is written to the partition meanwhile is kept twice until the walk has passed it.
 //! A snapshot that cannot be made costs nothing but the log's length: it is given up, told, and tried again after [`RETRY_MS`].
@@ -16,8 +17,8 @@ use crate::{
     },
     snapshot::{Ended, FileError, Header, Reader, Writer, layout},
 };
-use std::error::Error;
-use wire::{Millis, PartitionId};
+use std::{collections::BTreeMap, error::Error};
+use wire::{Millis, PartitionId, SnapshotReport};
 
 /// Bytes of state that a turn takes: 50 to 200 µs.
 const SLICE_BYTES: usize = 64 << 10;
@@ -38,6 +39,10 @@ pub(crate) struct Snapshots {
     wanted: bool,
     /// Not before.
     pause_until_us: Option<u64>,
+    /// Wanted by somebody, each with everything up to this index at least.
+    due: BTreeMap<PartitionId, u64>,
+    /// Why the last one could not be made, until one is.
+    failure: Option<String>,
 }
 
 /// A snapshot that is being made.
@@ -123,11 +128,36 @@ impl State {
         self.snapshots.wanted = self.next_snapshot().is_some();
     }
 
-    /// The partition to be snapshotted next: the one that pins the log's oldest segment, while the log is too long. Before the first segment is
-    /// released every partition needs one, if only an empty one.
+    /// Tells of log and snapshots. With `take`, a snapshot of each partition that has changed since its last is due from now on; asked again meanwhile, of
+    /// what has come since.
+    pub(crate) fn snapshot_report(&mut self, take: bool) -> SnapshotReport {
+        if take && !self.draining {
+            let changed = self.partitions.iter().filter(|(_, slot)| slot.snapshot.is_none_or(|index| index < slot.applied));
+            self.snapshots.due.extend(changed.map(|(id, slot)| (*id, slot.applied)));
+            self.look_for_snapshots();
+        }
+        SnapshotReport {
+            partitions: u32::try_from(self.partitions.len()).unwrap_or(u32::MAX),
+            due: u32::try_from(self.snapshots.due.len()).unwrap_or(u32::MAX),
+            log_bytes: self.pipeline.segments().bytes(),
+            log_bytes_max: self.config.log_bytes_max,
+            failure: self.snapshots.failure.clone(),
+        }
+    }
+
+    /// The partition to be snapshotted next: the one that pins the log's oldest segment, while the log is too long; otherwise one that somebody wants.
     fn next_snapshot(&self) -> Option<PartitionId> {
+        if self.draining {
+            return None;
+        }
+        self.pinning().or_else(|| self.snapshots.due.keys().next().copied())
+    }
+
+    /// The partition that pins the log's oldest segment, while the log is too long. Before the first segment is released every partition needs a snapshot,
+    /// if only an empty one.
+    fn pinning(&self) -> Option<PartitionId> {
         let segments = self.pipeline.segments();
-        if self.draining || segments.bytes() <= self.config.log_bytes_max {
+        if segments.bytes() <= self.config.log_bytes_max {
             return None;
         }
         let pins = segments.pinned_by(|partition| self.safe(partition)).map(PartitionId);
@@ -277,6 +307,10 @@ impl State {
         if let Some(slot) = self.partitions.get_mut(&partition) {
             slot.snapshot = Some(index);
         }
+        if self.snapshots.due.get(&partition).is_some_and(|wanted| *wanted <= index) {
+            self.snapshots.due.remove(&partition);
+        }
+        self.snapshots.failure = None;
         let ms = self.stamp().0.saturating_sub(created.0);
         tracing::debug!(partition = partition.0, index, bytes = offset, ms, "a snapshot is made");
         self.release_segments();
@@ -288,6 +322,7 @@ impl State {
         let Some(under_way) = &mut self.snapshots.under_way else { return };
         if let Some(error) = error {
             let path = under_way.path();
+            self.snapshots.failure = Some(in_words(error));
             tracing::error!(error, path, retry_ms = RETRY_MS, "a snapshot cannot be made; the log is kept, and grows, until one can");
             self.snapshots.pause_until_us = Some(self.now.mono_us.saturating_add(RETRY_MS * 1_000));
             self.snapshots.wanted = true;
@@ -336,6 +371,12 @@ pub(super) fn header(config: &Config, partition: &Partition, index: u64, created
         last_time: partition.last_time(),
         created,
     }
+}
+
+/// An error with what caused it.
+fn in_words(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Feeds what was read back.

@@ -190,3 +190,46 @@ fn an_orderly_end_gives_a_snapshot_up() {
     let digests = node.digests();
     assert_eq!(node.restart(1).digests(), digests);
 }
+
+#[test]
+fn a_snapshot_of_everything_is_made_when_it_is_wanted() {
+    let mut node = Node::start_small(2, Vec::new(), Files::default(), 1, FOR_EVER, 1 << 30);
+    for number in 0..20 {
+        node.admin(product(&format!("sku-{number}"), "Garden chair", 1_000, 1)).expect("put");
+    }
+    let ask = |node: &mut Node, take| -> Vec<wire::SnapshotReport> {
+        let each = |shard| match node.admin(Op::Snapshots { shard: wire::ShardId(shard), take }) {
+            Ok(Body::Snapshots(report)) => report,
+            other => panic!("{other:?}"),
+        };
+        [0, 1].map(each).to_vec()
+    };
+    assert_eq!(ask(&mut node, false).iter().map(|report| report.due).sum::<u32>(), 0);
+    // Its file cannot be written at first: that is told, and the next try makes it.
+    node.spoil = Some(|step| match step {
+        FileStep::Write { path, .. } if path.starts_with(layout::SNAPSHOT_DIR) => {
+            Some(FileError::NoRoom { path: path.clone(), cause: io::Error::other("spoilt") })
+        }
+        _ => None,
+    });
+    let asked = ask(&mut node, true);
+    assert_eq!(asked.iter().map(|report| report.partitions).sum::<u32>(), u32::from(PARTITIONS));
+    assert!(asked.iter().all(|report| report.due == report.partitions && report.failure.is_none()), "{asked:?}");
+    settle(&mut node);
+    let failed = ask(&mut node, false);
+    assert!(
+        failed.iter().all(|report| report.due == report.partitions && report.failure.as_ref().is_some_and(|why| why.contains("spoilt"))),
+        "{failed:?}"
+    );
+    node.spoil = None;
+    node.advance(60_000);
+    settle(&mut node);
+    let made = ask(&mut node, false);
+    assert!(made.iter().all(|report| report.due == 0 && report.failure.is_none()), "{made:?}");
+    assert_eq!(node.snapshots(), (usize::from(PARTITIONS), 0));
+    // Nothing changed since: nothing is to be made.
+    assert!(ask(&mut node, true).iter().all(|report| report.due == 0));
+    let digests = node.digests();
+    node = node.restart(1);
+    assert_eq!(node.digests(), digests);
+}

@@ -8,6 +8,7 @@ mod draw;
 mod hiccup;
 mod ledger;
 mod node;
+mod recovery;
 mod reserve;
 mod server;
 mod shop;
@@ -38,6 +39,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Stock reservations: durable, in process or over QUIC
     Reserve(reserve::Arguments),
+    /// A large shop: requests while it is snapshotted, and its start after a crash
+    Recovery(recovery::Arguments),
 }
 
 /// What `shop` takes.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Shop(shop) => runtime.block_on(shop::run(&shop, arguments.json)),
         Command::Ledger(ledger) => ledger::run(&ledger, arguments.json),
+        Command::Recovery(recovery) => runtime.block_on(recovery::run(&recovery, arguments.json)),
         Command::Reserve(reserve) => runtime.block_on(reserve::run(&reserve, arguments.json)),
     };
     match outcome {

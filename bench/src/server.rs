@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-/// Longest a start may take.
-const START_MAX: Duration = Duration::from_secs(60);
+/// Longest a start may take; one of a million products that finds no files of the index takes all texts apart again.
+const START_MAX: Duration = Duration::from_secs(300);
 
 /// What can go wrong around the measurement.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +35,27 @@ impl BenchError {
     }
 }
 
-/// `server.json` of a running shop.
+/// What `server.json` says of the wire protocol.
+#[derive(Deserialize)]
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) operator_certificate: PathBuf,
+    pub(crate) operator_key: PathBuf,
+}
+
+/// `server.json` of a running shop or engine.
 #[derive(Deserialize)]
 pub(crate) struct Found {
     pub(crate) url: String,
     pub(crate) ca: PathBuf,
+    pub(crate) token_file: PathBuf,
+    pub(crate) wire: Option<Link>,
 }
 
-/// A shop of our own.
+/// A program of our own that runs.
 pub(crate) struct Server {
     child: Child,
     pub(crate) found: Found,
@@ -50,32 +64,47 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks and waits")]
+    /// A shop.
     pub(crate) fn start(program: &Path, data: &Path) -> Result<Self, BenchError> {
+        Self::run(program, data, &["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--per-address", "0"])
+    }
+
+    /// The program with these arguments, until it says where it is.
+    #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks and waits")]
+    pub(crate) fn run(program: &Path, data: &Path, arguments: &[&str]) -> Result<Self, BenchError> {
+        let file = data.join("server.json");
         // Left by a killed one.
-        let _ = std::fs::remove_file(data.join("server.json"));
+        let _ = std::fs::remove_file(&file);
         let begun = Instant::now();
-        let child = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--per-address", "0", "--data"])
+        let mut child = Command::new(program)
+            .args(arguments)
+            .arg("--data")
             .arg(data)
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(BenchError::io(format!("start {}; build it with cargo build --release", program.display())))?;
-        let mut server = Self { child, found: Found { url: String::new(), ca: PathBuf::new() }, started_in: START_MAX };
-        let file = data.join("server.json");
-        while begun.elapsed() < START_MAX {
-            if let Some(status) = server.child.try_wait().map_err(BenchError::io("wait for the server"))? {
-                return Err(BenchError::other(format!("the server ended at its start: {status}")));
+        let found = loop {
+            if let Some(status) = child.try_wait().map_err(BenchError::io("wait for the program"))? {
+                return Err(BenchError::other(format!("the program ended at its start: {status}")));
             }
             if let Ok(text) = std::fs::read_to_string(&file) {
-                server.found = serde_json::from_str(&text).map_err(BenchError::other)?;
-                server.started_in = begun.elapsed();
-                return Ok(server);
+                break serde_json::from_str(&text).map_err(BenchError::other);
+            }
+            if begun.elapsed() > START_MAX {
+                break Err(BenchError::other(format!("the program did not come up within {START_MAX:?}")));
             }
             std::thread::sleep(Duration::from_millis(2));
+        };
+        match found {
+            Ok(found) => Ok(Self { child, found, started_in: begun.elapsed() }),
+            Err(error) => {
+                // It is not a `Server` yet, whose end would end it.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
         }
-        Err(BenchError::other("the server did not come up within a minute"))
     }
 
     /// CPU time so far, microseconds, over all threads.

@@ -120,9 +120,7 @@ pub(super) async fn run(arguments: &Arguments, target: &Target, hiccups: Hiccups
 /// The same without tasks, over connections of their own.
 pub(super) fn run_swarm(arguments: &Arguments, target: &Target, mut swarm: Swarm, hiccups: Hiccups) -> Result<Measured, BenchError> {
     let wanted = (arguments.skus, arguments.lines, arguments.sku_count, arguments.ttl_ms);
-    let lane = |number| Lane { draw: Draw::new(number as u64), count: 0, begun: None };
-    let lanes = (0..arguments.connections * arguments.pipeline).map(lane).collect();
-    let mut callers = Callers { wanted, lanes, measuring: false, ending: false, ops: 0, reserved: 0, latencies: Latencies::default() };
+    let mut callers = Callers::new(arguments.connections * arguments.pipeline, wanted);
     swarm.run(Duration::from_secs_f64(arguments.seconds / 10.0), &mut callers)?;
     #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
     let (cpu, begun) = (target.cpu_us()?, Instant::now());
@@ -136,6 +134,19 @@ pub(super) fn run_swarm(arguments: &Arguments, target: &Target, mut swarm: Swarm
     let machine = hiccups.stop();
     let Callers { ops, reserved, latencies, .. } = callers;
     Ok(Measured { machine, ops, reserved, seconds, cpu_us, latencies })
+}
+
+/// So many reservations at least, as fast as they go.
+pub(super) fn fill(mut swarm: Swarm, lanes: usize, sku_count: u32, count: u64) -> Result<u64, BenchError> {
+    const LINES: usize = 3;
+    const TTL_MS: u32 = 3_600_000;
+    let mut callers = Callers::new(lanes, (Skus::Uniform, LINES, sku_count, TTL_MS));
+    while callers.reserved < count {
+        swarm.run(Duration::from_millis(100), &mut callers)?;
+    }
+    callers.ending = true;
+    swarm.end(&mut callers)?;
+    Ok(callers.reserved)
 }
 
 struct Lane {
@@ -152,6 +163,14 @@ struct Callers {
     ops: u64,
     reserved: u64,
     latencies: Latencies,
+}
+
+impl Callers {
+    fn new(lanes: usize, wanted: (Skus, usize, u32, u32)) -> Self {
+        let lane = |number| Lane { draw: Draw::new(number as u64), count: 0, begun: None };
+        let lanes = (0..lanes).map(lane).collect();
+        Self { wanted, lanes, measuring: false, ending: false, ops: 0, reserved: 0, latencies: Latencies::default() }
+    }
 }
 
 impl Caller for Callers {

@@ -13,6 +13,7 @@ mod target;
 
 use crate::{
     hiccup::{Hiccups, Worst},
+    node::Node,
     server::BenchError,
 };
 use bench::report::{Case, HEADING};
@@ -95,6 +96,19 @@ impl Arguments {
     }
 }
 
+/// Stocks a node and reserves so often at least; the node goes on with the reservations in its log.
+pub(crate) async fn fill(node: Node, skus: u32, count: u64) -> Result<(Node, u64), BenchError> {
+    const CONNECTIONS: usize = 16;
+    const PIPELINE: usize = 16;
+    let swarm = node.swarm(CONNECTIONS, PIPELINE)?;
+    let target = target::Target::of(node, skus).await?;
+    let made = load::fill(swarm, CONNECTIONS * PIPELINE, skus, count)?;
+    match target {
+        target::Target::Quic { node, .. } => Ok((*node, made)),
+        target::Target::Log { .. } => unreachable!("made of a node"),
+    }
+}
+
 /// Runs the case and prints it.
 pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
     if arguments.connections == 0 || arguments.pipeline == 0 || !(1..=wire::limits::RESERVE_LINES_MAX).contains(&arguments.lines) {
@@ -124,7 +138,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         arguments.pipeline
     );
     let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
-    let log_bytes = target.replay(&data, arguments, measured.reserved)?;
+    let log = target.replay(&data, arguments, measured.reserved)?;
+    let per_entry = |of: f64| of / log.entries.max(1) as f64;
+    let log_bytes = per_entry(log.bytes as f64);
     let Worst { sleep_us, write_us } = measured.machine;
     let case = Case { hiccup_us: Some(sleep_us), write_hiccup_us: Some(write_us), log_bytes_per_entry: Some(log_bytes), ..case };
     if json {
@@ -132,8 +148,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     } else {
         println!("{HEADING}\n{}", case.row());
         println!(
-            "{log_bytes:.0} bytes of log a reservation, padding included; a thread that only slept was up to {sleep_us:.0} us late, and one that \
-             wrote a block now and then waited up to {write_us:.0} us for the disk"
+            "{log_bytes:.0} bytes of log a reservation, padding included, and {:.2} us to replay it, look it over and take its digest; a thread that only slept was up to {sleep_us:.0} us late, and one that \
+             wrote a block now and then waited up to {write_us:.0} us for the disk",
+            per_entry(log.seconds * 1e6)
         );
     }
     Ok(())

@@ -24,7 +24,7 @@ pub(super) const WAREHOUSE: Principal = Principal::Staff { role: Role::Warehouse
 
 pub(super) enum Target {
     Log { engine: Engine, client: Arc<dyn Client>, own_threads: Vec<String> },
-    Quic { node: Node, clients: Vec<Arc<dyn Client>> },
+    Quic { node: Box<Node>, clients: Vec<Arc<dyn Client>> },
 }
 
 impl Target {
@@ -41,7 +41,7 @@ impl Target {
                 Self::Log { engine, client, own_threads }
             }
             Transport::Quic => {
-                let node = Node::start(&arguments.program, data, shard)?;
+                let node = Box::new(Node::start(&arguments.program, data, shard)?);
                 // One to stock it, when the load has connections of its own.
                 let connect = node.connect(if arguments.library { arguments.connections } else { 1 }).await?;
                 let clients = connect.into_iter().map(|client| -> Arc<dyn Client> { Arc::new(client) }).collect();
@@ -49,6 +49,14 @@ impl Target {
             }
         };
         target.stock(arguments.sku_count).await?;
+        Ok(target)
+    }
+
+    /// A node that runs already, stocked.
+    pub(super) async fn of(node: Node, skus: u32) -> Result<Self, BenchError> {
+        let clients = node.connect(1).await?.into_iter().map(|client| -> Arc<dyn Client> { Arc::new(client) }).collect();
+        let target = Self::Quic { node: Box::new(node), clients };
+        target.stock(skus).await?;
         Ok(target)
     }
 
@@ -102,9 +110,9 @@ impl Target {
         }
     }
 
-    /// Ends the engine like a crash, reads its log back as a start would, and says how many bytes of log an entry took, padding included. What was
+    /// Ends the engine like a crash, reads its log back as a start would, and says how long it was. What was
     /// acknowledged must be in what is read: in the log, or in the snapshots behind which a long run's log was cut.
-    pub(super) fn replay(self, data: &Path, arguments: &Arguments, reserved: u64) -> Result<f64, BenchError> {
+    pub(super) fn replay(self, data: &Path, arguments: &Arguments, reserved: u64) -> Result<engine::Report, BenchError> {
         match self {
             Self::Log { engine, .. } => drop(engine),
             Self::Quic { node, .. } => drop(node),
@@ -117,7 +125,7 @@ impl Target {
         if arguments.ttl_ms >= LASTING_MS && report.open_holds() < reserved {
             return Err(BenchError::other(format!("{reserved} reservations were acknowledged, the log holds {}", report.open_holds())));
         }
-        Ok(report.bytes as f64 / report.entries.max(1) as f64)
+        Ok(report)
     }
 
     /// CPU time of the engine so far, microseconds.

@@ -45,7 +45,7 @@ impl Digest {
         self.0.update(bytes);
     }
 
-    /// Takes a value by the bytes of its archive: for record types, whose archive is frozen and whose ciphertexts count.
+    /// Takes a value by the bytes of its archive, in which are all its fields, ciphertexts too.
     pub fn archive<T>(&mut self, value: &T)
     where
         T: for<'a> rkyv::Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, rancor::Error>>,

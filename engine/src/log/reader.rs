@@ -17,7 +17,7 @@ use super::{
     AlignedBuffer, BATCH_BYTES_MAX, BLOCK_BYTES, BatchNumber, FORMAT_VERSION, LogIdentity, SEGMENT_BYTES_MAX, SegmentNumber, buffer, layout,
 };
 
-/// Bytes read at once. Every batch fits.
+/// Bytes read at once, or as many as the longest file has. Every batch fits.
 const READ_BYTES: usize = 4 << 20;
 const _: () = assert!(READ_BYTES >= BATCH_BYTES_MAX && READ_BYTES.is_multiple_of(BLOCK_BYTES));
 
@@ -119,6 +119,15 @@ struct Accepted {
     bytes: usize,
 }
 
+/// Who says where a segment ends.
+#[derive(Clone, Copy)]
+enum Closer {
+    /// The segment after it.
+    Segment(SegmentNumber),
+    /// A newer generation.
+    Generation,
+}
+
 /// Why the bytes at a place are not the batch expected there.
 enum Refused {
     /// A torn write, or none, would look like this.
@@ -146,6 +155,8 @@ impl<S: SegmentSource> Reader<S> {
             let last = end.place.map(|(segment, _)| segment);
             files.retain(|file| Some(file.number) <= last);
         }
+        let longest = files.iter().map(|file| file.bytes.clamp(1, READ_BYTES as u64)).max().unwrap_or(1);
+        let read_bytes = usize::try_from(longest).expect("at most READ_BYTES").next_multiple_of(BLOCK_BYTES);
         let mut reader = Self {
             source,
             log,
@@ -158,7 +169,7 @@ impl<S: SegmentSource> Reader<S> {
             chain: Chain::START,
             proven: BatchNumber::NONE,
             ending: Ending::Empty,
-            buffer: AlignedBuffer::new(READ_BYTES),
+            buffer: AlignedBuffer::new(read_bytes),
             window_at: 0,
             window_bytes: 0,
         };
@@ -208,7 +219,7 @@ impl<S: SegmentSource> Reader<S> {
             };
             let (number, segment_bytes) = (segment.number, segment.header.segment_bytes);
             let closed = self.closed_at();
-            let limit = closed.as_ref().map_or(segment_bytes, |(end, _)| *end);
+            let limit = closed.map_or(segment_bytes, |(end, _)| end);
             if self.offset == limit {
                 match closed {
                     // A last segment that is full to the last block.
@@ -238,7 +249,8 @@ impl<S: SegmentSource> Reader<S> {
                 }
                 Err(Refused::Never(found)) => return Err(self.corruption(number, self.offset, found, Proof::Sealed)),
                 Err(Refused::MaybeTorn { found, bytes }) => {
-                    if let Some((_, proof)) = closed {
+                    if let Some((_, closer)) = closed {
+                        let proof = self.proof_by(closer);
                         return Err(self.corruption(number, self.offset, found, proof));
                     }
                     self.ending = self.settle(Some((found, bytes)))?;
@@ -249,11 +261,18 @@ impl<S: SegmentSource> Reader<S> {
     }
 
     /// Where the segment being walked must end, and who says so; `None` for the last.
-    fn closed_at(&self) -> Option<(u64, Proof)> {
+    fn closed_at(&self) -> Option<(u64, Closer)> {
         match (self.segments.get(self.at + 1), &self.end) {
-            (Some(next), _) => Some((next.header.previous_end, Proof::LaterSegment { file: self.path(next.number) })),
-            (None, Some(end)) => end.place.map(|(_, offset)| (offset, Proof::LaterGeneration)),
+            (Some(next), _) => Some((next.header.previous_end, Closer::Segment(next.number))),
+            (None, Some(end)) => end.place.map(|(_, offset)| (offset, Closer::Generation)),
             (None, None) => None,
+        }
+    }
+
+    fn proof_by(&self, closer: Closer) -> Proof {
+        match closer {
+            Closer::Segment(number) => Proof::LaterSegment { file: self.path(number) },
+            Closer::Generation => Proof::LaterGeneration,
         }
     }
 
@@ -405,7 +424,8 @@ impl<S: SegmentSource> Reader<S> {
         let to = to - to % BLOCK;
         let mut offset = from;
         while offset < to {
-            let bytes = usize::try_from(to - offset).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+            let room = self.buffer.bytes().len();
+            let bytes = usize::try_from(to - offset).map_or(room, |left| left.min(room));
             let into = &mut self.buffer.bytes_mut()[..bytes];
             self.source.read(scan.segment, offset, into).map_err(|source| RecoverError::Io { file: file.clone(), offset, source })?;
             if let Some(found) = scan.blocks(into, offset) {
@@ -438,7 +458,8 @@ impl<S: SegmentSource> Reader<S> {
         };
         let from = self.offset + kept as u64;
         let left = segment.header.segment_bytes - from;
-        let bytes = usize::try_from(left).map_or(READ_BYTES - kept, |left| left.min(READ_BYTES - kept));
+        let room = self.buffer.bytes().len() - kept;
+        let bytes = usize::try_from(left).map_or(room, |left| left.min(room));
         (self.window_at, self.window_bytes) = (self.offset, kept);
         let into = &mut self.buffer.bytes_mut()[kept..kept + bytes];
         let number = segment.number;

@@ -4,7 +4,7 @@
 //! first: [`Disk::crash`] keeps, drops or tears each block of what was not reported, by chance.
 //! Names of files are durable only after [`Disk::sync_names`]; a power cut keeps the beginning of the changes made since, in their order, as a journal does.
 //! The fault model is that of `log/FORMAT.md`: lost and torn unsynced writes are survived; damage to reported ones ([`Disk::damage`]) is found.
-//! Bounds: whole blocks of 4 KiB, torn at 512 bytes. All in memory; files are as long as a segment.
+//! Bounds: whole blocks of 4 KiB, torn at 512 bytes. All in memory, but for what is zero since its file was made.
 
 use super::random::Random;
 use crate::log::{BLOCK_BYTES, LogIdentity, SegmentFile, SegmentNumber, SegmentSource, layout};
@@ -42,6 +42,9 @@ struct Write {
 
 #[derive(Default)]
 struct File {
+    /// How long it is, without what is in the cache.
+    len: usize,
+    /// Up to the last byte written; zeros follow to its length.
     durable: Vec<u8>,
     /// Not durable, in the order given: on its way, or in the page cache.
     pending: Vec<Write>,
@@ -52,7 +55,51 @@ struct File {
 impl File {
     /// As long as it is, with what is in the cache.
     fn bytes(&self) -> usize {
-        self.pending.iter().map(|write| write.at + write.bytes.len()).max().unwrap_or(0).max(self.durable.len())
+        self.pending.iter().map(|write| write.at + write.bytes.len()).max().unwrap_or(0).max(self.len)
+    }
+
+    /// Makes it so long, if it is shorter.
+    fn reach(&mut self, end: usize) {
+        self.len = self.len.max(end);
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        self.reach(at);
+        let (over, new) = bytes.split_at(bytes.len().min(self.durable.len() - at));
+        self.durable[at..at + over.len()].copy_from_slice(over);
+        self.durable.extend_from_slice(new);
+        self.len = self.len.max(self.durable.len());
+    }
+
+    fn block_mut(&mut self, at: usize) -> Option<&mut [u8]> {
+        let end = at + BLOCK_BYTES;
+        if end <= self.len {
+            self.reach(end);
+        }
+        self.durable.get_mut(at..end)
+    }
+
+    /// A write that nobody reported meets a power cut: whole, not at all, or each block for itself.
+    fn land(&mut self, write: &Write, random: &mut Random) {
+        let whole = random.below(6);
+        for (block, bytes) in write.bytes.chunks(BLOCK_BYTES).enumerate() {
+            let at = write.at + block * BLOCK_BYTES;
+            let fate = if whole < 2 { whole } else { random.below(8) };
+            match fate {
+                0 => {}
+                1..=3 => self.put(at, bytes),
+                4..=6 => {
+                    self.reach(at + bytes.len());
+                    for (sector, bytes) in bytes.chunks(SECTOR_BYTES).enumerate().filter(|_| random.chance(500)) {
+                        self.put(at + sector * SECTOR_BYTES, bytes);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -88,11 +135,16 @@ impl Naming {
 }
 
 /// Damage done to a reported block, and what was there.
-#[derive(Debug)]
 pub(super) struct Damage {
     path: String,
     at: usize,
     was: Vec<u8>,
+}
+
+impl std::fmt::Debug for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.path, self.at)
+    }
 }
 
 impl Damage {
@@ -136,12 +188,13 @@ impl Disk {
             if !file.reported.is_empty() {
                 return Err(format!("{path} holds acknowledged entries and is prepared again"));
             }
-            file.durable.resize(bytes, 0);
+            file.len = bytes;
+            file.durable.truncate(bytes);
             file.pending.retain(|write| write.at + write.bytes.len() <= bytes);
             return Ok(());
         }
         let id = FileId(self.id());
-        self.files.insert(id, File { durable: vec![0; bytes], ..File::default() });
+        self.files.insert(id, File { len: bytes, durable: Vec::with_capacity(bytes), ..File::default() });
         self.names.insert(path.to_owned(), id);
         self.naming.push(Naming::Made(path.to_owned(), id));
         Ok(())
@@ -209,7 +262,7 @@ impl Disk {
         let id = WriteId(self.id());
         let at = usize::try_from(at).expect("small files");
         let Some(file) = self.file_mut(path) else { return Err(format!("a write into {path}, which is not there")) };
-        if at + bytes.len() > file.durable.len() {
+        if at + bytes.len() > file.len {
             return Err(format!("a write of {} bytes at {at} of {path}, behind its end", bytes.len()));
         }
         let mut blocks = blocks_of(at, bytes.len());
@@ -225,7 +278,7 @@ impl Disk {
         let Some(file) = self.file_mut(path) else { return };
         let Some(place) = file.pending.iter().position(|write| write.id == id) else { return };
         let write = file.pending.remove(place);
-        file.durable[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
+        file.put(write.at, &write.bytes);
         file.reported.extend(blocks_of(write.at, write.bytes.len()));
     }
 
@@ -234,7 +287,7 @@ impl Disk {
         let Some(file) = self.file_mut(path) else { return };
         let Some(place) = file.pending.iter().position(|write| write.id == id) else { return };
         let write = file.pending.remove(place);
-        land(&mut file.durable, &write, random);
+        file.land(&write, random);
     }
 
     /// What is in the page cache for the file is durable.
@@ -244,9 +297,7 @@ impl Disk {
             if write.under_way {
                 file.pending.push(write);
             } else {
-                let end = write.at + write.bytes.len();
-                file.durable.resize(file.durable.len().max(end), 0);
-                file.durable[write.at..end].copy_from_slice(&write.bytes);
+                file.put(write.at, &write.bytes);
             }
         }
     }
@@ -256,7 +307,7 @@ impl Disk {
         for file in self.files.values_mut() {
             for mut write in std::mem::take(&mut file.pending) {
                 match how {
-                    Crash::PowerCut => land(&mut file.durable, &write, random),
+                    Crash::PowerCut => file.land(&write, random),
                     Crash::Kill if !write.under_way => file.pending.push(write),
                     Crash::Kill => {
                         // The kernel took some of its blocks and did not come to the others.
@@ -318,7 +369,7 @@ impl Disk {
     pub(super) fn damage(&mut self, path: &str, at: u64, with: Option<Vec<u8>>, random: &mut Random) -> Option<Damage> {
         let at = usize::try_from(at).expect("small files");
         let file = self.file_mut(path)?;
-        let block = file.durable.get_mut(at..at + BLOCK_BYTES)?;
+        let block = file.block_mut(at)?;
         let was = block.to_vec();
         match with {
             Some(bytes) => block.copy_from_slice(&bytes),
@@ -336,36 +387,13 @@ impl Disk {
     /// Undoes damage, as a restore from a backup would.
     pub(super) fn repair(&mut self, damage: &Damage) {
         if let Some(file) = self.file_mut(&damage.path) {
-            file.durable[damage.at..damage.at + BLOCK_BYTES].copy_from_slice(&damage.was);
+            file.put(damage.at, &damage.was);
         }
     }
 }
 
 fn blocks_of(at: usize, bytes: usize) -> impl Iterator<Item = usize> {
     at / BLOCK_BYTES..(at + bytes).div_ceil(BLOCK_BYTES)
-}
-
-/// A write that nobody reported meets a power cut: whole, not at all, or each block for itself.
-fn land(durable: &mut Vec<u8>, write: &Write, random: &mut Random) {
-    let whole = random.below(6);
-    for (block, bytes) in write.bytes.chunks(BLOCK_BYTES).enumerate() {
-        let at = write.at + block * BLOCK_BYTES;
-        let fate = if whole < 2 { whole } else { random.below(8) };
-        if (1..=6).contains(&fate) {
-            durable.resize(durable.len().max(at + bytes.len()), 0);
-        }
-        match fate {
-            0 => {}
-            1..=3 => durable[at..at + bytes.len()].copy_from_slice(bytes),
-            4..=6 => {
-                for (sector, bytes) in bytes.chunks(SECTOR_BYTES).enumerate().filter(|_| random.chance(500)) {
-                    let at = at + sector * SECTOR_BYTES;
-                    durable[at..at + bytes.len()].copy_from_slice(bytes);
-                }
-            }
-            _ => {}
-        }
-    }
 }
 
 /// The disk as a start reads it.

@@ -30,9 +30,9 @@ pub(super) enum Happening {
     /// A poll was not answered.
     PollLate { adapter: usize, life: u32, poll: u64 },
     /// A request reaches the provider.
-    Asked { job: u64, request: u64, look_up: bool, work: EffectWork },
+    Asked { job: u64, request: u64, look_up: bool, work: Box<EffectWork> },
     /// The provider's answer reaches the adapter.
-    Told { job: u64, request: u64, found: Found },
+    Told { job: u64, request: u64, found: Box<Found> },
     /// No answer came.
     TimeOut { job: u64, request: u64 },
     /// A result was not taken.
@@ -264,7 +264,7 @@ impl World {
                 }
             }
             Happening::Asked { job, request, look_up, work } => self.provider_asked(job, request, look_up, &work),
-            Happening::Told { job, request, found } => self.provider_told(job, request, found),
+            Happening::Told { job, request, found } => self.provider_told(job, request, *found),
             Happening::TimeOut { job, request } => {
                 if let Some(of) = self.provider.jobs.get_mut(&job)
                     && of.request == request
@@ -338,7 +338,7 @@ impl World {
         of.tries += 1;
         provider.next += 1;
         of.request = provider.next;
-        let (request, look_up, work) = (of.request, of.in_doubt, of.effect.work.clone());
+        let (request, look_up, work) = (of.request, of.in_doubt, Box::new(of.effect.work.clone()));
         let (lost, late) = if self.phase == Phase::Storm { (30, 80) } else { (0, 0) };
         let away = self.weather.provider_away > 0;
         if !away && !self.provider.random.chance(lost) {
@@ -351,7 +351,7 @@ impl World {
 
     /// The provider does what it is asked, whether or not anybody waits for it still.
     fn provider_asked(&mut self, job: u64, request: u64, look_up: bool, work: &EffectWork) {
-        let found = if look_up { self.provider.book.look_up(work) } else { Found::Was(self.provider.book.take(work)) };
+        let found = Box::new(if look_up { self.provider.book.look_up(work) } else { Found::Was(self.provider.book.take(work)) });
         self.trace(8, request);
         let lost = if self.phase == Phase::Storm { 60 } else { 0 };
         let copies = if self.provider.random.chance(lost) { 0 } else { 1 + usize::from(self.provider.random.chance(30)) };

@@ -267,11 +267,12 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Err((shard, None)) => return Err(died(starting, shard)),
     };
     let save = || save_all(&starting);
-    plan.snapshots.tidy(folder.path(), &walked.used);
     let next = match prepare(config, &mut folder, shards, &walked, clock.now().wall, save) {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
     };
+    // Not before the names of the newer ones are durable.
+    plan.snapshots.tidy(folder.path(), &walked.used);
     if let Err(error) = events::make_folder(&folder) {
         return Err(give_up(starting, error.into()));
     }

@@ -418,6 +418,11 @@ impl Store for Mounted {
         Ok(())
     }
 
+    fn sync_names(&self, folder: &str) -> io::Result<()> {
+        self.0.borrow_mut().sync_names(folder);
+        Ok(())
+    }
+
     fn names(&self, folder: &str) -> io::Result<Vec<String>> {
         Ok(self.0.borrow().list(folder).into_iter().map(|(name, _)| name).collect())
     }

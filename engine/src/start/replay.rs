@@ -131,6 +131,12 @@ pub(crate) trait Store {
     /// What the file system says.
     fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()>;
 
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn sync_names(&self, folder: &str) -> io::Result<()>;
+
     /// Names of the files in a folder beside the logs, which may not exist.
     ///
     /// # Errors
@@ -157,6 +163,10 @@ impl Store for DataFolder {
 
     fn sync(&self, log: &LogIdentity, segment: SegmentNumber) -> io::Result<()> {
         File::open(self.0.join(layout::segment_path(log, segment)))?.sync_data()
+    }
+
+    fn sync_names(&self, folder: &str) -> io::Result<()> {
+        File::open(self.0.join(folder))?.sync_all()
     }
 
     fn names(&self, folder: &str) -> io::Result<Vec<String>> {
@@ -448,15 +458,21 @@ impl Walked {
         self.tails.values().filter_map(cut).collect()
     }
 
-    /// Makes what recovery accepted from the page cache durable, before anything is written that relies on it.
+    /// Makes what recovery accepted from the page cache durable, before anything is written that relies on it: the ends of the logs, and the names of
+    /// the snapshots, since a process that was killed may have renamed one and not come to the sync of its folder.
     ///
     /// # Errors
-    /// When a segment cannot be synced.
+    /// When a segment or a folder cannot be synced.
     pub(crate) fn sync(&self, store: &impl Store) -> Result<(), RecoverError> {
         for (identity, tail) in self.tails.values() {
             let Some((segment, offset)) = tail.place else { continue };
             let io = |source| RecoverError::Io { file: layout::segment_path(identity, segment), offset, source };
             store.sync(identity, segment).map_err(io)?;
+        }
+        for partition in self.used.keys() {
+            let folder = snapshot::layout::partition_path(*partition);
+            let io = |source| RecoverError::Io { file: folder.clone(), offset: 0, source };
+            store.sync_names(&folder).map_err(io)?;
         }
         Ok(())
     }

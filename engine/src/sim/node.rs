@@ -15,7 +15,7 @@ use super::{
 use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
     folder::{Before, Generation, Meta},
-    log::RecoverError,
+    log::{LogIdentity, RecoverError, Tail},
     seal::Keyring,
     shard::{
         CallToken, Input, Now,
@@ -75,6 +75,8 @@ pub(super) struct Node {
     pub(super) shards: Vec<Shard>,
     /// Who waits for which call.
     pub(super) calls: BTreeMap<CallToken, super::world::CallId>,
+    /// The batch that is next in each log, by its path, as the start found it.
+    pub(super) ends: BTreeMap<String, u64>,
     /// When the last message of each pair of shards arrives: the next one not before it.
     pub(super) heard_us: BTreeMap<(u16, u16), u64>,
 }
@@ -223,5 +225,7 @@ pub(super) fn boot(
             stalled_us: 0,
         }
     });
-    Ok(Node { shards: started.collect(), calls: BTreeMap::new(), heard_us: BTreeMap::new() })
+    let end = |(log, tail): &(LogIdentity, Tail)| (crate::log::layout::log_path(log), tail.next_batch.0);
+    let ends = walked.tails.values().map(end).collect();
+    Ok(Node { shards: started.collect(), calls: BTreeMap::new(), ends, heard_us: BTreeMap::new() })
 }

@@ -115,7 +115,9 @@ pub(super) enum Phase {
     Healing { since_us: u64 },
     /// Everything ended; somebody new comes.
     Fresh { since_us: u64 },
-    /// That went well too.
+    /// That went well too; what it began ends.
+    Ending { since_us: u64 },
+    /// Nothing is left.
     Over,
 }
 
@@ -310,19 +312,31 @@ impl World {
                     self.send_fresh_clients();
                     return Ok(());
                 }
-                must(self.time_us < since_us + HEAL_US_MAX, || format!("not healed in {} s: {}", HEAL_US_MAX / 1_000_000, self.unrest()))
+                self.must_end(since_us)
             }
             Phase::Fresh { since_us } => {
                 if self.clients.iter().all(Client::is_home) {
-                    self.phase = Phase::Over;
+                    // A buyer has the order before the money is taken.
+                    self.phase = Phase::Ending { since_us: self.time_us };
                     return Ok(());
                 }
                 must(self.time_us < since_us + FRESH_US_MAX, || {
                     format!("a fresh client is not served in {FRESH_US_MAX} us: {}", self.unrest())
                 })
             }
+            Phase::Ending { since_us } => {
+                if self.is_quiet() {
+                    self.phase = Phase::Over;
+                    return Ok(());
+                }
+                self.must_end(since_us)
+            }
             Phase::Over => Ok(()),
         }
+    }
+
+    fn must_end(&self, since_us: u64) -> Result<(), Violation> {
+        must(self.time_us < since_us + HEAL_US_MAX, || format!("not healed in {} s: {}", HEAL_US_MAX / 1_000_000, self.unrest()))
     }
 
     /// Nothing goes wrong from here on.
@@ -388,6 +402,10 @@ impl World {
                     return Err(Violation::new(format!("a start did not find this damage: {damage:?}")));
                 }
                 self.trace(1, u64::from(shards));
+                // What was reported before a batch in front of it was lost with that: nobody looks there again.
+                for (log, next) in &node.ends {
+                    self.acked.entry(log.clone()).or_default().retain(|batch| batch.number < *next);
+                }
                 self.node = Some(node);
                 for shard in 0..shards {
                     self.wake(shard, 0);

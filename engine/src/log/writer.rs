@@ -556,10 +556,15 @@ impl Writer {
         self.next = NextSegment::Ready(salt);
     }
 
+    /// Has everything been written and nothing been marked? Only then is [`Self::idle_mark`] to be called; a batch that becomes durable may make it so.
+    pub(crate) fn takes_mark(&self) -> bool {
+        !self.marked && self.in_flight() == 0 && self.open_records == 0
+    }
+
     /// When the log is idle and its last batch is not a mark, appends one and returns true; [`Writer::seal`] then gives it out.
     /// The mark is what later tells damage to the last acknowledged batch from a torn tail.
     pub fn idle_mark(&mut self) -> bool {
-        if self.marked || self.in_flight() > 0 || self.open_records > 0 {
+        if !self.takes_mark() {
             return false;
         }
         let body = self.durable.0.to_le_bytes();

@@ -167,7 +167,8 @@ impl ShardCore {
         let timer = state.next_timer_us();
         let untidy = state.next_tidying();
         let (log, events, snapshots) = (state.pipeline.next_wake(), state.events_wake(), state.snapshot_wake());
-        [untidy, state.waits.next_alarm(), log, state.remove_again_us, events, snapshots, timer].into_iter().flatten().min()
+        let removal = state.remove_again_us.filter(|_| state.files.has_room());
+        [untidy, state.waits.next_alarm(), log, removal, events, snapshots, timer].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked; while it drains, events are in files too.

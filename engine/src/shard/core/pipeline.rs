@@ -149,7 +149,8 @@ impl Pipeline {
 
     /// When it wants a tick.
     pub(crate) fn next_wake(&self) -> Option<u64> {
-        let idle = self.idle_since_us.map(|since| since + IDLE_MARK_US);
+        // While records wait, for the disk or for a segment, a tick could not mark anything: what ends that is an input.
+        let idle = self.idle_since_us.filter(|_| self.writer.takes_mark()).map(|since| since + IDLE_MARK_US);
         let retry = match self.space {
             Space::Full { retry_us, .. } => retry_us,
             Space::Fine => None,

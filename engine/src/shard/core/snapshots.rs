@@ -176,7 +176,7 @@ impl State {
     pub(crate) fn snapshot_wake(&self) -> Option<u64> {
         match &self.snapshots.under_way {
             None if self.snapshots.wanted => Some(self.snapshots.pause_until_us.unwrap_or(self.now.mono_us)),
-            Some(UnderWay { stage: Stage::Walking(_), jobs, .. }) if *jobs < JOBS_MAX => Some(self.now.mono_us),
+            Some(UnderWay { stage: Stage::Walking(_), jobs, .. }) if *jobs < JOBS_MAX && self.files.has_room() => Some(self.now.mono_us),
             None | Some(_) => None,
         }
     }

@@ -258,6 +258,13 @@ fn a_full_disk_is_told_to_those_who_wait() {
     while let Some(output) = core.poll_output() {
         assert!(!matches!(output, Output::Prepare(_)), "asked for twice");
     }
+    // A tick that can do nothing must not be asked for at once: the core would be busy for as long as the disk is full.
+    for _ in 0..8 {
+        core.handle(later, Input::Tick);
+        while core.poll_output().is_some() {}
+    }
+    let wake = core.next_wake();
+    assert!(wake.is_none_or(|at| at > later.mono_us), "at {} it wants to be woken at {wake:?}", later.mono_us);
     let count = |wanted: fn(&Result<Body, Failure>) -> bool| answered.values().filter(|result| wanted(result)).count() as u64;
     let taken = count(|result| matches!(result, Ok(Body::Reserved(_))));
     let late_ones = count(|result| *result == Err(Failure::DeadlineExceeded));

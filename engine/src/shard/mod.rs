@@ -62,6 +62,9 @@ pub enum Input {
     Tick,
     /// Take no new calls, let what runs end.
     Drain,
+    /// Begin nothing any more, whoever asks; comes after [`Input::Drain`]. What is on its way into the log is finished, and so is what follows it into
+    /// files: then the core [is settled](core::ShardCore::is_settled).
+    Close,
 }
 
 /// What the driver must do, in this order.

@@ -247,6 +247,7 @@ impl Builder {
             next_ask: 0,
             random: Random::new(seed),
             draining: false,
+            closed: false,
             index_untidy: true,
             me: Weak::new(),
             config,

@@ -136,6 +136,7 @@ impl ShardCore {
                 state.index_files.drain();
                 state.end_snapshots();
             }
+            Input::Close => self.state.borrow_mut().closed = true,
         }
         self.run();
     }
@@ -164,7 +165,7 @@ impl ShardCore {
     /// The monotonic time, microseconds, at which a [`Input::Tick`] is wanted.
     pub fn next_wake(&self) -> Option<u64> {
         let mut state = self.state.borrow_mut();
-        let timer = state.next_timer_us();
+        let timer = if self.runs_timers(&state) { state.next_timer_us() } else { None };
         let untidy = state.next_tidying();
         let (log, events, snapshots) = (state.pipeline.next_wake(), state.events_wake(), state.snapshot_wake());
         let removal = state.remove_again_us.filter(|_| state.files.has_room());
@@ -176,6 +177,19 @@ impl ShardCore {
         let state = self.state.borrow();
         let events_wait = state.draining && state.events.wants_more();
         self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && state.snapshots.is_idle() && !events_wait
+    }
+
+    /// What was begun before [`Input::Close`] is in the log and in files, as far as the disk takes it: a driver may end now.
+    pub fn is_settled(&self) -> bool {
+        let state = self.state.borrow();
+        let logged = state.pipeline.is_idle() || state.pipeline.is_out_of_room();
+        state.closed && logged && state.files.is_empty() && !state.events.wants_more()
+    }
+
+    /// Does what falls due end here? While the shard drains only for the calls that may wait for it: else an orderly end would go on for as long as
+    /// something falls due, and what it logs last might be in no file yet. The next start ends the rest.
+    fn runs_timers(&self, state: &State) -> bool {
+        !state.draining || !(state.closed || self.calls.is_empty())
     }
 
     /// Calls under way.
@@ -224,7 +238,7 @@ impl ShardCore {
     /// Admission: what is refused before anything is done for it.
     fn refuses(&self, op: &Op) -> Option<Failure> {
         let state = self.state.borrow();
-        if state.draining && !flow::is_system(op) {
+        if state.closed || (state.draining && !flow::is_system(op)) {
             return Some(Failure::ShuttingDown);
         }
         let bound = if flow::is_browsing(op) { BROWSE_CALLS_MAX } else { CALLS_MAX };
@@ -250,7 +264,9 @@ impl ShardCore {
             }
         }
         let mut state = self.state.borrow_mut();
-        state.run_timers();
+        if self.runs_timers(&state) {
+            state.run_timers();
+        }
         state.tidy_index();
         if state.remove_again_us.is_some() {
             state.remove_surplus();

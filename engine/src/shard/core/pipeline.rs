@@ -111,6 +111,11 @@ impl Pipeline {
         self.len() == 0 && self.writer.in_flight() == 0 && self.idle_since_us.is_none()
     }
 
+    /// There is no segment to go on in, and none can be had.
+    pub(super) fn is_out_of_room(&self) -> bool {
+        matches!(self.space, Space::Full { .. })
+    }
+
     /// The log's files, and what is in them.
     pub(super) fn segments(&self) -> &Segments {
         self.writer.segments()
@@ -163,7 +168,9 @@ impl State {
     /// Takes a command for a partition of this shard. The signal is set when it is applied.
     pub(crate) fn propose(&mut self, partition: PartitionId, entry: Entry) -> Signal<Proposed> {
         let (done, signal) = signal(&self.reactor);
-        if self.partitions.contains_key(&partition) {
+        if self.closed {
+            done.set(Err(Failure::ShuttingDown));
+        } else if self.partitions.contains_key(&partition) {
             self.pipeline.queue(partition, entry, Done::Flow(done));
         } else {
             done.set(Err(Failure::WrongShard));

@@ -101,6 +101,8 @@ pub(crate) struct State {
     pub(crate) next_ask: u64,
     pub(crate) random: Random,
     pub(crate) draining: bool,
+    /// No command gets into the log any more.
+    pub(crate) closed: bool,
     /// The index has segments to seal or merge; a little of it at each tick.
     pub(crate) index_untidy: bool,
     /// The cell it lives in, for flows started from inside.

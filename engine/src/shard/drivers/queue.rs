@@ -44,7 +44,7 @@ pub(crate) enum Note {
     Cancel(CallToken),
     /// Take no new calls.
     Drain,
-    /// End, as soon as nothing is on its way to the disk.
+    /// End, as soon as nothing is on its way to the disk. After [`Note::Drain`]: begin nothing, and end once what was begun is in files.
     Stop,
 }
 

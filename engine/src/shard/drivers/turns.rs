@@ -242,7 +242,7 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Turns until it is told to stop and nothing is on its way to the disk.
+    /// Turns until it is told to stop and nothing is on its way to the disk; after a drain, until all that was logged is in files too.
     pub(super) async fn run(mut self) {
         // What the core has to say from the start: effects that are left, its first segment.
         self.perform();
@@ -251,7 +251,8 @@ impl<M: Machine> Shard<M> {
             if worked {
                 self.activity.note();
             }
-            if self.stopping && self.disk.is_idle() {
+            // After a drain what was logged last is also to be where it belongs: events in files, the log's end marked.
+            if self.stopping && self.disk.is_idle() && (!self.standing.draining || self.core.is_settled()) {
                 break;
             }
             if worked {
@@ -354,7 +355,12 @@ impl<M: Machine> Shard<M> {
                 }
                 self.core.handle(now, Input::Drain);
             }
-            Note::Stop => self.stopping = true,
+            Note::Stop => {
+                self.stopping = true;
+                if self.standing.draining {
+                    self.core.handle(now, Input::Close);
+                }
+            }
         }
     }
 
@@ -371,8 +377,8 @@ impl<M: Machine> Shard<M> {
         while let Some(output) = self.core.poll_output() {
             worked = true;
             match output {
-                // On the way out nothing new goes to the disk: its callers were told that the engine ends.
-                Output::Write(_) | Output::Prepare(_) | Output::Files(_) if self.stopping => {}
+                // An end like a crash: nothing new goes to the disk, and its callers are told that the engine ends.
+                Output::Write(_) | Output::Prepare(_) | Output::Files(_) if self.stopping && !self.standing.draining => {}
                 Output::Write(batch) => self.disk.write(batch),
                 Output::Prepare(plan) => self.disk.prepare(plan),
                 Output::Files(job) => self.disk.files(job),

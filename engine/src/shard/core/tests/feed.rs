@@ -212,6 +212,66 @@ fn a_disk_that_stands_still_holds_commands_up() {
     assert_eq!(durable, [Seq(0)].into(), "nothing is durable that no driver wrote");
 }
 
+/// Holds one unit for a minute.
+fn hold(node: &mut Node) {
+    let warehouse = Principal::Staff { role: Role::Warehouse };
+    let lines = || vec![wire::ReserveLine { sku: wire::SkuId(wire::RawId(7)), quantity: 1 }];
+    let location = || "main".to_owned();
+    node.call(warehouse, Op::ReceiveStock { id: 1, location: location(), lines: lines() }).expect("received");
+    let hold = wire::HoldId(wire::RawId(u128::from(node.now.wall.0) << 80));
+    let owner = wire::OrderId(wire::RawId(9));
+    let reservation = wire::Reservation { hold, owner, location: location(), lines: lines(), ttl_ms: 60_000, partial: false };
+    node.call(warehouse, Op::Reserve(reservation)).expect("held");
+}
+
+fn seqs(node: &Node) -> BTreeMap<PartitionId, Seq> {
+    let of_core =
+        |core: &ShardCore| -> Vec<_> { core.state.borrow().partitions.iter().map(|(id, slot)| (*id, slot.partition.seq())).collect() };
+    node.cores.iter().flat_map(of_core).collect()
+}
+
+#[test] // What falls due between the end of the last call and the end of the process is ended by the next start, and no entry is left untold.
+fn what_falls_due_while_it_drains_is_left_to_the_next_start() {
+    let mut node = Node::start(2, Vec::new());
+    hold(&mut node);
+    for shard in 0..2 {
+        node.run([(shard, Input::Drain), (shard, Input::Tick)].into());
+    }
+    node.advance(10);
+    assert!(node.cores.iter().all(ShardCore::is_idle));
+    let before = seqs(&node);
+    node.files_stand_still = true;
+    node.advance(120_000);
+    assert_eq!(seqs(&node), before);
+    node.files_stand_still = false;
+    let mut node = node.restart(1);
+    node.advance(240_000);
+    assert_ne!(seqs(&node), before, "the reservation fell back");
+}
+
+#[test] // A command that was on its way when the shard closed is told before the shard is settled; one that comes later is refused.
+fn a_closed_shard_finishes_what_is_on_its_way_and_begins_nothing() {
+    let mut node = Node::start(1, Vec::new());
+    node.run([(0, Input::Drain), (0, Input::Tick)].into());
+    assert!(node.cores[0].is_idle() && !node.cores[0].is_settled(), "it may be asked to do more");
+    let put = Op::PutCategory(CategoryInput { key: "c".to_owned(), name: "Chairs".to_owned(), parent: None });
+    let propose = |node: &mut Node| {
+        let mut state = node.cores[0].state.borrow_mut();
+        drop(state.propose(PartitionId(5), crate::record::v1::Entry::of(Command::RunTimers { max: 1 })));
+    };
+    propose(&mut node);
+    node.run([(0, Input::Close)].into());
+    assert_eq!(seqs(&node)[&PartitionId(5)], Seq(1), "what was on its way is logged");
+    node.advance(10);
+    assert!(node.cores[0].is_settled());
+    assert_eq!(node.cores[0].state.borrow().events_durable(PartitionId(5)), Seq(1), "and told");
+    propose(&mut node);
+    assert_eq!(node.admin(put), Err(Failure::ShuttingDown));
+    node.advance(10);
+    assert!(node.cores[0].is_settled());
+    assert_eq!(seqs(&node)[&PartitionId(5)], Seq(1));
+}
+
 #[test]
 fn a_stop_leaves_nothing_to_be_told_again() {
     let mut node = Node::start(2, Vec::new());

@@ -10,8 +10,7 @@ use std::io::{Write as _, stdout};
 /// Runs an engine until it is told to stop.
 pub(crate) fn run(args: &EngineArgs) -> Result<(), Fail> {
     let settings = &args.settings;
-    let mut config = settings.config();
-    config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
+    let mut config = settings.checked()?;
     logging::start()?;
     let (wire, link) = link::prepare(&settings.data(), args.wire_listen.unwrap_or(link::LISTEN), settings.shards)?;
     config.wire = Some(wire);

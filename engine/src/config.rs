@@ -14,7 +14,7 @@ pub const PARTITIONS_MAX: u16 = 4_096;
 /// What the log of a shard may take before it is cut behind snapshots, unless configured otherwise.
 pub const LOG_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 /// Fewest segments of a log that is cut: the one written to, and enough before it that partitions are not snapshotted all the time.
-const LOG_SEGMENTS_MIN: u64 = 4;
+pub const LOG_SEGMENTS_MIN: u64 = 4;
 /// Longest time-to-live of a hold that no payment pins, and longest time an order may stay undecided.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 

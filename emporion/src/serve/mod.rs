@@ -52,8 +52,7 @@ const WORKERS_MIN: usize = 2;
 /// Runs a shop until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Fail> {
     let settings = args.settings.with_file(args.config.as_deref())?;
-    let mut config = settings.engine.config();
-    config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
+    let mut config = settings.engine.checked()?;
     logging::start()?;
 
     let mut link = None;

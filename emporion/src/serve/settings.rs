@@ -1,12 +1,19 @@
 //! Options of `serve` and `engine`: from the command line, for `serve` then from the file, then defaults.
 //!
 //! Path: the command line → [`Settings`], with [`EngineSettings`] in it → [`Settings::with_file`] adds what the file ([`Written`]) says
-//! → [`EngineSettings::config`].
+//! → [`EngineSettings::checked`].
 
 use crate::{cli::DATA, fail::Fail};
 use clap::Args;
+use engine::LOG_SEGMENTS_MIN;
 use serde::Deserialize;
-use std::{net::SocketAddr, path::Path, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 /// What an engine is opened with, in a shop or alone. `None`: not said.
 #[derive(Clone, Debug, Default, Args)]
@@ -35,6 +42,12 @@ pub(crate) struct EngineSettings {
     /// Megabytes of them, the oldest go first [default: 10000].
     #[arg(long, value_name = "N")]
     pub(crate) events_max_mb: Option<u32>,
+    /// What the log of each shard may take before it is cut behind snapshots, at least four segments: 256MiB, 4GiB [default: 1GiB, or four segments].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) log_bytes: Option<Size>,
+    /// Size of the log's files made from this start on: from 1MiB to 16GiB [default: 64MiB].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) segment_bytes: Option<Size>,
     /// Start although the clock is more than an hour before the last entry of the log.
     #[arg(long)]
     pub(crate) accept_clock: bool,
@@ -79,6 +92,8 @@ struct Written {
     hold_minutes: Option<u32>,
     events_days: Option<u32>,
     events_max_mb: Option<u32>,
+    log_bytes: Option<Size>,
+    segment_bytes: Option<Size>,
     accept_clock: bool,
 }
 
@@ -148,6 +163,35 @@ impl FromStr for Driver {
     }
 }
 
+/// Bytes, as people write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Size(pub(crate) u64);
+
+/// What sizes are counted in.
+const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+
+impl FromStr for Size {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, shift) =
+            UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), *shift))).unwrap_or((text, 0));
+        let bytes = number.bytes().all(|digit| digit.is_ascii_digit()).then(|| number.parse::<u64>().ok()).flatten();
+        let bytes = bytes.and_then(|count| count.checked_mul(1 << shift));
+        bytes.map(Self).ok_or_else(|| "a size, such as 256MiB, 4GiB or 1073741824 (KiB, MiB, GiB and TiB are powers of 1024)".into())
+    }
+}
+
+impl Display for Size {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let largest = UNITS.iter().rev().find(|(_, shift)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
+        match largest {
+            Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
 /// When money is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -179,7 +223,7 @@ macro_rules! from_string {
         }
     )*};
 }
-from_string! { AdminListen Cpus Driver Capture }
+from_string! { AdminListen Cpus Driver Size Capture }
 
 impl Settings {
     /// Adds what the file says, where the command line said nothing.
@@ -207,6 +251,8 @@ impl Settings {
                 hold_minutes: engine.hold_minutes.or(written.hold_minutes),
                 events_days: engine.events_days.or(written.events_days),
                 events_max_mb: engine.events_max_mb.or(written.events_max_mb),
+                log_bytes: engine.log_bytes.or(written.log_bytes),
+                segment_bytes: engine.segment_bytes.or(written.segment_bytes),
                 accept_clock: engine.accept_clock || written.accept_clock,
             },
             listen: listen.or(written.listen),
@@ -227,8 +273,22 @@ impl EngineSettings {
         self.data.clone().unwrap_or_else(|| DATA.into())
     }
 
-    /// What the engine is opened with.
-    pub(crate) fn config(&self) -> engine::Config {
+    /// What the engine is opened with, checked as far as it can be without the folder.
+    pub(crate) fn checked(&self) -> Result<engine::Config, Fail> {
+        let config = self.config();
+        config.validate().map_err(|error| Fail::Usage(error.to_string()))?;
+        let least = Size(config.segment_bytes.saturating_mul(LOG_SEGMENTS_MIN));
+        match self.log_bytes {
+            // The library would take it as the least.
+            Some(found) if found.0 < least.0 => Err(Fail::Usage(format!(
+                "a log of {found} has no room for {LOG_SEGMENTS_MIN} segments of {}: give --log-bytes {least} or more, or a smaller --segment-bytes",
+                Size(config.segment_bytes)
+            ))),
+            Some(_) | None => Ok(config),
+        }
+    }
+
+    fn config(&self) -> engine::Config {
         let mut config = engine::Config::new(self.data());
         config.shards = self.shards;
         config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
@@ -248,6 +308,12 @@ impl EngineSettings {
         if let Some(megabytes) = self.events_max_mb {
             config.events_bytes_max = u64::from(megabytes) * 1_000_000;
         }
+        if let Some(Size(bytes)) = self.log_bytes {
+            config.log_bytes_max = bytes;
+        }
+        if let Some(Size(bytes)) = self.segment_bytes {
+            config.segment_bytes = bytes;
+        }
         config
     }
 }
@@ -265,12 +331,64 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file() {
-        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ndriver = 'portable'\ncapture = 'manual'\ndemo = true")
+        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ndriver = 'portable'\ncapture = 'manual'\ndemo = true\nsegment-bytes = '1MiB'\nlog-bytes = '8 MiB'")
             .expect("reads");
+        let config = both.engine.checked().expect("can be used");
+        assert_eq!((config.segment_bytes, config.log_bytes_max), (1 << 20, 8 << 20));
         assert_eq!(both.engine.config().driver, engine::Driver::Portable);
         assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
         assert_eq!((both.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
         assert_eq!((both.engine.cpus, both.engine.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
+    }
+
+    #[test]
+    fn sizes_are_read_and_said_as_people_write_them() {
+        for (text, bytes) in [
+            ("4096", Some(4_096)),
+            ("1KiB", Some(1 << 10)),
+            ("256MiB", Some(256 << 20)),
+            ("4 GiB", Some(4 << 30)),
+            ("2TiB", Some(2 << 40)),
+            ("0", Some(0)),
+            ("", None),
+            ("MiB", None),
+            ("-1MiB", None),
+            ("+1MiB", None),
+            ("1.5GiB", None),
+            ("1MB", None),
+            ("1mib", None),
+            ("16777216TiB", None),
+            ("18446744073709551616", None),
+        ] {
+            assert_eq!(text.parse::<Size>().ok(), bytes.map(Size), "{text}");
+        }
+        for (bytes, says) in [(0, "0"), (1_000, "1000"), (3 << 20, "3MiB"), (1 << 30, "1GiB"), (u64::MAX, "18446744073709551615")] {
+            assert_eq!(Size(bytes).to_string(), says);
+        }
+    }
+
+    #[test] // Each row is the log's and the segments' size, and what is said about them.
+    fn a_log_has_room_for_its_segments() {
+        for (log, segment, says) in [
+            (None, None, ""),
+            (None, Some(16 << 30), ""),
+            (Some(4 << 20), Some(1 << 20), ""),
+            (Some(256 << 20), None, ""),
+            (
+                Some(255 << 20),
+                None,
+                "a log of 255MiB has no room for 4 segments of 64MiB: give --log-bytes 256MiB or more, or a smaller --segment-bytes",
+            ),
+            (None, Some(1_000), "log segments of 1000 bytes: from 1048576 to 17179869184, a multiple of 4096"),
+        ] {
+            let settings = EngineSettings { log_bytes: log.map(Size), segment_bytes: segment.map(Size), ..EngineSettings::default() };
+            let said = match settings.checked() {
+                Ok(_) => String::new(),
+                Err(Fail::Usage(why)) => why,
+                Err(other) => panic!("{other:?} is no wrong usage"),
+            };
+            assert_eq!(said, says);
+        }
     }
 
     #[test] // Each row is a file and a part of what is said about it.
@@ -282,6 +400,7 @@ mod tests {
             ("admin-listen = 'on'", "or off"),
             ("capture = 'never'", "at-once or manual"),
             ("driver = 'tape'", "glommio or portable"),
+            ("log-bytes = '1GB'", "a size, such as 256MiB"),
         ] {
             let Err(Fail::Usage(why)) = file(text) else { panic!("{text} is taken") };
             assert!(why.contains(says) && !why.contains('\n'), "{why}");

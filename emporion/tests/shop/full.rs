@@ -1,11 +1,10 @@
 //! A real file system that is full: a memory file system of a fixed size, mounted for the test.
 
 use crate::{
-    power::put,
-    process::{Folder, PATIENCE, Shop, verify},
+    power::{put_until_full, put_until_taken},
+    process::{Folder, Shop, verify},
 };
-use std::{fs, path::Path, process::Command, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{fs, path::Path, process::Command};
 
 /// Room for four segments of 64 MiB and some more.
 const DISK: &str = "size=280m";
@@ -49,27 +48,13 @@ async fn fills_up_and_goes_on(driver: &'static str) {
         fs::write(&ballast, vec![1; free]).expect("room for the ballast");
         let shop = Shop::start_with(&folder, &["--listen", "127.0.0.1:0", "--shards", "1"]).await;
         let api = shop.api();
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let key = format!("p-{round}-{}", acknowledged.len());
-            match put(&api, &key).await.expect("an answer").as_str() {
-                "" => acknowledged.push(key),
-                "503: storage_full" => break,
-                other => panic!("{key}: {other}"),
-            }
-            assert!(Instant::now() < until, "still taken");
-            sleep(Duration::from_millis(10)).await;
-        }
+        acknowledged.extend(put_until_full(&api, &format!("p-{round}")).await);
         for key in &acknowledged {
             api.get(&format!("/v1/products/key={key}")).await.expect(200);
         }
         fs::remove_file(&ballast).expect("removed");
-        let until = Instant::now() + PATIENCE;
         let key = format!("after-{round}");
-        while put(&api, &key).await.as_deref() != Some("") {
-            assert!(Instant::now() < until, "still refused: {}", folder.log());
-            sleep(Duration::from_millis(50)).await;
-        }
+        put_until_taken(&api, &key, &folder).await;
         acknowledged.push(key);
         shop.kill();
         let (sound, says) = verify(&data);

@@ -50,35 +50,60 @@ fn name(path: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_is_there_after_a_power_cut() {
-    every_acknowledged_write_is_there(Folder::faulty("portable")).await;
+    every_acknowledged_write_is_there(Folder::faulty("portable").small()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_is_there_after_a_power_cut_with_io_uring() {
-    every_acknowledged_write_is_there(Folder::faulty("glommio")).await;
+    every_acknowledged_write_is_there(Folder::faulty("glommio").small()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkout_cut_off_by_a_power_cut_ends_paid_or_with_nothing_taken() {
-    checkouts_are_cut_off(Folder::faulty("portable")).await;
+    checkouts_are_cut_off(Folder::faulty("portable").small()).await;
 }
 
 #[tokio::test]
 async fn a_reader_of_the_feed_sees_every_event_once_over_power_cuts() {
-    every_event_is_seen_once(Folder::faulty("portable")).await;
+    every_event_is_seen_once(Folder::faulty("portable").small()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sell_out_over_power_cuts_has_a_true_history() {
-    sell_out::short_or_full(Folder::faulty("portable")).await;
+    sell_out::short_or_full(Folder::faulty("portable").small()).await;
 }
 
 /// Puts a product; `None` when there was no answer, else its code, or nothing when it was taken.
-pub(crate) async fn put(api: &Api, key: &str) -> Option<String> {
+async fn put(api: &Api, key: &str) -> Option<String> {
     let mut body = product(key, "A product", 3);
     body.as_object_mut().expect("an object").remove("type");
     let answer = api.try_send(&ask("PUT", format!("/v1/admin/products/key={key}")).json(&body)).await.ok()?;
     Some(if answer.status < 300 { String::new() } else { format!("{}: {}", answer.status, answer.code()) })
+}
+
+/// Puts products `NAME-0`, `NAME-1` and so on until the disk is full; gives those that were taken.
+pub(crate) async fn put_until_full(api: &Api, name: &str) -> Vec<String> {
+    let mut taken = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let key = format!("{name}-{}", taken.len());
+        match put(api, &key).await.expect("an answer").as_str() {
+            "" => taken.push(key),
+            "503: storage_full" => return taken,
+            other => panic!("{key}: {other}"),
+        }
+        assert!(Instant::now() < until, "still taken");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Puts the product again and again until it is taken: there is room again.
+pub(crate) async fn put_until_taken(api: &Api, key: &str, folder: &Folder) {
+    let until = Instant::now() + PATIENCE;
+    while put(api, key).await.as_deref() != Some("") {
+        assert!(Instant::now() < until, "still refused: {}", folder.log());
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Adds a unit; false when there was no answer.
@@ -210,28 +235,13 @@ async fn a_disk_without_room_refuses_commands_and_takes_them_again() {
     folder.disk().leave_room(120 << 20);
     let shop = Shop::start_with(&folder, &ARGS).await;
     let api = shop.api();
-    let mut acknowledged = Vec::new();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let key = format!("p{}", acknowledged.len());
-        match put(&api, &key).await.expect("an answer").as_str() {
-            "" => acknowledged.push(key),
-            "503: storage_full" => break,
-            other => panic!("{key}: {other}"),
-        }
-        assert!(Instant::now() < until, "still taken");
-        sleep(Duration::from_millis(10)).await;
-    }
+    let mut acknowledged = put_until_full(&api, "p").await;
     assert!(!acknowledged.is_empty() && folder.log().contains("commands are refused until the disk has space again"), "{}", folder.log());
     for key in &acknowledged {
         assert!(is_there(&api, key).await, "reads go on");
     }
     folder.disk().leave_room(100 << 20);
-    let until = Instant::now() + PATIENCE;
-    while put(&api, "after").await.as_deref() != Some("") {
-        assert!(Instant::now() < until, "still refused: {}", folder.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    put_until_taken(&api, "after", &folder).await;
     acknowledged.push("after".to_owned());
     let mut draws = 1;
     folder.kill(shop, &mut draws);

@@ -20,7 +20,12 @@ pub(crate) struct Folder {
     at: TempDir,
     disk: Option<Disk>,
     driver: &'static str,
+    /// What else its shops are started with.
+    args: &'static [&'static str],
 }
+
+/// A log that is cut behind snapshots as early as can be.
+const SMALL: [&str; 4] = ["--segment-bytes", "1MiB", "--log-bytes", "4MiB"];
 
 impl Folder {
     pub(crate) fn new() -> Self {
@@ -29,7 +34,28 @@ impl Folder {
 
     /// Its shops run under this driver.
     pub(crate) fn under(driver: &'static str) -> Self {
-        Self { at: tempfile::tempdir().expect("a folder"), disk: None, driver }
+        Self { at: tempfile::tempdir().expect("a folder"), disk: None, driver, args: &[] }
+    }
+
+    /// With a log so short that a test's load crosses it several times.
+    pub(crate) fn small(self) -> Self {
+        Self { args: &SMALL, ..self }
+    }
+
+    /// Was the log of each shard cut, and its length crossed twice? Also when it is not [`Folder::small`].
+    pub(crate) fn was_cut(&self) -> bool {
+        let names = |path: &Path| -> Vec<PathBuf> {
+            // A log that is being made has no folder yet.
+            fs::read_dir(path).into_iter().flatten().map(|entry| entry.expect("an entry").path()).collect()
+        };
+        let number = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("segment-")?.parse::<usize>().ok();
+        let logs = names(&self.data().join("log")).iter().flat_map(|generation| names(generation)).collect::<Vec<_>>();
+        self.args.is_empty()
+            || logs.iter().all(|log| {
+                let numbers: Vec<usize> = names(log).iter().filter_map(number).collect();
+                // Files that are not there under their first names are in use again, or were removed because there were more than enough.
+                numbers.iter().min() > Some(&2) && numbers.iter().max() >= Some(&8)
+            })
     }
 
     /// With its data on a disk of ours, whose power is cut when the shop is killed.
@@ -126,6 +152,7 @@ impl Shop {
         let child = emporion()
             .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
             .arg(&data)
+            .args(folder.args)
             .args(args)
             .stdout(Stdio::null())
             .stderr(log)

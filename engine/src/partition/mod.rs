@@ -147,17 +147,11 @@ impl Partition {
         self.products.by_key(key)
     }
 
-    /// Open effects of writes of a product: claims to be made final or released, rows to be opened. O(open effects).
+    /// Open effects of writes of a product: claims to be made final or released, rows to be opened. O(its effects and variants, and log of all there are).
     pub(crate) fn effects_of_product(&self, id: ProductId) -> Vec<EventId> {
         let Some(product) = self.product(id) else { return Vec::new() };
-        let is_its = |target: &outbox::Target| match target {
-            outbox::Target::Partition(_, Command::FinaliseSku { owner, .. } | Command::ReleaseSku { owner, .. }) => {
-                *owner == product.content.key
-            }
-            outbox::Target::Partition(_, Command::OpenStock { sku, .. }) => product.skus.contains(sku),
-            outbox::Target::Partition(..) | outbox::Target::Adapter { .. } => false,
-        };
-        self.outbox.open.iter().filter(|(_, effect)| is_its(&effect.target)).map(|(id, _)| *id).collect()
+        let claims = self.outbox.about(outbox::About::Product(product.content.key.clone()));
+        claims.chain(product.skus.iter().flat_map(|sku| self.outbox.about(outbox::About::Sku(*sku)))).collect()
     }
 
     /// All products, in the order of their ids: oldest first.

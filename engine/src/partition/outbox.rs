@@ -12,7 +12,7 @@ use crate::record::v1::Command;
 use rkyv::{Archive, Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
-use wire::{EventId, Millis, OrderId, PartitionId, Refusal, TransferId};
+use wire::{EventId, Millis, OrderId, PartitionId, RawId, Refusal, SkuId, TransferId};
 
 /// Effects a partition may have open. At the limit commands that would add one are refused as `LimitReached`; the later steps of a
 /// saga under way still go in, so that it can end.
@@ -72,9 +72,60 @@ pub struct Outbox {
     pub open: Table<EventId, Effect>,
     /// Those for adapters, so that finding one to lease does not walk the others.
     adapters: BTreeSet<EventId>,
+    /// Those that writes of products asked for, so that finding a product's does not walk the others.
+    products: BTreeSet<(About, EventId)>,
+}
+
+/// What a write of a product asked something for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum About {
+    /// Claims, by the product's key.
+    Product(String),
+    /// A row of stock.
+    Sku(SkuId),
+}
+
+impl Target {
+    fn about(&self) -> Option<About> {
+        match self {
+            Self::Partition(_, Command::FinaliseSku { owner, .. } | Command::ReleaseSku { owner, .. }) => {
+                Some(About::Product(owner.clone()))
+            }
+            Self::Partition(_, Command::OpenStock { sku, .. }) => Some(About::Sku(*sku)),
+            Self::Partition(..) | Self::Adapter { .. } => None,
+        }
+    }
 }
 
 impl Outbox {
+    /// Open effects of that kind, oldest first. O(log of the open ones, and those found).
+    pub(super) fn about(&self, about: About) -> impl Iterator<Item = EventId> {
+        let end = (about.clone(), EventId(RawId(u128::MAX)));
+        self.products.range((about, EventId(RawId(0)))..=end).map(|(_, id)| *id)
+    }
+
+    /// Puts an effect into the indexes beside the table, before it is in there.
+    fn index(&mut self, id: EventId, target: &Target) {
+        if matches!(target, Target::Adapter { .. }) {
+            self.adapters.insert(id);
+        }
+        self.products.extend(target.about().map(|about| (about, id)));
+    }
+
+    /// Takes one out of the table and of the indexes.
+    fn remove(&mut self, id: EventId) -> Option<Effect> {
+        let effect = self.open.remove(&id)?;
+        match &effect.target {
+            Target::Adapter { .. } => drop(self.adapters.remove(&id)),
+            target @ Target::Partition(..) => {
+                if let Some(about) = target.about() {
+                    self.products.remove(&(about, id));
+                }
+            }
+        }
+        Some(effect)
+    }
+
     /// Open effects for adapters with no lease, or one that is over at `time`, oldest first.
     pub fn leasable(&self, time: Millis) -> impl Iterator<Item = (EventId, &Effect)> {
         let free = move |effect: &Effect| effect.lease.is_none_or(|lease| lease.until <= time);
@@ -96,16 +147,14 @@ impl Outbox {
     }
 
     pub(super) fn put(&mut self, id: EventId, effect: Effect) {
-        if matches!(effect.target, Target::Adapter { .. }) {
-            self.adapters.insert(id);
-        }
+        self.index(id, &effect.target);
         self.open.insert(id, effect);
     }
 
     /// Takes out an effect that went to a partition; `None` if it is answered already.
     pub(super) fn take_for_partition(&mut self, id: EventId) -> Option<Effect> {
         match self.open.get(&id)?.target {
-            Target::Partition(..) => self.open.remove(&id),
+            Target::Partition(..) => self.remove(id),
             Target::Adapter { .. } => None,
         }
     }
@@ -115,10 +164,7 @@ impl Outbox {
         let effect = self.open.get(&id)?;
         let leased = effect.lease.is_some_and(|lease| lease.fence == fence);
         match effect.target {
-            Target::Adapter { .. } if leased => {
-                self.adapters.remove(&id);
-                self.open.remove(&id)
-            }
+            Target::Adapter { .. } if leased => self.remove(id),
             Target::Adapter { .. } | Target::Partition(..) => None,
         }
     }
@@ -128,10 +174,7 @@ impl Outbox {
     pub(super) fn withdraw(&mut self, id: EventId) -> bool {
         match self.open.get(&id).map(|effect| (&effect.target, effect.lease)) {
             None | Some((Target::Adapter { .. }, Some(_))) => false,
-            Some((Target::Partition(..), _) | (Target::Adapter { .. }, None)) => {
-                self.adapters.remove(&id);
-                self.open.remove(&id).is_some()
-            }
+            Some((Target::Partition(..), _) | (Target::Adapter { .. }, None)) => self.remove(id).is_some(),
         }
     }
 
@@ -153,10 +196,15 @@ impl Outbox {
     /// Every effect is found by the index it belongs to.
     pub(super) fn check(&self) -> Result<(), String> {
         let for_adapters = |(id, effect): (&EventId, &Effect)| matches!(effect.target, Target::Adapter { .. }).then_some(*id);
-        if self.open.iter().filter_map(for_adapters).eq(self.adapters.iter().copied()) {
+        if !self.open.iter().filter_map(for_adapters).eq(self.adapters.iter().copied()) {
+            return Err("the outbox's list of adapter effects does not match its effects".to_owned());
+        }
+        let of_products: BTreeSet<(About, EventId)> =
+            self.open.iter().filter_map(|(id, effect)| Some((effect.target.about()?, *id))).collect();
+        if of_products == self.products {
             Ok(())
         } else {
-            Err("the outbox's list of adapter effects does not match its effects".to_owned())
+            Err("the outbox's list of effects of products does not match its effects".to_owned())
         }
     }
 
@@ -181,9 +229,7 @@ impl Outbox {
     pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
         let id = EventId::take(body).ok_or(BadItem::Damaged)?;
         let effect: Effect = take_archive(body).ok_or(BadItem::Damaged)?;
-        if matches!(effect.target, Target::Adapter { .. }) {
-            self.adapters.insert(id);
-        }
+        self.index(id, &effect.target);
         if self.open.push(id, effect) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 

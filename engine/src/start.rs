@@ -38,7 +38,7 @@ use crate::{
         drivers::{
             self, Clock, Thread,
             queue::{self, Port},
-            turns::{Board, Setup},
+            turns::{Board, NotServing, Setup},
         },
     },
     shared::Shared,
@@ -173,7 +173,7 @@ struct Starting {
     thread: Thread,
     replayed: mpsc::Receiver<Result<Walked, OpenError>>,
     words: mpsc::Sender<Word>,
-    serving: mpsc::Receiver<std::io::Result<()>>,
+    serving: mpsc::Receiver<Result<(), NotServing>>,
 }
 
 /// Opens the folder and starts its executors. Blocks until every entry is replayed and every shard runs.
@@ -281,18 +281,15 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         let _ = one.words.send(Word::Go(Box::new(go)));
     }
     for shard in 0..starting.len() {
-        match (starting[shard].serving.recv(), &config.wire) {
-            (Ok(Ok(())), _) => {}
-            (Ok(Err(source)), Some(wire)) => {
-                let address = shard_address(wire.listen, shard);
-                end_all(&ports);
-                return Err(give_up(starting, OpenError::Listen { address, source }));
-            }
-            (Ok(Err(_)), None) | (Err(mpsc::RecvError), _) => {
-                end_all(&ports);
-                return Err(died(starting, shard));
-            }
+        let told = starting[shard].serving.recv();
+        if let Ok(Ok(())) = told {
+            continue;
         }
+        end_all(&ports);
+        return Err(match told {
+            Ok(Err(why)) => give_up(starting, not_serving(why, config, shard)),
+            Ok(Ok(())) | Err(mpsc::RecvError) => died(starting, shard),
+        });
     }
     let opened = Opened {
         shards,
@@ -382,7 +379,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 fn start_one(
     driver: Driver,
     setup: Setup,
-    serving: mpsc::Receiver<std::io::Result<()>>,
+    serving: mpsc::Receiver<Result<(), NotServing>>,
     config: core::Config,
     plan: Plan<DataFolder>,
     catalog: Arc<Catalog>,
@@ -439,6 +436,15 @@ fn shard_address(base: SocketAddr, shard: usize) -> SocketAddr {
     // Port 0, any free one, is of use with one shard only.
     let port = if base.port() == 0 { 0 } else { base.port() + shard };
     SocketAddr::new(base.ip(), port)
+}
+
+/// Why shard number `shard` does not serve, for people.
+fn not_serving(why: NotServing, config: &Config, shard: usize) -> OpenError {
+    let number = u16::try_from(shard).expect("shards are numbered in 16 bits");
+    match (why, &config.wire) {
+        (NotServing::Listen(source), Some(wire)) => OpenError::Listen { address: shard_address(wire.listen, shard), source },
+        (why, _) => OpenError::Executor { shard: number, why: with_causes(&why) },
+    }
 }
 
 /// Waits for all replays. The error of the lowest shard, or that its thread died without saying why.
@@ -536,4 +542,23 @@ fn prepare(
         Ok(Go { writer, seed })
     });
     Ok(Next { generation, is_new, go: go.collect::<Result<_, OpenError>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // A disk's thread that cannot be had is no port that is taken, link or not.
+    fn what_keeps_a_shard_from_serving_is_told_by_its_cause() {
+        let cause = || std::io::Error::from_raw_os_error(libc::EAGAIN);
+        let credentials = wire::quic::Credentials { certificate_pem: String::new(), key_pem: String::new() };
+        let wire = crate::config::WireListen { listen: ([127, 0, 0, 1], 7_443).into(), authority_pem: String::new(), credentials };
+        let with_link = Config { wire: Some(wire), ..Config::new("data") };
+        for config in [&with_link, &Config::new("data")] {
+            let told = not_serving(NotServing::Lacks { what: "the threads of its disk", cause: cause() }, config, 2).to_string();
+            assert!(told.starts_with("the executor of shard 2 does not start: it cannot have the threads of its disk: "), "{told}");
+        }
+        let told = not_serving(NotServing::Listen(cause()), &with_link, 2).to_string();
+        assert!(told.starts_with("nobody can listen on 127.0.0.1:7445"), "{told}");
+    }
 }

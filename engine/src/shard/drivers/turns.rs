@@ -155,7 +155,23 @@ pub(crate) struct Setup {
     /// How keys are spread.
     pub(crate) topology: Topology,
     /// Told once, when the shard serves or cannot.
-    pub(crate) serving: mpsc::Sender<io::Result<()>>,
+    pub(crate) serving: mpsc::Sender<Result<(), NotServing>>,
+}
+
+/// Why a shard whose core is made cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotServing {
+    /// Its port for the link cannot be had.
+    #[error("it cannot listen")]
+    Listen(#[source] io::Error),
+    /// What its disk or its loop run on cannot be had.
+    #[error("it cannot have {what}")]
+    Lacks {
+        /// A thread, a ring.
+        what: &'static str,
+        #[source]
+        cause: io::Error,
+    },
 }
 
 /// A panic in a shard is a fault of ours: its partitions would be gone and the others would wait for it.

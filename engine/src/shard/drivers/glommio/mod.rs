@@ -18,7 +18,7 @@ use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Pool
 
 use super::{
     Clock,
-    turns::{Activity, EndOnPanic, Machine, Setup, Shard},
+    turns::{Activity, EndOnPanic, Machine, NotServing, Setup, Shard},
 };
 use crate::shard::core::ShardCore;
 use disk::{DISK_THREADS, Disk};
@@ -80,14 +80,14 @@ async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
         Ok(server) => server.map(|(server, _address)| server),
         Err(error) => {
             // The one who waits for this gives up; if nobody does, there is nothing to serve.
-            let _ = setup.serving.send(Err(error));
+            let _ = setup.serving.send(Err(NotServing::Listen(error)));
             return;
         }
     };
     let disk = match Disk::start(setup.data.clone(), background) {
         Ok(disk) => disk,
-        Err(error) => {
-            let _ = setup.serving.send(Err(error)); // as above
+        Err(cause) => {
+            let _ = setup.serving.send(Err(NotServing::Lacks { what: "the threads and the ring of its disk", cause })); // as above
             return;
         }
     };

@@ -15,7 +15,7 @@ use tokio::{runtime, task::LocalSet};
 
 use super::{
     Clock,
-    turns::{Activity, EndOnPanic, Machine, Setup, Shard},
+    turns::{Activity, EndOnPanic, Machine, NotServing, Setup, Shard},
 };
 use crate::shard::core::ShardCore;
 use disk::Disk;
@@ -52,7 +52,7 @@ pub(super) fn spawn(setup: Setup, make: impl FnOnce(Clock) -> Option<ShardCore> 
         match runtime::Builder::new_current_thread().enable_io().enable_time().build() {
             Ok(runtime) => LocalSet::new().block_on(&runtime, serve(core, setup, clock)),
             // The one who waits for this gives up; if nobody does, there is nothing to serve.
-            Err(error) => drop(setup.serving.send(Err(error))),
+            Err(cause) => drop(setup.serving.send(Err(NotServing::Lacks { what: "what waits for its sockets and timers", cause }))),
         }
     })
 }
@@ -69,7 +69,11 @@ fn pin(cpu: usize) {
 async fn serve(core: ShardCore, setup: Setup, clock: Clock) {
     let (calls, from_link) = setup.calls();
     let listen = |(address, tls)| quic::listen(address, tls, setup.topology, setup.shard, calls);
-    let begun = setup.link.clone().map(listen).transpose().and_then(|server| Ok((server, Disk::start(setup.shard, &setup.data)?)));
+    let listening = setup.link.clone().map(listen).transpose().map_err(NotServing::Listen);
+    let begun = listening.and_then(|server| match Disk::start(setup.shard, &setup.data) {
+        Ok(disk) => Ok((server, disk)),
+        Err(cause) => Err(NotServing::Lacks { what: "the threads of its disk", cause }),
+    });
     let (server, disk) = match begun {
         Ok(begun) => begun,
         Err(error) => {

@@ -37,7 +37,6 @@ pub use table::Table;
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
 use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
-use crate::record::v1::Command;
 use std::sync::Arc;
 use wire::{CartId, EventId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
 

@@ -136,6 +136,8 @@ fn a_full_disk_costs_a_snapshot_and_nothing_else() {
     let put = fill(&mut node, 0, 8);
     settle(&mut node);
     assert_eq!(node.snapshots().1, 0, "what there was no room for takes none");
+    let frozen = |node: &Node| node.cores[0].state.borrow().partitions.values().any(|slot| slot.partition.is_frozen());
+    assert!(!frozen(&node), "nothing is kept twice for it any more");
     assert!(node.disks[0].0.len() >= 8, "nothing is released without a snapshot");
     node.check();
     let digests = node.digests();

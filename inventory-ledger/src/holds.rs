@@ -65,7 +65,7 @@ impl Found {
     }
 }
 
-/// Of a timed id: whether it is too old to be run, or to be remembered.
+/// Of a timed id: whether it is too old to be run.
 pub(crate) fn too_old(id: HoldId, now: Millis, limits: &Limits) -> bool {
     id.time_part().0 + u64::from(limits.id_window_ms) < now.0
 }
@@ -310,7 +310,8 @@ impl HoldBook {
         if self.in_doubt == 0 { 0 } else { self.in_doubt_units.get(&row).copied().unwrap_or(0) }
     }
 
-    /// Ends a live hold: from here on its id is remembered, if a repeat could still be run.
+    /// Ends a live hold: from here on its id is remembered, if a repeat could still be run, or if it was committed: whoever did not hear of
+    /// that asks again, and the id of a hold that lived long is old by then.
     ///
     /// `body` is the fingerprint of what it asked, which only a hold that is not spilled is asked for.
     pub(crate) fn end(&mut self, place: Place, now: Millis, limits: &Limits, end: End, body: impl FnOnce() -> u64) {
@@ -321,7 +322,7 @@ impl HoldBook {
         let (id, kind, mut flags) = (record.id(), record.flags.kind(), record.flags);
         let spilled = flags.has(Flags::SPILLED);
         let hash = self.hash.of(id);
-        let forgotten = kind == IdKind::Timed && too_old(id, now, limits);
+        let forgotten = kind == IdKind::Timed && too_old(id, now, limits) && matches!(end, End::Released | End::Expired);
         if flags.has(Flags::COUNTED) && (forgotten || end != End::Forgotten) {
             self.purchases.remove(id);
         }
@@ -378,6 +379,15 @@ impl HoldBook {
     /// Not later than the first expiry.
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
         self.wheel.soonest()
+    }
+
+    /// Is the hold live, or one that ended and may not be forgotten yet? What `sweep` has not come to is forgotten all the same.
+    pub(crate) fn remembers(&self, id: HoldId, now: Millis) -> bool {
+        match self.find(id) {
+            Some(Found::Live(_)) => true,
+            Some(Found::Ended(memory)) => self.ended(memory).until() > now,
+            None => false,
+        }
     }
 
     /// Sets a tombstone. The caller has looked for the id and for room.

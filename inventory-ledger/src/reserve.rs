@@ -45,7 +45,7 @@ impl Ledger {
     /// lines). Up to four lines neither the answer nor the refusal allocates.
     ///
     /// # Errors
-    /// Checked in this order: `Malformed`, `TooLong`, `TooOld`, `TooNew`, then of a known id `Tombstoned` or `IdReused`, and
+    /// Checked in this order: `Malformed`, `TooLong`, `TooOld` (of an id that is not known), `TooNew`, then of a known id `Tombstoned` or `IdReused`, and
     /// of a new one `Full`, `OverLimit`, `Short` or `Contended`.
     pub fn hold(&mut self, now: Millis, request: &HoldRequest<'_>) -> Result<Held, HoldRefused> {
         let now = self.advance(now);
@@ -53,7 +53,8 @@ impl Ledger {
         let max_ms = self.limits.hold_life_ms_max;
         let ttl_ms = u32::try_from(request.ttl_ms).ok().filter(|&ttl_ms| ttl_ms <= max_ms).ok_or(HoldRefused::TooLong { max_ms })?;
         if request.kind == IdKind::Timed {
-            if too_old(request.id, now, &self.limits) {
+            // One that is known is told what became of it, as at any time.
+            if too_old(request.id, now, &self.limits) && !self.holds.remembers(request.id, now) {
                 return Err(HoldRefused::TooOld);
             }
             if is_too_new(request.id, now) {

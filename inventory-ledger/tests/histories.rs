@@ -118,6 +118,13 @@ fn play(history: &str) -> (String, Ledger) {
                 Err(refusal) => format!("no: {refusal}"),
             },
             "commit" if words.len() > 2 => said(ledger.commit_part(now, hold(1), &lines(words[2])).map(|committed| committed.replayed)),
+            // Of timed ids: `sell` commits and forgets at once, as who keeps no orders does.
+            "keep" => said(ledger.extend(now, timed(&words, 2), 5_000).map(|_| false)),
+            "sell" => {
+                let committed = ledger.commit(now, timed(&words, 2));
+                let _ = ledger.forget(now, timed(&words, 2));
+                said(committed.map(|committed| committed.replayed))
+            }
             "untime" => said(ledger.release_timed(now, timed(&words, 2))),
             "pin" => said(ledger.pin(now, hold(1)).map(|pinned| pinned.replayed)),
             "commit" => said(ledger.commit(now, hold(1)).map(|committed| committed.replayed)),
@@ -373,7 +380,11 @@ fn timed_ids_grow_old() {
         ("open 1 5 | timed 1 3 60000", "[2] until 100", "2/3/0"),
         ("open 1 5 | timed 1 3 60001", "no: the hold id is of a time to come", "5/0/0"),
         ("open 1 5 | timed 1 3 0 | at 1000 | timed 1 3 0", "[2] until 100, again", "2/3/0"),
-        ("open 1 5 | timed 1 3 0 | at 1001 | timed 1 3 0", old, "2/3/0"), // time alone decides
+        ("open 1 5 | timed 1 3 0 | at 1001 | timed 1 3 0", "[2] until 100, again", "2/3/0"), // it is there
+        // Committed when its id is old: who did not hear of it asks again, and is told for as long as of any other.
+        ("open 1 5 | at 900 | timed 1 3 0 | keep 1 0 | at 1100 | sell 1 0 | sell 1 0", "true", "2/0/3"),
+        ("open 1 5 | at 900 | timed 1 3 0 | keep 1 0 | at 1100 | sell 1 0 | at 62100 | sweep 9 | sell 1 0", "true", "2/0/3"),
+        ("open 1 5 | at 900 | timed 1 3 0 | keep 1 0 | at 1100 | sell 1 0 | at 62101 | sweep 9 | sell 1 0", "no: no such hold", "2/0/3"),
         ("open 1 5 | timed 1 3 0 | untime 1 0 | at 1000 | timed 1 3 0", "[2] until 100, again", "5/0/0"),
         // Remembered for as long as a repeat could be run: here 61,001 ms, and then the id is too old.
         ("open 1 5 | timed 1 3 60000 | untime 1 60000 | at 61000 | sweep 9", "0 0 0", "5/0/0"),

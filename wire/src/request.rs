@@ -224,7 +224,8 @@ pub enum Op {
     /// Warehouse. [`crate::Body::Reserved`]: sets stock aside under an id of the caller's own. Refused as [`crate::Refusal::InsufficientStock`], or as
     /// [`crate::Refusal::Contended`] where orders that are being placed at several locations hold what is lacking: these may give it back in a moment.
     Reserve(Reservation),
-    /// Warehouse. [`crate::Body::Done`]: a reservation's units are sold. Again: the same answer.
+    /// Warehouse. [`crate::Body::Done`]: a reservation's units are sold. Again within [`crate::limits::RESERVATION_WINDOW_MS`]: the same answer; later, or of one
+    /// that ended long ago, [`crate::Refusal::TooOld`].
     CommitReserved {
         /// The reservation.
         hold: HoldId,

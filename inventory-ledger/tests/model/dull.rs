@@ -168,6 +168,10 @@ impl Dull {
         id.time_part().0 + u64::from(self.limits.id_window_ms) < self.now.0
     }
 
+    fn remembers(&self, id: HoldId) -> bool {
+        self.holds.get(&id).is_some_and(Hold::live) || self.kept().any(|kept| kept.id == id && kept.until > self.now)
+    }
+
     fn keep(&mut self, id: HoldId, kind: IdKind, tombstone: bool) {
         let now = self.now.0;
         match kind {
@@ -359,7 +363,7 @@ impl Dull {
         if ttl_ms > u64::from(max_ms) {
             return Err(HoldRefused::TooLong { max_ms });
         }
-        if kind == IdKind::Timed && self.too_old(id) {
+        if kind == IdKind::Timed && self.too_old(id) && !self.remembers(id) {
             return Err(HoldRefused::TooOld);
         }
         if kind == IdKind::Timed && id.time_part().0 > self.now.0 + u64::from(ID_SKEW_MS_MAX) {
@@ -444,7 +448,7 @@ impl Dull {
         }
         hold.waive();
         let kind = hold.ask.kind;
-        if kind == IdKind::Timed && self.too_old(id) {
+        if kind == IdKind::Timed && self.too_old(id) && matches!(state, HoldState::Released | HoldState::Expired) {
             self.holds.remove(&id);
         } else {
             self.keep(id, kind, false);

@@ -189,6 +189,8 @@ impl Stock {
         self.after_hold(ctx);
         match committed {
             Ok(_) => Ok(Done::Nothing),
+            // It may have been sold so long ago that nobody remembers.
+            Err(CommitRefused::Unknown) if hold.0.time().plus(limits::RESERVATION_WINDOW_MS) < ctx.time => Err(too_old()),
             Err(refused) => Err(not_committed(refused)),
         }
     }
@@ -299,7 +301,7 @@ fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
         HoldRefused::Contended { .. } => Refusal::Contended,
         HoldRefused::Tombstoned => Refusal::NotFound,
         HoldRefused::IdReused => Refusal::IdempotencyKeyReused,
-        HoldRefused::TooOld => Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS },
+        HoldRefused::TooOld => too_old(),
         HoldRefused::OverLimit { allowed, .. } => {
             Refusal::LimitReached { what: "units of a product that may be bought".to_owned(), max: u64::from(allowed.0) }
         }
@@ -308,6 +310,10 @@ fn refusal(refused: HoldRefused, asked: &[HoldLine]) -> Refusal {
         HoldRefused::Malformed(bad) => invalid("/lines", "bad_lines", &bad.to_string()),
         HoldRefused::Full(full) => no_room(full),
     }
+}
+
+fn too_old() -> Refusal {
+    Refusal::TooOld { window_ms: limits::RESERVATION_WINDOW_MS }
 }
 
 /// Why a hold was not committed, as the shop says it.

@@ -37,13 +37,15 @@ pub(in crate::sim) struct HoldStory {
     /// What was short, and from when to when it may have been.
     pub(in crate::sim) short: Option<(Vec<Shortage>, u64, u64)>,
     pub(in crate::sim) sold: Option<Vec<(SkuId, u32)>>,
+    /// What its caller wanted to sell and was told too late whether it did: the log knows.
+    pub(in crate::sim) unsure: Option<Vec<(SkuId, u32)>>,
     pub(in crate::sim) released: Option<Position>,
 }
 
 impl HoldStory {
     pub(in crate::sim) fn new(reservation: &Reservation, is_kept: bool) -> Self {
         let Reservation { location, lines, partial, .. } = reservation.clone();
-        Self { location, lines, partial, is_kept, first_us: 0, told: None, short: None, sold: None, released: None }
+        Self { location, lines, partial, is_kept, first_us: 0, told: None, short: None, sold: None, unsure: None, released: None }
     }
 
     pub(in crate::sim) fn lines_taken(&self) -> Vec<(SkuId, u32)> {

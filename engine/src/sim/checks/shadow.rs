@@ -10,8 +10,8 @@ use crate::{
     partition::{Applied, Changes, Partition, Restore},
     record::{self, v1::Command},
 };
-use std::collections::BTreeMap;
-use wire::{Millis, PartitionId, Position, Seq};
+use std::collections::{BTreeMap, BTreeSet};
+use wire::{HoldId, Millis, PartitionId, Position, Seq};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// So often the whole state of a partition is compared, in its entries.
@@ -52,6 +52,8 @@ pub(in crate::sim) struct Shadow {
     compared: Vec<u64>,
     /// What came of commands whose answer is made of nothing else, until it is given.
     outcomes: BTreeMap<(PartitionId, Seq), Applied>,
+    /// Reservations that commands sold, whole or in part.
+    sold: BTreeSet<HoldId>,
     changes: Changes,
     walk: Option<Walk>,
     pub(in crate::sim) entries: u64,
@@ -75,6 +77,7 @@ impl Shadow {
             new: Vec::new(),
             compared: vec![0; count],
             outcomes: BTreeMap::new(),
+            sold: BTreeSet::new(),
             changes: Changes::default(),
             walk: None,
             entries: 0,
@@ -115,6 +118,11 @@ impl Shadow {
         let applied = self.partitions[usize::from(id.0)].apply(time, &decoded, &mut self.changes);
         self.changes.clear();
         self.step_walk(id)?;
+        if let Command::CommitReserved { hold, .. } | Command::CommitReservedPart { hold, .. } = &decoded.command
+            && applied.outcome.is_ok()
+        {
+            self.sold.insert(*hold);
+        }
         if is_told_as_it_is(&decoded.command) {
             self.outcomes.insert((id, applied.seq), applied);
         }
@@ -155,6 +163,11 @@ impl Shadow {
         let restored = restore.finish().map_err(|error| wrong(error.to_string()))?;
         self.snapshots += 1;
         if restored.digest() == digest { Ok(()) } else { Err(wrong("it makes another state than the one that was frozen".to_owned())) }
+    }
+
+    /// Did a command sell the reservation?
+    pub(in crate::sim) fn has_sold(&self, hold: HoldId) -> bool {
+        self.sold.contains(&hold)
     }
 
     /// The outcome of a command at a position, as a replay has it; once.

@@ -5,7 +5,7 @@
 use super::{Violation, answers::Story, must, shadow::Shadow};
 use crate::partition::Partition;
 use std::collections::BTreeMap;
-use wire::{OrderStatus, SkuId, StockRow, placement};
+use wire::{HoldId, OrderStatus, RawId, SkuId, StockRow, placement};
 
 pub(in crate::sim) fn check(story: &Story, shadow: &Shadow) -> Result<(), Violation> {
     reserved(story, shadow)?;
@@ -21,8 +21,9 @@ fn row(shadow: &Shadow, location: &str, sku: SkuId) -> Option<StockRow> {
 /// SKUs of those who keep their orders elsewhere.
 fn reserved(story: &Story, shadow: &Shadow) -> Result<(), Violation> {
     let mut sold: BTreeMap<(String, SkuId), u64> = BTreeMap::new();
-    for hold in story.holds.values() {
-        for (sku, units) in hold.sold.iter().flatten() {
+    for (id, hold) in &story.holds {
+        let unsure = hold.unsure.as_ref().filter(|_| shadow.has_sold(HoldId(RawId(*id))));
+        for (sku, units) in hold.sold.as_ref().or(unsure).into_iter().flatten() {
             *sold.entry((hold.location.clone(), *sku)).or_default() += u64::from(*units);
         }
     }

@@ -14,7 +14,7 @@ use crate::sim::{
     clock::true_ms,
 };
 use std::collections::VecDeque;
-use wire::{Body, Failure, HoldId, Op, OrderId, RawId, Refusal, Reservation, ReserveLine, limits};
+use wire::{Body, Failure, HoldId, Op, OrderId, RawId, Refusal, Reservation, ReserveLine, SkuId, limits};
 
 /// One thing to do with the hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,16 +198,20 @@ impl Errand for Holder {
             },
             Deed::Commit | Deed::CommitPart => match &response.result {
                 Ok(Body::Done) => {
-                    let sold = match deed {
-                        Deed::CommitPart => self.part.iter().map(|line| (line.sku, line.quantity)).collect(),
-                        _ => story.lines_taken(),
-                    };
+                    let sold = wanted(story, &self.part, deed);
                     must(story.sold.as_ref().is_none_or(|before| *before == sold), odd)?;
                     must(story.released.is_none(), odd)?;
                     story.sold = Some(sold);
                     Ok(())
                 }
                 Err(Failure::Refused(Refusal::NotFound)) if !story.is_kept && story.sold.is_none() => Ok(()),
+                // Of one that is sold the answer is remembered for minutes, and the clock went on by more since the try before this one.
+                Err(Failure::Refused(Refusal::TooOld { .. })) => {
+                    if story.sold.is_none() {
+                        story.unsure = Some(wanted(story, &self.part, deed));
+                    }
+                    Ok(())
+                }
                 _ => Err(Violation::new(odd())),
             },
             Deed::Extend => match &response.result {
@@ -228,6 +232,11 @@ impl Errand for Holder {
             },
         }
     }
+}
+
+/// What a commit wants to sell.
+fn wanted(story: &HoldStory, part: &[ReserveLine], deed: Deed) -> Vec<(SkuId, u32)> {
+    if deed == Deed::CommitPart { part.iter().map(|line| (line.sku, line.quantity)).collect() } else { story.lines_taken() }
 }
 
 impl HoldStory {

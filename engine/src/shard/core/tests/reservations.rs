@@ -113,6 +113,30 @@ fn a_reservation_falls_back_and_cannot_come_late() {
     node.check();
 }
 
+#[test] // Whose answer was lost, on a hold that is older than the window of ids.
+fn a_sale_of_an_old_hold_may_be_asked_again() {
+    let mut node = Node::start(1, Vec::new());
+    receive(&mut node, 1, &[(1, 5)]);
+    let window_ms = wire::limits::RESERVATION_WINDOW_MS;
+    let kept = hold(&node, 0, 1);
+    let mut asked = reserve(kept, &[(1, 2)]);
+    let Op::Reserve(reservation) = &mut asked.op else { unreachable!("asked for above") };
+    reservation.ttl_ms = wire::limits::RESERVE_TTL_MS_MAX;
+    let first = ask(&mut node, asked.clone()).result;
+    node.advance(window_ms + 60_000);
+    assert_eq!(ask(&mut node, asked).result, first, "it is there, however old its id");
+    assert_eq!(end(&mut node, kept, true), Ok(Body::Done));
+    node.advance(window_ms);
+    assert_eq!(end(&mut node, kept, true), Ok(Body::Done), "within minutes of the sale");
+    assert_eq!(row(&node, 1), (3, 0, 2));
+    node.advance(2 * window_ms);
+    // Something comes along, and what is to be forgotten is.
+    let other = hold(&node, 0, 2);
+    assert!(ask(&mut node, reserve(other, &[(1, 1)])).result.is_ok());
+    assert_eq!(end(&mut node, kept, true), Err(Failure::Refused(Refusal::TooOld { window_ms })), "nobody knows any more");
+    node.check();
+}
+
 #[test]
 fn a_reservation_lasts_longer_and_is_sold_in_part() {
     let mut node = Node::start(1, Vec::new());

@@ -148,9 +148,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     } else {
         println!("{HEADING}\n{}", case.row());
         println!(
-            "{log_bytes:.0} bytes of log a reservation, padding included, and {:.2} us to replay it, look it over and take its digest; a thread that only slept was up to {sleep_us:.0} us late, and one that \
+            "{log_bytes:.0} bytes of log a reservation, padding included, and {:.2} us to replay it on one core; a thread that only slept was up to {sleep_us:.0} us late, and one that \
              wrote a block now and then waited up to {write_us:.0} us for the disk",
-            per_entry(log.seconds * 1e6)
+            per_entry(log.replay_seconds * 1e6)
         );
     }
     Ok(())

@@ -16,11 +16,15 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Fail> {
     for damage in &report.damage {
         eprintln!("emporion: {}", one_line(damage));
     }
+    for damage in &report.events {
+        eprintln!("emporion: {}", one_line(damage));
+    }
     println!(
-        "{} snapshots, {} entries, {} bytes of log, {} partitions, {} stock rows, {} open holds, read in {:.1} s",
+        "{} snapshots, {} entries, {} bytes of log, {} bytes of events, {} partitions, {} stock rows, {} open holds, read in {:.1} s",
         report.snapshots,
         report.entries,
         report.bytes,
+        report.events_bytes,
         report.partitions.len(),
         report.rows(),
         report.open_holds(),

@@ -19,6 +19,7 @@ under_both_drivers! {
     a_folder_stays_small_and_opens_with_any_number_of_shards
     an_orderly_end_while_reservations_fall_back_is_whole
     a_damaged_snapshot_is_passed_over_or_told
+    a_damaged_event_file_is_told_and_stops_nothing
 }
 
 /// Segments of a log that is cut in these tests.
@@ -246,6 +247,35 @@ fn flip(path: &Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 0x40;
     std::fs::write(path, bytes).unwrap();
+}
+
+fn a_damaged_event_file_is_told_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("shop");
+    for run in 0..2 {
+        let engine = open(&data, 1);
+        create_carts(&engine, 64);
+        put(&engine, run);
+        assert_eq!(engine.shutdown(), Shutdown::Drained);
+    }
+    assert!(verify_sound(&data).events_bytes > 0);
+    let path = "events/00000001/shard-000/00000001.evt";
+    let bytes = std::fs::metadata(data.join(path)).unwrap().len();
+    flip(&data.join(path), usize::try_from(bytes).unwrap() - 20);
+    let report = engine::verify(&data).unwrap();
+    assert!(!report.is_sound() && report.damage.is_empty());
+    let told: Vec<String> = report.events.iter().map(|error| chain(error)).collect();
+    assert!(told.len() == 1 && told[0].starts_with(path) && told[0].contains("is damaged at byte "), "{told:?}");
+    assert_eq!(open(&data, 1).shutdown(), Shutdown::Drained);
+
+    // Commands that were told, and are not in the log: the start would refuse it.
+    std::fs::remove_dir_all(data.join("log")).unwrap();
+    std::fs::create_dir_all(data.join("log/00000001/shard-000")).unwrap();
+    let report = engine::verify(&data).unwrap();
+    let told: Vec<String> = report.events.iter().map(|error| chain(error)).collect();
+    assert!(told.iter().any(|told| told.contains("the event log has") && told.contains("are missing")), "{told:?}; {report:?}");
+    let error = chain(&Engine::open(config(&data, 1)).unwrap_err());
+    assert!(error.contains("are missing"), "{error}");
 }
 
 fn a_damaged_snapshot_is_passed_over_or_told() {

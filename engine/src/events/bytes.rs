@@ -248,6 +248,15 @@ pub fn scan(file: &[u8]) -> Result<Scanned, HeaderError> {
     Ok(Scanned { header, tracks, events, newest, bytes, torn: bytes < file.len() })
 }
 
+/// Is there a whole frame somewhere behind `from`, in a file whose header reads?
+pub(super) fn has_frame(file: &[u8], from: usize) -> bool {
+    let Ok((.., seed)) = Header::decode(file) else { return false };
+    let rest = file.get(from..).unwrap_or_default();
+    // The magic is tried first: hashing what its length names at every place would take the square of the file.
+    let begins = |at: &usize| rest[*at..].get(16..20) == Some(&FRAME_MAGIC);
+    (0..rest.len()).filter(begins).any(|at| Frame::decode(&rest[at..], seed).is_some())
+}
+
 struct Frame<'a> {
     covers: Vec<(PartitionId, Seq)>,
     events: &'a [u8],

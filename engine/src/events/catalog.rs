@@ -74,6 +74,8 @@ pub(super) struct Listed {
     pub(super) newest: Millis,
     /// Behind the last event of each partition that has some in it.
     pub(super) ends: Vec<(PartitionId, FeedPlace)>,
+    /// Files of later generations tell how far the log is with each of its partitions: it may go although it is the last of its log.
+    pub(super) superseded: bool,
 }
 
 impl Listed {
@@ -117,6 +119,7 @@ impl Catalog {
     /// When files cannot be read, or were written by a newer version.
     pub fn read(files: &mut impl EventFiles, folder: u128, epoch: u32) -> io::Result<Self> {
         let mut catalog = Self::default();
+        let mut lasts: Vec<(u32, usize, BTreeMap<PartitionId, Track>)> = Vec::new();
         for ((generation, shard), numbers) in files.logs()? {
             let mut log =
                 catalog.headers(files, (generation, shard), &numbers, |log: LogName| (log.folder, log.epoch) == (folder, epoch))?;
@@ -144,13 +147,31 @@ impl Catalog {
                         // The process before may have been killed between a write and its sync: what counts as durable must be.
                         files.sync(&file_path(generation, shard, header.number))?;
                         let whole = scan(&bytes).map_err(|error| io::Error::other(format!("{}: {error}", header.number)))?;
+                        lasts.push((generation, catalog.files.len(), whole.tracks.clone()));
                         (whole.tracks, whole.newest, whole.bytes as u64)
                     }
                 };
                 catalog.add(&header, tracks, newest, bytes);
             }
         }
+        catalog.supersede(&lasts);
         Ok(catalog)
+    }
+
+    /// Finds among the last files of the logs, by generation, place in the list and what they tell, those that later generations tell all of.
+    fn supersede(&mut self, lasts: &[(u32, usize, BTreeMap<PartitionId, Track>)]) {
+        let mut later: BTreeMap<PartitionId, Track> = BTreeMap::new();
+        for generation in lasts.chunk_by(|(one, ..), (other, ..)| one == other).rev() {
+            for (_, at, tracks) in generation {
+                self.files[*at].superseded = tracks.iter().all(|(partition, track)| {
+                    later.get(partition).is_some_and(|later| later.next >= track.next && later.covered >= track.covered)
+                });
+            }
+            for (partition, track) in generation.iter().flat_map(|(.., tracks)| tracks) {
+                let known = later.entry(*partition).or_default();
+                (known.next, known.covered) = (known.next.max(track.next), known.covered.max(track.covered));
+            }
+        }
     }
 
     /// The headers of a log's files with the files' lengths, and all bytes of the last. Files without one are put aside.
@@ -212,7 +233,7 @@ impl Catalog {
             known.covered = known.covered.max(track.covered);
         }
         let LogName { generation, shard, .. } = header.log;
-        self.files.push(Listed { generation, shard, number: header.number, bytes, newest, ends });
+        self.files.push(Listed { generation, shard, number: header.number, bytes, newest, ends, superseded: false });
     }
 
     /// All events of the partition's commands up to this one are in files.

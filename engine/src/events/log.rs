@@ -370,12 +370,12 @@ impl EventLog {
         let mut bytes: u64 = self.files.iter().filter(|file| is_kept(file)).map(|file| file.bytes).sum();
         bytes += self.open.as_ref().map_or(0, |open| open.bytes as u64);
         while removed.len() < REMOVED_MAX {
-            // Of each log the oldest, but never its last: it tells how far the log is.
+            // Of each log the oldest, but not its last, which tells how far the log is, unless later generations tell that too.
             let mut logs = BTreeSet::new();
             let is_last = |at: usize, file: &Listed| {
                 let next = self.files.get(at + 1).map(|next| (next.generation, next.shard));
                 let is_open = (file.generation, file.shard) == (self.log.generation, self.log.shard) && self.open.is_some();
-                next != Some((file.generation, file.shard)) && !is_open
+                next != Some((file.generation, file.shard)) && !is_open && !file.superseded
             };
             let first = self.files.iter().enumerate().filter(|(_, file)| logs.insert((file.generation, file.shard)));
             let oldest = first.filter(|(at, file)| is_kept(file) && !is_last(*at, file)).min_by_key(|(_, file)| file.newest);
@@ -472,7 +472,8 @@ impl EventLog {
     fn close_file(&mut self) {
         if let Some(Open { number, bytes, seed: _, newest, ends }) = self.open.take() {
             let (generation, shard) = (self.log.generation, self.log.shard);
-            self.files.push(Listed { generation, shard, number, bytes: bytes as u64, newest, ends: ends.into_iter().collect() });
+            let ends = ends.into_iter().collect();
+            self.files.push(Listed { generation, shard, number, bytes: bytes as u64, newest, ends, superseded: false });
         }
     }
 }

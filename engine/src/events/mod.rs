@@ -12,6 +12,7 @@
 
 mod bytes;
 mod catalog;
+mod inspect;
 mod log;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,4 +22,5 @@ pub use bytes::{
     scan,
 };
 pub use catalog::{Catalog, EventFiles, FOLDER, Ignored, LogFiles, parse_file, parse_log, path};
+pub use inspect::Inspected;
 pub use log::{CACHED_MAX, CHUNK_BYTES, EventLog, Keep, Part, RECENT_BYTES_MAX, Reading, ToRead, UNWRITTEN_BYTES_MAX};

@@ -429,6 +429,33 @@ fn old_events_go() {
     }
 }
 
+#[test] // The last file of a log of other shards stays until later logs tell as much of all its partitions, and goes with its age then.
+fn the_last_file_of_an_older_generation_goes_when_later_ones_tell_as_much() {
+    let mut world = World::new(1, Keep { ms: 90_000, ..FOR_EVER });
+    for partition in 0..PARTITIONS {
+        world.command(partition, 1, 10);
+    }
+    world.flush();
+    let old = super::catalog::file_path(1, 0, 1);
+    let told = |world: &World| -> Vec<Seq> { world.told.iter().map(|commands| Seq(commands.len() as u64)).collect() };
+    let durable =
+        |world: &World| -> Vec<Seq> { (0..PARTITIONS).map(|id| world.shards[world.shard(id)].durable(PartitionId(id))).collect() };
+    // The first of the two new shards writes, the other does not: half of the partitions are told by the old file alone.
+    world.start(2);
+    world.command(0, 1, 10);
+    world.flush();
+    world.now += 1_000_000;
+    for (writes, stays) in [(0, true), (1, true), (0, false)] {
+        world.start(2);
+        world.command(writes, 1, 10);
+        world.flush();
+        assert_eq!(world.disk.files.contains_key(&old), stays, "{:?}", world.disk.files.keys());
+    }
+    world.start(3);
+    assert_eq!(durable(&world), told(&world));
+    assert!(world.shards[0].oldest(PartitionId(0)) > FeedPlace::behind(Seq(0)), "what was in it is gone");
+}
+
 #[test]
 fn a_damaged_file_costs_its_events_and_no_more() {
     let mut world = World::new(1, FOR_EVER);
@@ -457,6 +484,73 @@ fn a_damaged_file_costs_its_events_and_no_more() {
     assert_eq!(catalog.ignored.len(), 2, "{:?}", catalog.ignored);
     world.start(1);
     assert_eq!(world.shards[0].oldest(PartitionId(0)), oldest);
+}
+
+#[test] // What crashes leave is no damage; every other change of what was durable is, and is told with its file.
+fn files_are_looked_over() {
+    let mut world = World::new(1, FOR_EVER);
+    for run in 0..3_u16 {
+        for partition in 0..4 {
+            world.command(partition, u32::from(partition % 3), 20);
+            world.flush();
+        }
+        world.now += 1;
+        // A write that fails: the file is left with a part of it, and another is begun.
+        world.command(run, 1, 200);
+        world.now += 2_000;
+        let applied = world.applied(0);
+        let mut steps = world.shards[0].write(Millis(world.now), world.now * 1_000, true, applied).expect("steps");
+        let FileStep::Write { bytes, .. } = &mut steps[0] else { panic!("{steps:?}") };
+        bytes.truncate(100);
+        drop(world.disk.step(&steps[0]).expect("written"));
+        world.shards[0].written(world.now * 1_000, false);
+        world.flush();
+        world.start(1);
+    }
+    let look = |files: &Files| Inspected::of(&mut files.clone(), FOLDER_ID, EPOCH);
+    let sound = look(&world.disk);
+    assert_eq!(sound.damage, []);
+    for (id, commands) in (0..PARTITIONS).zip(&world.told).filter(|(_, commands)| !commands.is_empty()) {
+        assert_eq!(sound.covered[&PartitionId(id)], Seq(commands.len() as u64));
+    }
+    assert_eq!(sound.bytes, world.disk.files.values().map(|file| file.len() as u64).sum::<u64>());
+
+    let paths: Vec<String> = world.disk.files.keys().cloned().collect();
+    assert_eq!(paths.len(), 6, "{paths:?}");
+    for (nth, path) in paths.iter().enumerate() {
+        let whole = scan(&world.disk.files[path]).expect("a header");
+        let is_last = nth + 1 == paths.len();
+        for at in (0..whole.bytes).step_by(7) {
+            let mut files = world.disk.clone();
+            files.files.get_mut(path).expect("there")[at] ^= 4;
+            let damage = look(&files).damage;
+            // The header or the one frame of the last file may be torn, as far as anybody can tell.
+            assert!(damage.iter().any(|(file, _)| file == path) != is_last, "{path}, byte {at}: {damage:?}");
+        }
+        let mut files = world.disk.clone();
+        files.files.remove(path);
+        let damage = look(&files).damage;
+        let missing = damage.iter().any(|(file, why)| (file, why.as_str()) == (path, "is missing"));
+        assert_eq!(missing, nth > 0 && !is_last, "{damage:?}");
+        assert_eq!(Inspected::of(&mut world.disk.clone(), FOLDER_ID + 1, EPOCH).damage.len(), paths.len(), "of another folder");
+    }
+    let last = paths.last().expect("some");
+    for bytes in 0..world.disk.files[last].len() {
+        let mut files = world.disk.clone();
+        files.files.get_mut(last).expect("there").truncate(bytes);
+        assert_eq!(look(&files).damage, [], "{bytes} bytes of the last file");
+    }
+    // A frame behind another proves that one durable.
+    for _ in 0..3 {
+        world.command(0, 1, 50);
+        world.flush();
+    }
+    let newest = world.disk.files.keys().last().expect("some").clone();
+    let file = world.disk.files.get_mut(&newest).expect("there");
+    let middle = file.len() / 2;
+    file[middle] ^= 1;
+    let damage = look(&world.disk).damage;
+    assert!(damage.len() == 1 && damage[0].0 == newest && damage[0].1.starts_with("is damaged at byte "), "{damage:?}");
 }
 
 #[test] // More than memory may hold is made again only where there was no event log: then the oldest are let go.

@@ -1,4 +1,4 @@
-//! The files of the event logs, as a start reads them.
+//! The files of the event logs, as a start reads them, and as they are looked over.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::events::{self, Catalog, EventFiles, LogFiles};
+use crate::events::{self, Catalog, EventFiles, Inspected, LogFiles};
 use crate::folder::Folder;
+use wire::{PartitionId, Seq};
 
 /// Why the event logs cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,14 @@ pub enum EventsError {
         /// Folder of the event logs.
         path: String,
     },
+    /// A file of it is damaged or missing. That is no error of a start.
+    #[error("{file} {why}: the feed lacks what was in it, and tells its readers so; the shop starts without it")]
+    Damaged {
+        /// In the data folder.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// Reads what there is, and tells of what is of no use.
@@ -60,6 +69,23 @@ pub(super) fn read(folder: &Folder) -> Result<Catalog, EventsError> {
         );
     }
     Ok(catalog)
+}
+
+/// Reads every file, and says what is wrong with them. `seq` tells how many commands of a partition there are, if that is known.
+/// Gives also how many bytes there are.
+pub(super) fn look_over(folder: &Folder, seq: impl Fn(PartitionId) -> Option<Seq>) -> (u64, Vec<EventsError>) {
+    let meta = folder.meta();
+    let mut files = OnDisk { data: folder.path().to_owned() };
+    let Inspected { bytes, covered, damage } = Inspected::of(&mut files, meta.id, meta.epoch);
+    let mut errors: Vec<EventsError> = damage.into_iter().map(|(file, why)| EventsError::Damaged { file, why }).collect();
+    let ahead = covered.into_iter().filter_map(|(id, covered)| Some((id, covered, seq(id)?))).filter(|(_, covered, seq)| covered > seq);
+    errors.extend(ahead.map(|(partition, events, log)| EventsError::Ahead {
+        partition: partition.0,
+        events: events.0,
+        log: log.0,
+        path: path_of(folder.path()),
+    }));
+    (bytes, errors)
 }
 
 /// Makes their folder, so that it is there from the first start on.

@@ -1,11 +1,15 @@
 //! Looks a whole folder over without changing it.
 //!
-//! Path: [`verify`] → lock → every snapshot, and every log above it → entries applied → each partition's own check → [`Report`].
+//! Path: [`verify`] → lock → every snapshot, and every log above it → entries applied → each partition's own check → every file of the event logs →
+//! [`Report`].
 //! Bounds: memory for the whole state, as an engine would need; one core.
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::replay::{DataFolder, Plan, ReplayLogError, Sink};
+use super::{
+    EventsError, events,
+    replay::{DataFolder, Plan, ReplayLogError, Sink},
+};
 use crate::{
     folder::{Folder, FolderError},
     log::Cut,
@@ -42,6 +46,11 @@ pub struct Report {
     pub snapshots: u64,
     /// Snapshots that are damaged, and logs that cannot be read to their end. Entries of their partitions behind the damage are not in this report.
     pub damage: Vec<ReplayLogError>,
+    /// Bytes of event logs read.
+    pub events_bytes: u64,
+    /// Files of the event logs that are damaged, and partitions of which those have more than the log. They cost the feed events, and the shop nothing
+    /// else; but for the latter, which stop a start.
+    pub events: Vec<EventsError>,
     /// How long it took.
     pub seconds: f64,
     /// How long of that the entries took: read, checked, decoded, applied, on one core.
@@ -63,10 +72,10 @@ pub struct PartitionReport {
 }
 
 impl Report {
-    /// Every log was read to its end, and every partition's identities hold.
+    /// Every log was read to its end, every file of the event logs is whole, and every partition's identities hold.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.damage.is_empty() && self.partitions.iter().all(|partition| partition.checked.is_ok())
+        self.damage.is_empty() && self.events.is_empty() && self.partitions.iter().all(|partition| partition.checked.is_ok())
     }
 
     /// Commands applied to all partitions since there is a folder, those below the snapshots included.
@@ -91,7 +100,7 @@ impl Report {
 /// Reads and replays everything in the folder `data`, which no engine may have open. Changes nothing but the process id in the lock file.
 ///
 /// # Errors
-/// When there is no such folder, or it is in use, or its `folder.json` does not read. What is wrong in the logs is in the report.
+/// When there is no such folder, or it is in use, or its `folder.json` does not read. What is wrong in the files is in the report.
 pub fn verify(data: &Path) -> Result<Report, VerifyError> {
     let clock = Clock::start();
     let folder = Folder::open_existing(data)?;
@@ -116,14 +125,20 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
         digest: partition.digest(),
         checked: partition.check().map(|checked| (checked.rows, checked.open_holds)),
     });
+    let partitions: Vec<PartitionReport> = partitions.collect();
+    let seq = |id: PartitionId| partitions.get(usize::from(id.0)).map(|partition| partition.seq);
+    // What of a damaged log was not read is not missing.
+    let (events_bytes, events) = events::look_over(&folder, |id| seq(id).filter(|_| damage.is_empty()));
     Ok(Report {
-        partitions: partitions.collect(),
+        partitions,
         entries: walked.entries,
         bytes: walked.bytes,
         last_time: walked.last_time,
         snapshots: walked.used.len() as u64,
         cut: walked.cuts(),
         damage,
+        events_bytes,
+        events,
         seconds: clock.elapsed().as_secs_f64(),
         replay_seconds,
     })

@@ -3,13 +3,15 @@
 use super::{Masks, run};
 
 /// Seeds of failures met on the way, with what was wrong: each must run clean.
-const KEPT: [(u64, &str); 7] = [
+const KEPT: [(u64, &str); 9] = [
     (1, "a run as any other"),
     (1097, "a start relied on a snapshot whose name a killed process had not made durable; the log was cut, and a power cut took the name"),
     (2_407, "of an old hold a sale whose answer was lost was told, a moment later, that there is no such hold"),
     (4_250, "a reservation whose answer was lost was told that its id is too old, though it was there"),
     (5_569, "the same of a sale, after the clock was set"),
     (10_471, "the simulator damaged a batch that was reported before one in front of it was lost with the power"),
+    (15_058, "the simulator sent its last buyer before the adapters were back, and the order expired"),
+    (17_368, "the same"),
     (10_678, "the simulator counted the money while the last buyer's was being taken"),
 ];
 

@@ -35,6 +35,8 @@ use wire::{Request, Response, ShardId};
 const EVENTS_MAX: u64 = 3_000_000;
 /// How long everything may take to end, once nothing goes wrong any more: microseconds of virtual time.
 const HEAL_US_MAX: u64 = 240_000_000;
+/// After so long without faults adapters ask for work again: those that died are back, and polls that a process took with it were given up.
+const ADAPTERS_BACK_US: u64 = 2_500_000;
 /// How long a fresh reservation and a fresh checkout may take after that.
 pub(super) const FRESH_US_MAX: u64 = 5_000_000;
 
@@ -307,7 +309,8 @@ impl World {
                 Ok(())
             }
             Phase::Healing { since_us } => {
-                if self.report.events.is_multiple_of(64) && self.is_quiet() {
+                let has_adapters = self.time_us >= since_us + ADAPTERS_BACK_US;
+                if has_adapters && self.report.events.is_multiple_of(64) && self.is_quiet() {
                     self.phase = Phase::Fresh { since_us: self.time_us };
                     self.send_fresh_clients();
                     return Ok(());

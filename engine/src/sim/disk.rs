@@ -134,11 +134,13 @@ impl Naming {
     }
 }
 
-/// Damage done to a reported block, and what was there.
+/// Damage done to what was durable, and what was there.
 pub(super) struct Damage {
     path: String,
     at: usize,
     was: Vec<u8>,
+    /// A start may do without what is damaged.
+    pub(super) can_be_passed: bool,
 }
 
 impl std::fmt::Debug for Damage {
@@ -375,7 +377,16 @@ impl Disk {
             Some(bytes) => block.copy_from_slice(&bytes),
             None => block[random.place(BLOCK_BYTES)] ^= 1 << random.below(8),
         }
-        (was != block).then(|| Damage { path: path.to_owned(), at, was })
+        (was != block).then(|| Damage { path: path.to_owned(), at, was, can_be_passed: false })
+    }
+
+    /// Flips a bit of a file of which older forms may be left. `None` when it is not there, or empty.
+    pub(super) fn rot(&mut self, path: &str, random: &mut Random) -> Option<Damage> {
+        let file = self.file_mut(path).filter(|file| !file.durable.is_empty())?;
+        let at = random.place(file.durable.len());
+        let was = vec![file.durable[at]];
+        file.durable[at] ^= 1 << random.below(8);
+        Some(Damage { path: path.to_owned(), at, was, can_be_passed: true })
     }
 
     /// A block as it is on the disk.

@@ -2,18 +2,21 @@
 //!
 //! Path: a seed → [`draw`], a list of faults with the number of errands after which each strikes → [`World::due_faults`] → the state of the world
 //! ([`Weather`]), or a process that ends → [`World::fault_ends`] for those that last → [`World::calm`] when the storm is over.
-//! All of it stays within the fault model of `log/FORMAT.md`: what was reported durable is lost only to damage, and damage only hits batches that a later
-//! one proves, so that a start must find it.
+//! All of it stays within the fault model of `log/FORMAT.md`: what was reported durable is lost only to damage. Damage to a log only hits batches that a
+//! later one proves, so that a start must find it; one to a snapshot is found or passed over, when an older one and the log have everything.
 
 use super::{
     disk::Crash,
     random::Random,
     world::{Event, Phase, World},
 };
-use crate::log::BLOCK_BYTES;
+use crate::{log::BLOCK_BYTES, snapshot::layout};
 
 /// Faults of a run: fewer would leave too much untried in one seed, more leave too little calm for work between.
 const FAULTS: (u64, u64) = (6, 12);
+
+/// Bits that flip in a snapshot instead of the log, if there is one, in a thousand.
+const SNAPSHOTS_ROT: u64 = 400;
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub(super) enum Fault {
     SlowDisk,
     /// There is no room for segments.
     FullDisk,
-    /// A bit of an acknowledged batch flips, and the machine restarts.
+    /// A bit of an acknowledged batch or of a snapshot flips, and the machine restarts.
     BitRot,
     /// A write goes where another batch is, and the machine restarts.
     Misdirected,
@@ -247,8 +250,29 @@ impl World {
         debug_assert!(matches!(self.phase, Phase::Healing { .. }), "the storm ends once");
     }
 
-    /// Damages an acknowledged batch that a later one proves. False when there is none.
+    /// Flips a bit of a snapshot. False when there is none.
+    fn rot_snapshot(&mut self, random: &mut Random) -> bool {
+        let mut disk = self.disk.0.borrow_mut();
+        let mut snapshots = Vec::new();
+        for partition in (0..self.settings.partitions).map(wire::PartitionId) {
+            let folder = layout::partition_path(partition);
+            let whole = |name: &String| matches!(layout::parse_name(name), Some(layout::Name::Whole(_)));
+            snapshots.extend(disk.list(&folder).into_iter().map(|(name, _)| name).filter(whole).map(|name| format!("{folder}/{name}")));
+        }
+        let hit = (!snapshots.is_empty()).then(|| random.place(snapshots.len()));
+        let damage = hit.and_then(|hit| disk.rot(&snapshots[hit], random));
+        drop(disk);
+        let is_done = damage.is_some();
+        self.damage.extend(damage);
+        is_done
+    }
+
+    /// Damages an acknowledged batch that a later one proves, or a snapshot. False when there is none.
     fn spoil(&mut self, fault: Fault, random: &mut Random) -> bool {
+        // From forks, so that what follows draws the same either way.
+        if fault == Fault::BitRot && random.fork(1).chance(SNAPSHOTS_ROT) && self.rot_snapshot(&mut random.fork(2)) {
+            return true;
+        }
         let logs: Vec<&Vec<super::driver::Acked>> = self.acked.values().filter(|batches| batches.len() > 4).collect();
         if logs.is_empty() {
             return false;

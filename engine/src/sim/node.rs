@@ -196,6 +196,9 @@ pub(super) fn boot(
     }
     shadow.end_recovery(builders.iter().flat_map(Builder::partitions))?;
     walked.sync(disk).map_err(ReplayLogError::from)?;
+    for path in plan.snapshots.surplus(&walked.used) {
+        disk.0.borrow_mut().remove(&path);
+    }
     let generation = match resume::choose(meta, shards, &walked, false) {
         Choice::Same(generation) => generation,
         Choice::New(before) => {

@@ -3,7 +3,7 @@
 //! Path: a seed → [`World::new`] draws settings, clients and faults → [`World::run`] takes event after event, ordered by time and then by when they were
 //! made → checks as it goes → when every client has run its errands, faults stop and a healing begins, which must come to an end → [`Report`].
 //! Read first: [`World::run`], then `driver.rs` (what happens to outputs), `faults.rs` (what goes wrong), `clients/` (what is asked).
-//! Bounds: [`EVENTS_MAX`] events, [`HEAL_US_MAX`] of virtual time for healing; past them the run has failed.
+//! Bounds: [`EVENTS_MAX`] events, [`STORM_US_MAX`] of virtual time for errands, [`HEAL_US_MAX`] of virtual time for healing; past them the run has failed.
 
 use super::{
     Masks, Settings,
@@ -33,6 +33,8 @@ use wire::{Request, Response, ShardId};
 
 /// Events of one run; one more is taken for a circle that never ends.
 const EVENTS_MAX: u64 = 3_000_000;
+/// How long a storm may last, in microseconds of virtual time: six times the longest met. Somebody who waits for ever would look again and again.
+const STORM_US_MAX: u64 = 300_000_000;
 /// How long everything may take to end, once nothing goes wrong any more: microseconds of virtual time.
 const HEAL_US_MAX: u64 = 240_000_000;
 /// After so long without faults adapters ask for work again: those that died are back, and polls that a process took with it were given up.
@@ -306,7 +308,7 @@ impl World {
                 if self.clients.iter().all(Client::is_home) {
                     self.heal();
                 }
-                Ok(())
+                must(self.time_us < STORM_US_MAX, || format!("errands do not end in {} s: {}", STORM_US_MAX / 1_000_000, self.unrest()))
             }
             Phase::Healing { since_us } => {
                 let has_adapters = self.time_us >= since_us + ADAPTERS_BACK_US;
@@ -401,9 +403,11 @@ impl World {
         let seed = self.random.next();
         match node::boot(&self.disk, &mut self.meta, shards, &self.settings, now, seed, &mut self.shadow) {
             Ok(node) => {
-                if let Some(damage) = self.damage.first() {
+                if let Some(damage) = self.damage.iter().find(|damage| !damage.can_be_passed) {
                     return Err(Violation::new(format!("a start did not find this damage: {damage:?}")));
                 }
+                // What an older snapshot and the log made up for is so at every start, until a newer one is made.
+                self.damage.drain(..).for_each(|_| self.story.count("damaged snapshots passed over"));
                 self.trace(1, u64::from(shards));
                 // What was reported before a batch in front of it was lost with that: nobody looks there again.
                 for (log, next) in &node.ends {
@@ -418,7 +422,12 @@ impl World {
             Err(NotStarted::Wrong(violation)) => Err(violation),
             Err(NotStarted::Refused(error)) => {
                 self.trace(2, 0);
-                let by_damage = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Corruption(_)));
+                let of_snapshot = matches!(&error, ReplayLogError::Snapshot(_) | ReplayLogError::SnapshotNeeded { .. })
+                    && self.damage.iter().any(|damage| damage.can_be_passed);
+                if of_snapshot {
+                    self.story.count("damaged snapshots found");
+                }
+                let by_damage = of_snapshot || matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Corruption(_)));
                 let by_disk = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Io { .. }));
                 must(by_disk || !self.damage.is_empty(), || format!("a start is refused without a reason: {error}"))?;
                 must(by_disk || by_damage, || format!("damage is taken for something else: {error}"))?;

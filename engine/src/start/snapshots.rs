@@ -115,15 +115,20 @@ impl Found {
         Header { folder, partition, partitions, epoch, index, term: 0, seq: Seq(0), last_time: Millis(0), created: Millis(0) }
     }
 
-    /// Removes what a crash or a full disk left unfinished, and snapshots older than those that were `used`. What cannot be removed is told and left.
-    pub(crate) fn tidy(&self, data: &Path, used: &BTreeMap<PartitionId, u64>) {
+    /// Files of no use: what a crash or a full disk left unfinished, and snapshots older than those that were `used`.
+    pub(crate) fn surplus(&self, used: &BTreeMap<PartitionId, u64>) -> Vec<String> {
         let unfinished = self.unfinished.iter().map(|(partition, index)| layout::unfinished_path(*partition, *index));
         let is_older = |partition: &PartitionId, index: &u64| used.get(partition).is_some_and(|used| index < used);
         let older = self.whole.iter().flat_map(|(partition, indexes)| indexes.iter().map(move |index| (partition, index)));
         let older = older
             .filter(|(partition, index)| is_older(partition, index))
             .map(|(partition, index)| layout::snapshot_path(*partition, *index));
-        for path in unfinished.chain(older) {
+        unfinished.chain(older).collect()
+    }
+
+    /// Removes what is [`Self::surplus`]. What cannot be removed is told and left.
+    pub(crate) fn tidy(&self, data: &Path, used: &BTreeMap<PartitionId, u64>) {
+        for path in self.surplus(used) {
             if let Err(error) = std::fs::remove_file(data.join(&path)) {
                 tracing::warn!(path, %error, "a snapshot file that is not needed cannot be removed");
             }

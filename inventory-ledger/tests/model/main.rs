@@ -211,7 +211,10 @@ fn spoil(item: &mut Saved, how: u8, by: u32) {
             3 => row.row.unavailable.0 += by,
             4 => row.row.in_transit.0 += by,
             5 => row.cold = None,
-            6 => row.cold.get_or_insert_default().carried -= i64::MAX / i64::from(by),
+            6 => {
+                let cold = row.cold.get_or_insert_default();
+                cold.carried = cold.carried.wrapping_sub(i64::MAX / i64::from(by));
+            }
             _ => row.booked.0 += by,
         },
         Saved::Hold(hold) => match how % 14 {

@@ -26,7 +26,10 @@ pub enum RecoverError {
         last: u32,
     },
     /// A whole file of another log.
-    #[error("{file} belongs to another log: {what}. Move the file back where it came from; do not edit it")]
+    #[error(
+        "{file} belongs to another log: {what}. Move the file back where it came from. If nobody moved it, the disk wrote to a wrong place: restore the \
+         folder from a backup. Do not edit the file"
+    )]
     Foreign {
         /// The file.
         file: String,

@@ -3,10 +3,11 @@
 use super::{Masks, run};
 
 /// Seeds of failures met on the way, with what was wrong: each must run clean.
-const KEPT: [(u64, &str); 9] = [
+const KEPT: [(u64, &str); 10] = [
     (1, "a run as any other"),
     (1097, "a start relied on a snapshot whose name a killed process had not made durable; the log was cut, and a power cut took the name"),
     (2_407, "of an old hold a sale whose answer was lost was told, a moment later, that there is no such hold"),
+    (3_799, "the simulator put the first block of a segment on that of another, and took what the start said of it for a mistake"),
     (4_250, "a reservation whose answer was lost was told that its id is too old, though it was there"),
     (5_569, "the same of a sale, after the clock was set"),
     (10_471, "the simulator damaged a batch that was reported before one in front of it was lost with the power"),

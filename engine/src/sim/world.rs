@@ -427,7 +427,9 @@ impl World {
                 if of_snapshot {
                     self.story.count("damaged snapshots found");
                 }
-                let by_damage = of_snapshot || matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Corruption(_)));
+                // A stray block may be the first of another segment: whole, and not this one's.
+                use crate::log::RecoverError::{Corruption, Foreign};
+                let by_damage = of_snapshot || matches!(&error, ReplayLogError::Recover(Corruption(_) | Foreign { .. }));
                 let by_disk = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Io { .. }));
                 must(by_disk || !self.damage.is_empty(), || format!("a start is refused without a reason: {error}"))?;
                 must(by_disk || by_damage, || format!("damage is taken for something else: {error}"))?;

@@ -22,7 +22,10 @@ fn row(shadow: &Shadow, location: &str, sku: SkuId) -> Option<StockRow> {
 fn reserved(story: &Story, shadow: &Shadow) -> Result<(), Violation> {
     let mut sold: BTreeMap<(String, SkuId), u64> = BTreeMap::new();
     for (id, hold) in &story.holds {
-        let unsure = hold.unsure.as_ref().filter(|_| shadow.has_sold(HoldId(RawId(*id))));
+        let has_sold = shadow.has_sold(HoldId(RawId(*id)));
+        // Those last for an hour, so one that is not known any more was sold.
+        must(hold.unsure.is_none() || !hold.is_kept || has_sold, || format!("a sale of {hold:?} was too late, and there was none before"))?;
+        let unsure = hold.unsure.as_ref().filter(|_| has_sold);
         for (sku, units) in hold.sold.as_ref().or(unsure).into_iter().flatten() {
             *sold.entry((hold.location.clone(), *sku)).or_default() += u64::from(*units);
         }

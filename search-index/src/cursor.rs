@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 /// Which terms a hit has. The order of the variants is the order of hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
-    /// Every term of the query, or the query has no text.
+    /// Every term that the query asks for: all of its text's, any with [`Matching::Any`](crate::Matching::Any), none without text.
     AllTerms,
     /// Some of the terms.
     SomeTerms,

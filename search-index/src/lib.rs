@@ -44,8 +44,8 @@
 //! # What a search answers
 //!
 //! Documents with *all* terms come first, by BM25 over all fields; when they do not fill the page, documents with *some* terms follow
-//! and [`Results::relaxed`] says so. In any other order than relevance, documents with some terms appear only when none has all.
-//! [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
+//! and [`Results::relaxed`] says so ([`Matching`] has the other ways). In any other order than relevance, documents with some terms
+//! appear only when none has all. [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). No match is an empty answer, never an error.
 //!
@@ -120,8 +120,8 @@ pub use document::{
 pub use highlight::Highlighter;
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use query::{
-    FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, QUERY_BYTES_MAX,
-    Query, QueryError, Sort, TERMS_MAX,
+    FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
+    QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX,
 };
 pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,

@@ -39,6 +39,18 @@ pub enum Sort {
     Popularity,
 }
 
+/// Which of a text's terms a document must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Matching {
+    /// All of them; where too few documents do, those with some follow.
+    #[default]
+    AllThenAny,
+    /// All of them, however few documents do.
+    All,
+    /// At least one. Documents with all of them come first only where their score says so, and no hit counts as relaxed.
+    Any,
+}
+
 /// A value an attribute filter looks for. `Text` finds text and keyword values alike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
@@ -136,6 +148,8 @@ pub struct FacetRequest {
 pub struct Query {
     /// Words to look for. `None`, or text without a single letter or digit, matches every document.
     pub text: Option<String>,
+    /// Which of them a document must have.
+    pub matching: Matching,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -144,7 +158,7 @@ pub struct Query {
     pub sort: Sort,
     /// Hits wanted, 1 to [`LIMIT_MAX`].
     pub limit: usize,
-    /// Where the previous answer to the same text, filters and sort ended.
+    /// Where the previous answer to the same text, matching, filters and sort ended.
     pub after: Option<Cursor>,
     /// Whether to count matches exactly.
     pub total: bool,
@@ -152,7 +166,16 @@ pub struct Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { text: None, filters: Vec::new(), facets: Vec::new(), sort: Sort::Relevance, limit: 20, after: None, total: false }
+        Self {
+            text: None,
+            matching: Matching::AllThenAny,
+            filters: Vec::new(),
+            facets: Vec::new(),
+            sort: Sort::Relevance,
+            limit: 20,
+            after: None,
+            total: false,
+        }
     }
 }
 
@@ -213,8 +236,8 @@ pub enum QueryError {
         /// The limit found.
         limit: u16,
     },
-    /// The cursor was made by a query of other text, filters or sort.
-    #[error("the cursor belongs to a query of other text, filters or sort")]
+    /// The cursor was made by a query of other text, matching, filters or sort.
+    #[error("the cursor belongs to a query of other text, matching, filters or sort")]
     ForeignCursor,
     /// An in-stock filter or facet, but no liveness function was given: the caller's fault, not the user's.
     #[error("an in-stock filter or facet needs a liveness function")]
@@ -300,21 +323,27 @@ impl Query {
             || self.facets.iter().any(|facet| facet.field == FacetField::InStock)
     }
 
-    /// What a cursor is bound to: text, filters and sort. Limit, facets and total may change from page to page.
+    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {
             Some(text) => hash.text(1, text),
             None => hash.byte(0),
         }
-        hash.byte(match self.sort {
+        let matching = match self.matching {
+            Matching::AllThenAny => 0,
+            Matching::All => 16,
+            Matching::Any => 32,
+        };
+        let sort = match self.sort {
             Sort::Relevance => 0,
             Sort::Price => 1,
             Sort::PriceDesc => 2,
             Sort::Rating => 3,
             Sort::Newest => 4,
             Sort::Popularity => 5,
-        });
+        };
+        hash.byte(matching + sort);
         for filter in &self.filters {
             match filter {
                 Filter::Brand(names) => names.iter().for_each(|name| hash.text(10, name)),

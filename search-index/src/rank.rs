@@ -131,6 +131,15 @@ impl Resolved<'_> {
 
     /// Live rows that have at least one term and not all of them, ascending within each part. O(all postings of the terms).
     pub(crate) fn some_terms(&self) -> Vec<Scored> {
+        self.counted_terms(|count| count < self.len())
+    }
+
+    /// Live rows that have at least one term, ascending within each part. O(all postings of the terms).
+    pub(crate) fn any_terms(&self) -> Vec<Scored> {
+        self.counted_terms(|_| true)
+    }
+
+    fn counted_terms(&self, wants: impl Fn(usize) -> bool) -> Vec<Scored> {
         let mut found = Vec::new();
         let mut scores = vec![0.0_f32; WINDOW_ROWS as usize];
         let mut counts = vec![0_u8; WINDOW_ROWS as usize];
@@ -155,7 +164,7 @@ impl Resolved<'_> {
                     for low in (Ones { word: *word, base: at * 64 }) {
                         let row = base + low;
                         let (score, count) = (&mut scores[low as usize], &mut counts[low as usize]);
-                        if usize::from(*count) < lists.len() && self.rows.live.contains(row) {
+                        if wants(usize::from(*count)) && self.rows.live.contains(row) {
                             found.push((row, *score));
                         }
                         (*score, *count) = (0.0, 0);

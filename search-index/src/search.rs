@@ -10,7 +10,7 @@ use crate::cursor::{SortKey, Tier};
 use crate::document::DocKey;
 use crate::facet::Faceting;
 use crate::index::Index;
-use crate::query::{Filter, Query, QueryError, Sort};
+use crate::query::{Filter, Matching, Query, QueryError, Sort};
 use crate::rank::{Resolved, Scored, resolve, row_set};
 use crate::results::{Facet, Hit, Part, Results, merge};
 
@@ -67,7 +67,11 @@ impl Search<'_> {
         let rows = &self.index.rows;
         let mut part = Part::default();
         let text = resolved.len() > 0;
-        let all: Vec<Scored> = if text { resolved.all_terms() } else { Vec::new() };
+        let all: Vec<Scored> = match self.query.matching {
+            _ if !text => Vec::new(),
+            Matching::AllThenAny | Matching::All => resolved.all_terms(),
+            Matching::Any => resolved.any_terms(),
+        };
         let base = || if text { row_set(&all, rows.end()) } else { rows.live.clone() };
         let counted = self.count(base(), true);
         if text {
@@ -77,7 +81,10 @@ impl Search<'_> {
             self.offer(passing.iter().map(|row| (row, None)), &counted, Tier::AllTerms);
         }
         // Where the liveness function is asked only about hits, a hit or the page before is what tells that there are any.
-        part.any_all_terms = if self.asks_late() {
+        let relaxes = self.query.matching == Matching::AllThenAny;
+        part.any_all_terms = if !relaxes {
+            true // there is nothing else to answer with
+        } else if self.asks_late() {
             !self.top.is_empty() || self.query.after.is_some_and(|after| after.place().tier == Tier::AllTerms)
         } else {
             counted.total > 0
@@ -85,7 +92,7 @@ impl Search<'_> {
         part.total_all_terms = counted.total;
         part.facets_all_terms = counted.facets;
         let fill = self.query.sort == Sort::Relevance && !self.top.is_full();
-        if fill || !part.any_all_terms {
+        if relaxes && (fill || !part.any_all_terms) {
             let some = if resolved.len() > 1 { resolved.some_terms() } else { Vec::new() };
             let counted = if part.any_all_terms {
                 self.count(row_set(&some, rows.end()), false)

@@ -10,8 +10,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Query, Results,
-    Save, Saved, Saving, Settings, Sort, Tier, Written, merge,
+    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Matching,
+    Query, Results, Save, Saved, Saving, Settings, Sort, Tier, Written, merge,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -179,8 +179,19 @@ fn query() -> impl Strategy<Value = Query> {
     let text = option::of(vec(words, 0..4).prop_map(|words| words.join(" ")));
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
-    (text, vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>())
-        .prop_map(|(text, filters, facets, sort, limit, total)| Query { text, filters, facets, sort, limit, total, after: None })
+    let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
+    ((text, matching), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>()).prop_map(
+        |((text, matching), filters, facets, sort, limit, total)| Query {
+            text,
+            matching,
+            filters,
+            facets,
+            sort,
+            limit,
+            total,
+            after: None,
+        },
+    )
 }
 
 fn op() -> impl Strategy<Value = Op> {

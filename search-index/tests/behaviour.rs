@@ -2,7 +2,7 @@
 
 use search_index::{
     ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
-    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, QUERY_BYTES_MAX, Query,
+    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, QUERY_BYTES_MAX, Query,
     QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written,
 };
 
@@ -68,6 +68,28 @@ fn all_terms_come_before_some_and_nothing_is_no_error() {
     assert_eq!(found(&index, &text("zzzz")), [] as [u64; 0]);
     assert_eq!(found(&index, &text("?!")), [4, 3, 2, 1], "no word at all is no restriction: most popular first");
     assert_eq!(found(&index, &text("for the")), [3], "stop words count when there is nothing else");
+}
+
+#[test] // Which documents answer, in which order, and whether that counts as relaxed.
+fn matching_says_how_many_terms_a_document_must_have() {
+    let long = format!("ink {} paper", "words that nobody looks for ".repeat(8));
+    let mut titles = vec!["ink ink ink", &long, "paper paper paper"];
+    titles.extend(["desk lamp"; 9]);
+    let index = index(&titles);
+    for (matching, wanted, relaxed) in [
+        (Matching::AllThenAny, &[2, 1, 3][..], true),
+        (Matching::All, &[2], false),
+        (Matching::Any, &[1, 3, 2], false), // one word and nothing else scores better than both among many others
+    ] {
+        let query = Query { matching, total: true, ..text("ink paper ink") };
+        let results = index.search(&query, None).expect("within bounds");
+        assert_eq!((found(&index, &query), results.relaxed), (wanted.to_vec(), relaxed), "{matching:?}");
+        let none = index.search(&Query { matching, total: true, ..text("zzzz") }, None).expect("within bounds");
+        assert_eq!((none.hits.len(), none.total), (0, Some(0)), "{matching:?}");
+    }
+    let first = index.search(&Query { limit: 1, ..text("ink") }, None).expect("within bounds");
+    let foreign = Query { after: first.next, matching: Matching::Any, ..text("ink") };
+    assert_eq!(index.search(&foreign, None).expect_err("another order"), QueryError::ForeignCursor);
 }
 
 #[test]

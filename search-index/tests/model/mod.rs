@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use search_index::{
-    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, PriceBucket,
-    PriceStats, Query, Sort, Tier,
+    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, Matching,
+    PriceBucket, PriceStats, Query, Sort, Tier,
 };
 
 /// Words that neither folding nor stemming changes, and that are neither stop words nor units.
@@ -128,13 +128,16 @@ impl Model {
         }
         let matched = |document: &Document| terms.iter().filter(|term| count(document, term) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
-        let any_all = self.documents.values().any(|document| matched(document) == terms.len() && ok(document));
-        let enough = |document: &Document| matched(document) == terms.len() || (!any_all && matched(document) > 0);
+        let full = |document: &Document| matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
+        // Whether nothing but full matches is wanted, or some are there.
+        let any_all = query.matching != Matching::AllThenAny || self.documents.values().any(|document| full(document) && ok(document));
+        let enough = |document: &Document| full(document) || (!any_all && matched(document) > 0);
 
         let mut hits: Vec<(Tier, i128, DocKey, f32)> = Vec::new();
         for document in self.documents.values().filter(|document| ok(document)) {
-            let tier = if matched(document) == terms.len() { Tier::AllTerms } else { Tier::SomeTerms };
-            let near = tier == Tier::SomeTerms && matched(document) > 0 && (query.sort == Sort::Relevance || !any_all);
+            let tier = if full(document) { Tier::AllTerms } else { Tier::SomeTerms };
+            let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
+            let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;
             if tier == Tier::AllTerms || near {
                 let score = self.score(document, &terms);
                 let value = match query.sort {

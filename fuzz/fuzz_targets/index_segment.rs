@@ -37,7 +37,7 @@ fn sealed(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     if input.ratio(1, 16)? {
         block(&mut file, 1, input.arbitrary()?);
     } else {
-        block(&mut file, 1, b"EMPINDEX\x01\0\0\0\x01\0\0\0");
+        block(&mut file, 1, b"EMPINDEX\x02\0\0\0\x02\0\0\0");
     }
     for _ in 0..input.int_in_range(0..=BLOCKS_MAX)? {
         let kind = input.int_in_range(1..=4)?;

@@ -12,9 +12,9 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Of everything between a text and its terms, counts and length, the weights of fields included. Raised with every change that gives any text
+/// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
-pub(crate) const ANALYSIS_VERSION: u32 = 1;
+pub(crate) const ANALYSIS_VERSION: u32 = 2;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;

@@ -254,6 +254,11 @@ impl Attributes {
         self.ids.get(name).map(|id| &self.columns[*id as usize])
     }
 
+    /// The attribute's id, as rows' lists have it, and its column.
+    pub(crate) fn numbered(&self, name: &str) -> Option<(u32, &Column)> {
+        self.ids.get(name).map(|id| (*id, &self.columns[*id as usize]))
+    }
+
     /// Enters a row's values and answers the list to take them out by.
     pub(crate) fn insert(&mut self, row: u32, attributes: &[(String, AttributeValue)]) -> RowAttributes {
         let mut list = Vec::with_capacity(attributes.len());

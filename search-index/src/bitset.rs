@@ -44,6 +44,25 @@ impl Bitset {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
     }
 
+    /// Takes out what the other has.
+    pub(crate) fn and_not(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
+    }
+
+    /// So many words of 64 rows each, growing as needed.
+    pub(crate) fn words_mut(&mut self, at: usize, words: usize) -> &mut [u64] {
+        if self.words.len() < at + words {
+            self.words.resize(at + words, 0);
+        }
+        &mut self.words[at..at + words]
+    }
+
+    /// Whether a row is in one of so many words.
+    pub(crate) fn any_in(&self, at: usize, words: usize) -> bool {
+        let end = (at + words).min(self.words.len());
+        self.words.get(at..end).is_some_and(|words| words.iter().any(|word| *word != 0))
+    }
+
     /// The 64 rows from `64 · at` on.
     pub(crate) fn word(&self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or(0)

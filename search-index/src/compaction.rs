@@ -8,7 +8,6 @@ use fst::Streamer;
 use fst::map::OpBuilder;
 
 use crate::bitset::Bitset;
-use crate::postings::Postings;
 use crate::segment::{Segment, SegmentBuilder};
 
 /// Segments of one size class that are joined: more makes fewer, longer merges.
@@ -95,16 +94,13 @@ impl Compaction {
                 while let Some((term, places)) = union.next() {
                     joined.clear();
                     for place in places {
-                        let found = segments[self.inputs[place.index].segment].postings_at(place.value as usize);
-                        spent += found.rows.len() + 4;
-                        joined.extend(
-                            found.rows.iter().copied().zip(found.units.iter().copied()).filter(|(row, _)| self.keep.contains(*row)),
-                        );
+                        let found = segments[self.inputs[place.index].segment].list(place.value as usize);
+                        spent += found.len() + 4;
+                        joined.extend(found.iter().filter(|(row, _)| self.keep.contains(*row)));
                     }
                     if !joined.is_empty() {
                         joined.sort_unstable(); // inputs hold different rows, but not ranges of rows
-                        let (rows, units): (Vec<u32>, Vec<u8>) = joined.iter().copied().unzip();
-                        let ordinal = self.builder.term(term, Postings { rows: &rows, units: &units });
+                        let ordinal = self.builder.term(term, joined.iter().copied());
                         for place in places {
                             self.inputs[place.index].ordinals[place.value as usize] = ordinal;
                         }

@@ -2,7 +2,10 @@
 //!
 //! Path: a set of matching rows + one `Filter` → `Rows::passing` → the rows of the set that pass. A filter reads whichever is less:
 //! the sets of rows kept per brand and category, or the column entries of the rows in the set.
+//! Where no set is needed (only the best rows are wanted) a filter is a set of its own if it names brands or categories ([`Rows::named`]), else a
+//! [`Test`] of the rows that are good enough.
 
+use crate::attributes::Column;
 use crate::bitset::Bitset;
 use crate::names::Names;
 use crate::query::{FacetField, Filter};
@@ -29,7 +32,85 @@ pub(crate) fn same_field(filter: &Filter, field: &FacetField) -> bool {
     }
 }
 
+/// A filter asked of one row at a time.
+pub(crate) enum Test<'a> {
+    /// Both ends included; no price is never between them.
+    Price(i64, i64),
+    /// As prices.
+    Rating(u16, u16),
+    /// Any of these values of the attribute.
+    Values(u32, Vec<u32>),
+    /// A number of the attribute, both ends included.
+    Numbers(u32, &'a Column, f64, f64),
+    /// No row passes.
+    Never,
+}
+
+impl Test<'_> {
+    pub(crate) fn passes(&self, rows: &Rows, row: u32) -> bool {
+        let values = |attribute: u32| rows.lists[row as usize].iter().filter(move |entry| entry.0 == attribute).map(|entry| entry.1);
+        match self {
+            Self::Price(min, max) => (*min..=*max).contains(&rows.prices[row as usize]),
+            Self::Rating(min, max) => (*min..=*max).contains(&rows.ratings[row as usize]),
+            Self::Values(attribute, wanted) => values(*attribute).any(|value| wanted.contains(&value)),
+            Self::Numbers(attribute, column, min, max) => {
+                values(*attribute).filter_map(|value| column.number(value)).any(|number| (*min..=*max).contains(&number))
+            }
+            Self::Never => false,
+        }
+    }
+}
+
+/// The ends of a price filter, outside of which the mark of no price is.
+fn prices(min: Option<i64>, max: Option<i64>) -> (i64, i64) {
+    (min.unwrap_or(NO_PRICE).max(NO_PRICE + 1), max.unwrap_or(i64::MAX))
+}
+
+/// As [`prices`].
+fn ratings(min: Option<u16>, max: Option<u16>) -> (u16, u16) {
+    (min.unwrap_or(0), max.unwrap_or(NO_RATING - 1).min(NO_RATING - 1))
+}
+
 impl Rows {
+    /// The rows that pass a filter on brands or categories. O(rows found, and a bit a row).
+    pub(crate) fn named(&self, filter: &Filter) -> Option<Bitset> {
+        let (names, wanted) = match filter {
+            Filter::Brand(wanted) => (&self.brands, wanted),
+            Filter::Category(wanted) => (&self.categories.keys, wanted),
+            Filter::Price { .. }
+            | Filter::Rating { .. }
+            | Filter::Attribute { .. }
+            | Filter::AttributeRange { .. }
+            | Filter::InStock(_) => return None,
+        };
+        let mut set = Bitset::with_rows(self.end());
+        for id in wanted.iter().filter_map(|name| names.find(name)) {
+            names.rows(id).iter().for_each(|row| set.insert(row));
+        }
+        Some(set)
+    }
+
+    /// A filter on columns or attributes as a test; `None` for those that [`Rows::named`] answers, and for stock, which only the caller knows.
+    pub(crate) fn test(&self, filter: &Filter) -> Option<Test<'_>> {
+        match filter {
+            Filter::Brand(_) | Filter::Category(_) | Filter::InStock(_) => None,
+            Filter::Price { min, max } => {
+                let (min, max) = prices(*min, *max);
+                Some(Test::Price(min, max))
+            }
+            Filter::Rating { min, max } => {
+                let (min, max) = ratings(*min, *max);
+                Some(Test::Rating(min, max))
+            }
+            Filter::Attribute { name, any_of } => Some(self.attributes.numbered(name).map_or(Test::Never, |(id, column)| {
+                Test::Values(id, any_of.iter().filter_map(|value| column.find_wanted(value)).collect())
+            })),
+            Filter::AttributeRange { name, min, max } => Some(self.attributes.numbered(name).map_or(Test::Never, |(id, column)| {
+                Test::Numbers(id, column, min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY))
+            })),
+        }
+    }
+
     /// Rows of `set` that pass. `in_stock` is asked by [`Filter::InStock`] alone.
     pub(crate) fn passing(&self, set: &Bitset, filter: &Filter, in_stock: &dyn Fn(u32) -> bool) -> Bitset {
         match filter {
@@ -43,11 +124,11 @@ impl Rows {
                 self.scan(set, |row| places.get(self.places[row] as usize).copied().unwrap_or(false))
             }),
             Filter::Price { min, max } => {
-                let (min, max) = (min.unwrap_or(NO_PRICE).max(NO_PRICE + 1), max.unwrap_or(i64::MAX));
+                let (min, max) = prices(*min, *max);
                 self.scan(set, |row| (min..=max).contains(&self.prices[row]))
             }
             Filter::Rating { min, max } => {
-                let (min, max) = (min.unwrap_or(0), max.unwrap_or(NO_RATING - 1).min(NO_RATING - 1));
+                let (min, max) = ratings(*min, *max);
                 self.scan(set, |row| (min..=max).contains(&self.ratings[row]))
             }
             Filter::Attribute { name, any_of } => {

@@ -1,6 +1,6 @@
 //! The part of the index that takes writes: a hash map of terms with growing posting lists.
 //!
-//! Path: a row's counted terms → `Head::insert` → searchable at once → `Head::seal` → a `Segment`.
+//! Path: a row's terms with their impacts → `Head::insert` → searchable at once → `Head::seal` → a `Segment`.
 //! Removal here is complete (nothing of the row stays), so rows of the head are free for use again at once.
 
 use std::hash::BuildHasher;
@@ -9,14 +9,15 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::analysis::Analyzer;
 use crate::names::HASHER;
-use crate::postings::{Postings, TITLE_MARK};
+use crate::postings::TITLE_MARK;
 use crate::segment::{Segment, SegmentBuilder};
 
 #[derive(Default)]
 struct Term {
     bytes: Box<[u8]>,
+    /// Ascending, and beside each the term's impact.
     rows: Vec<u32>,
-    units: Vec<u8>,
+    impacts: Vec<u8>,
 }
 
 /// A token as it stands in texts, with the terms it leads to: stemming is done once a token, not once an occurrence.
@@ -86,7 +87,7 @@ impl Head {
 
     /// Enters a row with its terms, each once.
     pub(crate) fn insert(&mut self, row: u32, terms: &[(u32, u8)]) {
-        for &(id, units) in terms {
+        for &(id, impact) in terms {
             let term = &mut self.terms[id as usize];
             // Fresh rows are the highest; a row used again goes to its place.
             let at = if term.rows.last().is_none_or(|last| *last < row) {
@@ -95,7 +96,7 @@ impl Head {
                 term.rows.partition_point(|other| *other < row)
             };
             term.rows.insert(at, row);
-            term.units.insert(at, units);
+            term.impacts.insert(at, impact);
         }
         self.rows.insert(row, terms.iter().map(|(id, _)| *id).collect());
     }
@@ -107,16 +108,20 @@ impl Head {
             let term = &mut self.terms[*id as usize];
             if let Ok(at) = term.rows.binary_search(&row) {
                 term.rows.remove(at);
-                term.units.remove(at);
+                term.impacts.remove(at);
             }
         }
         true
     }
 
-    pub(crate) fn postings(&self, bytes: &[u8]) -> Option<Postings<'_>> {
-        let id = self.table.find(HASHER.hash_one(bytes), |id| *self.terms[*id as usize].bytes == *bytes)?;
-        let term = &self.terms[*id as usize];
-        (!term.rows.is_empty()).then_some(Postings { rows: &term.rows, units: &term.units })
+    /// A term's rows and impacts; nothing when no row has it.
+    pub(crate) fn postings(&self, bytes: &[u8]) -> impl ExactSizeIterator<Item = (u32, u8)> + '_ {
+        let id = self.table.find(HASHER.hash_one(bytes), |id| *self.terms[*id as usize].bytes == *bytes);
+        let (rows, impacts) = id.map_or((&[][..], &[][..]), |id| {
+            let term = &self.terms[*id as usize];
+            (&term.rows[..], &term.impacts[..])
+        });
+        rows.iter().copied().zip(impacts.iter().copied())
     }
 
     /// Terms that begin with `prefix` and have rows, with the count of rows, in no order. O(terms).
@@ -136,7 +141,7 @@ impl Head {
         let mut builder = SegmentBuilder::default();
         for id in order {
             let term = &head.terms[id as usize];
-            ordinals[id as usize] = builder.term(&term.bytes, Postings { rows: &term.rows, units: &term.units });
+            ordinals[id as usize] = builder.term(&term.bytes, term.rows.iter().copied().zip(term.impacts.iter().copied()));
         }
         let mut docs: Vec<(u32, Box<[u32]>)> = head.rows.into_iter().collect();
         docs.sort_unstable_by_key(|(row, _)| *row);

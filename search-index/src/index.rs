@@ -1,6 +1,6 @@
 //! The index: writes, columns and background work. Searching is in `search`, suggesting in `suggest`.
 //!
-//! Path of a write: `Document` → `check` → the old row retired, a new row's columns filled → terms counted over all fields →
+//! Path of a write: `Document` → `check` → the old row retired, a new row's columns filled → its terms' impacts over all fields →
 //! `Head::insert` → visible to the next search. Later, in `Index::maintain`: head → `Segment` → fewer, larger segments.
 //! Deliberately absent: documents (the caller holds them), files, clocks, threads.
 
@@ -8,7 +8,7 @@ use crate::analysis::{Analyzer, Role, fold};
 use crate::compaction::{Compaction, choose};
 use crate::document::{AttributeValue, DocKey, Document, DocumentError};
 use crate::head::Head;
-use crate::postings::Weight;
+use crate::impact::{Field, Lengths, impacts};
 use crate::rows::Rows;
 use crate::segment::{Segment, SegmentId};
 
@@ -16,13 +16,6 @@ use crate::segment::{Segment, SegmentId};
 pub const BULK_ROWS_MAX: usize = 32_768;
 /// Distinct terms in the head at which [`Index::maintain`] seals it whatever its rows: bounds what a seal sorts.
 pub const HEAD_TERMS_MAX: usize = 1 << 18;
-
-const TITLE: Weight = Weight(6);
-const BRAND: Weight = Weight(4);
-const MODEL: Weight = Weight(4);
-const KEYWORDS: Weight = Weight(4);
-const DESCRIPTION: Weight = Weight(2);
-const ATTRIBUTE: Weight = Weight(1);
 
 /// What an index can be told about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +85,8 @@ pub struct Index {
     pub(crate) head: Head,
     pub(crate) segments: Vec<Segment>,
     compaction: Option<Compaction>,
-    counted: Vec<(u32, u32)>,
+    /// Terms of the document at hand, as they occur.
+    found: Vec<(u32, Field)>,
     segments_made: u64,
 }
 
@@ -137,45 +131,37 @@ impl Index {
     pub fn upsert(&mut self, document: &Document) -> Result<Written, DocumentError> {
         document.check()?;
         let replaced = self.remove(document.key);
-        let mut length = 0_u32;
-        self.counted.clear();
-        self.count_terms(&document.title, TITLE, &mut length);
-        self.count_terms(document.brand.as_deref().unwrap_or_default(), BRAND, &mut length);
-        self.count_terms(&document.model, MODEL, &mut length);
-        self.count_terms(&document.keywords, KEYWORDS, &mut length);
-        self.count_terms(&document.description, DESCRIPTION, &mut length);
+        let mut lengths = Lengths::default();
+        self.found.clear();
+        self.find_terms(&document.title, Field::Title, &mut lengths);
+        self.find_terms(document.brand.as_deref().unwrap_or_default(), Field::Brand, &mut lengths);
+        self.find_terms(&document.model, Field::Model, &mut lengths);
+        self.find_terms(&document.keywords, Field::Keywords, &mut lengths);
+        self.find_terms(&document.description, Field::Description, &mut lengths);
         for (_, value) in &document.attributes {
             match value {
-                AttributeValue::Text(text) => self.count_terms(text, ATTRIBUTE, &mut length),
+                AttributeValue::Text(text) => self.find_terms(text, Field::Attributes, &mut lengths),
                 AttributeValue::Keyword(_) | AttributeValue::Number(_) | AttributeValue::Bool(_) => {}
             }
         }
-        self.counted.sort_unstable_by_key(|(term, _)| *term);
-        self.counted.dedup_by(|next, first| {
-            let same = next.0 == first.0;
-            if same {
-                first.1 += next.1;
-            }
-            same
-        });
-        let terms: Vec<(u32, u8)> = self.counted.iter().map(|&(term, units)| (term, units.min(255) as u8)).collect();
-        let row = self.rows.add(document, length);
+        let mut terms = Vec::new();
+        impacts(&mut self.found, &lengths.scales(), |term, impact| terms.push((term, impact)));
+        let row = self.rows.add(document);
         self.head.insert(row, &terms);
         Ok(if replaced { Written::Replaced } else { Written::Added })
     }
 
-    fn count_terms(&mut self, text: &str, weight: Weight, length: &mut u32) {
+    fn find_terms(&mut self, text: &str, field: Field, lengths: &mut Lengths) {
         if text.is_empty() {
             return;
         }
-        let units = u32::from(weight.0);
-        let Self { head, analyzer, counted, .. } = self;
+        let Self { head, analyzer, found, .. } = self;
         Analyzer::document_tokens(&fold(text), |token, role| {
-            let (term, title) = head.token_ids(analyzer, token, weight == TITLE && role == Role::Word);
-            counted.push((term, units));
-            counted.extend(title.map(|title| (title, 1)));
+            let (term, title) = head.token_ids(analyzer, token, field == Field::Title && role == Role::Word);
+            found.push((term, field));
+            found.extend(title.map(|title| (title, field)));
             match role {
-                Role::Word => *length += units,
+                Role::Word => lengths.add(field),
                 Role::Spelling => {}
             }
         });

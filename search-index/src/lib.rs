@@ -65,9 +65,11 @@
 //! | `analysis` | text to terms, the same for documents and queries |
 //! | `head`, `segment`, `compaction` | postings: a mutable hash map, immutable parts with a term FST, and how the one becomes the other |
 //! | `rows`, `names`, `attributes` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes |
-//! | `rank` | BM25 with field weights folded into one list a term |
+//! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
+//! | `postings` | lists of rows and impacts, with maxima by block |
+//! | `rank` | the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet` | sets of rows, exact counts |
-//! | `search`, `results` | one query over one index; one answer from many |
+//! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `suggest` | completions of the last word |
 //! | `saved` | segments as bytes, so that a start need not analyse every text again |
 //! | `highlight` | which words of a shown text a query found |
@@ -86,13 +88,14 @@
 //!
 //! # Not here
 //!
-//! Typo tolerance, synonyms, phrases and proximity, block-max pruning, "did you mean", merchandising rules.
+//! Typo tolerance, synonyms, phrases and proximity, "did you mean", merchandising rules.
 
 #![forbid(unsafe_code)]
 
 mod analysis;
 mod attributes;
 mod bitset;
+mod collect;
 mod compaction;
 mod cursor;
 mod document;
@@ -100,6 +103,7 @@ mod facet;
 mod filter;
 mod head;
 mod highlight;
+mod impact;
 mod index;
 mod names;
 mod postings;

@@ -1,34 +1,222 @@
-//! What both the head and the segments offer: for a term, the rows that have it and how much of it.
+//! For a term, the rows that have it and what it weighs in each.
+//!
+//! Path: `(row, impact)` by row → `Store::push`, a term after the other → `List`, what a query reads.
+//! A row is kept by its lower 16 bits beside its impact, in runs of one chunk of 65,536 rows each: 3 bytes a posting, and nothing to unpack, so a
+//! query walks, gallops and adds up on the slices themselves. Chunks cost 6 bytes each in a list that reaches into them.
+//! Of every [`BLOCK`] postings the greatest impact is kept: by it a query knows what a stretch of a list can bring without reading it.
+//! Rows of documents that were removed may still be listed by a segment; whoever reads checks them against the live rows.
 
-/// Rows of one term, ascending, and beside each the weighted count of the term in the row.
-///
-/// Rows of documents that were removed may still be listed by a segment; whoever reads checks them against the live rows.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Postings<'a> {
-    pub(crate) rows: &'a [u32],
-    /// In half words, as the field weights count ([`Weight`]), at most 255.
-    pub(crate) units: &'a [u8],
-}
-
-/// Field weights in half words: a word of this field counts this many units, towards the term and towards the row's length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weight(pub(crate) u16);
+/// Postings that share a maximum. Fewer tell more exactly what a stretch can bring; more are read faster.
+pub(crate) const BLOCK: usize = 128;
+/// Rows of a chunk, in bits.
+const CHUNK_BITS: u32 = 16;
+/// Rows of a chunk.
+pub(crate) const CHUNK_ROWS: usize = 1 << CHUNK_BITS;
 
 /// Marks the dictionary entry of an unstemmed title word, which suggestions complete. No term begins with it.
 pub(crate) const TITLE_MARK: u8 = 1;
 
-/// `(row, units)` where the row's position is wanted by binary search that starts at `from` and doubles its step.
-///
-/// Galloping: the cost is the logarithm of the distance moved, so a short list crosses a long one cheaply.
-pub(crate) fn gallop(rows: &[u32], from: usize, row: u32) -> usize {
-    let mut step = 1;
-    let mut low = from;
-    while low + step < rows.len() && rows[low + step] < row {
-        low += step;
-        step *= 2;
+/// Lists of many terms, numbered in the order in which they came.
+pub(crate) struct Store {
+    /// The postings of list `n` are at `starts[n]..starts[n + 1]` of `lows` and `impacts`.
+    starts: Vec<u32>,
+    lows: Vec<u16>,
+    impacts: Vec<u8>,
+    /// The chunks of list `n` are at `chunk_starts[n]..chunk_starts[n + 1]`.
+    chunk_starts: Vec<u32>,
+    chunk_numbers: Vec<u16>,
+    /// Where a chunk's postings end.
+    chunk_ends: Vec<u32>,
+    /// The maxima of list `n` begin at `block_starts[n]`.
+    block_starts: Vec<u32>,
+    maxima: Vec<u8>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            starts: vec![0],
+            lows: Vec::new(),
+            impacts: Vec::new(),
+            chunk_starts: vec![0],
+            chunk_numbers: Vec::new(),
+            chunk_ends: Vec::new(),
+            block_starts: vec![0],
+            maxima: Vec::new(),
+        }
     }
-    let high = (low + step + 1).min(rows.len());
-    low + rows[low..high].partition_point(|other| *other < row)
+}
+
+impl Store {
+    /// Lists there.
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Adds a list, rows ascending, and answers its number.
+    pub(crate) fn push(&mut self, postings: impl Iterator<Item = (u32, u8)>) -> u32 {
+        let number = self.len() as u32;
+        let (start, first_chunk) = (self.lows.len(), self.chunk_numbers.len());
+        for (row, impact) in postings {
+            let chunk = (row >> CHUNK_BITS) as u16;
+            if self.chunk_numbers.len() == first_chunk || self.chunk_numbers.last() != Some(&chunk) {
+                debug_assert!(self.chunk_numbers.len() == first_chunk || self.chunk_numbers.last() < Some(&chunk), "rows ascend");
+                if self.chunk_numbers.len() > first_chunk {
+                    self.chunk_ends.push(self.lows.len() as u32);
+                }
+                self.chunk_numbers.push(chunk);
+            }
+            if (self.lows.len() - start).is_multiple_of(BLOCK) {
+                self.maxima.push(0);
+            }
+            if let Some(max) = self.maxima.last_mut() {
+                *max = impact.max(*max);
+            }
+            self.lows.push(row as u16);
+            self.impacts.push(impact);
+        }
+        let end = u32::try_from(self.lows.len()).expect("merges stop short of four billion postings");
+        if self.chunk_numbers.len() > first_chunk {
+            self.chunk_ends.push(end);
+        }
+        self.starts.push(end);
+        self.chunk_starts.push(self.chunk_numbers.len() as u32);
+        self.block_starts.push(self.maxima.len() as u32);
+        number
+    }
+
+    /// The list of a number.
+    pub(crate) fn list(&self, number: usize) -> List<'_> {
+        let range = |starts: &[u32]| starts[number] as usize..starts[number + 1] as usize;
+        let (postings, chunks) = (range(&self.starts), range(&self.chunk_starts));
+        List {
+            start: self.starts[number],
+            lows: &self.lows[postings.clone()],
+            impacts: &self.impacts[postings],
+            chunk_numbers: &self.chunk_numbers[chunks.clone()],
+            chunk_ends: &self.chunk_ends[chunks],
+            maxima: &self.maxima[range(&self.block_starts)],
+        }
+    }
+
+    /// Postings of a list.
+    pub(crate) fn count(&self, number: usize) -> u32 {
+        self.starts[number + 1] - self.starts[number]
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.starts.shrink_to_fit();
+        self.lows.shrink_to_fit();
+        self.impacts.shrink_to_fit();
+        self.chunk_starts.shrink_to_fit();
+        self.chunk_numbers.shrink_to_fit();
+        self.chunk_ends.shrink_to_fit();
+        self.block_starts.shrink_to_fit();
+        self.maxima.shrink_to_fit();
+    }
+
+    /// Bytes of the heap in use.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.starts.len() + self.chunk_starts.len() + self.block_starts.len() + self.chunk_ends.len())
+            + 2 * (self.lows.len() + self.chunk_numbers.len())
+            + self.impacts.len()
+            + self.maxima.len()
+    }
+}
+
+/// The postings of one term in one part of an index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct List<'a> {
+    /// What [`List::chunk_ends`] count from.
+    start: u32,
+    lows: &'a [u16],
+    impacts: &'a [u8],
+    /// Ascending.
+    chunk_numbers: &'a [u16],
+    chunk_ends: &'a [u32],
+    maxima: &'a [u8],
+}
+
+impl<'a> List<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.lows.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lows.is_empty()
+    }
+
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunk_numbers.len()
+    }
+
+    /// The number of the nth chunk; `None` past the last.
+    pub(crate) fn chunk_number(&self, nth: usize) -> Option<u16> {
+        self.chunk_numbers.get(nth).copied()
+    }
+
+    /// The nth chunk.
+    pub(crate) fn chunk(&self, nth: usize) -> Run<'a> {
+        let end = |nth: usize| (self.chunk_ends[nth] - self.start) as usize;
+        let from = nth.checked_sub(1).map_or(0, end);
+        let range = from..end(nth);
+        Run { lows: &self.lows[range.clone()], impacts: &self.impacts[range], maxima: self.maxima, offset: from }
+    }
+
+    /// All postings, ascending by row.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (u32, u8)> + 'a {
+        (0..self.chunks()).flat_map(move |nth| {
+            let (base, run) = (u32::from(self.chunk_numbers[nth]) << CHUNK_BITS, self.chunk(nth));
+            run.lows.iter().zip(run.impacts).map(move |(low, impact)| (base | u32::from(*low), *impact))
+        })
+    }
+
+    /// The term's impact in a row, if it has it. O(log postings).
+    pub(crate) fn find(&self, row: u32) -> Option<u8> {
+        let run = self.chunk(self.chunk_numbers.binary_search(&((row >> CHUNK_BITS) as u16)).ok()?);
+        run.lows.binary_search(&(row as u16)).ok().map(|at| run.impacts[at])
+    }
+}
+
+/// The part of a list that is in one chunk of rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Run<'a> {
+    /// Lower bits of the rows, ascending.
+    pub(crate) lows: &'a [u16],
+    /// As many.
+    pub(crate) impacts: &'a [u8],
+    maxima: &'a [u8],
+    /// Postings of the list before these.
+    offset: usize,
+}
+
+impl Run<'_> {
+    /// No impact of these postings is above this; `from..to` is not empty.
+    pub(crate) fn bound(&self, from: usize, to: usize) -> u8 {
+        // A short stretch would mostly be told of its neighbours.
+        if to - from <= 2 * BLOCK {
+            return self.impacts[from..to].iter().copied().fold(0, u8::max);
+        }
+        let blocks = (self.offset + from) / BLOCK..=(self.offset + to - 1) / BLOCK;
+        self.maxima[blocks].iter().copied().fold(0, u8::max)
+    }
+}
+
+/// The first place from `from` on whose row is not below `low`, by a search that doubles its step.
+///
+/// The cost is the logarithm of the distance moved, so a short list crosses a long one cheaply.
+pub(crate) fn gallop(lows: &[u16], from: usize, low: u16) -> usize {
+    let mut step = 1;
+    let mut reached = from;
+    while let Some(other) = lows.get(reached.wrapping_add(step)) {
+        if *other >= low {
+            break;
+        }
+        reached = reached.wrapping_add(step);
+        step = step.wrapping_mul(2);
+    }
+    let end = reached.wrapping_add(step).wrapping_add(1).min(lows.len());
+    reached + lows.get(reached..end).map_or(0, |rest| rest.partition_point(|other| *other < low))
 }
 
 #[cfg(test)]
@@ -37,13 +225,69 @@ mod tests {
 
     #[test]
     fn gallop_finds_the_first_not_below() {
-        let rows: Vec<u32> = (0..100).map(|n| n * 3).collect();
-        for from in 0..rows.len() {
-            for row in rows[from]..310 {
-                assert_eq!(gallop(&rows, from, row), rows.partition_point(|r| *r < row), "{from} {row}");
+        let lows: Vec<u16> = (0..100).map(|n| n * 3).collect();
+        for from in 0..=lows.len() {
+            for low in lows.get(from).copied().unwrap_or(300)..310 {
+                assert_eq!(gallop(&lows, from, low), lows.partition_point(|other| *other < low).max(from), "{from} {low}");
             }
         }
         assert_eq!(gallop(&[], 0, 5), 0);
         assert_eq!(gallop(&[1], 1, 5), 1);
+    }
+
+    /// Lists that are empty, of one row, within a chunk, at the edges of chunks and over many of them.
+    fn lists() -> Vec<Vec<(u32, u8)>> {
+        let impact = |row: u32| (row.wrapping_mul(2_654_435_761) >> 24).max(1) as u8;
+        let list = |rows: &mut dyn Iterator<Item = u32>| rows.map(|row| (row, impact(row))).collect();
+        vec![
+            Vec::new(),
+            list(&mut [7].into_iter()),
+            list(&mut [65_535, 65_536, 131_071, 196_608].into_iter()),
+            list(&mut (0..1_000)),
+            list(&mut (0..5_000).map(|n| n * 97)),
+            list(&mut [u32::MAX - 1, u32::MAX].into_iter()),
+            Vec::new(),
+        ]
+    }
+
+    #[test]
+    fn what_was_pushed_is_read() {
+        let (lists, mut store) = (lists(), Store::default());
+        for (number, list) in (0..).zip(&lists) {
+            assert_eq!(store.push(list.iter().copied()), number);
+        }
+        for (number, wanted) in lists.iter().enumerate() {
+            let list = store.list(number);
+            assert_eq!(list.iter().collect::<Vec<_>>(), *wanted);
+            assert_eq!((list.len(), store.count(number) as usize, list.is_empty()), (wanted.len(), wanted.len(), wanted.is_empty()));
+            for (row, impact) in wanted {
+                assert_eq!(list.find(*row), Some(*impact));
+                let next = row.wrapping_add(1);
+                assert_eq!(list.find(next), wanted.iter().find(|other| other.0 == next).map(|other| other.1));
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_hold_and_are_met_by_whole_blocks() {
+        let mut store = Store::default();
+        for list in lists() {
+            store.push(list.into_iter());
+        }
+        for number in 0..store.len() {
+            let list = store.list(number);
+            for nth in 0..list.chunks() {
+                let run = list.chunk(nth);
+                for from in (0..run.lows.len()).step_by(61) {
+                    for to in (from + 1..=run.lows.len()).step_by(97) {
+                        let max = run.impacts[from..to].iter().copied().fold(0, u8::max);
+                        assert!(run.bound(from, to) >= max);
+                    }
+                }
+                if nth == 0 && run.lows.len() >= 4 * BLOCK {
+                    assert_eq!(run.bound(0, 4 * BLOCK), run.impacts[..4 * BLOCK].iter().copied().fold(0, u8::max));
+                }
+            }
+        }
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Path: a document → `Rows::add` (a fresh row, or one that nothing refers to) → columns by row → `Rows::retire` (gone from all
 //! answers) → `Rows::release` (free for use again, once no posting names it).
-//! Cost: 63 bytes a row, plus its attributes.
+//! Cost: 59 bytes a row, plus its attributes.
 
 use hashbrown::HashMap;
 
 use crate::attributes::{Attributes, RowAttributes};
 use crate::bitset::Bitset;
+use crate::collect::value_of;
 use crate::cursor::{SortKey, Tier};
 use crate::document::{DocKey, Document};
 use crate::index::Columns;
@@ -27,7 +28,6 @@ pub(crate) struct Entry {
     pub(crate) stamp: u64,
     pub(crate) partition: u16,
     pub(crate) released: i64,
-    pub(crate) length: u32,
     pub(crate) brand: u32,
     pub(crate) place: u32,
     pub(crate) list: RowAttributes,
@@ -38,16 +38,12 @@ pub(crate) struct Rows {
     by_key: HashMap<DocKey, u32, foldhash::fast::FixedState>,
     pub(crate) live: Bitset,
     free: Vec<u32>,
-    /// Sum of the lengths of live rows, in half words.
-    length_total: u64,
     pub(crate) keys: Vec<DocKey>,
     pub(crate) partitions: Vec<u16>,
     pub(crate) prices: Vec<i64>,
     pub(crate) ratings: Vec<u16>,
     pub(crate) popularities: Vec<i64>,
     pub(crate) releases: Vec<i64>,
-    /// Weighted count of words, in half words.
-    pub(crate) lengths: Vec<u32>,
     pub(crate) brand_ids: Vec<u32>,
     pub(crate) places: Vec<u32>,
     pub(crate) lists: Vec<RowAttributes>,
@@ -71,19 +67,14 @@ impl Rows {
         self.by_key.get(&key).copied()
     }
 
-    /// Mean length of live rows in half words, at least 1.
-    pub(crate) fn mean_length(&self) -> f32 {
-        (self.length_total as f64 / self.len().max(1) as f64).max(1.0) as f32
-    }
-
     /// Enters a document whose key is not in use.
-    pub(crate) fn add(&mut self, document: &Document, length: u32) -> u32 {
+    pub(crate) fn add(&mut self, document: &Document) -> u32 {
         let row = self.free.pop().unwrap_or_else(|| self.fresh(1));
         let brand = document.brand.as_deref().map_or(NO_ID, |brand| self.brands.insert(brand, row));
         let place = if document.category.is_empty() { NO_ID } else { self.categories.insert(&document.category, row) };
         let list = self.attributes.insert(row, &document.attributes);
         let Document { key, stamp, partition, released, price, rating, popularity, .. } = *document;
-        self.enter(row, Entry { key, stamp, partition, released, length, brand, place, list }, Columns { price, rating, popularity });
+        self.enter(row, Entry { key, stamp, partition, released, brand, place, list }, Columns { price, rating, popularity });
         row
     }
 
@@ -101,7 +92,6 @@ impl Rows {
         self.ratings.resize(end, NO_RATING);
         self.popularities.resize(end, 0);
         self.releases.resize(end, 0);
-        self.lengths.resize(end, 0);
         self.brand_ids.resize(end, NO_ID);
         self.places.resize(end, NO_ID);
         self.lists.resize_with(end, RowAttributes::default);
@@ -115,11 +105,9 @@ impl Rows {
         self.stamps[at] = entry.stamp;
         self.partitions[at] = entry.partition;
         self.releases[at] = entry.released;
-        self.lengths[at] = entry.length;
         self.brand_ids[at] = entry.brand;
         self.places[at] = entry.place;
         self.lists[at] = entry.list;
-        self.length_total += u64::from(entry.length);
         self.live.insert(row);
         self.by_key.insert(entry.key, row);
         self.set(row, columns);
@@ -151,7 +139,6 @@ impl Rows {
         let at = row as usize;
         self.by_key.remove(&self.keys[at]);
         self.live.remove(row);
-        self.length_total -= u64::from(self.lengths[at]);
         if self.brand_ids[at] != NO_ID {
             self.brands.remove(self.brand_ids[at], row);
         }
@@ -169,11 +156,11 @@ impl Rows {
     }
 
     /// Where a row stands in the order. `score` counts only in order of relevance.
-    pub(crate) fn sort_key(&self, row: u32, sort: Sort, tier: Tier, score: Option<f32>) -> SortKey {
+    pub(crate) fn sort_key(&self, row: u32, sort: Sort, tier: Tier, score: Option<u32>) -> SortKey {
         let at = row as usize;
         // `!x` turns the order of integers around without overflow.
         let value = match (sort, score) {
-            (Sort::Relevance, Some(score)) => -i64::from(score.to_bits()), // scores are positive: bits order like floats
+            (Sort::Relevance, Some(score)) => value_of(score),
             (Sort::Relevance, None) | (Sort::Popularity, _) => !self.popularities[at],
             (Sort::Price, _) => match self.prices[at] {
                 NO_PRICE => i64::MAX,

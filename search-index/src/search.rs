@@ -1,17 +1,20 @@
 //! One search over one index.
 //!
-//! Path: `Query` → bounds → terms → rows with all terms → filters → facets and total → the best `limit`; and, where those are
-//! too few, rows with some terms the same way → `Part` → `merge` → `Results`.
-
-use std::collections::BinaryHeap;
+//! Path: `Query` → bounds → terms → where every match is to be counted or looked at: sets of rows → filters → facets and total → the best `limit` of what
+//! passes; where only the best matches are wanted: filters as a set and tests → the best `limit`, most others unread. All terms first and, where
+//! those are too few, some terms the same way → `Part` → `merge` → `Results`.
 
 use crate::bitset::Bitset;
-use crate::cursor::{SortKey, Tier};
+use crate::collect::{Candidate, Collector, Top, score_at};
+use crate::cursor::Tier;
 use crate::document::DocKey;
 use crate::facet::Faceting;
+use crate::filter::Test;
 use crate::index::Index;
+use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, QueryError, Sort};
-use crate::rank::{Resolved, Scored, resolve, row_set};
+use crate::rank::windows::{Wanted, best};
+use crate::rank::{Resolved, resolve, shown};
 use crate::results::{Facet, Hit, Part, Results, merge};
 
 /// Says of a document whether it is in stock at this moment. Asked only for in-stock filters and facets, and of as few documents as
@@ -41,15 +44,19 @@ impl Index {
             return Err(QueryError::NoLiveness);
         }
         let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text)).unwrap_or_default();
-        let resolved = resolve(terms, &self.segments, &self.head, &self.rows)?;
+        let mut of_head = Store::default();
+        let resolved = resolve(terms, &self.segments, &self.head, self.len(), &mut of_head)?;
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
-        Ok(Search { index: self, query, live: &live, complete, top: Top::new(query) }.run(&resolved))
+        let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
+        let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
+        Ok(if counts { search.counted() } else { search.ranked() })
     }
 }
 
 struct Search<'a> {
     index: &'a Index,
     query: &'a Query,
+    resolved: Resolved<'a>,
     live: &'a dyn Fn(u32) -> bool,
     complete: bool,
     top: Top,
@@ -57,59 +64,107 @@ struct Search<'a> {
 
 /// What one set of matches came to.
 struct Counted {
-    passing: Option<Bitset>,
+    passing: Bitset,
     total: u64,
     facets: Vec<Facet>,
 }
 
 impl Search<'_> {
-    fn run(mut self, resolved: &Resolved<'_>) -> Part {
-        let rows = &self.index.rows;
-        let mut part = Part::default();
-        let text = resolved.len() > 0;
-        let all: Vec<Scored> = match self.query.matching {
-            _ if !text => Vec::new(),
-            Matching::AllThenAny | Matching::All => resolved.all_terms(),
-            Matching::Any => resolved.any_terms(),
-        };
-        let base = || if text { row_set(&all, rows.end()) } else { rows.live.clone() };
-        let counted = self.count(base(), true);
-        if text {
-            self.offer(all.iter().map(|&(row, score)| (row, Some(score))), &counted, Tier::AllTerms);
-        } else {
-            let passing = counted.passing.as_ref().unwrap_or(&rows.live);
-            self.offer(passing.iter().map(|row| (row, None)), &counted, Tier::AllTerms);
+    /// The best matches, in order of relevance, and nothing about the others.
+    fn ranked(mut self) -> Part {
+        let index = self.index;
+        let mut set: Option<Bitset> = None;
+        for of_filter in self.query.filters.iter().filter_map(|filter| index.rows.named(filter)) {
+            match &mut set {
+                Some(set) => set.and(&of_filter),
+                None => set = Some(of_filter),
+            }
         }
-        // Where the liveness function is asked only about hits, a hit or the page before is what tells that there are any.
+        let tests: Vec<Test<'_>> = self.query.filters.iter().filter_map(|filter| index.rows.test(filter)).collect();
+        let after = self.query.after.map(|after| after.place().tier);
+        let matching = match self.query.matching {
+            Matching::AllThenAny | Matching::All => Wanted::All,
+            Matching::Any => Wanted::Any,
+        };
+        if after != Some(Tier::SomeTerms) {
+            self.rank(matching, Tier::AllTerms, set.as_ref(), &tests);
+        }
         let relaxes = self.query.matching == Matching::AllThenAny;
+        // A hit or the page before is what tells that there are any.
+        let any_all_terms = !relaxes || !self.top.is_empty() || after == Some(Tier::AllTerms);
+        if relaxes && !self.top.is_full() && self.resolved.len() > 1 {
+            self.rank(Wanted::Some, Tier::SomeTerms, set.as_ref(), &tests);
+        }
+        self.finish(Part { any_all_terms, ..Part::default() })
+    }
+
+    /// The best matches of all, which are counted.
+    fn counted(mut self) -> Part {
+        let live = &self.index.rows.live;
+        let text = self.resolved.len() > 0;
+        let wanted = match self.query.matching {
+            Matching::AllThenAny | Matching::All => Wanted::All,
+            Matching::Any => Wanted::Any,
+        };
+        let all = match wanted {
+            _ if !text => live.clone(),
+            Wanted::All => self.resolved.all_rows(live),
+            Wanted::Any | Wanted::Some => self.resolved.any_rows(live),
+        };
+        let mut part = Part::default();
+        let relaxes = self.query.matching == Matching::AllThenAny;
+        // Needed again where some terms must do.
+        let kept = if relaxes && self.resolved.len() > 1 { all.clone() } else { Bitset::default() };
+        let Counted { passing, total, facets } = self.count(all, true);
+        self.offer(wanted, Tier::AllTerms, &passing);
         part.any_all_terms = if !relaxes {
             true // there is nothing else to answer with
         } else if self.asks_late() {
+            // Where the liveness function is asked only about hits, a hit or the page before is what tells that there are any.
             !self.top.is_empty() || self.query.after.is_some_and(|after| after.place().tier == Tier::AllTerms)
         } else {
-            counted.total > 0
+            total > 0
         };
-        part.total_all_terms = counted.total;
-        part.facets_all_terms = counted.facets;
+        (part.total_all_terms, part.facets_all_terms) = (total, facets);
         let fill = self.query.sort == Sort::Relevance && !self.top.is_full();
         if relaxes && (fill || !part.any_all_terms) {
-            let some = if resolved.len() > 1 { resolved.some_terms() } else { Vec::new() };
-            let counted = if part.any_all_terms {
-                self.count(row_set(&some, rows.end()), false)
-            } else {
-                // A document with all terms has some of them: where none passes every filter, it still counts in the facet of the
-                // filter that it fails.
-                let mut either = base();
-                some.iter().for_each(|(row, _)| either.insert(*row));
-                self.count(either, true)
-            };
-            self.offer(some.iter().map(|&(row, score)| (row, Some(score))), &counted, Tier::SomeTerms);
-            if !part.any_all_terms {
-                part.total_some_terms = counted.total;
-                part.facets_some_terms = counted.facets;
+            if self.resolved.len() > 1 {
+                let mut some = self.resolved.any_rows(live);
+                if part.any_all_terms {
+                    some.and_not(&kept);
+                    let counted = self.count(some, false);
+                    self.offer(Wanted::Some, Tier::SomeTerms, &counted.passing);
+                } else {
+                    // A document with all terms has some of them: where none passes every filter, it still counts in the facet of the
+                    // filter that it fails.
+                    let mut counted = self.count(some, true);
+                    counted.passing.and_not(&kept);
+                    self.offer(Wanted::Some, Tier::SomeTerms, &counted.passing);
+                    (part.total_some_terms, part.facets_some_terms) = (counted.total, counted.facets);
+                }
+            } else if !part.any_all_terms {
+                (part.total_some_terms, part.facets_some_terms) = (part.total_all_terms, part.facets_all_terms.clone());
             }
         }
-        (part.hits, part.more) = self.top.finish(self.query.limit, self.index);
+        self.finish(part)
+    }
+
+    fn finish(self, mut part: Part) -> Part {
+        let rows = &self.index.rows;
+        let (candidates, more) = self.top.finish(self.query.limit);
+        let (text, relevance) = (self.resolved.len() > 0, self.query.sort == Sort::Relevance);
+        let hits = candidates.into_iter().map(|Candidate { place, row }| Hit {
+            key: place.key,
+            partition: rows.partitions[row as usize],
+            score: shown(match (text, relevance) {
+                (true, true) => score_at(place),
+                (true, false) => self.resolved.score(row),
+                (false, _) => 0,
+            }),
+            sort: place,
+        });
+        part.hits = hits.collect();
+        part.more = more;
         part
     }
 
@@ -124,89 +179,51 @@ impl Search<'_> {
         let late = self.asks_late();
         let filters: Vec<&Filter> = query.filters.iter().filter(|filter| !(late && matches!(filter, Filter::InStock(_)))).collect();
         let requests = if with_facets { &query.facets[..] } else { &[] };
-        let total = |set: &Bitset| set.count();
         if filters.is_empty() && requests.is_empty() {
-            return Counted { total: total(&matches), passing: None, facets: Vec::new() };
+            return Counted { total: matches.count(), passing: matches, facets: Vec::new() };
         }
         let rows = &self.index.rows;
         let faceting = Faceting::new(rows, matches, &filters, requests, self.live);
         let facets = requests.iter().map(|request| faceting.count(rows, request, &filters, self.complete)).collect();
-        Counted { total: total(&faceting.passing), passing: Some(faceting.passing), facets }
+        Counted { total: faceting.passing.count(), passing: faceting.passing, facets }
     }
 
-    fn offer(&mut self, matches: impl Iterator<Item = (u32, Option<f32>)>, counted: &Counted, tier: Tier) {
+    /// Offers the rows that pass, in whatever order is wanted.
+    fn offer(&mut self, wanted: Wanted, tier: Tier, passing: &Bitset) {
+        if self.query.sort == Sort::Relevance && self.resolved.len() > 0 {
+            self.rank(wanted, tier, Some(passing), &[]);
+            return;
+        }
         let late = self.asks_late();
-        let stock = |row: u32| {
-            !late
-                || self.query.filters.iter().all(|filter| match filter {
-                    Filter::InStock(wanted) => (self.live)(row) == *wanted,
-                    Filter::Brand(_)
-                    | Filter::Category(_)
-                    | Filter::Price { .. }
-                    | Filter::Rating { .. }
-                    | Filter::Attribute { .. }
-                    | Filter::AttributeRange { .. } => true,
-                })
-        };
-        for (row, score) in matches {
-            if counted.passing.as_ref().is_none_or(|set| set.contains(row)) {
-                let place = self.index.rows.sort_key(row, self.query.sort, tier, score);
-                if self.top.wants(place) && stock(row) {
-                    self.top.add(Candidate { place, row, score: score.unwrap_or(0.0).to_bits() });
-                }
+        for row in passing.iter() {
+            let place = self.index.rows.sort_key(row, self.query.sort, tier, None);
+            if self.top.wants(place) && (!late || self.in_stock(row)) {
+                self.top.add(Candidate { place, row });
             }
         }
     }
+
+    fn rank(&mut self, wanted: Wanted, tier: Tier, set: Option<&Bitset>, tests: &[Test<'_>]) {
+        let (query, live, late) = (self.query, self.live, self.asks_late());
+        let in_stock = |row: u32| !late || stock_passes(query, live, row);
+        let mut collector = Collector { rows: &self.index.rows, tier, set, tests, in_stock: &in_stock, top: &mut self.top };
+        best(&self.resolved, wanted, &mut collector);
+    }
+
+    fn in_stock(&self, row: u32) -> bool {
+        stock_passes(self.query, self.live, row)
+    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    place: SortKey,
-    row: u32,
-    /// Bits of a float that is not negative.
-    score: u32,
-}
-
-/// The first rows after the cursor, one more than wanted: the one more tells whether there is a next page.
-struct Top {
-    room: usize,
-    after: Option<SortKey>,
-    heap: BinaryHeap<Candidate>,
-}
-
-impl Top {
-    fn new(query: &Query) -> Self {
-        let room = query.limit + 1;
-        Self { room, after: query.after.map(|cursor| cursor.place()), heap: BinaryHeap::with_capacity(room + 1) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.heap.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.heap.len() == self.room
-    }
-
-    fn wants(&self, place: SortKey) -> bool {
-        self.after.is_none_or(|after| place > after) && (!self.is_full() || self.heap.peek().is_none_or(|worst| place < worst.place))
-    }
-
-    fn add(&mut self, candidate: Candidate) {
-        if self.is_full() {
-            self.heap.pop();
-        }
-        self.heap.push(candidate);
-    }
-
-    fn finish(self, limit: usize, index: &Index) -> (Vec<Hit>, bool) {
-        let more = self.heap.len() > limit;
-        let hits = self.heap.into_sorted_vec().into_iter().take(limit).map(|candidate| Hit {
-            key: candidate.place.key,
-            partition: index.rows.partitions[candidate.row as usize],
-            score: f32::from_bits(candidate.score),
-            sort: candidate.place,
-        });
-        (hits.collect(), more)
-    }
+/// Whether the in-stock filters of the query let a row pass.
+fn stock_passes(query: &Query, live: &dyn Fn(u32) -> bool, row: u32) -> bool {
+    query.filters.iter().all(|filter| match filter {
+        Filter::InStock(wanted) => live(row) == *wanted,
+        Filter::Brand(_)
+        | Filter::Category(_)
+        | Filter::Price { .. }
+        | Filter::Rating { .. }
+        | Filter::Attribute { .. }
+        | Filter::AttributeRange { .. } => true,
+    })
 }

@@ -1,13 +1,13 @@
-//! An immutable part of the index: a sorted term dictionary over flat posting lists, and each row's terms.
+//! An immutable part of the index: a sorted term dictionary over posting lists, and each row's terms.
 //!
 //! Path: `Head::seal` or a merge → `SegmentBuilder` (terms in byte order, then rows in order) → `Segment`.
 //! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which is what each
 //! row's own list of terms is for, while the postings keep it until a merge leaves it out.
-//! Cost: 5 bytes a posting, about 2 more for the row's own list, and the dictionary.
+//! Cost: 3 bytes a posting, about 2 more for the row's own list, and the dictionary.
 
 use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
-use crate::postings::Postings;
+use crate::postings::{List, Store};
 
 /// Names a segment of one index for as long as it lives. No other segment of the index ever has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,10 +23,8 @@ pub(crate) struct Segment {
     /// Its name while it lives; [`Index`](crate::Index) gives it.
     pub(crate) id: SegmentId,
     dictionary: Map<Vec<u8>>,
-    /// Postings of term `n` are at `starts[n]..starts[n + 1]`.
-    starts: Vec<u32>,
-    rows: Vec<u32>,
-    units: Vec<u8>,
+    /// By ordinal.
+    postings: Store,
     /// Live rows by term.
     frequencies: Vec<u32>,
     /// Rows, ascending; the terms of the nth are at `doc_starts[n]..doc_starts[n + 1]` of `doc_terms`.
@@ -55,16 +53,15 @@ impl Segment {
         self.dictionary.get(term).map(|ordinal| ordinal as usize)
     }
 
-    pub(crate) fn postings_at(&self, ordinal: usize) -> Postings<'_> {
-        let range = self.starts[ordinal] as usize..self.starts[ordinal + 1] as usize;
-        Postings { rows: &self.rows[range.clone()], units: &self.units[range] }
+    pub(crate) fn list(&self, ordinal: usize) -> List<'_> {
+        self.postings.list(ordinal)
     }
 
     /// A term's postings, removed rows included, and the count of live ones. `None` when no live row has it.
-    pub(crate) fn postings(&self, term: &[u8]) -> Option<(Postings<'_>, u32)> {
+    pub(crate) fn postings(&self, term: &[u8]) -> Option<(List<'_>, u32)> {
         let ordinal = self.ordinal(term)?;
         let live = self.frequencies[ordinal];
-        (live > 0).then(|| (self.postings_at(ordinal), live))
+        (live > 0).then(|| (self.list(ordinal), live))
     }
 
     /// Calls `visit(term, live rows)` for terms with the prefix in byte order, until it answers `false`.
@@ -127,58 +124,38 @@ impl Segment {
         self.dead.push(self.docs[nth]);
     }
 
-    /// Moves every row up by `base`. O(postings), at the speed of memory.
-    pub(crate) fn shift(&mut self, base: u32) {
-        for row in self.rows.iter_mut().chain(&mut self.docs).chain(&mut self.dead) {
-            *row += base;
-        }
-    }
-
     /// Bytes of the heap in use.
     pub(crate) fn bytes(&self) -> usize {
         self.dictionary.as_fst().as_bytes().len()
-            + 4 * (self.starts.len() + self.rows.len() + self.frequencies.len() + self.docs.len() + self.doc_starts.len() + self.dead.len())
-            + self.units.len()
+            + self.postings.bytes()
+            + 4 * (self.frequencies.len() + self.docs.len() + self.doc_starts.len() + self.dead.len())
             + self.doc_terms.len()
     }
 }
 
 /// Makes a segment: all terms first, in byte order, then all rows, ascending.
 pub(crate) struct SegmentBuilder {
-    dictionary: MapBuilder<Vec<u8>>,
-    starts: Vec<u32>,
-    rows: Vec<u32>,
-    units: Vec<u8>,
-    docs: Vec<u32>,
-    doc_starts: Vec<u32>,
-    doc_terms: Vec<u8>,
+    pub(crate) dictionary: MapBuilder<Vec<u8>>,
+    pub(crate) postings: Store,
+    pub(crate) docs: Vec<u32>,
+    pub(crate) doc_starts: Vec<u32>,
+    pub(crate) doc_terms: Vec<u8>,
 }
 
 impl Default for SegmentBuilder {
     fn default() -> Self {
-        Self {
-            dictionary: MapBuilder::memory(),
-            starts: vec![0],
-            rows: Vec::new(),
-            units: Vec::new(),
-            docs: Vec::new(),
-            doc_starts: vec![0],
-            doc_terms: Vec::new(),
-        }
+        Self { dictionary: MapBuilder::memory(), postings: Store::default(), docs: Vec::new(), doc_starts: vec![0], doc_terms: Vec::new() }
     }
 }
 
 impl SegmentBuilder {
-    /// Adds a term and answers its ordinal.
+    /// Adds a term with its postings, ascending by row, and answers its ordinal.
     ///
     /// # Panics
     /// When the term is not after the one before: our own bug.
-    pub(crate) fn term(&mut self, term: &[u8], postings: Postings<'_>) -> u32 {
-        let ordinal = self.starts.len() as u32 - 1;
+    pub(crate) fn term(&mut self, term: &[u8], postings: impl Iterator<Item = (u32, u8)>) -> u32 {
+        let ordinal = self.postings.push(postings);
         self.dictionary.insert(term, u64::from(ordinal)).expect("terms come in byte order, and memory does not fail to write");
-        self.rows.extend_from_slice(postings.rows);
-        self.units.extend_from_slice(postings.units);
-        self.starts.push(u32::try_from(self.rows.len()).expect("merges stop short of four billion postings"));
         ordinal
     }
 
@@ -195,41 +172,18 @@ impl SegmentBuilder {
     }
 
     pub(crate) fn finish(self) -> Segment {
-        let Self { dictionary, starts, rows, units, docs, doc_starts, doc_terms } = self;
-        Lists { starts, rows, units, docs, doc_starts, doc_terms }.into_segment(dictionary)
-    }
-}
-
-/// The lists of a segment, for whoever makes them in another order than [`SegmentBuilder`]; fields as in [`Segment`].
-///
-/// They must agree: a row is in a term's list if and only if the term is in the row's, rows ascend in each list, and there are as many terms
-/// as the dictionary has, numbered by their order.
-pub(crate) struct Lists {
-    pub(crate) starts: Vec<u32>,
-    pub(crate) rows: Vec<u32>,
-    pub(crate) units: Vec<u8>,
-    pub(crate) docs: Vec<u32>,
-    pub(crate) doc_starts: Vec<u32>,
-    pub(crate) doc_terms: Vec<u8>,
-}
-
-impl Lists {
-    pub(crate) fn into_segment(mut self, dictionary: MapBuilder<Vec<u8>>) -> Segment {
-        self.starts.shrink_to_fit();
-        self.rows.shrink_to_fit();
-        self.units.shrink_to_fit();
-        self.doc_terms.shrink_to_fit();
+        let Self { dictionary, mut postings, docs, doc_starts, mut doc_terms } = self;
+        postings.shrink_to_fit();
+        doc_terms.shrink_to_fit();
         let bytes = dictionary.into_inner().expect("memory does not fail to write");
         Segment {
             id: SegmentId::UNNAMED,
             dictionary: Map::new(bytes).expect("the builder writes what the reader reads"),
-            frequencies: self.starts.windows(2).map(|pair| pair[1] - pair[0]).collect(),
-            starts: self.starts,
-            rows: self.rows,
-            units: self.units,
-            docs: self.docs,
-            doc_starts: self.doc_starts,
-            doc_terms: self.doc_terms,
+            frequencies: (0..postings.len()).map(|ordinal| postings.count(ordinal)).collect(),
+            postings,
+            docs,
+            doc_starts,
+            doc_terms,
             dead: Vec::new(),
         }
     }

@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use crate::analysis::{TOKEN_BYTES_MAX, fold, last_word};
 use crate::bitset::Bitset;
 use crate::index::Index;
-use crate::postings::{Postings, TITLE_MARK};
+use crate::postings::{List, Store, TITLE_MARK};
 use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX};
-use crate::rank::{resolve, row_set};
+use crate::rank::resolve;
 use crate::results::{Completion, ProductSuggestion, Suggestions};
 
 /// Dictionary entries read a segment for one prefix; in byte order, so a one-letter prefix may miss frequent words late in the alphabet.
@@ -44,18 +44,21 @@ impl Index {
         let mut completions = Vec::new();
         let (mut products, mut read) = (Bitset::default(), 0);
         for (term, frequency) in self.candidates(prefix) {
-            let lists = self.everywhere(&term);
+            let mut of_head = Store::default();
+            of_head.push(self.head.postings(&term));
+            let mut lists = self.in_segments(&term);
+            lists.push(of_head.list(0));
             let count = match &context {
                 None => frequency,
-                Some(_) => lists.iter().flat_map(|list| list.rows).filter(|row| among(**row)).count() as u64,
+                Some(_) => lists.iter().flat_map(|list| list.iter()).filter(|(row, _)| among(*row)).count() as u64,
             };
             if count == 0 {
                 continue;
             }
             for list in &lists {
                 if read < PRODUCT_POSTINGS_MAX {
-                    read += list.rows.len();
-                    list.rows.iter().filter(|row| among(**row)).for_each(|row| products.insert(*row));
+                    read += list.len();
+                    list.iter().filter(|(row, _)| among(*row)).for_each(|(row, _)| products.insert(row));
                 }
             }
             let word = String::from_utf8_lossy(&term[1..]);
@@ -78,8 +81,9 @@ impl Index {
         if terms.is_empty() {
             return None;
         }
-        let found = resolve(terms, &self.segments, &self.head, &self.rows).ok()?.all_terms();
-        (!found.is_empty()).then(|| row_set(&found, self.rows.end()))
+        let mut of_head = Store::default();
+        let found = resolve(terms, &self.segments, &self.head, self.len(), &mut of_head).ok()?.all_rows(&self.rows.live);
+        (found.count() > 0).then_some(found)
     }
 
     /// The most frequent title words with the prefix, marked as in the dictionary.
@@ -104,8 +108,7 @@ impl Index {
         counts
     }
 
-    fn everywhere(&self, term: &[u8]) -> SmallVec<[Postings<'_>; 8]> {
-        let segments = self.segments.iter().filter_map(|segment| segment.postings(term).map(|(list, _)| list));
-        segments.chain(self.head.postings(term)).collect()
+    fn in_segments(&self, term: &[u8]) -> SmallVec<[List<'_>; 8]> {
+        self.segments.iter().filter_map(|segment| segment.postings(term).map(|(list, _)| list)).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! Path in: bytes → [`Saved::decode`] (anywhere, such as on another thread while the documents are being read) → [`Index::adopt`], which asks of each
 //! document whether it is still of the same content → the caller upserts what no file had.
 //!
-//! What is kept of a document is what analysis made of it: its terms with their counts, in the document's own list. The postings are turned out of
+//! What is kept of a document is what analysis made of it: its terms with their impacts, in the document's own list. The postings are turned out of
 //! these lists when they are read. So they always agree with each other, whatever the bytes say, and the file outlives changes of the postings.
 //!
 //! Bounds: [`SAVED_ROWS_MAX`] documents and [`SAVED_BYTES_MAX`] bytes a file. Nothing is allocated for more than the bytes there can hold.
@@ -28,7 +28,7 @@ pub const SAVED_ROWS_MAX: usize = SEGMENT_ROWS_MAX;
 pub const SAVED_BYTES_MAX: usize = u32::MAX as usize;
 
 const MAGIC: &[u8; 8] = b"EMPINDEX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Payload of one block: far above what the largest document takes.
 const BLOCK_BYTES_MAX: usize = 32 << 20;
 const BLOCK_HEADER_BYTES: usize = 16;
@@ -90,13 +90,13 @@ impl Index {
     ///
     /// O(documents · their attributes), without touching a text.
     pub fn adopt(&mut self, saved: Saved, mut current: impl FnMut(DocKey) -> Option<Current>) -> Adopted {
-        let Saved { mut segment, docs, values_of_docs, brands, paths, names, values } = saved;
+        let Saved { lists, docs, values_of_docs, brands, paths, names, values } = saved;
         let (mut brand_ids, mut path_ids) = (vec![NO_ID; brands.len()], vec![NO_ID; paths.len()]);
         let mut entries: Vec<Option<(u32, u32)>> = vec![None; values.len()];
         let rows = &mut self.rows;
         let base = rows.fresh(docs.len());
         rows.reserve(docs.len());
-        segment.shift(base);
+        let mut segment = lists.into_segment(base);
         let mut taken = 0;
         for (nth, doc) in docs.iter().enumerate() {
             let row = base + nth as u32;
@@ -131,16 +131,7 @@ impl Index {
             });
             let list: Vec<(u32, u32)> = list.collect();
             let list = attributes.enter(row, list);
-            let entry = Entry {
-                key: doc.key,
-                stamp: doc.stamp,
-                partition: doc.partition,
-                released: doc.released,
-                length: doc.length,
-                brand,
-                place,
-                list,
-            };
+            let entry = Entry { key: doc.key, stamp: doc.stamp, partition: doc.partition, released: doc.released, brand, place, list };
             rows.enter(row, entry, now.columns);
         }
         let stale = docs.len() - taken;

@@ -13,8 +13,9 @@ use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, S
 use crate::analysis::ANALYSIS_VERSION;
 use crate::attributes::number;
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
+use crate::postings::Store;
 use crate::results::FacetKey;
-use crate::segment::{Lists, Segment, push_gap};
+use crate::segment::{Segment, SegmentBuilder, push_gap};
 
 /// Why bytes are no saved segment of use. Nothing is lost: their documents are to be indexed again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +48,7 @@ pub enum SavedError {
 
 /// A saved segment, read and checked: what [`Index::adopt`](crate::Index::adopt) takes over.
 pub struct Saved {
-    /// Rows count from 0.
-    pub(super) segment: Segment,
+    pub(super) lists: Lists,
     pub(super) docs: Vec<Doc>,
     /// Numbers of values, by [`Doc::values`].
     pub(super) values_of_docs: Vec<u32>,
@@ -59,13 +59,36 @@ pub struct Saved {
     pub(super) values: Vec<(u32, FacetKey)>,
 }
 
+/// The terms of a saved segment, rows counted from 0.
+pub(super) struct Lists {
+    dictionary: MapBuilder<Vec<u8>>,
+    /// Postings of term `n` are at `starts[n]..starts[n + 1]`.
+    starts: Vec<u32>,
+    rows: Vec<u32>,
+    impacts: Vec<u8>,
+    doc_starts: Vec<u32>,
+    doc_terms: Vec<u8>,
+}
+
+impl Lists {
+    /// The segment whose rows count from `base`.
+    pub(super) fn into_segment(self, base: u32) -> Segment {
+        let Self { dictionary, starts, rows, impacts, doc_starts, doc_terms } = self;
+        let mut postings = Store::default();
+        for range in starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
+            postings.push(rows[range.clone()].iter().map(|row| base + row).zip(impacts[range].iter().copied()));
+        }
+        let docs = (0..doc_starts.len() as u32 - 1).map(|row| base + row).collect();
+        SegmentBuilder { dictionary, postings, docs, doc_starts, doc_terms }.finish()
+    }
+}
+
 /// A document without its terms.
 pub(super) struct Doc {
     pub(super) key: DocKey,
     pub(super) stamp: u64,
     pub(super) partition: u16,
     pub(super) released: i64,
-    pub(super) length: u32,
     pub(super) brand: Option<u32>,
     pub(super) path: Option<u32>,
     pub(super) values: Range<usize>,
@@ -268,7 +291,6 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let released = i64::from_le_bytes(bytes.array()?);
-        let length = bytes.varint()?;
         let mut one_of = |len: usize| match bytes.varint()? {
             0 => Ok(None),
             number if number as usize <= len => Ok(Some(number - 1)),
@@ -290,15 +312,15 @@ impl<'a> Reading<'a> {
         let terms = bytes.rest;
         let mut at = None;
         while !bytes.rest.is_empty() {
-            let (ordinal, units) = bytes.posting(at)?;
+            let (ordinal, impact) = bytes.posting(at)?;
             let count = self.counts.get_mut(ordinal as usize).ok_or("an unknown term")?;
-            if units == 0 {
+            if impact == 0 {
                 return Err("a term that a document does not have");
             }
             *count += 1;
             at = Some(ordinal);
         }
-        self.docs.push(Doc { key, stamp, partition, released, length, brand, path, values: from..self.values_of_docs.len() });
+        self.docs.push(Doc { key, stamp, partition, released, brand, path, values: from..self.values_of_docs.len() });
         self.terms.push(terms);
         Ok(())
     }
@@ -336,28 +358,27 @@ impl<'a> Reading<'a> {
         // From here on `counts` is the place of each new term's next posting.
         counts.clear();
         counts.extend_from_slice(&starts[..starts.len() - 1]);
-        let (mut rows, mut units) = (vec![0_u32; postings as usize], vec![0_u8; postings as usize]);
+        let (mut rows, mut impacts) = (vec![0_u32; postings as usize], vec![0_u8; postings as usize]);
         let (mut doc_starts, mut doc_terms) = (Vec::with_capacity(docs.len() + 1), Vec::with_capacity(postings as usize));
         doc_starts.push(0);
         for (row, list) in (0_u32..).zip(&terms) {
             let mut bytes = Bytes { rest: list };
             let (mut old, mut last) = (None, 0);
             while !bytes.rest.is_empty() {
-                let (ordinal, count) = bytes.posting(old).expect(CHECKED);
+                let (ordinal, impact) = bytes.posting(old).expect(CHECKED);
                 old = Some(ordinal);
                 let ordinal = new_ordinals[ordinal as usize];
                 push_gap(&mut doc_terms, ordinal - last);
                 last = ordinal;
                 let place = &mut counts[ordinal as usize];
                 rows[*place as usize] = row;
-                units[*place as usize] = count;
+                impacts[*place as usize] = impact;
                 *place += 1;
             }
             doc_starts.push(doc_terms.len() as u32); // not longer than the lists in the file
         }
-        let docs_rows = (0..docs.len() as u32).collect();
-        let segment = Lists { starts, rows, units, docs: docs_rows, doc_starts, doc_terms }.into_segment(dictionary);
-        Saved { segment, docs, values_of_docs, brands, paths, names, values }
+        let lists = Lists { dictionary, starts, rows, impacts, doc_starts, doc_terms };
+        Saved { lists, docs, values_of_docs, brands, paths, names, values }
     }
 }
 
@@ -425,7 +446,7 @@ impl<'a> Bytes<'a> {
         Ok(true)
     }
 
-    /// A term's number and its count, after the term `before`.
+    /// A term's number and its impact, after the term `before`.
     fn posting(&mut self, before: Option<u32>) -> Result<(u32, u8), Fault> {
         let gap = self.varint()?;
         let ordinal = match before {

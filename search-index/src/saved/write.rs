@@ -1,10 +1,9 @@
 //! From a segment to bytes, one block at a time.
 //!
-//! Path: [`Index::save`] → per step a block of the dictionary's next terms, then of the next documents: each one's list of terms, with the count of each
-//! found at the place in the term's postings that its own walk has reached → the end.
+//! Path: [`Index::save`] → per step a block of the dictionary's next terms, then of the next documents: each one's list of terms with their impacts → the end.
 //! Between steps documents may be removed, which are left out from then on, and names may be given up and their ids used again, so a name is known
 //! by its text. A merge that takes the segment away ends the saving: the new segment is then the one to save.
-//! Cost: 4 bytes a term while it goes on. Bounds: [`KNOWN_MAX`] brands, and as many paths, names and values, are known by number at a time.
+//! Bounds: [`KNOWN_MAX`] brands, and as many paths, names and values, are known by number at a time.
 
 use std::sync::Arc;
 
@@ -40,8 +39,6 @@ pub struct Save {
     /// Bytes given out.
     offset: usize,
     documents: u32,
-    /// By term, how far into its postings the documents written have led.
-    reached: Vec<u32>,
     brands: Numbers<Arc<str>>,
     paths: Numbers<Vec<Arc<str>>>,
     names: Numbers<Box<str>>,
@@ -105,13 +102,12 @@ impl Index {
     /// Begins to save a segment; `None` when there is none of this id. Documents without a stamp are left out. Give the result to [`Index::save_step`].
     #[must_use]
     pub fn save(&self, id: SegmentId) -> Option<Save> {
-        let segment = self.segments.iter().find(|segment| segment.id == id)?;
+        self.segments.iter().find(|segment| segment.id == id)?;
         Some(Save {
             id,
             phase: Phase::Header,
             offset: 0,
             documents: 0,
-            reached: vec![0; segment.term_count()],
             brands: Numbers::default(),
             paths: Numbers::default(),
             names: Numbers::default(),
@@ -233,7 +229,6 @@ impl Save {
         body.extend_from_slice(&rows.stamps[at].to_le_bytes());
         body.extend_from_slice(&rows.partitions[at].to_le_bytes());
         body.extend_from_slice(&rows.releases[at].to_le_bytes());
-        push_varint(&mut body, rows.lengths[at]);
         let brand = match rows.brand_ids[at] {
             NO_ID => 0,
             id => {
@@ -263,13 +258,7 @@ impl Save {
         for ordinal in segment.doc_terms(nth) {
             push_varint(&mut body, ordinal - before);
             before = ordinal;
-            let postings = segment.postings_at(ordinal as usize);
-            let reached = &mut self.reached[ordinal as usize];
-            while postings.rows[*reached as usize] != row {
-                *reached += 1; // a document that was left out
-            }
-            body.push(postings.units[*reached as usize]);
-            *reached += 1;
+            body.push(segment.list(ordinal as usize).find(row).expect("a row's terms list the row"));
         }
         self.body = body;
     }

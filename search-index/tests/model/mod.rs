@@ -37,29 +37,33 @@ pub(crate) fn in_stock(key: DocKey) -> bool {
     !key.0.is_multiple_of(3)
 }
 
-fn fields(document: &Document) -> Vec<(String, u32)> {
-    let mut fields = vec![
-        (document.title.clone(), 6),
-        (document.brand.clone().unwrap_or_default(), 4),
-        (document.model.clone(), 4),
-        (document.keywords.clone(), 4),
-        (document.description.clone(), 2),
-    ];
-    for (_, value) in &document.attributes {
-        if let AttributeValue::Text(text) = value {
-            fields.push((text.clone(), 1));
+/// The words of each field, with the field's weight, the share of it that depends on the length, and the length at which it holds.
+fn fields(document: &Document) -> Vec<(String, [f32; 3])> {
+    let texts = document.attributes.iter().filter_map(|(_, value)| match value {
+        AttributeValue::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    vec![
+        (document.title.clone(), [3.0, 0.5, 8.0]),
+        (document.brand.clone().unwrap_or_default(), [2.0, 0.25, 1.0]),
+        (document.model.clone(), [2.0, 0.5, 1.0]),
+        (document.keywords.clone(), [2.0, 0.5, 4.0]),
+        (document.description.clone(), [1.0, 0.75, 25.0]),
+        (texts.collect::<Vec<_>>().join(" "), [0.5, 0.75, 40.0]),
+    ]
+}
+
+/// What a word weighs in a document, of 255.
+fn impact(document: &Document, word: &str) -> u32 {
+    let mut sum = 0.0_f32;
+    for (text, [weight, slope, pivot]) in fields(document) {
+        let times = text.to_lowercase().split_whitespace().filter(|other| *other == word).count();
+        if times > 0 {
+            let length = text.split_whitespace().count().max(1) as f32;
+            sum += times as f32 * (weight / (1.0 - slope + slope * (length / pivot)));
         }
     }
-    fields
-}
-
-fn count(document: &Document, word: &str) -> u32 {
-    let words = |text: &str| text.to_lowercase().split_whitespace().filter(|other| *other == word).count() as u32;
-    fields(document).iter().map(|(text, weight)| words(text) * weight).sum::<u32>().min(255)
-}
-
-fn length(document: &Document) -> u32 {
-    fields(document).iter().map(|(text, weight)| text.split_whitespace().count() as u32 * weight).sum()
+    if sum == 0.0 { 0 } else { (255.0 * (sum / (sum + 1.2))).round().clamp(1.0, 255.0) as u32 }
 }
 
 fn facet_key(value: &AttributeValue) -> FacetKey {
@@ -126,14 +130,14 @@ impl Model {
                 terms.push(word);
             }
         }
-        let matched = |document: &Document| terms.iter().filter(|term| count(document, term) > 0).count();
+        let matched = |document: &Document| terms.iter().filter(|term| impact(document, term) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
         let full = |document: &Document| matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
         // Whether nothing but full matches is wanted, or some are there.
         let any_all = query.matching != Matching::AllThenAny || self.documents.values().any(|document| full(document) && ok(document));
         let enough = |document: &Document| full(document) || (!any_all && matched(document) > 0);
 
-        let mut hits: Vec<(Tier, i128, DocKey, f32)> = Vec::new();
+        let mut hits: Vec<(Tier, i128, DocKey, u32)> = Vec::new();
         for document in self.documents.values().filter(|document| ok(document)) {
             let tier = if full(document) { Tier::AllTerms } else { Tier::SomeTerms };
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
@@ -141,7 +145,7 @@ impl Model {
             if tier == Tier::AllTerms || near {
                 let score = self.score(document, &terms);
                 let value = match query.sort {
-                    Sort::Relevance if !terms.is_empty() => -i128::from(score.to_bits()),
+                    Sort::Relevance if !terms.is_empty() => -i128::from(score),
                     Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
                     Sort::Price => document.price.map_or(i128::MAX, i128::from),
                     Sort::PriceDesc => document.price.map_or(i128::MAX, |price| -i128::from(price)),
@@ -153,25 +157,23 @@ impl Model {
         }
         hits.sort_by_key(|hit| (hit.0, hit.1, hit.2));
         ModelResults {
-            hits: hits.into_iter().map(|(tier, _, key, score)| ModelHit { key, tier, score }).collect(),
+            hits: hits
+                .into_iter()
+                .map(|(tier, _, key, score)| ModelHit { key, tier, score: (f64::from(score) / (256.0 * 255.0)) as f32 })
+                .collect(),
             total: self.documents.values().filter(|document| enough(document) && ok(document)).count() as u64,
             facets: query.facets.iter().map(|request| self.facet(query, &request.field, request.limit, &enough)).collect(),
         }
     }
 
-    fn score(&self, document: &Document, terms: &[&str]) -> f32 {
+    fn score(&self, document: &Document, terms: &[&str]) -> u32 {
         let n = self.documents.len() as f64;
-        let total: u64 = self.documents.values().map(|document| u64::from(length(document))).sum();
-        let mean = (total as f64 / n).max(1.0) as f32;
-        let norm = 1.2_f32 * (1.0 - 0.75) + 1.2 * 0.75 / mean * length(document) as f32;
-        let mut score = 0.0_f32;
-        for term in terms.iter().filter(|term| count(document, term) > 0) {
-            let df = self.documents.values().filter(|document| count(document, term) > 0).count() as f64;
-            let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln() as f32;
-            let tf = 0.5 * count(document, term) as f32;
-            score += idf * (tf * (1.2 + 1.0) / (tf + norm));
-        }
-        score
+        let of_term = |term: &&str| {
+            let df = self.documents.values().filter(|document| impact(document, term) > 0).count() as f64;
+            let weight = (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32;
+            weight * impact(document, term)
+        };
+        terms.iter().map(of_term).sum()
     }
 
     fn facet(&self, query: &Query, field: &FacetField, limit: u16, enough: &dyn Fn(&Document) -> bool) -> Facet {

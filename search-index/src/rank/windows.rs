@@ -1,0 +1,391 @@
+//! The best rows by score, with as little read of the lists as these need.
+//!
+//! Path: a chunk of 65,536 rows at a time → in it windows of [`WINDOW_ROWS`] rows → what each list can bring there at most → windows that cannot reach
+//! the worst row that is still wanted are skipped; in the others the lists that matter are added up in accumulators, and only rows that may
+//! get there are looked up in the rest → [`Collector`], which raises the bar.
+//! This is MaxScore (Turtle and Flood, Information Processing & Management 1995) with maxima by block (Ding and Suel, SIGIR 2011; Chakrabarti et al.,
+//! ECIR 2011), applied a window at a time, as Lucene does.
+//! The rows found are exactly those of adding everything up: a stretch is left out only where no row of it can be wanted.
+
+use smallvec::SmallVec;
+
+use super::{Lists, Resolved};
+use crate::bitset::Ones;
+use crate::collect::Collector;
+use crate::postings::{BLOCK, CHUNK_ROWS, Run, gallop};
+
+/// Rows whose lists are weighed at once: fewer make closer bounds, more make fewer of them. Their accumulators stay in the first-level cache.
+pub(crate) const WINDOW_ROWS: usize = 4096;
+const WINDOWS: usize = CHUNK_ROWS / WINDOW_ROWS;
+const WINDOW_MASK: u16 = WINDOW_ROWS as u16 - 1;
+/// With fewer postings than this in a window, the rows that have any are marked, so that not all accumulators are looked at.
+const SPARSE: usize = WINDOW_ROWS / 8;
+/// Impacts and accumulators compared at once.
+const LANES: usize = 32;
+const _: () = assert!(BLOCK.is_multiple_of(LANES) && WINDOW_ROWS.is_multiple_of(64));
+
+/// Which rows are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// With every term.
+    All,
+    /// With at least one.
+    Any,
+    /// With at least one, but not with every.
+    Some,
+}
+
+/// One list within a chunk.
+struct Lane<'a> {
+    run: Run<'a>,
+    weight: u32,
+    /// The window's postings.
+    from: usize,
+    to: usize,
+    /// A place between them, for looking rows up in ascending order.
+    seek: usize,
+    /// What a row of the window gets of this list at most.
+    bound: u32,
+}
+
+impl Lane<'_> {
+    fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// What a row gets of this list; rows are asked for in ascending order.
+    fn look_up(&mut self, low: u16) -> Option<u32> {
+        self.seek = gallop(&self.run.lows[..self.to], self.seek, low);
+        let found = self.seek < self.to && self.run.lows[self.seek] == low;
+        found.then(|| self.weight * u32::from(self.run.impacts[self.seek]))
+    }
+}
+
+/// Finds the best rows of a query.
+pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Collector<'_>) {
+    let mut sums = Sums { scores: [0; WINDOW_ROWS], touched: [0; WINDOW_ROWS / 64] };
+    for lists in &resolved.parts {
+        if wanted != Wanted::All || lists.iter().all(|list| !list.is_empty()) {
+            part(lists, &resolved.weights, wanted, &mut sums, collector);
+        }
+    }
+}
+
+/// Goes through the chunks that any list reaches into.
+fn part(lists: &Lists<'_>, weights: &[u32], wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
+    let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
+    while let Some(number) = lists.iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
+        let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();
+        for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(weights) {
+            let mut run = Run::default();
+            if list.chunk_number(*nth) == Some(number) {
+                run = list.chunk(*nth);
+                *nth += 1;
+            }
+            lanes.push(Lane { run, weight, from: 0, to: 0, seek: 0, bound: 0 });
+        }
+        if wanted != Wanted::All || lanes.iter().all(|lane| !lane.run.lows.is_empty()) {
+            Chunk { base: u32::from(number) << 16, lanes, wanted, collector: &mut *collector }.windows(sums);
+        }
+    }
+}
+
+/// Accumulators of a window; between windows all are zero.
+struct Sums {
+    scores: [u32; WINDOW_ROWS],
+    touched: [u64; WINDOW_ROWS / 64],
+}
+
+struct Chunk<'a, 'c, 'r> {
+    base: u32,
+    lanes: SmallVec<[Lane<'a>; 8]>,
+    wanted: Wanted,
+    collector: &'c mut Collector<'r>,
+}
+
+impl Chunk<'_, '_, '_> {
+    fn windows(&mut self, sums: &mut Sums) {
+        loop {
+            // Where each list goes on: the next window is that of the first of these rows, or of the last if all lists must be there.
+            let mut places = self.lanes.iter().map(|lane| lane.run.lows.get(lane.to).copied());
+            let low = match self.wanted {
+                Wanted::All => places.try_fold(0, |furthest: u16, place| Some(furthest.max(place?))),
+                Wanted::Any | Wanted::Some => places.flatten().min(),
+            };
+            let Some(low) = low else { return };
+            let window = usize::from(low) / WINDOW_ROWS;
+            let (first, last) = ((window * WINDOW_ROWS) as u16, window + 1 == WINDOWS);
+            for lane in &mut self.lanes {
+                let lows = lane.run.lows;
+                lane.from = if self.wanted == Wanted::All { gallop(lows, lane.to, first) } else { lane.to };
+                lane.to = if last { lows.len() } else { gallop(lows, lane.from, first + WINDOW_ROWS as u16) };
+                lane.seek = lane.from;
+            }
+            if !self.collector.may_pass(self.base + u32::from(first), WINDOW_ROWS) {
+                continue;
+            }
+            match self.wanted {
+                Wanted::All => self.all(),
+                Wanted::Any | Wanted::Some => self.any(sums),
+            }
+        }
+    }
+
+    /// The window's rows that are in every list: the shortest leads.
+    fn all(&mut self) {
+        if self.lanes.iter().any(|lane| lane.len() == 0) {
+            return;
+        }
+        let mut total = 0;
+        for lane in &mut self.lanes {
+            lane.bound = lane.weight * u32::from(lane.run.bound(lane.from, lane.to));
+            total += lane.bound;
+        }
+        let mut least = self.collector.least();
+        if total < least {
+            return;
+        }
+        self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
+        let (base, collector) = (self.base, &mut *self.collector);
+        let Some((lead, others)) = self.lanes.split_first_mut() else { return };
+        let rest = total - lead.bound;
+        let lows = &lead.run.lows[lead.from..lead.to];
+        'rows: for (&low, &impact) in lows.iter().zip(&lead.run.impacts[lead.from..lead.to]) {
+            let mut score = lead.weight * u32::from(impact);
+            if score + rest < least {
+                continue;
+            }
+            for other in others.iter_mut() {
+                let Some(part) = other.look_up(low) else {
+                    if other.seek == other.to {
+                        return;
+                    }
+                    continue 'rows;
+                };
+                score += part;
+            }
+            if score >= least && collector.passes(base | u32::from(low)) {
+                collector.offer(base | u32::from(low), score);
+                least = collector.least();
+            }
+        }
+    }
+
+    /// The window's rows that are in any list.
+    fn any(&mut self, sums: &mut Sums) {
+        let least = self.collector.least();
+        let mut order: SmallVec<[usize; 8]> = SmallVec::new();
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.len() > 0 {
+                lane.bound = lane.weight * u32::from(lane.run.bound(lane.from, lane.to));
+                order.push(at);
+            }
+        }
+        order.sort_by_key(|at| self.lanes[*at].bound);
+        // The lists with the lowest bounds, as long as a row that is in these alone is not wanted.
+        let (mut rest, mut optional) = (0, 0);
+        while let Some(at) = order.get(optional) {
+            let with = rest + self.lanes[*at].bound;
+            if with >= least {
+                break;
+            }
+            (rest, optional) = (with, optional + 1);
+        }
+        let (optional, essential) = order.split_at(optional);
+        match essential {
+            [] => {}
+            [one] => self.one_essential(*one, optional, rest),
+            several => self.several_essential(several, optional, rest, sums),
+        }
+    }
+
+    /// A single list matters: no sums, and stretches of it are passed over by their maxima.
+    fn one_essential(&mut self, one: usize, optional: &[usize], rest: u32) {
+        let Lane { run, weight, from, to, .. } = self.lanes[one];
+        let mut at = from;
+        while at < to {
+            let end = (at + BLOCK).min(to);
+            let need = self.collector.least().saturating_sub(rest).div_ceil(weight).max(1);
+            let Ok(need) = u8::try_from(need) else { return };
+            let (lows, impacts) = (&run.lows[at..end], &run.impacts[at..end]);
+            for (lows, impacts) in lows.chunks(LANES).zip(impacts.chunks(LANES)) {
+                if impacts.iter().fold(false, |any, impact| any | (*impact >= need)) {
+                    for (&low, &impact) in lows.iter().zip(impacts) {
+                        if impact >= need {
+                            self.settle(low, weight * u32::from(impact), optional, rest);
+                        }
+                    }
+                }
+            }
+            at = end;
+        }
+    }
+
+    fn several_essential(&mut self, essential: &[usize], optional: &[usize], rest: u32, sums: &mut Sums) {
+        let need = self.collector.least().saturating_sub(rest).max(1);
+        let sparse = essential.iter().map(|at| self.lanes[*at].len()).sum::<usize>() < SPARSE;
+        for lane in essential.iter().map(|at| &self.lanes[*at]) {
+            let postings = lane.run.lows[lane.from..lane.to].iter().zip(&lane.run.impacts[lane.from..lane.to]);
+            for (low, impact) in postings {
+                let low = usize::from(low & WINDOW_MASK);
+                sums.scores[low] = sums.scores[low].wrapping_add(lane.weight.wrapping_mul(u32::from(*impact)));
+                if sparse {
+                    sums.touched[low / 64] |= 1 << (low % 64);
+                }
+            }
+        }
+        let first = self.lanes[essential[0]].run.lows[self.lanes[essential[0]].from] & !WINDOW_MASK;
+        if sparse {
+            for (at, word) in sums.touched.iter_mut().enumerate() {
+                for low in (Ones { word: std::mem::take(word), base: 64 * at as u32 }) {
+                    let score = std::mem::take(&mut sums.scores[low as usize]);
+                    if score >= need {
+                        self.settle(first | low as u16, score, optional, rest);
+                    }
+                }
+            }
+            return;
+        }
+        for (at, scores) in sums.scores.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            // As signed integers: see `WEIGHT_MAX`.
+            if scores.iter().fold(false, |any, score| any | (score.cast_signed() >= need.cast_signed())) {
+                for (low, &score) in scores.iter().enumerate() {
+                    if score >= need {
+                        self.settle(first | (at * LANES + low) as u16, score, optional, rest);
+                    }
+                }
+            }
+            *scores = [0; LANES];
+        }
+    }
+
+    /// A row that may be wanted: adds what the optional lists give, the one that can give the most first, as long as it still may.
+    fn settle(&mut self, low: u16, mut score: u32, optional: &[usize], mut rest: u32) {
+        let (row, least) = (self.base | u32::from(low), self.collector.least());
+        if score + rest < least || !self.collector.passes(row) {
+            return;
+        }
+        for at in optional.iter().rev() {
+            let lane = &mut self.lanes[*at];
+            rest -= lane.bound;
+            score += lane.look_up(low).unwrap_or(0);
+            if score + rest < least {
+                return;
+            }
+        }
+        if self.wanted == Wanted::Some {
+            let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
+            if !self.collector.wants(row, score) || self.lanes.iter().all(has) {
+                return;
+            }
+        }
+        self.collector.offer(row, score);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::bitset::Bitset;
+    use crate::collect::{Top, score_at};
+    use crate::cursor::Tier;
+    use crate::document::DocKey;
+    use crate::postings::Store;
+    use crate::query::Query;
+    use crate::rows::Rows;
+
+    /// More than three chunks.
+    const ROWS: u32 = 200_000;
+
+    /// xorshift64*.
+    struct Draw(u64);
+
+    impl Draw {
+        fn below(&mut self, end: u32) -> u32 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as u32 % end
+        }
+    }
+
+    /// Rows of a stretch, one in `every` on average; few impacts are high, and some stretches have none of these.
+    fn list(draw: &mut Draw, every: u32) -> Vec<(u32, u8)> {
+        let (from, to) = (draw.below(ROWS), draw.below(ROWS));
+        let stretch = if draw.below(3) == 0 { from.min(to)..from.max(to) } else { 0..ROWS };
+        let mut list = Vec::new();
+        for row in stretch {
+            if draw.below(every) == 0 {
+                let top = if row / 10_000 % 3 == 0 { 255 } else { 40 };
+                let below = 1 + draw.below(top);
+                list.push((row, 1 + draw.below(below) as u8));
+            }
+        }
+        list
+    }
+
+    #[test]
+    fn as_adding_everything_up() {
+        let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+        let mut rows = Rows::default();
+        rows.fresh(ROWS as usize);
+        for row in 0..ROWS {
+            rows.keys[row as usize] = DocKey(u64::from(row.wrapping_mul(2_654_435_761)));
+            if draw.below(20) > 0 {
+                rows.live.insert(row);
+            }
+        }
+        for round in 0..30 {
+            let lists: Vec<Vec<(u32, u8)>> = (0..1 + round % 5)
+                .map(|_| {
+                    let every = [1, 3, 20, 200, 5_000][draw.below(5) as usize];
+                    list(&mut draw, every)
+                })
+                .collect();
+            let mut store = Store::default();
+            for list in &lists {
+                store.push(list.iter().copied());
+            }
+            let weights: SmallVec<[u32; 8]> = lists.iter().map(|_| 1 + draw.below(3_000)).collect();
+            let resolved = Resolved { parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()], weights: weights.clone() };
+            let mut set = Bitset::default();
+            (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
+
+            let mut sums: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
+            for (list, weight) in lists.iter().zip(&weights) {
+                for (row, impact) in list {
+                    let sum = sums.entry(*row).or_default();
+                    *sum = (sum.0 + weight * u32::from(*impact), sum.1 + 1);
+                }
+            }
+            for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {
+                let enough = |lists_of_row: usize| match wanted {
+                    Wanted::All => lists_of_row == lists.len(),
+                    Wanted::Any => true,
+                    Wanted::Some => lists_of_row < lists.len(),
+                };
+                for set in [None, Some(&set)] {
+                    let passes = |row: u32| rows.live.contains(row) && set.is_none_or(|set| set.contains(row));
+                    let mut best_sums: Vec<(Reverse<u32>, DocKey)> = sums
+                        .iter()
+                        .filter(|(row, (_, count))| enough(*count) && passes(**row))
+                        .map(|(row, (score, _))| (Reverse(*score), rows.keys[*row as usize]))
+                        .collect();
+                    best_sums.sort_unstable();
+                    best_sums.truncate(11);
+
+                    let mut top = Top::new(&Query { limit: 10, ..Query::default() });
+                    let in_stock = |_| true;
+                    let mut collector =
+                        Collector { rows: &rows, tier: Tier::AllTerms, set, tests: &[], in_stock: &in_stock, top: &mut top };
+                    best(&resolved, wanted, &mut collector);
+                    let found: Vec<_> = top.finish(11).0.iter().map(|found| (Reverse(score_at(found.place)), found.place.key)).collect();
+                    assert_eq!(found, best_sums, "{wanted:?} in round {round}");
+                }
+            }
+        }
+    }
+}

@@ -114,12 +114,6 @@ impl Column {
         })
     }
 
-    /// Adds a value to a row; `None` when the row has it already.
-    fn insert(&mut self, row: u32, value: ValueRef<'_>) -> Option<u32> {
-        let id = self.value_id(value, || value.owned());
-        self.enter(row, id).then_some(id)
-    }
-
     /// The id of a value, which gets one if it is new. The caller enters a row with it.
     fn value_id(&mut self, value: ValueRef<'_>, owned: impl FnOnce() -> FacetKey) -> u32 {
         self.find(value).unwrap_or_else(|| {
@@ -261,7 +255,13 @@ impl Attributes {
 
     /// Enters a row's values and answers the list to take them out by.
     pub(crate) fn insert(&mut self, row: u32, attributes: &[(String, AttributeValue)]) -> RowAttributes {
-        let mut list = Vec::with_capacity(attributes.len());
+        let mut entries = Vec::with_capacity(attributes.len());
+        self.entries_of(attributes, &mut entries);
+        self.enter(row, entries)
+    }
+
+    /// The entries for a document's values, as [`Attributes::entry_of`].
+    pub(crate) fn entries_of(&mut self, attributes: &[(String, AttributeValue)], entries: &mut Vec<(u32, u32)>) {
         for (name, value) in attributes {
             let value = match value {
                 AttributeValue::Text(text) | AttributeValue::Keyword(text) if text.len() > FACETABLE_BYTES_MAX => continue,
@@ -270,9 +270,8 @@ impl Attributes {
                 AttributeValue::Bool(flag) => ValueRef::Bool(*flag),
             };
             let id = self.name_id(name);
-            list.extend(self.columns[id as usize].insert(row, value).map(|value| (id, value)));
+            entries.push((id, self.columns[id as usize].value_id(value, || value.owned())));
         }
-        list.into()
     }
 
     /// The name and value that an entry of a row's list stands for.
@@ -280,8 +279,8 @@ impl Attributes {
         (&self.names[name as usize], self.columns[name as usize].value(value))
     }
 
-    /// The entry for a name and value, which get their ids if they are new. The caller gives it to [`Attributes::enter`] at once, since ids without a
-    /// row are not taken back.
+    /// The entry for a name and value, which get their ids if they are new. The caller gives it to [`Attributes::enter`] before it takes any row's values
+    /// out: ids without a row are not taken back, and may be taken with those of a row that goes.
     pub(crate) fn entry_of(&mut self, name: &str, value: &FacetKey) -> (u32, u32) {
         let id = self.name_id(name);
         (id, self.columns[id as usize].value_id(ValueRef::of(value), || value.clone()))

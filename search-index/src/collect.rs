@@ -26,8 +26,12 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) fn new(query: &Query) -> Self {
-        let room = query.limit + 1;
-        Self { room, after: query.after.map(|cursor| cursor.place()), heap: BinaryHeap::with_capacity(room + 1) }
+        Self::after(query.after.map(|cursor| cursor.place()), query.limit + 1)
+    }
+
+    /// The first so many rows after a place.
+    pub(crate) fn after(after: Option<SortKey>, room: usize) -> Self {
+        Self { room, after, heap: BinaryHeap::with_capacity(room) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Joining segments in small steps, while searches go on over the old ones.
 //!
-//! Path: `choose` (which segments) → `Compaction::step` (terms in byte order, then rows in order, a budget at a time) → `finish`
+//! Path: `choose` (which segments) → `Compaction::step` (terms and forms in byte order, then rows in order, a budget at a time) → `finish`
 //! (the old segments are gone, and the index takes the new one). Rows that were removed before it began are left out and become free; rows
 //! removed meanwhile are copied and counted out at the end, so that every list of the new segment agrees with the others.
 
@@ -8,6 +8,7 @@ use fst::Streamer;
 use fst::map::OpBuilder;
 
 use crate::bitset::Bitset;
+use crate::forward::{NO_TERM, TermsOf};
 use crate::segment::{Segment, SegmentBuilder};
 
 /// Segments of one size class that are joined: more makes fewer, longer merges.
@@ -15,9 +16,6 @@ const FAN_IN: usize = 4;
 /// Rows from which a segment is no longer joined with others; only rows that are gone make it be written again.
 pub(crate) const SEGMENT_ROWS_MAX: usize = 1 << 20;
 const _: () = assert!(SEGMENT_ROWS_MAX * 1024 <= u32::MAX as usize, "even at 1,024 terms a row the starts of lists fit in 32 bits");
-
-/// No ordinal: the term has no row left.
-const DROPPED: u32 = u32::MAX;
 
 /// Which segments to join next, ascending; empty when none is worth it. O(segments).
 ///
@@ -46,14 +44,17 @@ pub(crate) fn choose(segments: &[Segment]) -> Vec<usize> {
 struct Input {
     /// Index into the segments; stable, since only this compaction takes segments out and new ones go to the end.
     segment: usize,
-    /// Old ordinal to new.
-    ordinals: Vec<u32>,
-    next_doc: usize,
+    /// Old number to new; [`NO_TERM`] for a term that has no row left.
+    terms: Vec<u32>,
+    /// Old number to new, of forms whose terms have rows.
+    forms: Vec<u32>,
+    next_row: usize,
 }
 
 enum Phase {
     Terms { last: Option<Vec<u8>> },
-    Docs,
+    Forms { last: Option<Vec<u8>> },
+    Rows,
 }
 
 /// A merge under way.
@@ -68,8 +69,13 @@ pub(crate) struct Compaction {
 
 impl Compaction {
     pub(crate) fn new(chosen: &[usize], segments: &[Segment], live: &Bitset) -> Self {
-        let inputs =
-            chosen.iter().map(|&segment| Input { segment, ordinals: vec![DROPPED; segments[segment].term_count()], next_doc: 0 }).collect();
+        let input = |&segment: &usize| Input {
+            segment,
+            terms: vec![NO_TERM; segments[segment].term_count()],
+            forms: vec![0; segments[segment].form_count()],
+            next_row: 0,
+        };
+        let inputs = chosen.iter().map(input).collect();
         Self { inputs, keep: live.clone(), died: Vec::new(), builder: SegmentBuilder::default(), phase: Phase::Terms { last: None } }
     }
 
@@ -100,9 +106,9 @@ impl Compaction {
                     }
                     if !joined.is_empty() {
                         joined.sort_unstable(); // inputs hold different rows, but not ranges of rows
-                        let ordinal = self.builder.term(term, joined.iter().copied());
+                        let number = self.builder.term(term, joined.iter().copied());
                         for place in places {
-                            self.inputs[place.index].ordinals[place.value as usize] = ordinal;
+                            self.inputs[place.index].terms[place.value as usize] = number;
                         }
                     }
                     if spent >= budget {
@@ -113,26 +119,61 @@ impl Compaction {
                 drop(union);
                 self.phase = match reached {
                     Some(term) => Phase::Terms { last: Some(term) },
-                    None => Phase::Docs,
+                    None => Phase::Forms { last: None },
                 };
                 false
             }
-            Phase::Docs => {
-                let (mut spent, mut ordinals) = (0, Vec::new());
+            Phase::Forms { last } => {
+                let mut union = OpBuilder::new();
+                for input in &self.inputs {
+                    union.push(segments[input.segment].forms_after(last.as_deref()));
+                }
+                let mut union = union.union();
+                let mut spent = 0;
+                let mut reached = None;
+                while let Some((form, places)) = union.next() {
+                    spent += 4 * places.len();
+                    let mut new = TermsOf { term: NO_TERM, title: NO_TERM };
+                    for place in places {
+                        let input = &self.inputs[place.index];
+                        let old = segments[input.segment].terms_of(place.value as u32);
+                        let number = |old: u32| input.terms.get(old as usize).copied().filter(|number| *number != NO_TERM);
+                        new.term = number(old.term).unwrap_or(new.term);
+                        new.title = number(old.title).unwrap_or(new.title);
+                    }
+                    if new.term != NO_TERM {
+                        let number = self.builder.form(form, new);
+                        for place in places {
+                            self.inputs[place.index].forms[place.value as usize] = number;
+                        }
+                    }
+                    if spent >= budget {
+                        reached = Some(form.to_vec());
+                        break;
+                    }
+                }
+                drop(union);
+                self.phase = match reached {
+                    Some(form) => Phase::Forms { last: Some(form) },
+                    None => Phase::Rows,
+                };
+                false
+            }
+            Phase::Rows => {
+                let mut spent = 0;
                 while spent < budget {
-                    let row = |input: &Input| segments[input.segment].docs().get(input.next_doc).copied();
+                    let row = |input: &Input| segments[input.segment].forward().rows().get(input.next_row).copied();
                     let Some(input) = self.inputs.iter_mut().filter(|input| row(input).is_some()).min_by_key(|input| row(input)) else {
                         return true;
                     };
-                    let segment = &segments[input.segment];
-                    let (nth, found) = (input.next_doc, segment.docs()[input.next_doc]);
-                    input.next_doc += 1;
+                    let forward = segments[input.segment].forward();
+                    let (sheet, found) = (forward.sheet(input.next_row), forward.rows()[input.next_row]);
+                    input.next_row += 1;
                     spent += 1;
                     if self.keep.contains(found) {
-                        ordinals.clear();
-                        ordinals.extend(segment.doc_terms(nth).map(|ordinal| input.ordinals[ordinal as usize]));
-                        spent += ordinals.len();
-                        self.builder.doc(found, &ordinals);
+                        let Input { forms, .. } = input;
+                        self.builder.row(found, sheet, |form| forms[form as usize]);
+                        spent += sheet.len() / 2;
                     }
                 }
                 false

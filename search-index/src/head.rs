@@ -1,13 +1,15 @@
-//! The part of the index that takes writes: a hash map of terms with growing posting lists.
+//! The part of the index that takes writes: hash maps of forms and terms, with growing posting lists.
 //!
-//! Path: a row's terms with their impacts → `Head::insert` → searchable at once → `Head::seal` → a `Segment`.
+//! Path: a row's sheet of tokens → `Head::insert` → searchable at once → `Head::seal` → a `Segment`.
 //! Removal here is complete (nothing of the row stays), so rows of the head are free for use again at once.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, Role};
+use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, occurrences};
+use crate::impact::{Field, impacts};
 use crate::names::HASHER;
 use crate::postings::TITLE_MARK;
 use crate::segment::{Segment, SegmentBuilder};
@@ -23,8 +25,13 @@ struct Term {
 /// A token as it stands in texts, with the terms it leads to: stemming is done once a token, not once an occurrence.
 struct Form {
     token: Box<str>,
-    term: u32,
-    title: Option<u32>,
+    terms: TermsOf,
+}
+
+/// What is needed to take a row out, and to seal it.
+struct Row {
+    sheet: Box<[u8]>,
+    terms: Box<[u32]>,
 }
 
 /// Mutable postings of the newest rows.
@@ -34,7 +41,9 @@ pub(crate) struct Head {
     forms: Vec<Form>,
     form_table: HashTable<u32>,
     terms: Vec<Term>,
-    rows: HashMap<u32, Box<[u32]>, foldhash::fast::FixedState>,
+    rows: HashMap<u32, Row, foldhash::fast::FixedState>,
+    /// Of the row being entered.
+    found: Vec<(u32, Field)>,
 }
 
 impl Head {
@@ -48,31 +57,33 @@ impl Head {
         self.terms.len()
     }
 
-    /// The ids of a token's term and, for a word of a title, of its completion entry.
-    pub(crate) fn token_ids(&mut self, analyzer: &Analyzer, token: &str, title: bool) -> (u32, Option<u32>) {
+    /// The number of a token's form.
+    pub(crate) fn form(&mut self, analyzer: &Analyzer, token: &str) -> u32 {
         let hash = HASHER.hash_one(token);
-        let known = self.form_table.find(hash, |id| *self.forms[*id as usize].token == *token).copied();
-        let form = known.unwrap_or_else(|| {
-            let term = self.term_id(analyzer.stem(token).as_bytes());
-            let id = self.forms.len() as u32;
-            self.forms.push(Form { token: token.into(), term, title: None });
-            let forms = &self.forms;
-            self.form_table.insert_unique(hash, id, |id| HASHER.hash_one(&*forms[*id as usize].token));
-            id
-        });
-        let Form { term, title: known, .. } = self.forms[form as usize];
-        if !title || known.is_some() {
-            return (term, known.filter(|_| title));
+        if let Some(known) = self.form_table.find(hash, |id| *self.forms[*id as usize].token == *token) {
+            return *known;
         }
-        let mut marked = Vec::with_capacity(token.len() + 1);
-        marked.push(TITLE_MARK);
-        marked.extend_from_slice(token.as_bytes());
-        let id = self.term_id(&marked);
-        self.forms[form as usize].title = Some(id);
-        (term, Some(id))
+        let term = self.term_id(analyzer.stem(token).as_bytes());
+        let id = self.forms.len() as u32;
+        assert!(id < FORMS_MAX, "the head is sealed long before");
+        self.forms.push(Form { token: token.into(), terms: TermsOf { term, title: NO_TERM } });
+        let forms = &self.forms;
+        self.form_table.insert_unique(hash, id, |id| HASHER.hash_one(&*forms[*id as usize].token));
+        id
     }
 
-    /// The id by which [`Head::insert`] takes a term.
+    /// Makes the form one that a title has.
+    fn mark_title(&mut self, form: u32) {
+        let Form { token, terms } = &self.forms[form as usize];
+        if terms.title == NO_TERM {
+            let mut marked = Vec::with_capacity(token.len() + 1);
+            marked.push(TITLE_MARK);
+            marked.extend_from_slice(token.as_bytes());
+            let title = self.term_id(&marked);
+            self.forms[form as usize].terms.title = title;
+        }
+    }
+
     fn term_id(&mut self, bytes: &[u8]) -> u32 {
         let hash = HASHER.hash_one(bytes);
         if let Some(id) = self.table.find(hash, |id| *self.terms[*id as usize].bytes == *bytes) {
@@ -85,9 +96,19 @@ impl Head {
         id
     }
 
-    /// Enters a row with its terms, each once.
-    pub(crate) fn insert(&mut self, row: u32, terms: &[(u32, u8)]) {
-        for &(id, impact) in terms {
+    /// Enters a row with its sheet, whose forms are those of [`Head::form`].
+    pub(crate) fn insert(&mut self, row: u32, sheet: &Sheet) {
+        // Titles come first.
+        for Token { form, role, .. } in sheet.tokens().take_while(|token| token.field == Field::Title) {
+            if role == Role::Word {
+                self.mark_title(form);
+            }
+        }
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        let lengths = occurrences(sheet.tokens(), |form| self.forms[form as usize].terms, &mut found);
+        let mut terms = Vec::new();
+        impacts(&mut found, &lengths.scales(), |id, impact| {
             let term = &mut self.terms[id as usize];
             // Fresh rows are the highest; a row used again goes to its place.
             let at = if term.rows.last().is_none_or(|last| *last < row) {
@@ -97,13 +118,15 @@ impl Head {
             };
             term.rows.insert(at, row);
             term.impacts.insert(at, impact);
-        }
-        self.rows.insert(row, terms.iter().map(|(id, _)| *id).collect());
+            terms.push(id);
+        });
+        self.found = found;
+        self.rows.insert(row, Row { sheet: sheet.bytes().into(), terms: terms.into() });
     }
 
     /// Takes a row out; `false` when it is not here.
     pub(crate) fn remove(&mut self, row: u32) -> bool {
-        let Some(terms) = self.rows.remove(&row) else { return false };
+        let Some(Row { terms, .. }) = self.rows.remove(&row) else { return false };
         for id in &terms {
             let term = &mut self.terms[*id as usize];
             if let Ok(at) = term.rows.binary_search(&row) {
@@ -135,20 +158,27 @@ impl Head {
     /// Turns all rows into a segment and leaves the head empty. O(postings + terms · log terms).
     pub(crate) fn seal(&mut self) -> Segment {
         let head = std::mem::take(self);
-        let mut order: Vec<u32> = (0..head.terms.len() as u32).filter(|id| !head.terms[*id as usize].rows.is_empty()).collect();
+        let has_rows = |term: u32| term != NO_TERM && !head.terms[term as usize].rows.is_empty();
+        let mut order: Vec<u32> = (0..head.terms.len() as u32).filter(|id| has_rows(*id)).collect();
         order.sort_unstable_by(|a, b| head.terms[*a as usize].bytes.cmp(&head.terms[*b as usize].bytes));
-        let mut ordinals = vec![0_u32; head.terms.len()];
+        let mut numbers = vec![NO_TERM; head.terms.len()];
         let mut builder = SegmentBuilder::default();
         for id in order {
             let term = &head.terms[id as usize];
-            ordinals[id as usize] = builder.term(&term.bytes, term.rows.iter().copied().zip(term.impacts.iter().copied()));
+            numbers[id as usize] = builder.term(&term.bytes, term.rows.iter().copied().zip(term.impacts.iter().copied()));
         }
-        let mut docs: Vec<(u32, Box<[u32]>)> = head.rows.into_iter().collect();
-        docs.sort_unstable_by_key(|(row, _)| *row);
-        for (row, mut terms) in docs {
-            terms.iter_mut().for_each(|id| *id = ordinals[*id as usize]);
-            terms.sort_unstable();
-            builder.doc(row, &terms);
+        let number_of = |term: u32| if term == NO_TERM { NO_TERM } else { numbers[term as usize] };
+        let mut order: Vec<u32> = (0..head.forms.len() as u32).filter(|id| has_rows(head.forms[*id as usize].terms.term)).collect();
+        order.sort_unstable_by(|a, b| head.forms[*a as usize].token.cmp(&head.forms[*b as usize].token));
+        let mut forms = vec![0; head.forms.len()];
+        for id in order {
+            let Form { token, terms: TermsOf { term, title } } = &head.forms[id as usize];
+            forms[id as usize] = builder.form(token.as_bytes(), TermsOf { term: number_of(*term), title: number_of(*title) });
+        }
+        let mut rows: Vec<(u32, Row)> = head.rows.into_iter().collect();
+        rows.sort_unstable_by_key(|(row, _)| *row);
+        for (row, Row { sheet, .. }) in rows {
+            builder.row(row, &sheet, |form| forms[form as usize]);
         }
         builder.finish()
     }

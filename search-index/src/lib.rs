@@ -63,7 +63,9 @@
 //! | module | what is there |
 //! |---|---|
 //! | `analysis` | text to terms, the same for documents and queries |
-//! | `head`, `segment`, `compaction` | postings: a mutable hash map, immutable parts with a term FST, and how the one becomes the other |
+//! | `head`, `segment`, `compaction` | a mutable hash map, immutable parts with dictionaries, and how the one becomes the other |
+//! | `batch` | many documents at once: rows in a good order, lists made in linear time |
+//! | `forward` | what each document says, word by word |
 //! | `rows`, `names`, `attributes` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes |
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
@@ -94,6 +96,7 @@
 
 mod analysis;
 mod attributes;
+mod batch;
 mod bitset;
 mod collect;
 mod compaction;
@@ -101,6 +104,7 @@ mod cursor;
 mod document;
 mod facet;
 mod filter;
+mod forward;
 mod head;
 mod highlight;
 mod impact;

@@ -124,6 +124,93 @@ impl Store {
     }
 }
 
+/// Lists that are filled row by row, all at once: what makes lists of documents in time linear in their words.
+pub(crate) struct Filling {
+    starts: Vec<u32>,
+    /// By list, the place of its next posting.
+    next: Vec<u32>,
+    lows: Vec<u16>,
+    impacts: Vec<u8>,
+    chunk: u32,
+    /// By list, its place at the beginning of the chunk.
+    before: Vec<u32>,
+    /// List, number of the chunk, and where its postings end.
+    chunks: Vec<(u32, u16, u32)>,
+}
+
+impl Filling {
+    /// For lists of so many postings each.
+    pub(crate) fn new(counts: &[u32]) -> Self {
+        let mut starts = Vec::with_capacity(counts.len() + 1);
+        let mut end = 0_u32;
+        starts.push(end);
+        for count in counts {
+            end = end.checked_add(*count).expect("a segment's rows have less than four billion terms");
+            starts.push(end);
+        }
+        let next = starts[..counts.len()].to_vec();
+        Self {
+            lows: vec![0; end as usize],
+            impacts: vec![0; end as usize],
+            chunk: 0,
+            before: next.clone(),
+            chunks: Vec::new(),
+            next,
+            starts,
+        }
+    }
+
+    /// Adds a posting to a list. Rows ascend over all calls, and no list gets more than it was said to have.
+    pub(crate) fn add(&mut self, list: u32, row: u32, impact: u8) {
+        if row >> CHUNK_BITS != self.chunk {
+            self.end_chunk();
+            self.chunk = row >> CHUNK_BITS;
+        }
+        let next = &mut self.next[list as usize];
+        self.lows[*next as usize] = row as u16;
+        self.impacts[*next as usize] = impact;
+        *next = next.wrapping_add(1);
+    }
+
+    fn end_chunk(&mut self) {
+        for (list, (before, next)) in (0..).zip(self.before.iter_mut().zip(&self.next)) {
+            if before != next {
+                self.chunks.push((list, self.chunk as u16, *next));
+                *before = *next;
+            }
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Store {
+        self.end_chunk();
+        debug_assert_eq!(self.next, self.starts[1..], "each list has as many postings as it was said to have");
+        // Counted and dealt out by list; within a list they are in order already.
+        let lists = self.next.len();
+        let mut chunk_starts = vec![0_u32; lists + 1];
+        for (list, ..) in &self.chunks {
+            chunk_starts[*list as usize + 1] += 1;
+        }
+        for at in 0..lists {
+            chunk_starts[at + 1] += chunk_starts[at];
+        }
+        let mut next = chunk_starts.clone();
+        let (mut chunk_numbers, mut chunk_ends) = (vec![0; self.chunks.len()], vec![0; self.chunks.len()]);
+        for (list, number, end) in self.chunks {
+            let at = &mut next[list as usize];
+            chunk_numbers[*at as usize] = number;
+            chunk_ends[*at as usize] = end;
+            *at += 1;
+        }
+        let (mut block_starts, mut maxima) = (vec![0], Vec::new());
+        for range in self.starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
+            maxima.extend(self.impacts[range].chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max)));
+            block_starts.push(maxima.len() as u32);
+        }
+        let Self { starts, lows, impacts, .. } = self;
+        Store { starts, lows, impacts, chunk_starts, chunk_numbers, chunk_ends, block_starts, maxima }
+    }
+}
+
 /// The postings of one term in one part of an index.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct List<'a> {
@@ -266,6 +353,25 @@ mod tests {
                 assert_eq!(list.find(next), wanted.iter().find(|other| other.0 == next).map(|other| other.1));
             }
         }
+    }
+
+    #[test]
+    fn filled_row_by_row_they_are_the_same() {
+        let (lists, mut pushed) = (lists(), Store::default());
+        let counts: Vec<u32> = lists.iter().map(|list| list.len() as u32).collect();
+        let mut filling = Filling::new(&counts);
+        let mut all: Vec<(u32, u32, u8)> =
+            (0..).zip(&lists).flat_map(|(list, postings)| postings.iter().map(move |(row, impact)| (*row, list, *impact))).collect();
+        all.sort_unstable();
+        for (row, list, impact) in all {
+            filling.add(list, row, impact);
+        }
+        let filled = filling.finish();
+        for (number, list) in lists.iter().enumerate() {
+            pushed.push(list.iter().copied());
+            assert_eq!(format!("{:?}", filled.list(number)), format!("{:?}", pushed.list(number)));
+        }
+        assert_eq!((filled.len(), filled.bytes()), (pushed.len(), pushed.bytes()));
     }
 
     #[test]

@@ -53,6 +53,9 @@ impl Index {
     }
 }
 
+/// Rows beyond twice the page that are put in order before any is asked about.
+const ASKED_AT_ONCE: usize = 64;
+
 struct Search<'a> {
     index: &'a Index,
     query: &'a Query,
@@ -194,12 +197,43 @@ impl Search<'_> {
             self.rank(wanted, tier, Some(passing), &[]);
             return;
         }
-        let late = self.asks_late();
+        if self.asks_late() {
+            return self.offer_by_place(tier, passing);
+        }
         for row in passing.iter() {
             let place = self.index.rows.sort_key(row, self.query.sort, tier, None);
-            if self.top.wants(place) && (!late || self.in_stock(row)) {
+            if self.top.wants(place) {
                 self.top.add(Candidate { place, row });
             }
+        }
+    }
+
+    /// As [`Search::offer`], asking the liveness function about rows in their order and no further than the page goes: the next some hundred are
+    /// found first, more where too few of them are in stock.
+    fn offer_by_place(&mut self, tier: Tier, passing: &Bitset) {
+        let (mut after, mut room) = (self.query.after.map(|cursor| cursor.place()), 2 * self.query.limit + ASKED_AT_ONCE);
+        loop {
+            let mut next = Top::after(after, room);
+            for row in passing.iter() {
+                let place = self.index.rows.sort_key(row, self.query.sort, tier, None);
+                if next.wants(place) {
+                    next.add(Candidate { place, row });
+                }
+            }
+            let (rows, _) = next.finish(room);
+            for candidate in &rows {
+                if !self.top.wants(candidate.place) {
+                    return;
+                }
+                if self.in_stock(candidate.row) {
+                    self.top.add(*candidate);
+                }
+            }
+            if rows.len() < room {
+                return;
+            }
+            after = rows.last().map(|candidate| candidate.place);
+            room *= 4;
         }
     }
 

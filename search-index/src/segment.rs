@@ -1,12 +1,14 @@
-//! An immutable part of the index: a sorted term dictionary over posting lists, and each row's terms.
+//! An immutable part of the index: dictionaries of terms and of forms, posting lists, and what each row says.
 //!
-//! Path: `Head::seal` or a merge → `SegmentBuilder` (terms in byte order, then rows in order) → `Segment`.
-//! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which is what each
-//! row's own list of terms is for, while the postings keep it until a merge leaves it out.
-//! Cost: 3 bytes a posting, about 2 more for the row's own list, and the dictionary.
+//! Path: `Head::seal`, a bulk load or a merge → `SegmentBuilder` (terms in byte order, then forms in byte order, then rows in order) → `Segment`.
+//! Terms are what queries look for: stems, and marked words of titles. Forms are words as texts have them; each leads to its terms.
+//! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which its own tokens name,
+//! while the postings keep it until a merge leaves it out.
+//! Cost: 3 bytes a posting, about 2 a token, 8 a form, and the dictionaries.
 
 use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
+use crate::forward::{Forward, NO_TERM, TermsOf, occurrences};
 use crate::postings::{List, Store};
 
 /// Names a segment of one index for as long as it lives. No other segment of the index ever has the same.
@@ -22,178 +24,213 @@ impl SegmentId {
 pub(crate) struct Segment {
     /// Its name while it lives; [`Index`](crate::Index) gives it.
     pub(crate) id: SegmentId,
-    dictionary: Map<Vec<u8>>,
-    /// By ordinal.
+    terms: Map<Vec<u8>>,
+    forms: Map<Vec<u8>>,
+    /// By form.
+    terms_of: Vec<TermsOf>,
+    /// By term.
     postings: Store,
     /// Live rows by term.
     frequencies: Vec<u32>,
-    /// Rows, ascending; the terms of the nth are at `doc_starts[n]..doc_starts[n + 1]` of `doc_terms`.
-    docs: Vec<u32>,
-    doc_starts: Vec<u32>,
-    /// Ascending ordinals as differences, 7 bits a byte, low first, high bit on all but the last byte.
-    doc_terms: Vec<u8>,
+    forward: Forward,
     dead: Vec<u32>,
 }
 
 impl Segment {
     /// Rows held, removed ones included.
     pub(crate) fn len(&self) -> usize {
-        self.docs.len()
+        self.forward.len()
     }
 
-    pub(crate) fn docs(&self) -> &[u32] {
-        &self.docs
+    pub(crate) fn forward(&self) -> &Forward {
+        &self.forward
     }
 
     pub(crate) fn dead(&self) -> &[u32] {
         &self.dead
     }
 
-    fn ordinal(&self, term: &[u8]) -> Option<usize> {
-        self.dictionary.get(term).map(|ordinal| ordinal as usize)
-    }
-
-    pub(crate) fn list(&self, ordinal: usize) -> List<'_> {
-        self.postings.list(ordinal)
+    pub(crate) fn list(&self, term: usize) -> List<'_> {
+        self.postings.list(term)
     }
 
     /// A term's postings, removed rows included, and the count of live ones. `None` when no live row has it.
     pub(crate) fn postings(&self, term: &[u8]) -> Option<(List<'_>, u32)> {
-        let ordinal = self.ordinal(term)?;
-        let live = self.frequencies[ordinal];
-        (live > 0).then(|| (self.list(ordinal), live))
+        let term = self.terms.get(term)? as usize;
+        let live = self.frequencies[term];
+        (live > 0).then(|| (self.list(term), live))
     }
 
     /// Calls `visit(term, live rows)` for terms with the prefix in byte order, until it answers `false`.
     pub(crate) fn for_each_with_prefix(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], u64) -> bool) {
-        let mut stream = self.dictionary.range().ge(prefix).into_stream();
-        while let Some((term, ordinal)) = stream.next() {
+        let mut stream = self.terms.range().ge(prefix).into_stream();
+        while let Some((term, number)) = stream.next() {
             if !term.starts_with(prefix) {
                 break;
             }
-            let live = self.frequencies[ordinal as usize];
+            let live = self.frequencies[number as usize];
             if live > 0 && !visit(term, u64::from(live)) {
                 break;
             }
         }
     }
 
-    /// The dictionary from the first term after `after` on.
+    /// The terms from the first after `after` on.
     pub(crate) fn terms_after(&self, after: Option<&[u8]>) -> fst::map::Stream<'_> {
-        match after {
-            Some(term) => self.dictionary.range().gt(term).into_stream(),
-            None => self.dictionary.stream(),
-        }
+        after_of(&self.terms, after)
+    }
+
+    /// The forms from the first after `after` on.
+    pub(crate) fn forms_after(&self, after: Option<&[u8]>) -> fst::map::Stream<'_> {
+        after_of(&self.forms, after)
     }
 
     pub(crate) fn term_count(&self) -> usize {
         self.frequencies.len()
     }
 
-    /// Ordinals of the terms of the nth row, ascending.
-    pub(crate) fn doc_terms(&self, nth: usize) -> impl Iterator<Item = u32> + '_ {
-        let mut bytes = self.doc_terms[self.doc_starts[nth] as usize..self.doc_starts[nth + 1] as usize].iter();
-        let mut ordinal = 0;
-        std::iter::from_fn(move || {
-            let (mut gap, mut shift) = (0, 0);
-            loop {
-                let byte = *bytes.next()?;
-                gap |= u32::from(byte & 0x7f) << shift;
-                if byte & 0x80 == 0 {
-                    ordinal += gap;
-                    return Some(ordinal);
-                }
-                shift += 7;
-            }
-        })
+    pub(crate) fn form_count(&self) -> usize {
+        self.terms_of.len()
+    }
+
+    pub(crate) fn terms_of(&self, form: u32) -> TermsOf {
+        self.terms_of[form as usize]
     }
 
     /// Counts a row out; `false` when it is not here. The caller sees to it that a row is removed once.
     pub(crate) fn remove(&mut self, row: u32) -> bool {
-        let Ok(nth) = self.docs.binary_search(&row) else { return false };
-        self.remove_nth(nth);
-        true
-    }
-
-    /// Counts the nth row out.
-    pub(crate) fn remove_nth(&mut self, nth: usize) {
-        let terms: Vec<u32> = self.doc_terms(nth).collect();
-        for ordinal in terms {
-            self.frequencies[ordinal as usize] -= 1;
+        let Ok(nth) = self.forward.rows().binary_search(&row) else { return false };
+        let mut found = Vec::new();
+        let _ = occurrences(self.forward.tokens(nth), |form| self.terms_of(form), &mut found);
+        found.sort_unstable();
+        found.dedup_by_key(|(term, _)| *term);
+        for (term, _) in found {
+            self.frequencies[term as usize] -= 1;
         }
-        self.dead.push(self.docs[nth]);
+        self.dead.push(row);
+        true
     }
 
     /// Bytes of the heap in use.
     pub(crate) fn bytes(&self) -> usize {
-        self.dictionary.as_fst().as_bytes().len()
+        self.terms.as_fst().as_bytes().len()
+            + self.forms.as_fst().as_bytes().len()
+            + 8 * self.terms_of.len()
             + self.postings.bytes()
-            + 4 * (self.frequencies.len() + self.docs.len() + self.doc_starts.len() + self.dead.len())
-            + self.doc_terms.len()
+            + 4 * (self.frequencies.len() + self.dead.len())
+            + self.forward.bytes()
     }
 }
 
-/// Makes a segment: all terms first, in byte order, then all rows, ascending.
+fn after_of<'a>(dictionary: &'a Map<Vec<u8>>, after: Option<&[u8]>) -> fst::map::Stream<'a> {
+    match after {
+        Some(key) => dictionary.range().gt(key).into_stream(),
+        None => dictionary.stream(),
+    }
+}
+
+/// Makes a segment: terms and forms each in byte order, each form after its terms; then all rows, ascending.
 pub(crate) struct SegmentBuilder {
-    pub(crate) dictionary: MapBuilder<Vec<u8>>,
-    pub(crate) postings: Store,
-    pub(crate) docs: Vec<u32>,
-    pub(crate) doc_starts: Vec<u32>,
-    pub(crate) doc_terms: Vec<u8>,
+    terms: MapBuilder<Vec<u8>>,
+    term_count: u32,
+    forms: MapBuilder<Vec<u8>>,
+    terms_of: Vec<TermsOf>,
+    postings: Store,
+    forward: Forward,
 }
 
 impl Default for SegmentBuilder {
     fn default() -> Self {
-        Self { dictionary: MapBuilder::memory(), postings: Store::default(), docs: Vec::new(), doc_starts: vec![0], doc_terms: Vec::new() }
+        Self {
+            terms: MapBuilder::memory(),
+            term_count: 0,
+            forms: MapBuilder::memory(),
+            terms_of: Vec::new(),
+            postings: Store::default(),
+            forward: Forward::default(),
+        }
     }
 }
 
+const BYTE_ORDER: &str = "keys come in byte order, and memory does not fail to write";
+
 impl SegmentBuilder {
-    /// Adds a term with its postings, ascending by row, and answers its ordinal.
+    /// Adds a term with its postings, ascending by row, and answers its number.
     ///
     /// # Panics
     /// When the term is not after the one before: our own bug.
     pub(crate) fn term(&mut self, term: &[u8], postings: impl Iterator<Item = (u32, u8)>) -> u32 {
-        let ordinal = self.postings.push(postings);
-        self.dictionary.insert(term, u64::from(ordinal)).expect("terms come in byte order, and memory does not fail to write");
-        ordinal
+        self.postings.push(postings);
+        self.bare_term(term)
     }
 
-    /// Adds a row with its ordinals, ascending.
-    pub(crate) fn doc(&mut self, row: u32, ordinals: &[u32]) {
-        debug_assert!(self.docs.last().is_none_or(|last| *last < row), "rows come in order");
-        let mut last = 0;
-        for &ordinal in ordinals {
-            push_gap(&mut self.doc_terms, ordinal - last);
-            last = ordinal;
-        }
-        self.docs.push(row);
-        self.doc_starts.push(u32::try_from(self.doc_terms.len()).expect("merges stop short of four gigabytes of lists"));
+    /// Adds a term whose postings come with [`SegmentBuilder::finish_with`], and answers its number.
+    ///
+    /// # Panics
+    /// As [`SegmentBuilder::term`].
+    pub(crate) fn bare_term(&mut self, term: &[u8]) -> u32 {
+        let number = self.term_count;
+        self.terms.insert(term, u64::from(number)).expect(BYTE_ORDER);
+        self.term_count += 1;
+        number
+    }
+
+    /// Adds a form with its terms, and answers its number.
+    ///
+    /// # Panics
+    /// When the form is not after the one before: our own bug.
+    pub(crate) fn form(&mut self, form: &[u8], terms: TermsOf) -> u32 {
+        debug_assert!(terms.term != NO_TERM, "each form has a stem");
+        let number = self.terms_of.len() as u32;
+        self.forms.insert(form, u64::from(number)).expect(BYTE_ORDER);
+        self.terms_of.push(terms);
+        number
+    }
+
+    /// Adds a row with its sheet, whose forms get the numbers that `form_of` answers.
+    pub(crate) fn row(&mut self, row: u32, sheet: &[u8], form_of: impl Fn(u32) -> u32) {
+        self.forward.push(row, sheet, form_of);
+    }
+
+    pub(crate) fn forward(&self) -> &Forward {
+        &self.forward
+    }
+
+    /// By form, as far as they have been added.
+    pub(crate) fn terms_of(&self) -> &[TermsOf] {
+        &self.terms_of
+    }
+
+    pub(crate) fn term_count(&self) -> usize {
+        self.term_count as usize
+    }
+
+    /// With the postings of all terms in their order.
+    pub(crate) fn finish_with(mut self, postings: Store) -> Segment {
+        self.postings = postings;
+        self.finish()
     }
 
     pub(crate) fn finish(self) -> Segment {
-        let Self { dictionary, mut postings, docs, doc_starts, mut doc_terms } = self;
+        let Self { terms, term_count, forms, mut terms_of, mut postings, mut forward } = self;
+        assert_eq!(postings.len(), term_count as usize, "each term has its list");
         postings.shrink_to_fit();
-        doc_terms.shrink_to_fit();
-        let bytes = dictionary.into_inner().expect("memory does not fail to write");
+        forward.shrink_to_fit();
+        terms_of.shrink_to_fit();
+        let map = |builder: MapBuilder<Vec<u8>>| {
+            let mut bytes = builder.into_inner().expect("memory does not fail to write");
+            bytes.shrink_to_fit();
+            Map::new(bytes).expect("the builder writes what the reader reads")
+        };
         Segment {
             id: SegmentId::UNNAMED,
-            dictionary: Map::new(bytes).expect("the builder writes what the reader reads"),
-            frequencies: (0..postings.len()).map(|ordinal| postings.count(ordinal)).collect(),
+            terms: map(terms),
+            forms: map(forms),
+            terms_of,
+            frequencies: (0..postings.len()).map(|term| postings.count(term)).collect(),
             postings,
-            docs,
-            doc_starts,
-            doc_terms,
+            forward,
             dead: Vec::new(),
         }
     }
-}
-
-/// Appends the difference between two ordinals of a row's list.
-pub(crate) fn push_gap(list: &mut Vec<u8>, mut gap: u32) {
-    while gap >= 0x80 {
-        list.push(gap as u8 | 0x80);
-        gap >>= 7;
-    }
-    list.push(gap as u8);
 }

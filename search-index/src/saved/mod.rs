@@ -4,8 +4,8 @@
 //! Path in: bytes → [`Saved::decode`] (anywhere, such as on another thread while the documents are being read) → [`Index::adopt`], which asks of each
 //! document whether it is still of the same content → the caller upserts what no file had.
 //!
-//! What is kept of a document is what analysis made of it: its terms with their impacts, in the document's own list. The postings are turned out of
-//! these lists when they are read. So they always agree with each other, whatever the bytes say, and the file outlives changes of the postings.
+//! What is kept of a document is what analysis made of it: its sheet of tokens, field by field. Terms, impacts and postings are made from these when the
+//! segment is taken over. So they always agree with each other, whatever the bytes say, and the file outlives changes of all of them.
 //!
 //! Bounds: [`SAVED_ROWS_MAX`] documents and [`SAVED_BYTES_MAX`] bytes a file. Nothing is allocated for more than the bytes there can hold.
 //! Deliberately absent: files, and any trust. A loaded document counts only with the stamp it has now; everything else is for the caller to index again.
@@ -16,10 +16,12 @@ mod write;
 pub use read::{Saved, SavedError};
 pub use write::{Save, Saving};
 
+use hashbrown::HashSet;
+
+use crate::batch::Batch;
 use crate::compaction::SEGMENT_ROWS_MAX;
 use crate::document::DocKey;
 use crate::index::{Columns, Index};
-use crate::rows::{Entry, NO_ID};
 use crate::segment::SegmentId;
 
 /// Documents in one saved segment. A file that says more is damaged.
@@ -32,13 +34,12 @@ const VERSION: u32 = 2;
 /// Payload of one block: far above what the largest document takes.
 const BLOCK_BYTES_MAX: usize = 32 << 20;
 const BLOCK_HEADER_BYTES: usize = 16;
-const TERM_BYTES_MAX: usize = 255;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Kind {
     Header = 1,
-    Terms = 2,
+    Forms = 2,
     Documents = 3,
     End = 4,
 }
@@ -88,58 +89,29 @@ impl Index {
     /// Takes over what was saved, document by document: where `current` answers the stamp that was saved, the document is in the index as if it
     /// had been upserted, with the columns answered. All others are left out, and so is a document whose key the index has already.
     ///
-    /// O(documents · their attributes), without touching a text.
+    /// O(words and attributes of the documents), without touching a text: some microseconds a document.
     pub fn adopt(&mut self, saved: Saved, mut current: impl FnMut(DocKey) -> Option<Current>) -> Adopted {
-        let Saved { lists, docs, values_of_docs, brands, paths, names, values } = saved;
-        let (mut brand_ids, mut path_ids) = (vec![NO_ID; brands.len()], vec![NO_ID; paths.len()]);
-        let mut entries: Vec<Option<(u32, u32)>> = vec![None; values.len()];
-        let rows = &mut self.rows;
-        let base = rows.fresh(docs.len());
-        rows.reserve(docs.len());
-        let mut segment = lists.into_segment(base);
-        let mut taken = 0;
-        for (nth, doc) in docs.iter().enumerate() {
-            let row = base + nth as u32;
+        let Saved { docs, values_of_docs, forms, sheets, brands, paths, names, values } = saved;
+        let read = docs.len();
+        let mut ids: Vec<Option<(u32, u32)>> = vec![None; values.len()];
+        let mut batch = Batch { forms, sheets, brands, paths, ..Batch::default() };
+        let mut keys: HashSet<DocKey, foldhash::fast::FixedState> = HashSet::default();
+        keys.reserve(read);
+        for (mut doc, values_of_doc) in docs {
             let now = current(doc.key).filter(|now| now.stamp == doc.stamp && now.columns.check().is_ok());
-            let Some(now) = now.filter(|_| rows.find(doc.key).is_none()) else {
-                segment.remove_nth(nth);
-                continue;
-            };
-            taken += 1;
-            let brand = doc.brand.map_or(NO_ID, |brand| {
-                let id = &mut brand_ids[brand as usize];
-                match *id {
-                    NO_ID => *id = rows.brands.insert(&brands[brand as usize], row),
-                    known => rows.brands.insert_again(known, row),
-                }
-                *id
-            });
-            let place = doc.path.map_or(NO_ID, |path| {
-                let id = &mut path_ids[path as usize];
-                match *id {
-                    NO_ID => *id = rows.categories.insert(&paths[path as usize], row),
-                    known => rows.categories.insert_again(known, row),
-                }
-                *id
-            });
-            let attributes = &mut rows.attributes;
-            let list = values_of_docs[doc.values.clone()].iter().map(|value| {
-                *entries[*value as usize].get_or_insert_with(|| {
+            let Some(now) = now.filter(|_| !self.contains(doc.key) && keys.insert(doc.key)) else { continue };
+            let from = batch.entries.len();
+            let attributes = &mut self.rows.attributes;
+            batch.entries.extend(values_of_docs[values_of_doc].iter().map(|value| {
+                *ids[*value as usize].get_or_insert_with(|| {
                     let (name, value) = &values[*value as usize];
                     attributes.entry_of(&names[*name as usize], value)
                 })
-            });
-            let list: Vec<(u32, u32)> = list.collect();
-            let list = attributes.enter(row, list);
-            let entry = Entry { key: doc.key, stamp: doc.stamp, partition: doc.partition, released: doc.released, brand, place, list };
-            rows.enter(row, entry, now.columns);
+            }));
+            (doc.columns, doc.entries) = (now.columns, from..batch.entries.len());
+            batch.docs.push(doc);
         }
-        let stale = docs.len() - taken;
-        if taken == 0 {
-            // Backwards: they are used again from the last released on, and postings grow fastest by ascending rows.
-            (0..docs.len() as u32).rev().for_each(|nth| rows.release(base + nth));
-            return Adopted { id: None, taken, stale };
-        }
-        Adopted { id: self.take_segment(segment), taken, stale }
+        let taken = batch.docs.len();
+        Adopted { id: self.settle(batch), taken, stale: read - taken }
     }
 }

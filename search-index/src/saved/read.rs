@@ -1,21 +1,20 @@
 //! From bytes to a segment that awaits its documents.
 //!
-//! Path: bytes → blocks (checksums, order) → all terms and documents read once and checked, the wanted documents' terms counted → postings laid out by
-//! these counts → the documents' lists read again and dealt out to them; the terms that are left, read again, make the dictionary.
+//! Path: bytes → blocks (checksums, order) → forms and documents, read once and checked → what [`Index::adopt`](crate::Index::adopt) makes a batch of.
 //! Bytes are nobody's word: each number is checked against what it counts or names, and memory is taken in proportion to the bytes there.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use fst::MapBuilder;
-
-use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, SAVED_ROWS_MAX, TERM_BYTES_MAX, VERSION, checksum};
-use crate::analysis::ANALYSIS_VERSION;
+use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, SAVED_ROWS_MAX, VERSION, checksum};
+use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
 use crate::attributes::number;
+use crate::batch::Doc;
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
-use crate::postings::Store;
+use crate::forward::is_sheet;
+use crate::index::Columns;
+use crate::postings::TITLE_MARK;
 use crate::results::FacetKey;
-use crate::segment::{Segment, SegmentBuilder, push_gap};
 
 /// Why bytes are no saved segment of use. Nothing is lost: their documents are to be indexed again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,50 +47,17 @@ pub enum SavedError {
 
 /// A saved segment, read and checked: what [`Index::adopt`](crate::Index::adopt) takes over.
 pub struct Saved {
-    pub(super) lists: Lists,
-    pub(super) docs: Vec<Doc>,
-    /// Numbers of values, by [`Doc::values`].
+    /// Each with its part of `values_of_docs`. Columns and entries are for the index to fill in.
+    pub(super) docs: Vec<(Doc, Range<usize>)>,
+    /// Numbers of values.
     pub(super) values_of_docs: Vec<u32>,
+    pub(super) forms: Vec<Box<str>>,
+    pub(super) sheets: Vec<u8>,
     pub(super) brands: Vec<Box<str>>,
     pub(super) paths: Vec<Vec<String>>,
     pub(super) names: Vec<Box<str>>,
     /// Number of the name, and the value.
     pub(super) values: Vec<(u32, FacetKey)>,
-}
-
-/// The terms of a saved segment, rows counted from 0.
-pub(super) struct Lists {
-    dictionary: MapBuilder<Vec<u8>>,
-    /// Postings of term `n` are at `starts[n]..starts[n + 1]`.
-    starts: Vec<u32>,
-    rows: Vec<u32>,
-    impacts: Vec<u8>,
-    doc_starts: Vec<u32>,
-    doc_terms: Vec<u8>,
-}
-
-impl Lists {
-    /// The segment whose rows count from `base`.
-    pub(super) fn into_segment(self, base: u32) -> Segment {
-        let Self { dictionary, starts, rows, impacts, doc_starts, doc_terms } = self;
-        let mut postings = Store::default();
-        for range in starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
-            postings.push(rows[range.clone()].iter().map(|row| base + row).zip(impacts[range].iter().copied()));
-        }
-        let docs = (0..doc_starts.len() as u32 - 1).map(|row| base + row).collect();
-        SegmentBuilder { dictionary, postings, docs, doc_starts, doc_terms }.finish()
-    }
-}
-
-/// A document without its terms.
-pub(super) struct Doc {
-    pub(super) key: DocKey,
-    pub(super) stamp: u64,
-    pub(super) partition: u16,
-    pub(super) released: i64,
-    pub(super) brand: Option<u32>,
-    pub(super) path: Option<u32>,
-    pub(super) values: Range<usize>,
 }
 
 /// What is wrong within a block.
@@ -100,7 +66,7 @@ type Fault = &'static str;
 impl Saved {
     /// Reads a whole file. Of its documents those are kept that `wants` answers `true` for, by key and partition.
     ///
-    /// The bulk of loading, O(bytes): some tens of nanoseconds a term of a document. Never panics, whatever the bytes.
+    /// O(bytes), some nanoseconds a word. Never panics, whatever the bytes.
     ///
     /// # Errors
     /// Bytes that are not what this version of this crate writes.
@@ -110,13 +76,14 @@ impl Saved {
         for block in &blocks {
             let fault = match block.kind {
                 Kind::Header => Ok(()),
-                Kind::Terms => reading.count_terms(block.payload),
+                Kind::Forms => reading.forms(block.payload),
                 Kind::Documents => reading.documents(block.payload, &mut wants),
                 Kind::End => reading.end(block.payload),
             };
             fault.map_err(|what| SavedError::Damaged { offset: block.offset, what })?;
         }
-        Ok(reading.finish(blocks.iter().filter(|block| block.kind == Kind::Terms).map(|block| block.payload)))
+        let Reading { docs, values_of_docs, forms, sheets, brands, paths, names, values, .. } = reading;
+        Ok(Self { docs, values_of_docs, forms, sheets, brands, paths, names, values })
     }
 
     /// Documents that were kept.
@@ -163,14 +130,14 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, SavedError> {
         }
         let kind = match header[12..16] {
             [1, 0, 0, 0] => Kind::Header,
-            [2, 0, 0, 0] => Kind::Terms,
+            [2, 0, 0, 0] => Kind::Forms,
             [3, 0, 0, 0] => Kind::Documents,
             [4, 0, 0, 0] => Kind::End,
             _ => return Err(damaged("a block is of no known kind")),
         };
         let in_order = match kind_before {
             None => kind == Kind::Header,
-            Some(before) => kind > before || (kind == before && matches!(kind, Kind::Terms | Kind::Documents)),
+            Some(before) => kind > before || (kind == before && matches!(kind, Kind::Forms | Kind::Documents)),
         };
         if !in_order {
             return Err(damaged("a block is out of order"));
@@ -203,15 +170,13 @@ fn version(payload: &[u8]) -> Result<(), SavedError> {
 
 /// What the blocks so far came to.
 #[derive(Default)]
-struct Reading<'a> {
-    /// By term, how many wanted documents have it.
-    counts: Vec<u32>,
-    last_term: Vec<u8>,
+struct Reading {
+    forms: Vec<Box<str>>,
+    last_form: Vec<u8>,
     /// Documents, the unwanted ones included.
     documents: usize,
-    docs: Vec<Doc>,
-    /// By document, its terms as they stand in the file.
-    terms: Vec<&'a [u8]>,
+    docs: Vec<(Doc, Range<usize>)>,
+    sheets: Vec<u8>,
     values_of_docs: Vec<u32>,
     brands: Vec<Box<str>>,
     paths: Vec<Vec<String>>,
@@ -219,23 +184,24 @@ struct Reading<'a> {
     values: Vec<(u32, FacetKey)>,
 }
 
-impl<'a> Reading<'a> {
-    fn count_terms(&mut self, payload: &[u8]) -> Result<(), Fault> {
+impl Reading {
+    fn forms(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let mut bytes = Bytes { rest: payload };
-        let mut before = std::mem::take(&mut self.last_term);
-        let mut term = Vec::new();
-        while bytes.next_term(&mut term)? {
-            if term <= before && !self.counts.is_empty() {
-                return Err("terms are out of order");
+        let mut form = Vec::new();
+        while bytes.next_form(&mut form)? {
+            if form <= self.last_form {
+                return Err("forms are out of order");
             }
-            before.clone_from(&term);
-            self.counts.push(0);
+            if form[0] == TITLE_MARK {
+                return Err("a form that begins as none does");
+            }
+            self.forms.push(std::str::from_utf8(&form).map_err(|_| "a form is not UTF-8")?.into());
+            self.last_form.clone_from(&form);
         }
-        self.last_term = before;
         Ok(())
     }
 
-    fn documents(&mut self, payload: &'a [u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
+    fn documents(&mut self, payload: &[u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
         let mut bytes = Bytes { rest: payload };
         for _ in 0..bytes.varint()? {
             self.brands.push(bytes.string(NAME_BYTES_MAX)?.into());
@@ -278,7 +244,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn document(&mut self, document: &'a [u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
+    fn document(&mut self, document: &[u8], wants: &mut impl FnMut(DocKey, u16) -> bool) -> Result<(), Fault> {
         self.documents += 1;
         if self.documents > SAVED_ROWS_MAX {
             return Err("more documents than a segment holds");
@@ -309,80 +275,27 @@ impl<'a> Reading<'a> {
             }
             self.values_of_docs.push(value);
         }
-        let terms = bytes.rest;
-        let mut at = None;
-        while !bytes.rest.is_empty() {
-            let (ordinal, impact) = bytes.posting(at)?;
-            let count = self.counts.get_mut(ordinal as usize).ok_or("an unknown term")?;
-            if impact == 0 {
-                return Err("a term that a document does not have");
-            }
-            *count += 1;
-            at = Some(ordinal);
+        let sheet = bytes.rest;
+        if !is_sheet(sheet, self.forms.len()) {
+            return Err("words that cannot be");
         }
-        self.docs.push(Doc { key, stamp, partition, released, brand, path, values: from..self.values_of_docs.len() });
-        self.terms.push(terms);
+        let at = self.sheets.len();
+        self.sheets.extend_from_slice(sheet);
+        let (columns, sheet) = (Columns::default(), at..self.sheets.len());
+        let doc = Doc { key, stamp, partition, released, columns, brand, path, entries: 0..0, sheet };
+        self.docs.push((doc, from..self.values_of_docs.len()));
         Ok(())
     }
 
     fn end(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let mut bytes = Bytes { rest: payload };
-        let (terms, documents) = (bytes.u32()?, bytes.u32()?);
-        if terms as usize != self.counts.len() || documents as usize != self.documents || !bytes.rest.is_empty() {
-            return Err("there are not as many terms and documents as were written");
+        let (forms, documents) = (bytes.u32()?, bytes.u32()?);
+        if forms as usize != self.forms.len() || documents as usize != self.documents || !bytes.rest.is_empty() {
+            return Err("there are not as many forms and documents as were written");
         }
         Ok(())
     }
-
-    /// Everything is checked; `term_blocks` are read again.
-    fn finish(self, term_blocks: impl Iterator<Item = &'a [u8]>) -> Saved {
-        let Self { mut counts, docs, terms, values_of_docs, brands, paths, names, values, .. } = self;
-        let mut dictionary = MapBuilder::memory();
-        let (mut starts, mut new_ordinals) = (vec![0_u32], Vec::with_capacity(counts.len()));
-        let (mut term, mut postings) = (Vec::new(), 0_u32);
-        let mut old_counts = counts.iter();
-        for block in term_blocks {
-            let mut bytes = Bytes { rest: block };
-            while bytes.next_term(&mut term).expect(CHECKED) {
-                let ordinal = starts.len() as u32 - 1;
-                new_ordinals.push(ordinal);
-                // A term whose documents are all unwanted or were removed takes no number.
-                let count = *old_counts.next().expect(CHECKED);
-                if count > 0 {
-                    dictionary.insert(&term, u64::from(ordinal)).expect("terms ascend, and memory does not fail to write");
-                    postings += count; // each took two bytes of the file at least, which has less than 2^32
-                    starts.push(postings);
-                }
-            }
-        }
-        // From here on `counts` is the place of each new term's next posting.
-        counts.clear();
-        counts.extend_from_slice(&starts[..starts.len() - 1]);
-        let (mut rows, mut impacts) = (vec![0_u32; postings as usize], vec![0_u8; postings as usize]);
-        let (mut doc_starts, mut doc_terms) = (Vec::with_capacity(docs.len() + 1), Vec::with_capacity(postings as usize));
-        doc_starts.push(0);
-        for (row, list) in (0_u32..).zip(&terms) {
-            let mut bytes = Bytes { rest: list };
-            let (mut old, mut last) = (None, 0);
-            while !bytes.rest.is_empty() {
-                let (ordinal, impact) = bytes.posting(old).expect(CHECKED);
-                old = Some(ordinal);
-                let ordinal = new_ordinals[ordinal as usize];
-                push_gap(&mut doc_terms, ordinal - last);
-                last = ordinal;
-                let place = &mut counts[ordinal as usize];
-                rows[*place as usize] = row;
-                impacts[*place as usize] = impact;
-                *place += 1;
-            }
-            doc_starts.push(doc_terms.len() as u32); // not longer than the lists in the file
-        }
-        let lists = Lists { dictionary, starts, rows, impacts, doc_starts, doc_terms };
-        Saved { lists, docs, values_of_docs, brands, paths, names, values }
-    }
 }
-
-const CHECKED: &str = "the same bytes were read before without a fault";
 
 /// The rest of a payload.
 struct Bytes<'a> {
@@ -432,28 +345,17 @@ impl<'a> Bytes<'a> {
         std::str::from_utf8(self.take(len)?).map_err(|_| "a text is not UTF-8")
     }
 
-    /// Turns the term before into the next; `false` at the end.
-    fn next_term(&mut self, term: &mut Vec<u8>) -> Result<bool, Fault> {
+    /// Turns the form before into the next; `false` at the end.
+    fn next_form(&mut self, form: &mut Vec<u8>) -> Result<bool, Fault> {
         if self.rest.is_empty() {
             return Ok(false);
         }
         let (shared, len) = (usize::from(self.u8()?), usize::from(self.u8()?));
-        if shared > term.len() || shared + len > TERM_BYTES_MAX || shared + len == 0 {
-            return Err("a term that cannot be");
+        if shared > form.len() || shared + len > TOKEN_BYTES_MAX || shared + len == 0 {
+            return Err("a form that cannot be");
         }
-        term.truncate(shared);
-        term.extend_from_slice(self.take(len)?);
+        form.truncate(shared);
+        form.extend_from_slice(self.take(len)?);
         Ok(true)
-    }
-
-    /// A term's number and its impact, after the term `before`.
-    fn posting(&mut self, before: Option<u32>) -> Result<(u32, u8), Fault> {
-        let gap = self.varint()?;
-        let ordinal = match before {
-            None => gap,
-            Some(before) if gap > 0 => before.checked_add(gap).ok_or("an unknown term")?,
-            Some(_) => return Err("a term that comes twice in a document"),
-        };
-        Ok((ordinal, self.u8()?))
     }
 }

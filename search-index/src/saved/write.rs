@@ -1,6 +1,6 @@
 //! From a segment to bytes, one block at a time.
 //!
-//! Path: [`Index::save`] → per step a block of the dictionary's next terms, then of the next documents: each one's list of terms with their impacts → the end.
+//! Path: [`Index::save`] → per step a block of the dictionary's next forms, then of the next documents, each with its sheet as it is → the end.
 //! Between steps documents may be removed, which are left out from then on, and names may be given up and their ids used again, so a name is known
 //! by its text. A merge that takes the segment away ends the saving: the new segment is then the one to save.
 //! Bounds: [`KNOWN_MAX`] brands, and as many paths, names and values, are known by number at a time.
@@ -10,8 +10,9 @@ use std::sync::Arc;
 use fst::Streamer;
 use hashbrown::HashMap;
 
-use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, TERM_BYTES_MAX, VERSION, checksum};
-use crate::analysis::ANALYSIS_VERSION;
+use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, VERSION, checksum};
+use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
+use crate::forward::push_varint;
 use crate::index::Index;
 use crate::results::FacetKey;
 use crate::rows::NO_ID;
@@ -49,7 +50,7 @@ pub struct Save {
 
 enum Phase {
     Header,
-    Terms { last: Option<Vec<u8>> },
+    Forms { last: Option<Vec<u8>> },
     Documents { next: usize },
     End,
     Done,
@@ -127,21 +128,21 @@ impl Index {
                 out.extend_from_slice(MAGIC);
                 out.extend_from_slice(&VERSION.to_le_bytes());
                 out.extend_from_slice(&ANALYSIS_VERSION.to_le_bytes());
-                (Kind::Header, Phase::Terms { last: None })
+                (Kind::Header, Phase::Forms { last: None })
             }
-            Phase::Terms { last } => {
-                let next = match write_terms(segment, last.as_deref(), out, bytes) {
-                    Some(last) => Phase::Terms { last: Some(last) },
+            Phase::Forms { last } => {
+                let next = match write_forms(segment, last.as_deref(), out, bytes) {
+                    Some(last) => Phase::Forms { last: Some(last) },
                     None => Phase::Documents { next: 0 },
                 };
-                (Kind::Terms, next)
+                (Kind::Forms, next)
             }
             Phase::Documents { next } => {
                 let next = save.write_documents(self, segment, next, out, bytes);
                 (Kind::Documents, if next < segment.len() { Phase::Documents { next } } else { Phase::End })
             }
             Phase::End => {
-                out.extend_from_slice(&(segment.term_count() as u32).to_le_bytes());
+                out.extend_from_slice(&(segment.form_count() as u32).to_le_bytes());
                 out.extend_from_slice(&save.documents.to_le_bytes());
                 (Kind::End, Phase::Done)
             }
@@ -164,24 +165,24 @@ impl Index {
         save.phase = next;
         match save.phase {
             Phase::Done => Saving::Done,
-            Phase::Header | Phase::Terms { .. } | Phase::Documents { .. } | Phase::End => Saving::More,
+            Phase::Header | Phase::Forms { .. } | Phase::Documents { .. } | Phase::End => Saving::More,
         }
     }
 }
 
-/// Appends terms after `last`; answers the last one written when there are more.
-fn write_terms(segment: &Segment, last: Option<&[u8]>, out: &mut Vec<u8>, bytes: usize) -> Option<Vec<u8>> {
+/// Appends forms after `last`; answers the last one written when there are more.
+fn write_forms(segment: &Segment, last: Option<&[u8]>, out: &mut Vec<u8>, bytes: usize) -> Option<Vec<u8>> {
     let end = out.len() + bytes;
-    let mut terms = segment.terms_after(last);
+    let mut forms = segment.forms_after(last);
     let mut before: Vec<u8> = Vec::new();
-    while let Some((term, _)) = terms.next() {
-        let shared = term.iter().zip(&before).take_while(|(a, b)| a == b).count();
-        assert!(term.len() <= TERM_BYTES_MAX, "analysis cuts tokens at a quarter of this");
+    while let Some((form, _)) = forms.next() {
+        let shared = form.iter().zip(&before).take_while(|(a, b)| a == b).count();
+        assert!(form.len() <= TOKEN_BYTES_MAX, "analysis cuts tokens");
         out.push(shared as u8);
-        out.push((term.len() - shared) as u8);
-        out.extend_from_slice(&term[shared..]);
+        out.push((form.len() - shared) as u8);
+        out.extend_from_slice(&form[shared..]);
         before.clear();
-        before.extend_from_slice(term);
+        before.extend_from_slice(form);
         if out.len() >= end {
             return Some(before);
         }
@@ -199,7 +200,7 @@ impl Save {
         // A removed document costs its share of the step too.
         let mut passed = 0;
         while next < segment.len() && documents.len() + new_values.len() + passed < bytes {
-            let row = segment.docs()[next];
+            let row = segment.forward().rows()[next];
             if index.rows.live.contains(row) && index.rows.stamps[row as usize] != 0 {
                 self.write_document(index, segment, next, &mut new_values);
                 push_varint(&mut documents, self.body.len() as u32);
@@ -221,7 +222,7 @@ impl Save {
 
     /// Leaves the document's bytes in `body`.
     fn write_document(&mut self, index: &Index, segment: &Segment, nth: usize, new_values: &mut Vec<u8>) {
-        let (rows, row) = (&index.rows, segment.docs()[nth]);
+        let (rows, row) = (&index.rows, segment.forward().rows()[nth]);
         let at = row as usize;
         let mut body = std::mem::take(&mut self.body);
         body.clear();
@@ -254,12 +255,7 @@ impl Save {
             let number = self.value_number(index, entry, new_values);
             push_varint(&mut body, number);
         }
-        let mut before = 0;
-        for ordinal in segment.doc_terms(nth) {
-            push_varint(&mut body, ordinal - before);
-            before = ordinal;
-            body.push(segment.list(ordinal as usize).find(row).expect("a row's terms list the row"));
-        }
+        body.extend_from_slice(segment.forward().sheet(nth));
         self.body = body;
     }
 
@@ -292,10 +288,6 @@ impl Save {
         self.values.insert(entry, (number, name, value.clone()));
         number
     }
-}
-
-fn push_varint(out: &mut Vec<u8>, value: u32) {
-    crate::segment::push_gap(out, value);
 }
 
 fn push_string(out: &mut Vec<u8>, text: &str) {

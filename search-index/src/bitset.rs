@@ -49,6 +49,11 @@ impl Bitset {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
     }
 
+    /// 64 rows each.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// So many words of 64 rows each, growing as needed.
     pub(crate) fn words_mut(&mut self, at: usize, words: usize) -> &mut [u64] {
         if self.words.len() < at + words {

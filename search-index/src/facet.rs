@@ -77,11 +77,15 @@ impl<'a> Faceting<'a> {
             }
             FacetField::Category => {
                 let mut places = vec![0_u32; rows.categories.place_end()];
-                for row in set.iter() {
-                    if let Some(count) = places.get_mut(rows.places[row as usize] as usize) {
-                        *count += 1;
-                    }
-                }
+                rows.stretches.each(
+                    set,
+                    |row| rows.places[row as usize],
+                    |place, word, _| {
+                        if let Some(count) = places.get_mut(place as usize) {
+                            *count += word.count_ones();
+                        }
+                    },
+                );
                 let mut counts = vec![0_u32; rows.categories.keys.id_end()];
                 for (place, count) in (0_u32..).zip(places).filter(|(_, count)| *count > 0) {
                     rows.categories.path(place).iter().for_each(|key| counts[*key as usize] += count);

@@ -7,7 +7,6 @@
 
 use crate::attributes::Column;
 use crate::bitset::Bitset;
-use crate::names::Names;
 use crate::query::{FacetField, Filter};
 use crate::rows::{NO_PRICE, NO_RATING, Rows};
 
@@ -72,22 +71,23 @@ fn ratings(min: Option<u16>, max: Option<u16>) -> (u16, u16) {
 }
 
 impl Rows {
-    /// The rows that pass a filter on brands or categories. O(rows found, and a bit a row).
+    /// The rows in use that pass a filter on brands or categories. O(rows found, and a bit a row).
     pub(crate) fn named(&self, filter: &Filter) -> Option<Bitset> {
-        let (names, wanted) = match filter {
-            Filter::Brand(wanted) => (&self.brands, wanted),
-            Filter::Category(wanted) => (&self.categories.keys, wanted),
+        match filter {
+            Filter::Brand(wanted) => {
+                let mut set = Bitset::with_rows(self.end());
+                for id in wanted.iter().filter_map(|name| self.brands.find(name)) {
+                    self.brands.rows(id).iter().for_each(|row| set.insert(row));
+                }
+                Some(set)
+            }
+            Filter::Category(keys) => Some(self.in_categories(&self.live, keys)),
             Filter::Price { .. }
             | Filter::Rating { .. }
             | Filter::Attribute { .. }
             | Filter::AttributeRange { .. }
-            | Filter::InStock(_) => return None,
-        };
-        let mut set = Bitset::with_rows(self.end());
-        for id in wanted.iter().filter_map(|name| names.find(name)) {
-            names.rows(id).iter().for_each(|row| set.insert(row));
+            | Filter::InStock(_) => None,
         }
-        Some(set)
     }
 
     /// A filter on columns or attributes as a test; `None` for those that [`Rows::named`] answers, and for stock, which only the caller knows.
@@ -114,15 +114,8 @@ impl Rows {
     /// Rows of `set` that pass. `in_stock` is asked by [`Filter::InStock`] alone.
     pub(crate) fn passing(&self, set: &Bitset, filter: &Filter, in_stock: &dyn Fn(u32) -> bool) -> Bitset {
         match filter {
-            Filter::Brand(names) => {
-                self.with_names(set, &self.brands, names, |wanted| self.scan(set, |row| wanted.contains(&self.brand_ids[row])))
-            }
-            Filter::Category(keys) => self.with_names(set, &self.categories.keys, keys, |wanted| {
-                let places: Vec<bool> = (0..self.categories.place_end() as u32)
-                    .map(|place| self.categories.path(place).iter().any(|key| wanted.contains(key)))
-                    .collect();
-                self.scan(set, |row| places.get(self.places[row] as usize).copied().unwrap_or(false))
-            }),
+            Filter::Brand(names) => self.of_brands(set, names),
+            Filter::Category(keys) => self.in_categories(set, keys),
             Filter::Price { min, max } => {
                 let (min, max) = prices(*min, *max);
                 self.scan(set, |row| (min..=max).contains(&self.prices[row]))
@@ -159,6 +152,28 @@ impl Rows {
         }
     }
 
+    /// Rows of the set on a path with any of the keys. O(a bit a row, and the paths).
+    fn in_categories(&self, set: &Bitset, keys: &[String]) -> Bitset {
+        let wanted: Vec<u32> = keys.iter().filter_map(|key| self.categories.keys.find(key)).collect();
+        if wanted.is_empty() {
+            return Bitset::default();
+        }
+        let has = |place: u32| self.categories.path(place).iter().any(|key| wanted.contains(key));
+        let places: Vec<bool> = (0..self.categories.place_end() as u32).map(has).collect();
+        let mut passing = Bitset::with_rows(self.end());
+        let words = passing.words_mut(0, set.words().len());
+        self.stretches.each(
+            set,
+            |row| self.places[row as usize],
+            |place, rows, at| {
+                if places.get(place as usize) == Some(&true) {
+                    words[at] |= rows;
+                }
+            },
+        );
+        passing
+    }
+
     fn scan(&self, set: &Bitset, test: impl Fn(usize) -> bool) -> Bitset {
         let mut passing = Bitset::with_rows(self.end());
         for row in set.iter() {
@@ -169,18 +184,15 @@ impl Rows {
         passing
     }
 
-    /// Rows of the set that any of the names has: by the names' own rows when those are fewer than the set, else by `scan`.
-    fn with_names(&self, set: &Bitset, names: &Names, wanted: &[String], scan: impl FnOnce(&[u32]) -> Bitset) -> Bitset {
-        let ids: Vec<u32> = wanted.iter().filter_map(|name| names.find(name)).collect();
-        if ids.is_empty() {
-            return Bitset::default();
-        }
-        if ids.iter().map(|id| names.rows(*id).len()).sum::<u64>() >= set.count() {
-            return scan(&ids);
+    /// Rows of the set that have any of the brands: by the brands' own rows when those are fewer than the set, else row by row.
+    fn of_brands(&self, set: &Bitset, wanted: &[String]) -> Bitset {
+        let ids: Vec<u32> = wanted.iter().filter_map(|name| self.brands.find(name)).collect();
+        if ids.iter().map(|id| self.brands.rows(*id).len()).sum::<u64>() >= set.count() {
+            return self.scan(set, |row| ids.contains(&self.brand_ids[row]));
         }
         let mut passing = Bitset::with_rows(self.end());
         for id in ids {
-            names.rows(id).iter().filter(|row| set.contains(*row)).for_each(|row| passing.insert(row));
+            self.brands.rows(id).iter().filter(|row| set.contains(*row)).for_each(|row| passing.insert(row));
         }
         passing
     }

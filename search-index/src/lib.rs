@@ -70,7 +70,7 @@
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `rank` | the best rows by pruned sums of impacts, all rows as sets |
-//! | `filter`, `facet` | sets of rows, exact counts |
+//! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `suggest` | completions of the last word |
 //! | `saved` | segments as bytes, so that a start need not analyse every text again |
@@ -118,6 +118,7 @@ mod rows;
 mod saved;
 mod search;
 mod segment;
+mod stretches;
 mod suggest;
 
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};

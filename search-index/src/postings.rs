@@ -4,14 +4,23 @@
 //! A row is kept by its lower 16 bits beside its impact, in runs of one chunk of 65,536 rows each: 3 bytes a posting, and nothing to unpack, so a
 //! query walks, gallops and adds up on the slices themselves. Chunks cost 6 bytes each in a list that reaches into them.
 //! Of every [`BLOCK`] postings the greatest impact is kept: by it a query knows what a stretch of a list can bring without reading it.
+//! Where a list has one row of [`DENSE`] in a chunk, the chunk is kept as a bitmap too: sets of rows are made of these a word at a time.
 //! Rows of documents that were removed may still be listed by a segment; whoever reads checks them against the live rows.
 
 /// Postings that share a maximum. Fewer tell more exactly what a stretch can bring; more are read faster.
 pub(crate) const BLOCK: usize = 128;
+/// A run with at least one row of so many has a bitmap, of 8 KiB: at most 4 bits a posting.
+const DENSE: usize = 32;
 /// Rows of a chunk, in bits.
 const CHUNK_BITS: u32 = 16;
 /// Rows of a chunk.
 pub(crate) const CHUNK_ROWS: usize = 1 << CHUNK_BITS;
+
+/// Words of a chunk's bitmap.
+pub(crate) const CHUNK_WORDS: usize = CHUNK_ROWS / 64;
+
+/// A chunk of rows, a bit each.
+pub(crate) type Bitmap = [u64; CHUNK_WORDS];
 
 /// Marks the dictionary entry of an unstemmed title word, which suggestions complete. No term begins with it.
 pub(crate) const TITLE_MARK: u8 = 1;
@@ -30,6 +39,9 @@ pub(crate) struct Store {
     /// The maxima of list `n` begin at `block_starts[n]`.
     block_starts: Vec<u32>,
     maxima: Vec<u8>,
+    /// Chunks that have a bitmap, ascending by their places in `chunk_numbers`; none until [`Store::complete`].
+    dense: Vec<u32>,
+    bitmaps: Vec<Bitmap>,
 }
 
 impl Default for Store {
@@ -43,6 +55,8 @@ impl Default for Store {
             chunk_ends: Vec::new(),
             block_starts: vec![0],
             maxima: Vec::new(),
+            dense: Vec::new(),
+            bitmaps: Vec::new(),
         }
     }
 }
@@ -96,6 +110,9 @@ impl Store {
             chunk_numbers: &self.chunk_numbers[chunks.clone()],
             chunk_ends: &self.chunk_ends[chunks],
             maxima: &self.maxima[range(&self.block_starts)],
+            first_chunk: self.chunk_starts[number],
+            dense: &self.dense,
+            bitmaps: &self.bitmaps,
         }
     }
 
@@ -104,7 +121,19 @@ impl Store {
         self.starts[number + 1] - self.starts[number]
     }
 
-    pub(crate) fn shrink_to_fit(&mut self) {
+    /// No list comes after: makes the bitmaps, and gives back what memory is not needed.
+    pub(crate) fn complete(&mut self) {
+        let mut from = 0;
+        for (chunk, &end) in (0..).zip(&self.chunk_ends) {
+            let lows = &self.lows[from..end as usize];
+            from = end as usize;
+            if lows.len() >= CHUNK_ROWS / DENSE {
+                let mut bitmap = [0_u64; CHUNK_WORDS];
+                mark(lows, &mut bitmap);
+                self.dense.push(chunk);
+                self.bitmaps.push(bitmap);
+            }
+        }
         self.starts.shrink_to_fit();
         self.lows.shrink_to_fit();
         self.impacts.shrink_to_fit();
@@ -113,6 +142,7 @@ impl Store {
         self.chunk_ends.shrink_to_fit();
         self.block_starts.shrink_to_fit();
         self.maxima.shrink_to_fit();
+        self.bitmaps.shrink_to_fit();
     }
 
     /// Bytes of the heap in use.
@@ -121,6 +151,15 @@ impl Store {
             + 2 * (self.lows.len() + self.chunk_numbers.len())
             + self.impacts.len()
             + self.maxima.len()
+            + 4 * self.dense.len()
+            + size_of::<Bitmap>() * self.bitmaps.len()
+    }
+}
+
+/// Sets the bits of a run's rows.
+pub(crate) fn mark(lows: &[u16], bitmap: &mut Bitmap) {
+    for low in lows {
+        bitmap[usize::from(*low) / 64] |= 1 << (low % 64);
     }
 }
 
@@ -207,7 +246,7 @@ impl Filling {
             block_starts.push(maxima.len() as u32);
         }
         let Self { starts, lows, impacts, .. } = self;
-        Store { starts, lows, impacts, chunk_starts, chunk_numbers, chunk_ends, block_starts, maxima }
+        Store { starts, lows, impacts, chunk_starts, chunk_numbers, chunk_ends, block_starts, maxima, ..Store::default() }
     }
 }
 
@@ -222,6 +261,10 @@ pub(crate) struct List<'a> {
     chunk_numbers: &'a [u16],
     chunk_ends: &'a [u32],
     maxima: &'a [u8],
+    /// Place of the first chunk in the store.
+    first_chunk: u32,
+    dense: &'a [u32],
+    bitmaps: &'a [Bitmap],
 }
 
 impl<'a> List<'a> {
@@ -248,6 +291,12 @@ impl<'a> List<'a> {
         let from = nth.checked_sub(1).map_or(0, end);
         let range = from..end(nth);
         Run { lows: &self.lows[range.clone()], impacts: &self.impacts[range], maxima: self.maxima, offset: from }
+    }
+
+    /// The nth chunk as a bitmap, if it has one.
+    pub(crate) fn bitmap(&self, nth: usize) -> Option<&'a Bitmap> {
+        let at = self.dense.binary_search(&(self.first_chunk + nth as u32)).ok()?;
+        self.bitmaps.get(at)
     }
 
     /// All postings, ascending by row.
@@ -372,6 +421,29 @@ mod tests {
             assert_eq!(format!("{:?}", filled.list(number)), format!("{:?}", pushed.list(number)));
         }
         assert_eq!((filled.len(), filled.bytes()), (pushed.len(), pushed.bytes()));
+    }
+
+    #[test]
+    fn dense_runs_have_bitmaps() {
+        let mut store = Store::default();
+        for list in lists().into_iter().chain([(0..70_000).map(|n| (n * 3, 1)).collect()]) {
+            store.push(list.into_iter());
+        }
+        store.complete();
+        let mut bitmaps = 0;
+        for number in 0..store.len() {
+            let list = store.list(number);
+            for nth in 0..list.chunks() {
+                let run = list.chunk(nth);
+                assert_eq!(list.bitmap(nth).is_some(), run.lows.len() >= CHUNK_ROWS / DENSE);
+                if let Some(bitmap) = list.bitmap(nth) {
+                    let bits = (0..=u16::MAX).filter(|low| bitmap[usize::from(*low) / 64] >> (low % 64) & 1 == 1);
+                    assert!(bits.eq(run.lows.iter().copied()));
+                    bitmaps += 1;
+                }
+            }
+        }
+        assert!(bitmaps > 2);
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl SegmentBuilder {
     pub(crate) fn finish(self) -> Segment {
         let Self { terms, term_count, forms, mut terms_of, mut postings, mut forward } = self;
         assert_eq!(postings.len(), term_count as usize, "each term has its list");
-        postings.shrink_to_fit();
+        postings.complete();
         forward.shrink_to_fit();
         terms_of.shrink_to_fit();
         let map = |builder: MapBuilder<Vec<u8>>| {

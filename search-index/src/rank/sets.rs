@@ -6,9 +6,25 @@ use smallvec::SmallVec;
 
 use super::{Lists, Resolved};
 use crate::bitset::Bitset;
-use crate::postings::{CHUNK_ROWS, List, Run, gallop};
+use crate::postings::{Bitmap, CHUNK_WORDS, List, Run, gallop, mark};
 
-const CHUNK_WORDS: usize = CHUNK_ROWS / 64;
+/// A list in one chunk.
+struct Lane<'a> {
+    run: Run<'a>,
+    bitmap: Option<&'a Bitmap>,
+    /// For looking rows up in ascending order.
+    seek: usize,
+}
+
+impl Lane<'_> {
+    fn has(&mut self, low: u16) -> bool {
+        if let Some(bitmap) = self.bitmap {
+            return bitmap[usize::from(low) / 64] >> (low % 64) & 1 == 1;
+        }
+        self.seek = gallop(self.run.lows, self.seek, low);
+        self.run.lows.get(self.seek) == Some(&low)
+    }
+}
 
 impl Resolved<'_> {
     /// Rows of `live` that have every term. O(rarest list · terms · log).
@@ -18,21 +34,22 @@ impl Resolved<'_> {
             if lists.iter().any(List::is_empty) {
                 continue;
             }
-            each_chunk(lists, |number, runs| {
-                runs.sort_by_key(|run| run.lows.len());
-                let Some((lead, others)) = runs.split_first() else { return };
-                let mut places: SmallVec<[usize; 8]> = SmallVec::from_elem(0, others.len());
-                let words = found.words_mut(number * CHUNK_WORDS, CHUNK_WORDS);
-                'rows: for &low in lead.lows {
-                    for (other, place) in others.iter().zip(&mut places) {
-                        *place = gallop(other.lows, *place, low);
-                        match other.lows.get(*place) {
-                            None => break 'rows,
-                            Some(found) if *found != low => continue 'rows,
-                            Some(_) => {}
-                        }
+            each_chunk(lists, |number, lanes| {
+                lanes.sort_by_key(|lane| lane.run.lows.len());
+                let Some((lead, others)) = lanes.split_first_mut() else { return };
+                let words = chunk_of(&mut found, number);
+                if let Some(lead) = lead.bitmap {
+                    // The shortest has a bitmap, so all have.
+                    words.iter_mut().zip(lead).for_each(|(word, bits)| *word |= bits);
+                    for other in others.iter().filter_map(|other| other.bitmap) {
+                        words.iter_mut().zip(other).for_each(|(word, bits)| *word &= bits);
                     }
-                    words[usize::from(low) / 64] |= 1 << (low % 64);
+                    return;
+                }
+                for &low in lead.run.lows {
+                    if others.iter_mut().all(|other| other.has(low)) {
+                        words[usize::from(low) / 64] |= 1 << (low % 64);
+                    }
                 }
             });
         }
@@ -40,15 +57,16 @@ impl Resolved<'_> {
         found
     }
 
-    /// Rows of `live` that have at least one term. O(all postings of the terms).
+    /// Rows of `live` that have at least one term. O(all postings of the terms that are rare in their chunk, and a bit a row for the others).
     pub(crate) fn any_rows(&self, live: &Bitset) -> Bitset {
         let mut found = Bitset::default();
         for lists in &self.parts {
-            each_chunk(lists, |number, runs| {
-                let words = found.words_mut(number * CHUNK_WORDS, CHUNK_WORDS);
-                for run in runs {
-                    for low in run.lows {
-                        words[usize::from(*low) / 64] |= 1 << (low % 64);
+            each_chunk(lists, |number, lanes| {
+                let words = chunk_of(&mut found, number);
+                for lane in lanes {
+                    match lane.bitmap {
+                        Some(bitmap) => words.iter_mut().zip(bitmap).for_each(|(word, bits)| *word |= bits),
+                        None => mark(lane.run.lows, words),
                     }
                 }
             });
@@ -58,19 +76,24 @@ impl Resolved<'_> {
     }
 }
 
-/// Calls `visit` with each chunk's number and the lists' runs in it, empty ones among them.
-fn each_chunk(lists: &Lists<'_>, mut visit: impl FnMut(usize, &mut [Run<'_>])) {
+fn chunk_of(set: &mut Bitset, number: usize) -> &mut Bitmap {
+    let words = set.words_mut(number * CHUNK_WORDS, CHUNK_WORDS);
+    words.try_into().expect("as many words as were asked for")
+}
+
+/// Calls `visit` with each chunk's number and the lists in it, empty ones among them.
+fn each_chunk(lists: &Lists<'_>, mut visit: impl FnMut(usize, &mut [Lane<'_>])) {
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
     while let Some(number) = lists.iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
-        let mut runs: SmallVec<[Run<'_>; 8]> = SmallVec::new();
+        let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();
         for (list, nth) in lists.iter().zip(&mut next) {
-            let mut run = Run::default();
+            let mut lane = Lane { run: Run::default(), bitmap: None, seek: 0 };
             if list.chunk_number(*nth) == Some(number) {
-                run = list.chunk(*nth);
+                (lane.run, lane.bitmap) = (list.chunk(*nth), list.bitmap(*nth));
                 *nth += 1;
             }
-            runs.push(run);
+            lanes.push(lane);
         }
-        visit(usize::from(number), &mut runs);
+        visit(usize::from(number), &mut lanes);
     }
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod node;
 mod recovery;
 mod reserve;
+mod search;
 mod server;
 mod shop;
 mod swarm;
@@ -39,6 +40,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Stock reservations: durable, in process or over QUIC
     Reserve(reserve::Arguments),
+    /// The search index alone: queries, changes, build, memory, and how good the answers are
+    Search(search::Arguments),
     /// A large shop: requests while it is snapshotted, and its start after a crash
     Recovery(recovery::Arguments),
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Shop(shop) => runtime.block_on(shop::run(&shop, arguments.json)),
         Command::Ledger(ledger) => ledger::run(&ledger, arguments.json),
+        Command::Search(search) => search::run(&search, arguments.json),
         Command::Recovery(recovery) => runtime.block_on(recovery::run(&recovery, arguments.json)),
         Command::Reserve(reserve) => runtime.block_on(reserve::run(&reserve, arguments.json)),
     };

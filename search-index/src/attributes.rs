@@ -8,12 +8,14 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
+use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
 use crate::names::HASHER;
 use crate::query::FilterValue;
 use crate::results::FacetKey;
+use crate::row_values::RowEntry;
 
 /// Rows of one chunk of a column: bounds what an insertion moves.
 const CHUNK_ROWS: u32 = 4096;
@@ -232,7 +234,7 @@ impl Chunk {
 }
 
 /// What one row has: attribute id and value id, in the order of insertion.
-pub(crate) type RowAttributes = Box<[(u32, u32)]>;
+pub(crate) type RowAttributes = SmallVec<[RowEntry; 16]>;
 
 /// All columns by name.
 #[derive(Default)]
@@ -306,7 +308,7 @@ impl Attributes {
     }
 
     /// Takes a row's values out again.
-    pub(crate) fn remove(&mut self, row: u32, list: &RowAttributes) {
+    pub(crate) fn remove(&mut self, row: u32, list: &[RowEntry]) {
         for &(id, value) in list {
             let column = &mut self.columns[id as usize];
             column.remove(row, value);

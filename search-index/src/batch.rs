@@ -134,12 +134,13 @@ impl Index {
         let order = order(&docs, &paths);
 
         // Values first, so that those of documents that go meanwhile are not given up and taken again; see `Attributes::entry_of`.
-        let attributes = &mut rows.attributes;
-        let mut enter = |row: u32, doc: &Doc| attributes.enter(row, entries[doc.entries.clone()].iter().copied());
-        let mut lists: Vec<RowAttributes> = Vec::with_capacity(docs.len());
-        lists.extend((base..).zip(&order).map(|(row, doc)| enter(row, &docs[*doc as usize])));
+        for (row, doc) in (base..).zip(&order) {
+            let list = rows.attributes.enter(row, entries[docs[*doc as usize].entries.clone()].iter().copied());
+            rows.values.put(row, &list);
+        }
         let behind = base + docs.len() as u32; // no row yet
-        let unneeded: Vec<RowAttributes> = outdone.iter().map(|doc| enter(behind, doc)).collect();
+        let enter = |doc: &Doc| rows.attributes.enter(behind, entries[doc.entries.clone()].iter().copied());
+        let unneeded: Vec<RowAttributes> = outdone.iter().map(enter).collect();
         unneeded.iter().for_each(|list| rows.attributes.remove(behind, list));
         drop(entries);
         for doc in &docs {
@@ -149,7 +150,7 @@ impl Index {
         let rows = &mut self.rows;
         rows.reserve(docs.len());
         let (mut brand_ids, mut path_ids) = (vec![NO_ID; brands.len()], vec![NO_ID; paths.len()]);
-        for ((row, doc), list) in (base..).zip(&order).zip(lists) {
+        for (row, doc) in (base..).zip(&order) {
             let Doc { key, stamp, partition, released, columns, brand, path, .. } = &docs[*doc as usize];
             let brand = brand.map_or(NO_ID, |brand| {
                 let id = &mut brand_ids[brand as usize];
@@ -167,7 +168,7 @@ impl Index {
                 }
                 *id
             });
-            let entry = Entry { key: *key, stamp: *stamp, partition: *partition, released: *released, brand, place, list };
+            let entry = Entry { key: *key, stamp: *stamp, partition: *partition, released: *released, brand, place };
             rows.enter(row, entry, *columns);
         }
         let sheets = order.iter().map(|doc| &sheets[docs[*doc as usize].sheet.clone()]);

@@ -47,7 +47,7 @@ pub(crate) enum Test<'a> {
 
 impl Test<'_> {
     pub(crate) fn passes(&self, rows: &Rows, row: u32) -> bool {
-        let values = |attribute: u32| rows.lists[row as usize].iter().filter(move |entry| entry.0 == attribute).map(|entry| entry.1);
+        let values = |attribute: u32| rows.values.of(row).iter().filter(move |entry| entry.0 == attribute).map(|entry| entry.1);
         match self {
             Self::Price(min, max) => (*min..=*max).contains(&rows.prices[row as usize]),
             Self::Rating(min, max) => (*min..=*max).contains(&rows.ratings[row as usize]),

@@ -66,7 +66,7 @@
 //! | `head`, `segment`, `compaction` | a mutable hash map, immutable parts with dictionaries, and how the one becomes the other |
 //! | `batch` | many documents at once: rows in a good order, lists made in linear time |
 //! | `forward` | what each document says, word by word |
-//! | `rows`, `names`, `attributes` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes |
+//! | `rows`, `names`, `attributes`, `row_values` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes by name and by row |
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `rank` | the best rows by pruned sums of impacts, all rows as sets |
@@ -114,6 +114,7 @@ mod postings;
 mod query;
 mod rank;
 mod results;
+mod row_values;
 mod rows;
 mod saved;
 mod search;

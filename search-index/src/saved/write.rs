@@ -250,8 +250,8 @@ impl Save {
             }
         };
         push_varint(&mut body, path);
-        push_varint(&mut body, rows.lists[at].len() as u32);
-        for &entry in &rows.lists[at] {
+        push_varint(&mut body, rows.values.of(row).len() as u32);
+        for &entry in rows.values.of(row) {
             let number = self.value_number(index, entry, new_values);
             push_varint(&mut body, number);
         }

@@ -38,6 +38,8 @@ pub struct Segments {
     spares: VecDeque<SegmentNumber>,
     /// Of the spares, those from the front on that somebody was told to remove.
     leaving: usize,
+    /// A spare is to be taken over, and may still be at its place: it is older than all that are left.
+    taken: bool,
 }
 
 impl Segments {
@@ -104,12 +106,20 @@ impl Segments {
     /// The oldest spare, if no older file is still to be removed.
     pub(super) fn take_spare(&mut self) -> Option<SegmentNumber> {
         let settled = self.leaving == 0 && self.spares.len() <= SPARE_SEGMENTS_MAX;
-        if settled { self.spares.pop_front() } else { None }
+        let spare = if settled { self.spares.pop_front() } else { None };
+        self.taken |= spare.is_some();
+        spare
     }
 
-    /// Spares to be removed now, in this order, each for good before the next; none while others are being removed. [`Segments::removed`] is told.
+    /// The spare that was taken has its new name for good.
+    pub(super) fn took_over(&mut self) {
+        self.taken = false;
+    }
+
+    /// Spares to be removed now, in this order, each for good before the next; none while others are being removed, or while an older one may still wait
+    /// at its place to be taken over (on a full disk that can last). [`Segments::removed`] is told.
     pub(super) fn surplus(&mut self) -> Vec<SegmentNumber> {
-        if self.leaving > 0 {
+        if self.leaving > 0 || self.taken {
             return Vec::new();
         }
         self.leaving = self.spares.len().saturating_sub(SPARE_SEGMENTS_MAX);
@@ -208,10 +218,22 @@ mod tests {
         assert_eq!(segments.surplus(), []);
         let taken: Vec<_> = std::iter::from_fn(|| segments.take_spare()).collect();
         assert_eq!(taken, [5, 6, 7, 8].map(number));
+        segments.took_over();
         segments.begin(number(10), 20);
         segments.note_last(&Record::entry(3, 1, 100, 0, b""));
         assert_eq!((segments.bytes(), segments.release(number(10), |_| 90)), (30, 1));
         assert_eq!(segments.pinned_by(|_| 90), Some(3));
+    }
+
+    #[test] // Else a crash leaves the oldest there, and a hole behind it.
+    fn nothing_goes_while_an_older_file_waits_to_be_taken_over() {
+        let mut segments = nine();
+        assert_eq!(segments.release(number(2), |_| 90), 1);
+        assert_eq!(segments.take_spare(), Some(number(1)));
+        assert_eq!(segments.release(number(9), |_| 90), 7);
+        assert_eq!(segments.surplus(), [], "1 may still be there");
+        segments.took_over();
+        assert_eq!(segments.surplus(), [2, 3, 4].map(number));
     }
 
     #[test]

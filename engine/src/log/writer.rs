@@ -553,6 +553,7 @@ impl Writer {
     /// When no such plan was given out.
     pub fn segment_ready(&mut self, number: SegmentNumber, salt: Salt) {
         assert!(matches!(self.next, NextSegment::Planned) && number == self.next_segment, "segment {number:?} was not asked for");
+        self.segments.took_over();
         self.next = NextSegment::Ready(salt);
     }
 

@@ -231,6 +231,14 @@ impl Disk {
         }
     }
 
+    /// What was reported durable there does not count: a batch in front of it was lost, so it was never acknowledged.
+    pub(super) fn forget_blocks(&mut self, path: &str, at: u64, bytes: usize) {
+        let at = usize::try_from(at).expect("small files");
+        if let Some(file) = self.file_mut(path) {
+            blocks_of(at, bytes).for_each(|block| _ = file.reported.remove(&block));
+        }
+    }
+
     /// Names in a folder are durable.
     pub(super) fn sync_names(&mut self, folder: &str) {
         for naming in std::mem::take(&mut self.naming) {

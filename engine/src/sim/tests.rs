@@ -3,7 +3,7 @@
 use super::{Masks, run};
 
 /// Seeds of failures met on the way, with what was wrong: each must run clean.
-const KEPT: [(u64, &str); 10] = [
+const KEPT: [(u64, &str); 12] = [
     (1, "a run as any other"),
     (1097, "a start relied on a snapshot whose name a killed process had not made durable; the log was cut, and a power cut took the name"),
     (2_407, "of an old hold a sale whose answer was lost was told, a moment later, that there is no such hold"),
@@ -14,6 +14,11 @@ const KEPT: [(u64, &str); 10] = [
     (15_058, "the simulator sent its last buyer before the adapters were back, and the order expired"),
     (17_368, "the same"),
     (10_678, "the simulator counted the money while the last buyer's was being taken"),
+    (21_653, "the simulator took a batch that was reported before one in front of it was lost with the process for acknowledged"),
+    (
+        31_892,
+        "a released segment was given to a plan that was being tried without it, and forgotten; younger ones went, and the next start found a hole",
+    ),
 ];
 
 #[test]

@@ -411,7 +411,10 @@ impl World {
                 self.trace(1, u64::from(shards));
                 // What was reported before a batch in front of it was lost with that: nobody looks there again.
                 for (log, next) in &node.ends {
-                    self.acked.entry(log.clone()).or_default().retain(|batch| batch.number < *next);
+                    let acked = self.acked.entry(log.clone()).or_default();
+                    for lost in acked.extract_if(.., |batch| batch.number >= *next) {
+                        self.disk.0.borrow_mut().forget_blocks(&lost.path, lost.at, lost.bytes);
+                    }
                 }
                 self.node = Some(node);
                 for shard in 0..shards {

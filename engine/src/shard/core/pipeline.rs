@@ -121,15 +121,14 @@ impl Pipeline {
         self.writer.segments()
     }
 
-    /// Releases the log's oldest segments whose records are all inside what `safe` says of each partition. While the disk is full, the plan that waits for
-    /// room takes one over.
+    /// Releases the log's oldest segments whose records are all inside what `safe` says of each partition. A plan that waits for room is tried again at
+    /// once, and takes one over.
     pub(super) fn release(&mut self, safe: impl Fn(u16) -> u64) {
         let released = self.writer.release(safe);
-        if let Space::Full { plan, retry_us } = &mut self.space
+        if let Space::Full { retry_us, .. } = &mut self.space
             && released > 0
         {
             *retry_us = retry_us.map(|_| 0);
-            plan.from = plan.from.take().or_else(|| self.writer.spare_file());
         }
     }
 
@@ -244,6 +243,8 @@ impl State {
         if let Space::Full { plan, retry_us } = &mut self.pipeline.space
             && retry_us.take_if(|retry| self.now.mono_us >= *retry).is_some()
         {
+            // Here and not at the release: a plan that is being tried may come back done without the file, and nobody would have it.
+            plan.from = plan.from.take().or_else(|| self.pipeline.writer.spare_file());
             self.outputs.push_back(Output::Prepare(plan.clone()));
             self.late();
         }
@@ -254,6 +255,7 @@ impl State {
     pub(crate) fn prepared(&mut self, plan: &SegmentPlan) {
         let salt = crate::log::Salt(u64::from_le_bytes(self.random.bytes()));
         self.pipeline.writer.segment_ready(plan.number, salt);
+        self.remove_surplus();
         if let Space::Full { .. } = std::mem::replace(&mut self.pipeline.space, Space::Fine) {
             tracing::info!(path = plan.path, "there is room for the log again; commands are taken");
         }

@@ -5,7 +5,6 @@
 //! `TN-2110`, `8 GB` and `8gb` find each other; queries keep to one spelling and fall back to its pieces.
 
 use rust_stemmers::{Algorithm, Stemmer};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
@@ -18,6 +17,9 @@ pub(crate) const ANALYSIS_VERSION: u32 = 2;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;
+
+/// Characters from which on an unfinished word stands for all that begin with it: a single one begins too many.
+pub(crate) const PREFIX_CHARS_MIN: usize = 2;
 
 /// Left out of a query that has other terms. Documents index them, so that a query of nothing else still works.
 const STOP_WORDS: [&str; 24] = [
@@ -161,6 +163,8 @@ pub(crate) struct QueryTerm {
     pub(crate) term: String,
     /// What to look for, both of them, when the dictionary does not have the term.
     pub(crate) pieces: Option<[String; 2]>,
+    /// The word as it stands, if it may yet go on.
+    pub(crate) begins: Option<String>,
 }
 
 /// Which part a term plays in the text it came from.
@@ -224,19 +228,27 @@ impl Analyzer {
     }
 
     /// The distinct terms of a query, in order, stop words left out when there is anything else.
-    pub(crate) fn query_terms(&self, text: &str) -> Vec<QueryTerm> {
+    ///
+    /// With `unfinished`, a last word at the very end of the text may go on: it is no stop word yet, and words that begin with it are looked for too,
+    /// from [`PREFIX_CHARS_MIN`] characters on.
+    pub(crate) fn query_terms(&self, text: &str, unfinished: bool) -> Vec<QueryTerm> {
         let folded = fold(text);
-        let words: SmallVec<[&str; 16]> = tokens(&folded).into_iter().map(|token| &folded[token.range]).collect();
-        let only_stop_words = words.iter().all(|word| STOP_WORDS.contains(word));
-        let mut terms: Vec<QueryTerm> = Vec::with_capacity(words.len());
-        for word in words {
-            if !only_stop_words && STOP_WORDS.contains(&word) {
+        let last = if unfinished { last_word(&folded) } else { folded.len() };
+        let is_last = |token: &Token| token.range.start == last;
+        let tokens = tokens(&folded);
+        let stops = |token: &Token| !is_last(token) && STOP_WORDS.contains(&&folded[token.range.clone()]);
+        let only_stop_words = tokens.iter().all(stops);
+        let mut terms: Vec<QueryTerm> = Vec::with_capacity(tokens.len());
+        for token in &tokens {
+            if !only_stop_words && stops(token) {
                 continue;
             }
+            let word = &folded[token.range.clone()];
             let term = self.stem(word).into_owned();
             if terms.iter().all(|known| known.term != term) {
                 let pieces = pieces(word).map(|(left, right)| [self.stem(left).into_owned(), self.stem(right).into_owned()]);
-                terms.push(QueryTerm { term, pieces });
+                let goes_on = is_last(token) && word.chars().nth(PREFIX_CHARS_MIN - 1).is_some();
+                terms.push(QueryTerm { term, pieces, begins: goes_on.then(|| word.to_owned()) });
             }
         }
         terms
@@ -263,7 +275,7 @@ mod tests {
     }
 
     fn query(text: &str) -> String {
-        let terms = Analyzer::default().query_terms(text);
+        let terms = Analyzer::default().query_terms(text, false);
         terms.into_iter().map(|term| term.term).collect::<Vec<_>>().join(" ")
     }
 
@@ -309,8 +321,28 @@ mod tests {
         ] {
             assert_eq!(query(text), terms, "{text}");
         }
-        let term = &Analyzer::default().query_terms("HP80")[0];
+        let term = &Analyzer::default().query_terms("HP80", false)[0];
         assert_eq!(term.pieces, Some(["hp".into(), "80".into()]));
+    }
+
+    #[test] // Text, then its terms while it is being typed; `*` marks a word that may go on.
+    fn unfinished_queries() {
+        for (text, terms) in [
+            ("ink cartrid", "ink cartrid*"),
+            ("ink cartridges", "ink cartridg*"),
+            ("ink ", "ink"),
+            ("case for", "case for*"),
+            ("case for ", "case"),
+            ("for", "for*"),
+            ("hp l", "hp l"),
+            ("ink ink", "ink"),
+            ("tn-21", "tn 21*"),
+            ("", ""),
+        ] {
+            let found = Analyzer::default().query_terms(text, true);
+            let found: Vec<String> = found.into_iter().map(|term| term.term + if term.begins.is_some() { "*" } else { "" }).collect();
+            assert_eq!(found.join(" "), terms, "{text}");
+        }
     }
 
     #[test]

@@ -147,6 +147,14 @@ impl Head {
         rows.iter().copied().zip(impacts.iter().copied())
     }
 
+    /// The terms with rows of all forms that begin with `prefix`, each once. O(forms).
+    pub(crate) fn beginning(&self, prefix: &str) -> Vec<&[u8]> {
+        let mut found: Vec<u32> = self.forms.iter().filter(|form| form.token.starts_with(prefix)).map(|form| form.terms.term).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|id| &self.terms[id as usize]).filter(|term| !term.rows.is_empty()).map(|term| &*term.bytes).collect()
+    }
+
     /// Terms that begin with `prefix` and have rows, with the count of rows, in no order. O(terms).
     pub(crate) fn terms_with_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
         self.terms

@@ -28,8 +28,8 @@ impl Highlighter {
     #[must_use]
     pub fn new(query: &str) -> Self {
         let analyzer = Analyzer::default();
-        let found = if query.len() <= QUERY_BYTES_MAX { analyzer.query_terms(query) } else { Vec::new() };
-        let terms = found.into_iter().flat_map(|QueryTerm { term, pieces }| pieces.into_iter().flatten().chain([term])).collect();
+        let found = if query.len() <= QUERY_BYTES_MAX { analyzer.query_terms(query, false) } else { Vec::new() };
+        let terms = found.into_iter().flat_map(|QueryTerm { term, pieces, .. }| pieces.into_iter().flatten().chain([term])).collect();
         Self { analyzer, terms }
     }
 

@@ -150,6 +150,9 @@ pub struct Query {
     pub text: Option<String>,
     /// Which of them a document must have.
     pub matching: Matching,
+    /// Whether the text is still being typed: a word at its very end, of two characters or more, stands for all words that begin with it. They are
+    /// ranked together as one term; a document with the word itself comes before one that is like it but for a longer word.
+    pub prefix: bool,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -169,6 +172,7 @@ impl Default for Query {
         Self {
             text: None,
             matching: Matching::AllThenAny,
+            prefix: false,
             filters: Vec::new(),
             facets: Vec::new(),
             sort: Sort::Relevance,
@@ -343,7 +347,7 @@ impl Query {
             Sort::Newest => 4,
             Sort::Popularity => 5,
         };
-        hash.byte(matching + sort);
+        hash.byte(matching + sort + if self.prefix { 64 } else { 0 });
         for filter in &self.filters {
             match filter {
                 Filter::Brand(names) => names.iter().for_each(|name| hash.text(10, name)),

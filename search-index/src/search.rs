@@ -43,9 +43,9 @@ impl Index {
         if live.is_none() && query.needs_liveness() {
             return Err(QueryError::NoLiveness);
         }
-        let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text)).unwrap_or_default();
-        let mut of_head = Store::default();
-        let resolved = resolve(terms, &self.segments, &self.head, self.len(), &mut of_head)?;
+        let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text, query.prefix)).unwrap_or_default();
+        let mut made = Store::default();
+        let resolved = resolve(terms, &self.segments, &self.head, &self.rows.live, self.len(), &mut made)?;
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

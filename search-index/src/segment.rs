@@ -61,6 +61,27 @@ impl Segment {
         (live > 0).then(|| (self.list(term), live))
     }
 
+    /// The number of a term.
+    pub(crate) fn term(&self, term: &[u8]) -> Option<u32> {
+        self.terms.get(term).map(|number| number as u32)
+    }
+
+    /// The terms with live rows of all forms that begin with `prefix`, ascending. O(these forms).
+    pub(crate) fn beginning(&self, prefix: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut forms = self.forms.range().ge(prefix).into_stream();
+        while let Some((form, number)) = forms.next() {
+            if !form.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            found.push(self.terms_of(number as u32).term);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|term| self.frequencies[*term as usize] > 0);
+        found
+    }
+
     /// Calls `visit(term, live rows)` for terms with the prefix in byte order, until it answers `false`.
     pub(crate) fn for_each_with_prefix(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], u64) -> bool) {
         let mut stream = self.terms.range().ge(prefix).into_stream();

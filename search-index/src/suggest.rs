@@ -77,12 +77,12 @@ impl Index {
 
     /// Documents with all earlier words; `None` when there are no such words or no such documents.
     fn context(&self, earlier: &str) -> Option<Bitset> {
-        let terms = self.analyzer.query_terms(earlier);
+        let terms = self.analyzer.query_terms(earlier, false);
         if terms.is_empty() {
             return None;
         }
         let mut of_head = Store::default();
-        let found = resolve(terms, &self.segments, &self.head, self.len(), &mut of_head).ok()?.all_rows(&self.rows.live);
+        let found = resolve(terms, &self.segments, &self.head, &self.rows.live, self.len(), &mut of_head).ok()?.all_rows(&self.rows.live);
         (found.count() > 0).then_some(found)
     }
 

@@ -176,13 +176,22 @@ fn facet() -> impl Strategy<Value = FacetRequest> {
 
 fn query() -> impl Strategy<Value = Query> {
     let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz")];
-    let text = option::of(vec(words, 0..4).prop_map(|words| words.join(" ")));
+    // A text that is still being typed mostly ends within a word.
+    let typed = |(mut text, prefix, cut): (String, bool, bool)| {
+        if prefix && cut && text.len() >= 2 {
+            text.truncate(text.rfind(' ').map_or(2, |space| space + 3));
+        }
+        (text, prefix)
+    };
+    let text = (vec(words, 0..4).prop_map(|words| words.join(" ")), any::<bool>(), any::<bool>()).prop_map(typed);
+    let text = option::of(text);
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
     ((text, matching), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>()).prop_map(
         |((text, matching), filters, facets, sort, limit, total)| Query {
-            text,
+            prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
+            text: text.map(|(text, _)| text),
             matching,
             filters,
             facets,

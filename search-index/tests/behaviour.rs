@@ -293,3 +293,33 @@ fn an_index_and_its_parts_may_change_threads() {
     may_move::<search_index::Part>();
     may_move::<Query>();
 }
+
+#[test] // What is typed, and the titles found by their places.
+fn an_unfinished_word_stands_for_all_that_begin_with_it() {
+    let index = index(&["ink cartridge", "car lamp", "carpet", "ink car", "cable", "case for cars"]);
+    for (typed, keys) in [
+        ("car", &[1, 2, 3, 4, 6][..]),
+        ("ink car", &[1, 4]),
+        ("ink car ", &[4]),
+        ("ca", &[1, 2, 3, 4, 5, 6]),
+        ("carp", &[3]),
+        ("c", &[]),
+        ("carx", &[]),
+    ] {
+        let query = Query { prefix: true, matching: Matching::All, total: true, ..text(typed) };
+        let mut hits = found(&index, &query);
+        hits.sort_unstable();
+        assert_eq!(hits, keys, "{typed}");
+        assert_eq!(index.search(&query, None).expect("within bounds").total, Some(keys.len() as u64), "{typed}");
+    }
+    assert_eq!(
+        found(&self::index(&["carts lamp", "car lamp"]), &Query { prefix: true, ..text("car") }),
+        [2, 1],
+        "the word itself comes first"
+    );
+    let finished = Query { matching: Matching::All, ..text("carp") };
+    assert_eq!(found(&index, &finished), [] as [u64; 0]);
+    let page = Query { prefix: true, limit: 1, ..text("car") };
+    let next = index.search(&page, None).expect("within bounds").next;
+    assert_eq!(index.search(&Query { after: next, prefix: false, ..page }, None), Err(QueryError::ForeignCursor));
+}

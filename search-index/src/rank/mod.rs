@@ -1,16 +1,20 @@
 //! Which rows match a text, and how well.
 //!
-//! Path: query terms → [`resolve`] (a list a term in each part of the index, frequencies over all) → [`windows`] (the best rows, as few lists read as
+//! Path: query terms → [`resolve`] (a list a term in each part of the index, frequencies over all; several terms that stand for one word become one
+//! list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
 //! these need) or [`sets`] (all rows, where they are to be counted).
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
+mod groups;
 pub(crate) mod sets;
 pub(crate) mod windows;
 
 use smallvec::SmallVec;
 
+use self::groups::{Likeness, Union};
 use crate::analysis::QueryTerm;
+use crate::bitset::Bitset;
 use crate::head::Head;
 use crate::postings::{List, Store};
 use crate::query::{QueryError, TERMS_MAX};
@@ -41,54 +45,112 @@ pub(crate) struct Resolved<'a> {
     weights: SmallVec<[u32; 8]>,
 }
 
+/// A word to look for.
+#[derive(PartialEq, Eq)]
+struct Word {
+    term: String,
+    /// The word as it was typed, if it is still being typed.
+    begins: Option<String>,
+}
+
+/// Where a word's list in a part of the index is.
+enum Source<'a> {
+    Segment(List<'a>),
+    /// Its number among the lists made for this query.
+    Made(u32),
+}
+
 /// Looks a query's terms up everywhere. A term that no live document has is replaced by its pieces, if it has any.
 ///
-/// `of_head` takes the head's lists for as long as the query runs.
+/// `made` takes the lists that are made for this query, for as long as it runs: the head's, and those of several alternatives.
 pub(crate) fn resolve<'a>(
     terms: Vec<QueryTerm>,
     segments: &'a [Segment],
     head: &Head,
+    live: &Bitset,
     documents: usize,
-    of_head: &'a mut Store,
+    made: &'a mut Store,
 ) -> Result<Resolved<'a>, QueryError> {
-    let mut found: Vec<String> = Vec::with_capacity(terms.len());
-    let mut add = |term: String| {
-        if !found.contains(&term) {
-            found.push(term);
+    let mut words: Vec<Word> = Vec::with_capacity(terms.len());
+    let mut add = |term: String, begins: Option<String>| {
+        if !words.iter().any(|known| known.term == term) {
+            words.push(Word { term, begins });
         }
     };
-    for QueryTerm { term, pieces } in terms {
+    let anywhere = |term: &str, begins: Option<&str>| {
+        head.postings(term.as_bytes()).len() > 0
+            || segments.iter().any(|segment| segment.postings(term.as_bytes()).is_some())
+            || begins.is_some_and(|begins| !head.beginning(begins).is_empty() || segments.iter().any(|s| !s.beginning(begins).is_empty()))
+    };
+    for QueryTerm { term, pieces, begins } in terms {
         match pieces {
-            Some(pieces) if head.postings(term.as_bytes()).len() == 0 && segments.iter().all(|s| s.postings(term.as_bytes()).is_none()) => {
-                pieces.into_iter().for_each(&mut add);
-            }
-            Some(_) | None => add(term),
+            Some(pieces) if !anywhere(&term, begins.as_deref()) => pieces.into_iter().for_each(|piece| add(piece, None)),
+            Some(_) | None => add(term, begins),
         }
     }
-    if found.len() > TERMS_MAX {
-        return Err(QueryError::TooManyTerms { len: found.len() });
+    if words.len() > TERMS_MAX {
+        return Err(QueryError::TooManyTerms { len: words.len() });
     }
-    let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, found.len());
-    for term in &found {
-        of_head.push(head.postings(term.as_bytes()));
-    }
-    let of_head: &'a Store = of_head;
-    let mut parts = Vec::with_capacity(segments.len() + 1);
+    let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
+    let mut sources: Vec<SmallVec<[Source<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
+    let mut union = Union::default();
     for segment in segments {
-        let mut lists = Lists::new();
-        for (term, frequency) in found.iter().zip(&mut frequencies) {
-            let (list, live) = segment.postings(term.as_bytes()).unwrap_or_default();
-            *frequency += u64::from(live);
-            lists.push(list);
+        let mut of_segment = SmallVec::new();
+        for (word, frequency) in words.iter().zip(&mut frequencies) {
+            let (source, live_rows) = in_segment(word, segment, live, &mut union, made);
+            *frequency += live_rows;
+            of_segment.push(source);
         }
-        parts.push(lists);
+        sources.push(of_segment);
     }
-    let lists: Lists<'_> = (0..found.len()).map(|number| of_head.list(number)).collect();
-    lists.iter().zip(&mut frequencies).for_each(|(list, frequency)| *frequency += list.len() as u64);
-    parts.push(lists);
-    parts.retain(|lists: &Lists<'_>| lists.iter().any(|list| !list.is_empty()));
+    let mut of_head = SmallVec::new();
+    for (word, frequency) in words.iter().zip(&mut frequencies) {
+        let number = match &word.begins {
+            Some(begins) => made.push(in_head(word, begins, head).into_iter()),
+            None => made.push(head.postings(word.term.as_bytes())),
+        };
+        *frequency += u64::from(made.count(number as usize));
+        of_head.push(Source::Made(number));
+    }
+    sources.push(of_head);
+    let made: &'a Store = made;
+    let list = |source: Source<'a>| match source {
+        Source::Segment(list) => list,
+        Source::Made(number) => made.list(number as usize),
+    };
+    let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
+    parts.retain(|lists| lists.iter().any(|list| !list.is_empty()));
     let weights = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     Ok(Resolved { parts, weights })
+}
+
+/// A word's list in a segment, and how many live rows it has.
+fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> (Source<'a>, u64) {
+    let same = segment.postings(word.term.as_bytes());
+    if let Some(begins) = &word.begins {
+        let same_term = segment.term(word.term.as_bytes());
+        let longer = segment.beginning(begins).into_iter().filter(|term| Some(*term) != same_term);
+        let mut lists: Vec<(List<'_>, Likeness)> = longer.map(|term| (segment.list(term as usize), Likeness::Longer)).collect();
+        if !lists.is_empty() {
+            lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
+            let number = made.push(union.of(&lists, live).into_iter());
+            return (Source::Made(number), u64::from(made.count(number as usize)));
+        }
+    }
+    let (list, live_rows) = same.unwrap_or_default();
+    (Source::Segment(list), u64::from(live_rows))
+}
+
+/// The rows of the head that have the word or one that begins with it, ascending.
+fn in_head(word: &Word, begins: &str, head: &Head) -> Vec<(u32, u8)> {
+    let longer = head.beginning(begins).into_iter().filter(|term| *term != word.term.as_bytes());
+    let mut found: Vec<(u32, u8)> = head.postings(word.term.as_bytes()).collect();
+    for term in longer {
+        found.extend(head.postings(term).map(|(row, impact)| (row, Likeness::Longer.share(impact))));
+    }
+    found.sort_unstable_by_key(|(row, impact)| (*row, std::cmp::Reverse(*impact)));
+    found.dedup_by_key(|(row, _)| *row);
+    found
 }
 
 /// `ln(1 + (n - df + ½) / (df + ½))` in units, at least 1: a term that everybody has still counts.

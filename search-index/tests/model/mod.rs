@@ -66,6 +66,16 @@ fn impact(document: &Document, word: &str) -> u32 {
     if sum == 0.0 { 0 } else { (255.0 * (sum / (sum + 1.2))).round().clamp(1.0, 255.0) as u32 }
 }
 
+/// What a word of a query weighs in a document: the last one may stand for all that begin with it.
+fn of_word(document: &Document, word: &str, query: &Query) -> u32 {
+    let text = query.text.as_deref().unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let goes_on = query.prefix && words.iter().position(|other| *other == word) == Some(words.len() - 1);
+    let longer = WORDS.iter().filter(|other| goes_on && other.starts_with(word) && **other != word);
+    let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
+    longer.map(|other| share(impact(document, other))).chain([impact(document, word)]).max().unwrap_or(0)
+}
+
 fn facet_key(value: &AttributeValue) -> FacetKey {
     match value {
         AttributeValue::Text(text) | AttributeValue::Keyword(text) => FacetKey::Text(text.as_str().into()),
@@ -130,7 +140,7 @@ impl Model {
                 terms.push(word);
             }
         }
-        let matched = |document: &Document| terms.iter().filter(|term| impact(document, term) > 0).count();
+        let matched = |document: &Document| terms.iter().filter(|term| of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
         let full = |document: &Document| matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
         // Whether nothing but full matches is wanted, or some are there.
@@ -143,7 +153,7 @@ impl Model {
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
             let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;
             if tier == Tier::AllTerms || near {
-                let score = self.score(document, &terms);
+                let score = self.score(document, &terms, query);
                 let value = match query.sort {
                     Sort::Relevance if !terms.is_empty() => -i128::from(score),
                     Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
@@ -166,12 +176,12 @@ impl Model {
         }
     }
 
-    fn score(&self, document: &Document, terms: &[&str]) -> u32 {
+    fn score(&self, document: &Document, terms: &[&str], query: &Query) -> u32 {
         let n = self.documents.len() as f64;
         let of_term = |term: &&str| {
-            let df = self.documents.values().filter(|document| impact(document, term) > 0).count() as f64;
+            let df = self.documents.values().filter(|document| of_word(document, term, query) > 0).count() as f64;
             let weight = (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32;
-            weight * impact(document, term)
+            weight * of_word(document, term, query)
         };
         terms.iter().map(of_term).sum()
     }

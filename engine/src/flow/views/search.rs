@@ -22,6 +22,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
     Ok(search_index::Query {
         text: Some(text).filter(|text| !text.trim().is_empty()),
         matching: search_index::Matching::AllThenAny,
+        prefix: false,
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

@@ -1,0 +1,107 @@
+//! A word of a query that several terms stand for: one list of the rows that have any of them.
+//!
+//! Path: a word that is still being typed → the terms of all forms that begin with it, in one part of the index → [`Union`]: chunk by chunk the greatest
+//! impact of each row → a list like any other, so that whatever ranks and counts knows nothing of alternatives.
+//! Only live rows are listed, and the length of the list is how many there are: a word weighs what its alternatives weigh together.
+
+use smallvec::SmallVec;
+
+use crate::bitset::{Bitset, Ones};
+use crate::postings::{Bitmap, CHUNK_ROWS, CHUNK_WORDS, List};
+
+/// How well an alternative stands for what was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    /// It is what was typed.
+    Same,
+    /// It begins so, and goes on: what may yet be typed comes after what was.
+    Longer,
+}
+
+impl Likeness {
+    /// What is left of an impact.
+    pub(crate) fn share(self, impact: u8) -> u8 {
+        match self {
+            Self::Same => impact,
+            Self::Longer => (impact - impact / 4).max(1),
+        }
+    }
+}
+
+/// Room for joining lists.
+#[derive(Default)]
+pub(crate) struct Union {
+    /// Of one chunk; all zero between lists.
+    impacts: Vec<u8>,
+    touched: Vec<u64>,
+}
+
+impl Union {
+    /// The live rows of the lists, each with its greatest share of an impact, ascending. O(postings, and a bit a row).
+    pub(crate) fn of(&mut self, lists: &[(List<'_>, Likeness)], live: &Bitset) -> Vec<(u32, u8)> {
+        self.impacts.resize(CHUNK_ROWS, 0);
+        self.touched.resize(CHUNK_WORDS, 0);
+        let impacts: &mut [u8; CHUNK_ROWS] = self.impacts.as_mut_slice().try_into().expect("it was made so long");
+        let touched: &mut Bitmap = self.touched.as_mut_slice().try_into().expect("it was made so long");
+        let mut found = Vec::new();
+        let mut next: SmallVec<[usize; 32]> = SmallVec::from_elem(0, lists.len());
+        while let Some(number) = lists.iter().zip(&next).filter_map(|((list, _), nth)| list.chunk_number(*nth)).min() {
+            for ((list, likeness), nth) in lists.iter().zip(&mut next) {
+                if list.chunk_number(*nth) == Some(number) {
+                    let run = list.chunk(*nth);
+                    *nth += 1;
+                    for (&low, &impact) in run.lows.iter().zip(run.impacts) {
+                        let most = &mut impacts[usize::from(low)];
+                        *most = likeness.share(impact).max(*most);
+                        touched[usize::from(low) / 64] |= 1 << (low % 64);
+                    }
+                }
+            }
+            let first_word = usize::from(number) * CHUNK_WORDS;
+            for (at, word) in touched.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+                let base = (first_word + at) as u32 * 64;
+                let word = std::mem::take(word) & live.word(first_word + at);
+                found.extend(Ones { word, base }.map(|row| (row, impacts[row as usize % CHUNK_ROWS])));
+                impacts[at * 64..at * 64 + 64].fill(0);
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::postings::Store;
+
+    #[test]
+    fn each_live_row_comes_once_with_its_greatest_impact() {
+        let mut store = Store::default();
+        let lists: [Vec<(u32, u8)>; 3] = [
+            (0..90_000).step_by(7).map(|row| (row, 1 + (row % 250) as u8)).collect(),
+            (40_000..200_000).step_by(11).map(|row| (row, 255 - (row % 250) as u8)).collect(),
+            vec![(5, 1), (131_071, 200)],
+        ];
+        let likenesses = [Likeness::Same, Likeness::Longer, Likeness::Longer];
+        for list in &lists {
+            store.push(list.iter().copied());
+        }
+        let mut live = Bitset::default();
+        (0..200_000).filter(|row| row % 13 > 0).for_each(|row| live.insert(row));
+        let mut wanted: BTreeMap<u32, u8> = BTreeMap::new();
+        for (list, likeness) in lists.iter().zip(likenesses) {
+            for (row, impact) in list.iter().filter(|(row, _)| row % 13 > 0) {
+                let most = wanted.entry(*row).or_default();
+                *most = likeness.share(*impact).max(*most);
+            }
+        }
+        let alternatives: Vec<(List<'_>, Likeness)> = (0..3).map(|number| store.list(number)).zip(likenesses).collect();
+        let mut union = Union::default();
+        for _ in 0..2 {
+            assert_eq!(union.of(&alternatives, &live), wanted.iter().map(|(row, impact)| (*row, *impact)).collect::<Vec<_>>());
+        }
+        assert_eq!(union.of(&[], &live), []);
+    }
+}

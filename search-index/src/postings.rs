@@ -69,32 +69,42 @@ impl Store {
 
     /// Adds a list, rows ascending, and answers its number.
     pub(crate) fn push(&mut self, postings: impl Iterator<Item = (u32, u8)>) -> u32 {
-        let number = self.len() as u32;
-        let (start, first_chunk) = (self.lows.len(), self.chunk_numbers.len());
+        let mut chunk = None;
         for (row, impact) in postings {
-            let chunk = (row >> CHUNK_BITS) as u16;
-            if self.chunk_numbers.len() == first_chunk || self.chunk_numbers.last() != Some(&chunk) {
-                debug_assert!(self.chunk_numbers.len() == first_chunk || self.chunk_numbers.last() < Some(&chunk), "rows ascend");
-                if self.chunk_numbers.len() > first_chunk {
-                    self.chunk_ends.push(self.lows.len() as u32);
+            let number = (row >> CHUNK_BITS) as u16;
+            if chunk != Some(number) {
+                debug_assert!(chunk < Some(number), "rows ascend");
+                if let Some(before) = chunk.replace(number) {
+                    self.end_chunk(before);
                 }
-                self.chunk_numbers.push(chunk);
             }
-            if (self.lows.len() - start).is_multiple_of(BLOCK) {
-                self.maxima.push(0);
-            }
-            if let Some(max) = self.maxima.last_mut() {
-                *max = impact.max(*max);
-            }
-            self.lows.push(row as u16);
-            self.impacts.push(impact);
+            self.append(row as u16, impact);
         }
-        let end = u32::try_from(self.lows.len()).expect("merges stop short of four billion postings");
-        if self.chunk_numbers.len() > first_chunk {
-            self.chunk_ends.push(end);
+        if let Some(last) = chunk {
+            self.end_chunk(last);
         }
-        self.starts.push(end);
+        self.end_list()
+    }
+
+    /// Adds a posting to the chunk at hand, which [`Store::end_chunk`] ends.
+    pub(crate) fn append(&mut self, low: u16, impact: u8) {
+        self.lows.push(low);
+        self.impacts.push(impact);
+    }
+
+    /// Makes what was added since the chunk before the chunk of this number; there must be something.
+    pub(crate) fn end_chunk(&mut self, number: u16) {
+        self.chunk_numbers.push(number);
+        self.chunk_ends.push(u32::try_from(self.lows.len()).expect("merges stop short of four billion postings"));
+    }
+
+    /// Makes the chunks since the list before a list, and answers its number.
+    pub(crate) fn end_list(&mut self) -> u32 {
+        let number = self.len() as u32;
+        let from = self.starts[number as usize] as usize;
+        self.starts.push(self.lows.len() as u32);
         self.chunk_starts.push(self.chunk_numbers.len() as u32);
+        self.maxima.extend(self.impacts[from..].chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max)));
         self.block_starts.push(self.maxima.len() as u32);
         number
     }

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
-use crate::postings::{Bitmap, CHUNK_ROWS, CHUNK_WORDS, List};
+use crate::postings::{Bitmap, CHUNK_ROWS, CHUNK_WORDS, List, Store, mark};
 
 /// How well an alternative stands for what was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,35 +37,45 @@ pub(crate) struct Union {
 }
 
 impl Union {
-    /// The live rows of the lists, each with its greatest share of an impact, ascending. O(postings, and a bit a row).
-    pub(crate) fn of(&mut self, lists: &[(List<'_>, Likeness)], live: &Bitset) -> Vec<(u32, u8)> {
+    /// Adds to `made` a list of the live rows of all lists, each with its greatest share of an impact, and answers its number. O(postings, and a bit a row).
+    pub(crate) fn of(&mut self, lists: &[(List<'_>, Likeness)], live: &Bitset, made: &mut Store) -> u32 {
         self.impacts.resize(CHUNK_ROWS, 0);
         self.touched.resize(CHUNK_WORDS, 0);
         let impacts: &mut [u8; CHUNK_ROWS] = self.impacts.as_mut_slice().try_into().expect("it was made so long");
         let touched: &mut Bitmap = self.touched.as_mut_slice().try_into().expect("it was made so long");
-        let mut found = Vec::new();
         let mut next: SmallVec<[usize; 32]> = SmallVec::from_elem(0, lists.len());
         while let Some(number) = lists.iter().zip(&next).filter_map(|((list, _), nth)| list.chunk_number(*nth)).min() {
             for ((list, likeness), nth) in lists.iter().zip(&mut next) {
                 if list.chunk_number(*nth) == Some(number) {
                     let run = list.chunk(*nth);
-                    *nth += 1;
                     for (&low, &impact) in run.lows.iter().zip(run.impacts) {
                         let most = &mut impacts[usize::from(low)];
                         *most = likeness.share(impact).max(*most);
-                        touched[usize::from(low) / 64] |= 1 << (low % 64);
                     }
+                    match list.bitmap(*nth) {
+                        Some(bitmap) => touched.iter_mut().zip(bitmap).for_each(|(word, bits)| *word |= bits),
+                        None => mark(run.lows, touched),
+                    }
+                    *nth += 1;
                 }
             }
             let first_word = usize::from(number) * CHUNK_WORDS;
-            for (at, word) in touched.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
-                let base = (first_word + at) as u32 * 64;
-                let word = std::mem::take(word) & live.word(first_word + at);
-                found.extend(Ones { word, base }.map(|row| (row, impacts[row as usize % CHUNK_ROWS])));
-                impacts[at * 64..at * 64 + 64].fill(0);
+            let mut any = false;
+            for ((at, word), impacts) in touched.iter_mut().enumerate().zip(impacts.as_chunks_mut::<64>().0) {
+                if *word != 0 {
+                    let word = std::mem::take(word) & live.word(first_word + at);
+                    any |= word != 0;
+                    for bit in (Ones { word, base: 0 }) {
+                        made.append(at as u16 * 64 + bit as u16, impacts[bit as usize % 64]);
+                    }
+                    *impacts = [0; 64];
+                }
+            }
+            if any {
+                made.end_chunk(number);
             }
         }
-        found
+        made.end_list()
     }
 }
 
@@ -74,7 +84,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::postings::Store;
 
     #[test]
     fn each_live_row_comes_once_with_its_greatest_impact() {
@@ -88,6 +97,7 @@ mod tests {
         for list in &lists {
             store.push(list.iter().copied());
         }
+        store.complete();
         let mut live = Bitset::default();
         (0..200_000).filter(|row| row % 13 > 0).for_each(|row| live.insert(row));
         let mut wanted: BTreeMap<u32, u8> = BTreeMap::new();
@@ -100,8 +110,11 @@ mod tests {
         let alternatives: Vec<(List<'_>, Likeness)> = (0..3).map(|number| store.list(number)).zip(likenesses).collect();
         let mut union = Union::default();
         for _ in 0..2 {
-            assert_eq!(union.of(&alternatives, &live), wanted.iter().map(|(row, impact)| (*row, *impact)).collect::<Vec<_>>());
+            let mut made = Store::default();
+            assert_eq!(union.of(&alternatives, &live, &mut made), 0);
+            assert_eq!(union.of(&[], &live, &mut made), 1);
+            assert_eq!(made.list(0).iter().collect::<Vec<_>>(), wanted.iter().map(|(row, impact)| (*row, *impact)).collect::<Vec<_>>());
+            assert!(made.list(1).is_empty());
         }
-        assert_eq!(union.of(&[], &live), []);
     }
 }

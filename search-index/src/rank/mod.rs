@@ -133,7 +133,7 @@ fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut 
         let mut lists: Vec<(List<'_>, Likeness)> = longer.map(|term| (segment.list(term as usize), Likeness::Longer)).collect();
         if !lists.is_empty() {
             lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
-            let number = made.push(union.of(&lists, live).into_iter());
+            let number = union.of(&lists, live, made);
             return (Source::Made(number), u64::from(made.count(number as usize)));
         }
     }

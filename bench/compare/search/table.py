@@ -9,7 +9,7 @@ TURNS = {
     "all": ("all", "all"),
     "default": ("default", "default"),
     "filter": ("filter", "filter"),
-    "prefix": ("prefix", None),
+    "prefix": ("prefix", "prefix"),
     "fuzzy": ("fuzzy", None),
     "update": ("update", "update"),
 }

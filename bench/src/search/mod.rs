@@ -210,7 +210,11 @@ impl Bench<'_> {
         }
         let asked = self.questions.iter().map(|question| question.text.as_str());
         let misspelt = self.typos.iter().map(|typo| typo.text.as_str()).filter(|_| self.questions.is_empty());
-        let queries = asked.chain(misspelt).map(|text| mode.query(text, shop)).collect::<Result<Vec<_>, _>>()?;
+        let texts: Vec<&str> = match mode {
+            Mode::Prefix => asked.chain(misspelt).flat_map(queries::keystrokes).collect(),
+            Mode::Any | Mode::All | Mode::Default | Mode::Filter | Mode::Update => asked.chain(misspelt).collect(),
+        };
+        let queries = texts.into_iter().map(|text| mode.query(text, shop)).collect::<Result<Vec<_>, _>>()?;
         let passed = passes::run(shop, &queries, self.arguments.passes)?;
         let (quality, rows) = match judges {
             Some(judges) if mode.is_judged() => judges.measure(shop, self.questions, mode)?,

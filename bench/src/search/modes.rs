@@ -20,6 +20,8 @@ pub(super) enum Mode {
     Default,
     /// Any term, in the category of the query's best hit, with three facets, price range and total
     Filter,
+    /// Every keystroke of every query: all words, the last one still being typed
+    Prefix,
     /// Not a query: a price change and a new product, until a search sees them
     Update,
 }
@@ -31,15 +33,16 @@ impl Mode {
             Self::All => "all",
             Self::Default => "default",
             Self::Filter => "filter",
+            Self::Prefix => "prefix",
             Self::Update => "update",
         }
     }
 
-    /// Whether its answers are judged: those of a filter are not what the query alone asks for.
+    /// Whether its answers are judged: those of a filter are not what the query alone asks for, and those on the way to a query are not its own.
     pub(super) fn is_judged(self) -> bool {
         match self {
             Self::Any | Self::All | Self::Default => true,
-            Self::Filter | Self::Update => false,
+            Self::Filter | Self::Prefix | Self::Update => false,
         }
     }
 
@@ -47,10 +50,10 @@ impl Mode {
     pub(super) fn query(self, text: &str, shop: &Shop) -> Result<Query, BenchError> {
         let matching = match self {
             Self::Any | Self::Filter => Matching::Any,
-            Self::All => Matching::All,
+            Self::All | Self::Prefix => Matching::All,
             Self::Default | Self::Update => Matching::AllThenAny,
         };
-        let mut query = Query { text: Some(text.to_owned()), matching, limit: 10, ..Query::default() };
+        let mut query = Query { text: Some(text.to_owned()), matching, prefix: self == Self::Prefix, limit: 10, ..Query::default() };
         if self == Self::Filter {
             let best = shop.search(&Query { limit: 1, ..query.clone() })?.hits.first().map(|hit| hit.key);
             let category = best.and_then(|key| shop.known.category(key));
@@ -124,6 +127,8 @@ mod tests {
         assert_eq!(found(&shop, Mode::Any).0.len(), 3);
         assert_eq!(found(&shop, Mode::Default).0.len(), 3);
         assert_eq!(found(&shop, Mode::Filter), (vec![0, 2], Some(2), 4));
+        let typed = Mode::Prefix.query("red la", &shop).expect("within bounds");
+        assert_eq!(shop.search(&typed).expect("within bounds").hits.first().map(|hit| hit.key), Some(DocKey(1)));
         shop.sold_out = Some(100);
         assert_eq!(found(&shop, Mode::Any).0, [] as [u64; 0]);
     }

@@ -25,6 +25,12 @@ pub(super) struct Typo {
     pub(super) relevant: Vec<String>,
 }
 
+/// What is in the field after every key pressed, from two characters on; a space by itself changes nothing.
+pub(super) fn keystrokes(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text.char_indices().map(|(at, letter)| (at + letter.len_utf8(), letter));
+    ends.skip(1).filter(|(_, letter)| *letter != ' ').map(|(end, _)| &text[..end])
+}
+
 struct Table {
     name: String,
     columns: Vec<String>,
@@ -115,6 +121,13 @@ mod tests {
         ] {
             let found = read(text);
             assert_eq!(found.iter().map(|question| (&*question.id, &*question.text)).collect::<Vec<_>>(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_typed_character_by_character() {
+        for (text, typed) in [("usb c", &["us", "usb", "usb c"][..]), ("né", &["né"]), ("x", &[]), ("", &[])] {
+            assert_eq!(keystrokes(text).collect::<Vec<_>>(), typed, "{text}");
         }
     }
 

@@ -39,7 +39,9 @@ pub(crate) struct Store {
     /// The maxima of list `n` begin at `block_starts[n]`.
     block_starts: Vec<u32>,
     maxima: Vec<u8>,
-    /// Chunks that have a bitmap, ascending by their places in `chunk_numbers`; none until [`Store::complete`].
+    /// Whether dense runs get a bitmap: worth its while in lists that many queries read.
+    keeps_bitmaps: bool,
+    /// Chunks that have a bitmap, ascending by their places in `chunk_numbers`.
     dense: Vec<u32>,
     bitmaps: Vec<Bitmap>,
 }
@@ -55,6 +57,7 @@ impl Default for Store {
             chunk_ends: Vec::new(),
             block_starts: vec![0],
             maxima: Vec::new(),
+            keeps_bitmaps: false,
             dense: Vec::new(),
             bitmaps: Vec::new(),
         }
@@ -62,6 +65,11 @@ impl Default for Store {
 }
 
 impl Store {
+    /// For lists that stay.
+    pub(crate) fn with_bitmaps() -> Self {
+        Self { keeps_bitmaps: true, ..Self::default() }
+    }
+
     /// Lists there.
     pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
@@ -94,8 +102,23 @@ impl Store {
 
     /// Makes what was added since the chunk before the chunk of this number; there must be something.
     pub(crate) fn end_chunk(&mut self, number: u16) {
+        let from = self.chunk_ends.last().map_or(0, |end| *end as usize);
         self.chunk_numbers.push(number);
         self.chunk_ends.push(u32::try_from(self.lows.len()).expect("merges stop short of four billion postings"));
+        if self.keeps_bitmaps {
+            self.keep_bitmap(self.chunk_ends.len() - 1, from);
+        }
+    }
+
+    /// Makes a chunk's bitmap, if it is dense; its postings begin at `from`.
+    fn keep_bitmap(&mut self, chunk: usize, from: usize) {
+        let lows = &self.lows[from..self.chunk_ends[chunk] as usize];
+        if lows.len() >= CHUNK_ROWS / DENSE {
+            let mut bitmap = [0_u64; CHUNK_WORDS];
+            mark(lows, &mut bitmap);
+            self.dense.push(chunk as u32);
+            self.bitmaps.push(bitmap);
+        }
     }
 
     /// Makes the chunks since the list before a list, and answers its number.
@@ -131,19 +154,7 @@ impl Store {
         self.starts[number + 1] - self.starts[number]
     }
 
-    /// No list comes after: makes the bitmaps, and gives back what memory is not needed.
-    pub(crate) fn complete(&mut self) {
-        let mut from = 0;
-        for (chunk, &end) in (0..).zip(&self.chunk_ends) {
-            let lows = &self.lows[from..end as usize];
-            from = end as usize;
-            if lows.len() >= CHUNK_ROWS / DENSE {
-                let mut bitmap = [0_u64; CHUNK_WORDS];
-                mark(lows, &mut bitmap);
-                self.dense.push(chunk);
-                self.bitmaps.push(bitmap);
-            }
-        }
+    pub(crate) fn shrink_to_fit(&mut self) {
         self.starts.shrink_to_fit();
         self.lows.shrink_to_fit();
         self.impacts.shrink_to_fit();
@@ -256,7 +267,12 @@ impl Filling {
             block_starts.push(maxima.len() as u32);
         }
         let Self { starts, lows, impacts, .. } = self;
-        Store { starts, lows, impacts, chunk_starts, chunk_numbers, chunk_ends, block_starts, maxima, ..Store::default() }
+        let mut store =
+            Store { starts, lows, impacts, chunk_starts, chunk_numbers, chunk_ends, block_starts, maxima, ..Store::with_bitmaps() };
+        for chunk in 0..store.chunk_ends.len() {
+            store.keep_bitmap(chunk, chunk.checked_sub(1).map_or(0, |before| store.chunk_ends[before] as usize));
+        }
+        store
     }
 }
 
@@ -416,7 +432,7 @@ mod tests {
 
     #[test]
     fn filled_row_by_row_they_are_the_same() {
-        let (lists, mut pushed) = (lists(), Store::default());
+        let (lists, mut pushed) = (lists(), Store::with_bitmaps());
         let counts: Vec<u32> = lists.iter().map(|list| list.len() as u32).collect();
         let mut filling = Filling::new(&counts);
         let mut all: Vec<(u32, u32, u8)> =
@@ -435,11 +451,10 @@ mod tests {
 
     #[test]
     fn dense_runs_have_bitmaps() {
-        let mut store = Store::default();
+        let mut store = Store::with_bitmaps();
         for list in lists().into_iter().chain([(0..70_000).map(|n| (n * 3, 1)).collect()]) {
             store.push(list.into_iter());
         }
-        store.complete();
         let mut bitmaps = 0;
         for number in 0..store.len() {
             let list = store.list(number);

@@ -167,7 +167,7 @@ impl Default for SegmentBuilder {
             term_count: 0,
             forms: MapBuilder::memory(),
             terms_of: Vec::new(),
-            postings: Store::default(),
+            postings: Store::with_bitmaps(),
             forward: Forward::default(),
         }
     }
@@ -235,7 +235,7 @@ impl SegmentBuilder {
     pub(crate) fn finish(self) -> Segment {
         let Self { terms, term_count, forms, mut terms_of, mut postings, mut forward } = self;
         assert_eq!(postings.len(), term_count as usize, "each term has its list");
-        postings.complete();
+        postings.shrink_to_fit();
         forward.shrink_to_fit();
         terms_of.shrink_to_fit();
         let map = |builder: MapBuilder<Vec<u8>>| {

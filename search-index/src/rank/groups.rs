@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn each_live_row_comes_once_with_its_greatest_impact() {
-        let mut store = Store::default();
+        let mut store = Store::with_bitmaps();
         let lists: [Vec<(u32, u8)>; 3] = [
             (0..90_000).step_by(7).map(|row| (row, 1 + (row % 250) as u8)).collect(),
             (40_000..200_000).step_by(11).map(|row| (row, 255 - (row % 250) as u8)).collect(),
@@ -97,7 +97,6 @@ mod tests {
         for list in &lists {
             store.push(list.iter().copied());
         }
-        store.complete();
         let mut live = Bitset::default();
         (0..200_000).filter(|row| row % 13 > 0).for_each(|row| live.insert(row));
         let mut wanted: BTreeMap<u32, u8> = BTreeMap::new();

@@ -161,10 +161,12 @@ fn pieces(token: &str) -> Option<(&str, &str)> {
 pub(crate) struct QueryTerm {
     /// As in the dictionary.
     pub(crate) term: String,
+    /// The word as it stands, folded.
+    pub(crate) form: String,
     /// What to look for, both of them, when the dictionary does not have the term.
     pub(crate) pieces: Option<[String; 2]>,
-    /// The word as it stands, if it may yet go on.
-    pub(crate) begins: Option<String>,
+    /// Whether the word may yet go on.
+    pub(crate) goes_on: bool,
 }
 
 /// Which part a term plays in the text it came from.
@@ -248,7 +250,7 @@ impl Analyzer {
             if terms.iter().all(|known| known.term != term) {
                 let pieces = pieces(word).map(|(left, right)| [self.stem(left).into_owned(), self.stem(right).into_owned()]);
                 let goes_on = is_last(token) && word.chars().nth(PREFIX_CHARS_MIN - 1).is_some();
-                terms.push(QueryTerm { term, pieces, begins: goes_on.then(|| word.to_owned()) });
+                terms.push(QueryTerm { term, form: word.to_owned(), pieces, goes_on });
             }
         }
         terms
@@ -340,7 +342,7 @@ mod tests {
             ("", ""),
         ] {
             let found = Analyzer::default().query_terms(text, true);
-            let found: Vec<String> = found.into_iter().map(|term| term.term + if term.begins.is_some() { "*" } else { "" }).collect();
+            let found: Vec<String> = found.into_iter().map(|term| term.term + if term.goes_on { "*" } else { "" }).collect();
             assert_eq!(found.join(" "), terms, "{text}");
         }
     }

@@ -11,6 +11,7 @@ use crate::analysis::{Analyzer, Role};
 use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, occurrences};
 use crate::impact::{Field, impacts};
 use crate::names::HASHER;
+use crate::near::{Near, Slips};
 use crate::postings::TITLE_MARK;
 use crate::segment::{Segment, SegmentBuilder};
 
@@ -153,6 +154,18 @@ impl Head {
         found.sort_unstable();
         found.dedup();
         found.into_iter().map(|id| &self.terms[id as usize]).filter(|term| !term.rows.is_empty()).map(|term| &*term.bytes).collect()
+    }
+
+    /// Forms near a word whose terms have rows, in no order. O(forms).
+    pub(crate) fn near_forms(&self, near: &Near) -> impl Iterator<Item = (String, Slips)> {
+        let with_rows = self.forms.iter().filter(|form| !self.terms[form.terms.term as usize].rows.is_empty());
+        with_rows.filter_map(|form| Some((form.token.to_string(), near.of(&form.token)?)))
+    }
+
+    /// Terms near a word that have rows, in no order. O(terms).
+    pub(crate) fn near_terms(&self, near: &Near) -> impl Iterator<Item = (String, Slips)> {
+        let with_rows = self.terms.iter().filter(|term| !term.rows.is_empty() && term.bytes.first() != Some(&TITLE_MARK));
+        with_rows.filter_map(|term| std::str::from_utf8(&term.bytes).ok()).filter_map(|term| Some((term.to_owned(), near.of(term)?)))
     }
 
     /// Terms that begin with `prefix` and have rows, with the count of rows, in no order. O(terms).

@@ -47,7 +47,9 @@
 //! and [`Results::relaxed`] says so ([`Matching`] has the other ways). In any other order than relevance, documents with some terms
 //! appear only when none has all. [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
-//! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it. No match is an empty answer, never an error.
+//! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
+//! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
+//! `ipadstand` finds `ipad stand`. No match is an empty answer, never an error.
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -69,7 +71,8 @@
 //! | `rows`, `names`, `attributes`, `row_values` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes by name and by row |
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
-//! | `rank` | the best rows by pruned sums of impacts, all rows as sets |
+//! | `near` | words a slip of the finger away |
+//! | `rank` | what each word of a query stands for, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `suggest` | completions of the last word |
@@ -101,7 +104,7 @@
 //!
 //! # Not here
 //!
-//! Typo tolerance, synonyms, phrases and proximity, "did you mean", merchandising rules.
+//! Synonyms, phrases and proximity, "did you mean", merchandising rules.
 
 #![forbid(unsafe_code)]
 
@@ -121,6 +124,7 @@ mod highlight;
 mod impact;
 mod index;
 mod names;
+mod near;
 mod postings;
 mod query;
 mod rank;

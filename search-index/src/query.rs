@@ -153,6 +153,9 @@ pub struct Query {
     /// Whether the text is still being typed: a word at its very end, of two characters or more, stands for all words that begin with it. They are
     /// ranked together as one term; a document with the word itself comes before one that is like it but for a longer word.
     pub prefix: bool,
+    /// Whether a word of letters that no document has stands for those that are one slip away (from 4 letters on; two from 8 on, where none is nearer):
+    /// a letter too much, too few, another, or two swapped. The nearer come first where all else is equal.
+    pub typos: bool,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -173,6 +176,7 @@ impl Default for Query {
             text: None,
             matching: Matching::AllThenAny,
             prefix: false,
+            typos: true,
             filters: Vec::new(),
             facets: Vec::new(),
             sort: Sort::Relevance,
@@ -347,7 +351,7 @@ impl Query {
             Sort::Newest => 4,
             Sort::Popularity => 5,
         };
-        hash.byte(matching + sort + if self.prefix { 64 } else { 0 });
+        hash.byte(matching + sort + if self.prefix { 64 } else { 0 } + if self.typos { 0 } else { 128 });
         for filter in &self.filters {
             match filter {
                 Filter::Brand(names) => names.iter().for_each(|name| hash.text(10, name)),

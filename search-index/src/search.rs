@@ -14,6 +14,7 @@ use crate::index::Index;
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, QueryError, Sort};
 use crate::rank::windows::{Wanted, best};
+use crate::rank::words::Known;
 use crate::rank::{Resolved, resolve, shown};
 use crate::results::{Facet, Hit, Part, Results, merge};
 
@@ -38,6 +39,11 @@ impl Index {
         self.part(query, live, true)
     }
 
+    /// What there is to look for.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known { analyzer: &self.analyzer, segments: &self.segments, head: &self.head }
+    }
+
     fn part(&self, query: &Query, live: Option<Live<'_>>, complete: bool) -> Result<Part, QueryError> {
         query.check()?;
         if live.is_none() && query.needs_liveness() {
@@ -45,7 +51,8 @@ impl Index {
         }
         let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text, query.prefix)).unwrap_or_default();
         let mut made = Store::default();
-        let resolved = resolve(terms, &self.segments, &self.head, &self.rows.live, self.len(), &mut made)?;
+        let words = self.known().words(terms, query.typos)?;
+        let resolved = resolve(&words, &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

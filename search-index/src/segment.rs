@@ -9,7 +9,8 @@
 use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
 use crate::forward::{Forward, NO_TERM, TermsOf, occurrences};
-use crate::postings::{List, Store};
+use crate::near::{Near, Slips};
+use crate::postings::{List, Store, TITLE_MARK};
 
 /// Names a segment of one index for as long as it lives. No other segment of the index ever has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,30 @@ impl Segment {
         found
     }
 
+    /// Whether a live row has a form that begins with `prefix`.
+    pub(crate) fn begins_any(&self, prefix: &str) -> bool {
+        let mut forms = self.forms.range().ge(prefix).into_stream();
+        while let Some((form, number)) = forms.next() {
+            if !form.starts_with(prefix.as_bytes()) {
+                return false;
+            }
+            if self.frequencies[self.terms_of(number as u32).term as usize] > 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Forms near a word whose terms live rows have, in byte order. O(the part of the dictionary that may be near).
+    pub(crate) fn near_forms(&self, near: &Near) -> Vec<(String, Slips)> {
+        near_of(&self.forms, near, |form| self.frequencies[self.terms_of(form).term as usize] > 0)
+    }
+
+    /// Terms near a word that live rows have, likewise.
+    pub(crate) fn near_terms(&self, near: &Near) -> Vec<(String, Slips)> {
+        near_of(&self.terms, near, |term| self.frequencies[term as usize] > 0)
+    }
+
     /// Calls `visit(term, live rows)` for terms with the prefix in byte order, until it answers `false`.
     pub(crate) fn for_each_with_prefix(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], u64) -> bool) {
         let mut stream = self.terms.range().ge(prefix).into_stream();
@@ -148,6 +173,21 @@ fn after_of<'a>(dictionary: &'a Map<Vec<u8>>, after: Option<&[u8]>) -> fst::map:
         Some(key) => dictionary.range().gt(key).into_stream(),
         None => dictionary.stream(),
     }
+}
+
+fn near_of(dictionary: &Map<Vec<u8>>, near: &Near, has_rows: impl Fn(u32) -> bool) -> Vec<(String, Slips)> {
+    let mut found = Vec::new();
+    let mut keys = dictionary.search_with_state(near).into_stream();
+    while let Some((key, number, state)) = keys.next() {
+        if has_rows(number as u32)
+            && key.first() != Some(&TITLE_MARK)
+            && let Some(slips) = near.slips(&state)
+            && let Ok(key) = std::str::from_utf8(key)
+        {
+            found.push((key.to_owned(), slips));
+        }
+    }
+    found
 }
 
 /// Makes a segment: terms and forms each in byte order, each form after its terms; then all rows, ascending.

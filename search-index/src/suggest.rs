@@ -82,7 +82,8 @@ impl Index {
             return None;
         }
         let mut of_head = Store::default();
-        let found = resolve(terms, &self.segments, &self.head, &self.rows.live, self.len(), &mut of_head).ok()?.all_rows(&self.rows.live);
+        let words = self.known().words(terms, false).ok()?;
+        let found = resolve(&words, &self.segments, &self.head, &self.rows.live, self.len(), &mut of_head).all_rows(&self.rows.live);
         (found.count() > 0).then_some(found)
     }
 

@@ -2,7 +2,7 @@
 
 mod model;
 
-use model::{Model, ModelResults, WORDS, in_stock};
+use model::{MISSPELT, Model, ModelResults, WORDS, in_stock};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -175,7 +175,7 @@ fn facet() -> impl Strategy<Value = FacetRequest> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz")];
+    let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz"), 2 => select(&MISSPELT[..]).prop_map(|(typed, _)| typed)];
     // A text that is still being typed mostly ends within a word.
     let typed = |(mut text, prefix, cut): (String, bool, bool)| {
         if prefix && cut && text.len() >= 2 {
@@ -188,11 +188,12 @@ fn query() -> impl Strategy<Value = Query> {
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
-    ((text, matching), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>()).prop_map(
-        |((text, matching), filters, facets, sort, limit, total)| Query {
+    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>()).prop_map(
+        |((text, matching, typos), filters, facets, sort, limit, total)| Query {
             prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
             text: text.map(|(text, _)| text),
             matching,
+            typos,
             filters,
             facets,
             sort,

@@ -306,7 +306,7 @@ fn an_unfinished_word_stands_for_all_that_begin_with_it() {
         ("c", &[]),
         ("carx", &[]),
     ] {
-        let query = Query { prefix: true, matching: Matching::All, total: true, ..text(typed) };
+        let query = Query { prefix: true, typos: false, matching: Matching::All, total: true, ..text(typed) };
         let mut hits = found(&index, &query);
         hits.sort_unstable();
         assert_eq!(hits, keys, "{typed}");
@@ -317,9 +317,46 @@ fn an_unfinished_word_stands_for_all_that_begin_with_it() {
         [2, 1],
         "the word itself comes first"
     );
-    let finished = Query { matching: Matching::All, ..text("carp") };
+    let finished = Query { matching: Matching::All, typos: false, ..text("carp") };
     assert_eq!(found(&index, &finished), [] as [u64; 0]);
     let page = Query { prefix: true, limit: 1, ..text("car") };
     let next = index.search(&page, None).expect("within bounds").next;
     assert_eq!(index.search(&Query { after: next, prefix: false, ..page }, None), Err(QueryError::ForeignCursor));
+}
+
+#[test] // What is typed, and the titles found by their places; in a segment and in the head.
+fn a_word_that_nobody_has_stands_for_others() {
+    let titles = ["usb keyboard", "black sunglasses", "Galaxy smartwatch", "ipad stand", "desk lamp", "keyboards cover", "lamb wool"];
+    for head_rows_max in [1, 100] {
+        let mut index = Index::new(Settings { head_rows_max });
+        for (key, title) in (1..).zip(titles) {
+            index.upsert(&Document { title: title.into(), ..Document::new(DocKey(key)) }).expect("within bounds");
+            while index.maintain(1_000) {}
+        }
+        for (typed, keys) in [
+            ("keybaord", &[1, 6][..]),
+            ("usb keybord", &[1]),
+            ("kyebaord", &[1, 6]),
+            ("sungass", &[2]),
+            ("unglasses", &[2]),
+            ("smart watch", &[3]),
+            ("ipadstand", &[4]),
+            ("lamp", &[5]),
+            ("lams", &[5, 7]),
+            ("lmp", &[]),
+            ("keyboard", &[1, 6]),
+            ("kxyxoxrd", &[]),
+        ] {
+            let query = Query { matching: Matching::All, ..text(typed) };
+            let mut hits = found(&index, &query);
+            hits.sort_unstable();
+            assert_eq!(hits, keys, "{typed}");
+            let strict = found(&index, &Query { typos: false, ..query });
+            assert!(strict.len() == keys.len() || strict.is_empty(), "{typed}");
+        }
+        let typed = Query { prefix: true, ..text("keybaor") };
+        assert_eq!(found(&index, &typed).len(), 2);
+    }
+    let index = index(&["speaker", "sneaker", "speakers for cars"]);
+    assert_eq!(found(&index, &text("spaeker")).len(), 2, "of the words two slips away none, since one is nearer");
 }

@@ -98,6 +98,8 @@ pub struct SearchQuery {
     pub total: bool,
     /// Mark the words found: the place for it; hits carry no marks yet.
     pub highlight: bool,
+    /// No word stands for one that is spelt nearly so, even if no product has it.
+    pub exact: bool,
 }
 
 /// A product found.

@@ -10,7 +10,7 @@ TURNS = {
     "default": ("default", "default"),
     "filter": ("filter", "filter"),
     "prefix": ("prefix", "prefix"),
-    "fuzzy": ("fuzzy", None),
+    "fuzzy": ("fuzzy", "fuzzy"),
     "update": ("update", "update"),
 }
 WORKS = list(TURNS)

@@ -209,10 +209,12 @@ impl Bench<'_> {
             return self.print_changed(shop, "update-product", &changed);
         }
         let asked = self.questions.iter().map(|question| question.text.as_str());
-        let misspelt = self.typos.iter().map(|typo| typo.text.as_str()).filter(|_| self.questions.is_empty());
+        let misspelt = || self.typos.iter().map(|typo| typo.text.as_str());
+        let asked_or_misspelt = asked.clone().chain(misspelt().filter(|_| self.questions.is_empty()));
         let texts: Vec<&str> = match mode {
-            Mode::Prefix => asked.chain(misspelt).flat_map(queries::keystrokes).collect(),
-            Mode::Any | Mode::All | Mode::Default | Mode::Filter | Mode::Update => asked.chain(misspelt).collect(),
+            Mode::Prefix => asked_or_misspelt.flat_map(queries::keystrokes).collect(),
+            Mode::Fuzzy => misspelt().chain(asked.filter(|_| self.typos.is_empty())).collect(),
+            Mode::Any | Mode::All | Mode::Default | Mode::Filter | Mode::Update => asked_or_misspelt.collect(),
         };
         let queries = texts.into_iter().map(|text| mode.query(text, shop)).collect::<Result<Vec<_>, _>>()?;
         let passed = passes::run(shop, &queries, self.arguments.passes)?;

@@ -22,6 +22,8 @@ pub(super) enum Mode {
     Filter,
     /// Every keystroke of every query: all words, the last one still being typed
     Prefix,
+    /// Misspelt queries, or else the others: all words, or what is spelt nearly so
+    Fuzzy,
     /// Not a query: a price change and a new product, until a search sees them
     Update,
 }
@@ -34,6 +36,7 @@ impl Mode {
             Self::Default => "default",
             Self::Filter => "filter",
             Self::Prefix => "prefix",
+            Self::Fuzzy => "fuzzy",
             Self::Update => "update",
         }
     }
@@ -41,7 +44,7 @@ impl Mode {
     /// Whether its answers are judged: those of a filter are not what the query alone asks for, and those on the way to a query are not its own.
     pub(super) fn is_judged(self) -> bool {
         match self {
-            Self::Any | Self::All | Self::Default => true,
+            Self::Any | Self::All | Self::Default | Self::Fuzzy => true,
             Self::Filter | Self::Prefix | Self::Update => false,
         }
     }
@@ -50,7 +53,7 @@ impl Mode {
     pub(super) fn query(self, text: &str, shop: &Shop) -> Result<Query, BenchError> {
         let matching = match self {
             Self::Any | Self::Filter => Matching::Any,
-            Self::All | Self::Prefix => Matching::All,
+            Self::All | Self::Prefix | Self::Fuzzy => Matching::All,
             Self::Default | Self::Update => Matching::AllThenAny,
         };
         let mut query = Query { text: Some(text.to_owned()), matching, prefix: self == Self::Prefix, limit: 10, ..Query::default() };

@@ -35,7 +35,7 @@ const SUGGESTIONS: u16 = 8;
         ("total" = Option<bool>, Query, description = "Count all hits"),
         ("highlight" = Option<bool>, Query, description = "Taken; hits carry no marks yet"),
         ("explain" = Option<bool>, Query, description = "Taken"),
-        ("typo" = Option<bool>, Query, description = "Taken"),
+        ("typo" = Option<bool>, Query, description = "false: no word stands for one that is spelt nearly so, even if no product has it"),
     ),
     responses((status = 200, body = search::SearchPage), (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn search(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {

@@ -56,10 +56,11 @@ pub(crate) fn parse(raw: Option<&str>) -> Result<SearchQuery, Problem> {
     let after = after.map(|bytes| bytes.ok_or_else(Problem::bad_cursor)).transpose()?;
     let limit = query.limit(LIMIT)?;
     let (total, highlight) = (query.flag("total")?.unwrap_or(false), query.flag("highlight")?.unwrap_or(false));
-    // Taken and checked; the engine has no use for them.
-    let (_explain, _typo) = (query.flag("explain")?, query.flag("typo")?);
+    let exact = query.flag("typo")? == Some(false);
+    // Taken and checked; the engine has no use for it.
+    let _explain = query.flag("explain")?;
     query.end()?;
-    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight })
+    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact })
 }
 
 /// Splits at bars that no backslash precedes.
@@ -203,6 +204,7 @@ mod tests {
                 after: Some(vec![0, 1, 255]),
                 total: true,
                 highlight: true,
+                exact: true,
             }
         );
         assert_eq!(parse(None).expect("empty browses"), SearchQuery { limit: 20, ..SearchQuery::default() });

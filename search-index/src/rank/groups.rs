@@ -1,21 +1,24 @@
 //! A word of a query that several terms stand for: one list of the rows that have any of them.
 //!
-//! Path: a word that is still being typed → the terms of all forms that begin with it, in one part of the index → [`Union`]: chunk by chunk the greatest
+//! Path: a word that is still being typed, misspelt or written otherwise → the terms it stands for, in one part of the index → [`Union`]: chunk by chunk the greatest
 //! impact of each row → a list like any other, so that whatever ranks and counts knows nothing of alternatives.
 //! Only live rows are listed, and the length of the list is how many there are: a word weighs what its alternatives weigh together.
 
 use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
+use crate::near::Slips;
 use crate::postings::{Bitmap, CHUNK_ROWS, CHUNK_WORDS, List, Store, mark};
 
 /// How well an alternative stands for what was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// It is what was typed.
+    /// It is what was typed, or another way to write it.
     Same,
     /// It begins so, and goes on: what may yet be typed comes after what was.
     Longer,
+    /// It may be what was meant.
+    Slipped(Slips),
 }
 
 impl Likeness {
@@ -23,7 +26,8 @@ impl Likeness {
     pub(crate) fn share(self, impact: u8) -> u8 {
         match self {
             Self::Same => impact,
-            Self::Longer => (impact - impact / 4).max(1),
+            Self::Longer | Self::Slipped(Slips::One) => (impact - impact / 4).max(1),
+            Self::Slipped(Slips::Two) => (impact / 2).max(1),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which rows match a text, and how well.
 //!
-//! Path: query terms → [`resolve`] (a list a term in each part of the index, frequencies over all; several terms that stand for one word become one
-//! list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
+//! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
+//! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
 //! these need) or [`sets`] (all rows, where they are to be counted).
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
@@ -9,15 +9,16 @@
 mod groups;
 pub(crate) mod sets;
 pub(crate) mod windows;
+pub(crate) mod words;
 
 use smallvec::SmallVec;
 
 use self::groups::{Likeness, Union};
-use crate::analysis::QueryTerm;
+use self::words::Word;
 use crate::bitset::Bitset;
 use crate::head::Head;
 use crate::postings::{List, Store};
-use crate::query::{QueryError, TERMS_MAX};
+use crate::query::TERMS_MAX;
 use crate::segment::Segment;
 
 /// Of a term's inverse document frequency, one is this many units of weight.
@@ -45,14 +46,6 @@ pub(crate) struct Resolved<'a> {
     weights: SmallVec<[u32; 8]>,
 }
 
-/// A word to look for.
-#[derive(PartialEq, Eq)]
-struct Word {
-    term: String,
-    /// The word as it was typed, if it is still being typed.
-    begins: Option<String>,
-}
-
 /// Where a word's list in a part of the index is.
 enum Source<'a> {
     Segment(List<'a>),
@@ -60,37 +53,17 @@ enum Source<'a> {
     Made(u32),
 }
 
-/// Looks a query's terms up everywhere. A term that no live document has is replaced by its pieces, if it has any.
+/// Looks a query's words up everywhere.
 ///
 /// `made` takes the lists that are made for this query, for as long as it runs: the head's, and those of several alternatives.
 pub(crate) fn resolve<'a>(
-    terms: Vec<QueryTerm>,
+    words: &[Word],
     segments: &'a [Segment],
     head: &Head,
     live: &Bitset,
     documents: usize,
     made: &'a mut Store,
-) -> Result<Resolved<'a>, QueryError> {
-    let mut words: Vec<Word> = Vec::with_capacity(terms.len());
-    let mut add = |term: String, begins: Option<String>| {
-        if !words.iter().any(|known| known.term == term) {
-            words.push(Word { term, begins });
-        }
-    };
-    let anywhere = |term: &str, begins: Option<&str>| {
-        head.postings(term.as_bytes()).len() > 0
-            || segments.iter().any(|segment| segment.postings(term.as_bytes()).is_some())
-            || begins.is_some_and(|begins| !head.beginning(begins).is_empty() || segments.iter().any(|s| !s.beginning(begins).is_empty()))
-    };
-    for QueryTerm { term, pieces, begins } in terms {
-        match pieces {
-            Some(pieces) if !anywhere(&term, begins.as_deref()) => pieces.into_iter().for_each(|piece| add(piece, None)),
-            Some(_) | None => add(term, begins),
-        }
-    }
-    if words.len() > TERMS_MAX {
-        return Err(QueryError::TooManyTerms { len: words.len() });
-    }
+) -> Resolved<'a> {
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
     let mut sources: Vec<SmallVec<[Source<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
@@ -105,9 +78,10 @@ pub(crate) fn resolve<'a>(
     }
     let mut of_head = SmallVec::new();
     for (word, frequency) in words.iter().zip(&mut frequencies) {
-        let number = match &word.begins {
-            Some(begins) => made.push(in_head(word, begins, head).into_iter()),
-            None => made.push(head.postings(word.term.as_bytes())),
+        let number = if word.goes_on || !word.others.is_empty() {
+            made.push(in_head(word, head).into_iter())
+        } else {
+            made.push(head.postings(word.term.as_bytes()))
         };
         *frequency += u64::from(made.count(number as usize));
         of_head.push(Source::Made(number));
@@ -121,16 +95,18 @@ pub(crate) fn resolve<'a>(
     let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
     parts.retain(|lists| lists.iter().any(|list| !list.is_empty()));
     let weights = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
-    Ok(Resolved { parts, weights })
+    Resolved { parts, weights }
 }
 
 /// A word's list in a segment, and how many live rows it has.
 fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> (Source<'a>, u64) {
     let same = segment.postings(word.term.as_bytes());
-    if let Some(begins) = &word.begins {
+    if word.goes_on || !word.others.is_empty() {
         let same_term = segment.term(word.term.as_bytes());
-        let longer = segment.beginning(begins).into_iter().filter(|term| Some(*term) != same_term);
+        let longer = if word.goes_on { segment.beginning(&word.form) } else { Vec::new() };
+        let longer = longer.into_iter().filter(|term| Some(*term) != same_term);
         let mut lists: Vec<(List<'_>, Likeness)> = longer.map(|term| (segment.list(term as usize), Likeness::Longer)).collect();
+        lists.extend(word.others.iter().filter_map(|(term, likeness)| Some((segment.postings(term.as_bytes())?.0, *likeness))));
         if !lists.is_empty() {
             lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
             let number = union.of(&lists, live, made);
@@ -141,12 +117,14 @@ fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut 
     (Source::Segment(list), u64::from(live_rows))
 }
 
-/// The rows of the head that have the word or one that begins with it, ascending.
-fn in_head(word: &Word, begins: &str, head: &Head) -> Vec<(u32, u8)> {
-    let longer = head.beginning(begins).into_iter().filter(|term| *term != word.term.as_bytes());
+/// The rows of the head that have the word or one that it stands for, ascending.
+fn in_head(word: &Word, head: &Head) -> Vec<(u32, u8)> {
+    let longer = if word.goes_on { head.beginning(&word.form) } else { Vec::new() };
+    let longer = longer.into_iter().filter(|term| *term != word.term.as_bytes()).map(|term| (term, Likeness::Longer));
+    let others = word.others.iter().map(|(term, likeness)| (term.as_bytes(), *likeness));
     let mut found: Vec<(u32, u8)> = head.postings(word.term.as_bytes()).collect();
-    for term in longer {
-        found.extend(head.postings(term).map(|(row, impact)| (row, Likeness::Longer.share(impact))));
+    for (term, likeness) in longer.chain(others) {
+        found.extend(head.postings(term).map(|(row, impact)| (row, likeness.share(impact))));
     }
     found.sort_unstable_by_key(|(row, impact)| (*row, std::cmp::Reverse(*impact)));
     found.dedup_by_key(|(row, _)| *row);

@@ -12,6 +12,9 @@ use search_index::{
 /// Words that neither folding nor stemming changes, and that are neither stop words nor units.
 pub(crate) const WORDS: [&str; 8] = ["ink", "hp", "blue", "red", "desk", "lamp", "fan", "80"];
 
+/// Words of no document, each one slip from the word beside it and from no other.
+pub(crate) const MISSPELT: [(&str, &str); 4] = [("lapm", "lamp"), ("deks", "desk"), ("bluue", "blue"), ("lmp", "")];
+
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) documents: BTreeMap<DocKey, Document>,
@@ -72,8 +75,9 @@ fn of_word(document: &Document, word: &str, query: &Query) -> u32 {
     let words: Vec<&str> = text.split_whitespace().collect();
     let goes_on = query.prefix && words.iter().position(|other| *other == word) == Some(words.len() - 1);
     let longer = WORDS.iter().filter(|other| goes_on && other.starts_with(word) && **other != word);
+    let meant = MISSPELT.iter().filter(|(typed, _)| query.typos && *typed == word).map(|(_, meant)| meant);
     let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
-    longer.map(|other| share(impact(document, other))).chain([impact(document, word)]).max().unwrap_or(0)
+    longer.chain(meant).map(|other| share(impact(document, other))).chain([impact(document, word)]).max().unwrap_or(0)
 }
 
 fn facet_key(value: &AttributeValue) -> FacetKey {

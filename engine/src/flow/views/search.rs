@@ -14,7 +14,7 @@ pub(crate) fn index_settings() -> search_index::Settings {
 
 /// The query for the index. Categories may be named by id; the index knows their keys.
 pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
-    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _ } = query;
+    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact } = query;
     let after = match after {
         Some(bytes) => Some(search_index::Cursor::decode(&bytes).map_err(|_| Refusal::BadCursor)?),
         None => None,
@@ -23,6 +23,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         text: Some(text).filter(|text| !text.trim().is_empty()),
         matching: search_index::Matching::AllThenAny,
         prefix: false,
+        typos: !exact,
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

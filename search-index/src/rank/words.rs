@@ -1,0 +1,159 @@
+//! What each word of a query stands for, seen by what the index has.
+//!
+//! Path: the terms of a query → a word that no document has becomes its pieces (`hp80`: `hp`, `80`) → two neighbours that documents write as one stand
+//! for that too (`smart watch`: `smartwatch`) → a word that still nobody has stands for those a slip away; or becomes the two words it is run together
+//! from (`ipadstand`: `ipad`, `stand`); or stands for those two slips away → [`Word`]s, in the order of the query.
+//! Bounds: [`NEAR_MAX`] other words for one, and [`TERMS_MAX`] words.
+
+use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
+use crate::head::Head;
+use crate::near::{Near, Slips, slips_of};
+use crate::query::{QueryError, TERMS_MAX};
+use crate::segment::Segment;
+
+use super::groups::Likeness;
+
+/// Other words that one may stand for; of more, those that most documents have.
+const NEAR_MAX: usize = 32;
+/// Characters of each half of a word that is run together from two.
+const HALF_CHARS_MIN: usize = 3;
+
+/// A word to look for.
+pub(crate) struct Word {
+    pub(crate) term: String,
+    /// As it was typed, folded.
+    pub(crate) form: String,
+    /// Whether it is still being typed.
+    pub(crate) goes_on: bool,
+    /// Terms that will do too.
+    pub(crate) others: Vec<(String, Likeness)>,
+}
+
+/// What the index has, by word.
+pub(crate) struct Known<'a> {
+    pub(crate) analyzer: &'a Analyzer,
+    pub(crate) segments: &'a [Segment],
+    pub(crate) head: &'a Head,
+}
+
+impl Known<'_> {
+    /// Documents that have the term.
+    fn frequency(&self, term: &str) -> u64 {
+        let of_segments = self.segments.iter().filter_map(|segment| segment.postings(term.as_bytes()));
+        of_segments.map(|(_, live)| u64::from(live)).sum::<u64>() + self.head.postings(term.as_bytes()).len() as u64
+    }
+
+    fn has(&self, term: &str) -> bool {
+        self.segments.iter().any(|segment| segment.postings(term.as_bytes()).is_some()) || self.head.postings(term.as_bytes()).len() > 0
+    }
+
+    fn has_word(&self, word: &Word) -> bool {
+        let goes_on = |form: &str| self.segments.iter().any(|segment| segment.begins_any(form)) || !self.head.beginning(form).is_empty();
+        self.has(&word.term) || (word.goes_on && goes_on(&word.form))
+    }
+
+    /// Terms of forms that are near the word, by the fewest slips of any form, the most frequent ones.
+    fn near(&self, word: &Word, slips: Slips) -> Vec<(String, Likeness)> {
+        // The first letter is nearly always right, and a walk from it goes over a part of the dictionary only.
+        let anchored = self.near_by(&Near::new(&word.form, slips, true, word.goes_on));
+        if anchored.is_empty() && slips == Slips::One { self.near_by(&Near::new(&word.form, slips, false, word.goes_on)) } else { anchored }
+    }
+
+    fn near_by(&self, near: &Near) -> Vec<(String, Likeness)> {
+        let forms = self.segments.iter().flat_map(|segment| segment.near_forms(near)).chain(self.head.near_forms(near));
+        let mut terms: Vec<(String, Slips)> = forms.map(|(form, slips)| (self.analyzer.stem(&form).into_owned(), slips)).collect();
+        if terms.is_empty() {
+            // What only its plural is written of.
+            terms = self.segments.iter().flat_map(|segment| segment.near_terms(near)).chain(self.head.near_terms(near)).collect();
+        }
+        terms.sort_unstable();
+        terms.dedup_by(|next, first| next.0 == first.0);
+        if terms.len() > NEAR_MAX {
+            terms.sort_by_cached_key(|(term, slips)| (*slips, std::cmp::Reverse(self.frequency(term))));
+            terms.truncate(NEAR_MAX);
+        }
+        terms.into_iter().map(|(term, slips)| (term, Likeness::Slipped(slips))).collect()
+    }
+
+    /// The two words that one is run together from: those of which the rarer one is the most frequent. Of equals the first half is the shortest.
+    fn halves(&self, form: &str) -> Option<[String; 2]> {
+        if !form.chars().all(char::is_alphabetic) {
+            return None;
+        }
+        let mut best: Option<(u64, [String; 2])> = None;
+        for (at, _) in form.char_indices() {
+            let (left, right) = form.split_at(at);
+            if left.chars().count() < HALF_CHARS_MIN || right.chars().count() < HALF_CHARS_MIN {
+                continue;
+            }
+            let terms = [self.analyzer.stem(left).into_owned(), self.analyzer.stem(right).into_owned()];
+            let rarer = self.frequency(&terms[0]).min(self.frequency(&terms[1]));
+            if rarer > best.as_ref().map_or(0, |(frequency, _)| *frequency) {
+                best = Some((rarer, terms));
+            }
+        }
+        best.map(|(_, terms)| terms)
+    }
+
+    /// The words of a query. Slips are looked for only where `typos` says so.
+    ///
+    /// # Errors
+    /// [`QueryError::TooManyTerms`].
+    pub(crate) fn words(&self, terms: Vec<QueryTerm>, typos: bool) -> Result<Vec<Word>, QueryError> {
+        let mut words: Vec<Word> = Vec::with_capacity(terms.len());
+        let add = |words: &mut Vec<Word>, term: String, form: String, goes_on: bool| {
+            if !words.iter().any(|known| known.term == term) {
+                words.push(Word { term, form, goes_on, others: Vec::new() });
+            }
+        };
+        for QueryTerm { term, form, pieces, goes_on } in terms {
+            let word = Word { term, form, goes_on, others: Vec::new() };
+            match pieces {
+                Some(pieces) if !self.has_word(&word) => pieces.into_iter().for_each(|piece| add(&mut words, piece.clone(), piece, false)),
+                Some(_) | None => add(&mut words, word.term, word.form, word.goes_on),
+            }
+        }
+        self.join(&mut words);
+        let mut found = Vec::with_capacity(words.len());
+        for mut word in words {
+            if word.others.is_empty() && !self.has_word(&word) {
+                let slips = slips_of(&word.form).filter(|_| typos);
+                if slips.is_some() {
+                    word.others = self.near(&word, Slips::One);
+                }
+                if word.others.is_empty() {
+                    if let Some(halves) = self.halves(&word.form) {
+                        halves.into_iter().for_each(|half| add(&mut found, half.clone(), half, false));
+                        continue;
+                    }
+                    if slips == Some(Slips::Two) {
+                        word.others = self.near(&word, Slips::Two);
+                    }
+                }
+            }
+            if !found.iter().any(|known: &Word| known.term == word.term) {
+                found.push(word);
+            }
+        }
+        if found.len() > TERMS_MAX {
+            return Err(QueryError::TooManyTerms { len: found.len() });
+        }
+        Ok(found)
+    }
+
+    /// Neighbours that documents write as one word stand for that as well, both of them.
+    fn join(&self, words: &mut [Word]) {
+        for at in 1..words.len() {
+            let joined = [&*words[at - 1].form, &*words[at].form].concat();
+            if joined.len() > TOKEN_BYTES_MAX || !joined.chars().all(char::is_alphabetic) {
+                continue;
+            }
+            let term = self.analyzer.stem(&joined);
+            if self.has(&term) {
+                for word in &mut words[at - 1..=at] {
+                    word.others.push((term.to_string(), Likeness::Same));
+                }
+            }
+        }
+    }
+}

@@ -57,8 +57,9 @@
 //! # Several indexes, one answer
 //!
 //! Every shard answers [`Index::search_part`]; [`merge`] joins the [`Part`]s of one query. Facets, totals and column orders equal those
-//! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash;
-//! and an index in which no document has `hp80` looks for `hp` and `80` instead, whatever the other indexes have.
+//! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash.
+//! An index in which no document has `hp80` looks for `hp` and `80` instead, and takes `lamp` for `lamb`: where [`misjudged`] says that another has the
+//! word, all are asked again. What a word that nobody has stands for is each index's own judgement.
 //!
 //! # How it works
 //!
@@ -146,11 +147,11 @@ pub use highlight::Highlighter;
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
-    QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX,
+    QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX, Words,
 };
 pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
-    merge,
+    merge, misjudged,
 };
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;

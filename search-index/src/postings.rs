@@ -127,7 +127,7 @@ impl Store {
         let from = self.starts[number as usize] as usize;
         self.starts.push(self.lows.len() as u32);
         self.chunk_starts.push(self.chunk_numbers.len() as u32);
-        self.maxima.extend(self.impacts[from..].chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max)));
+        self.maxima.extend(maxima_of(&self.impacts[from..]));
         self.block_starts.push(self.maxima.len() as u32);
         number
     }
@@ -175,6 +175,11 @@ impl Store {
             + 4 * self.dense.len()
             + size_of::<Bitmap>() * self.bitmaps.len()
     }
+}
+
+/// The greatest impact of each block of a list.
+fn maxima_of(impacts: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    impacts.chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max))
 }
 
 /// Sets the bits of a run's rows.
@@ -263,7 +268,7 @@ impl Filling {
         }
         let (mut block_starts, mut maxima) = (vec![0], Vec::new());
         for range in self.starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
-            maxima.extend(self.impacts[range].chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max)));
+            maxima.extend(maxima_of(&self.impacts[range]));
             block_starts.push(maxima.len() as u32);
         }
         let Self { starts, lows, impacts, .. } = self;

@@ -51,6 +51,36 @@ pub enum Matching {
     Any,
 }
 
+/// Some of the distinct words of a query's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words(u32);
+const _: () = assert!(TERMS_MAX <= 32, "a bit a word");
+
+impl Words {
+    /// Adds the word at this place of the text.
+    pub(crate) fn insert(&mut self, place: usize) {
+        self.0 |= 1 << place;
+    }
+
+    pub(crate) fn contains(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// A value an attribute filter looks for. `Text` finds text and keyword values alike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
@@ -156,6 +186,8 @@ pub struct Query {
     /// Whether a word of letters that no document has stands for those that are one slip away (from 4 letters on; two from 8 on, where none is nearer):
     /// a letter too much, too few, another, or two swapped. The nearer come first where all else is equal.
     pub typos: bool,
+    /// Words that another index has: this one takes none of them for misspelt, or for written otherwise. [`misjudged`](crate::misjudged) says which.
+    pub known: Words,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -177,6 +209,7 @@ impl Default for Query {
             matching: Matching::AllThenAny,
             prefix: false,
             typos: true,
+            known: Words::default(),
             filters: Vec::new(),
             facets: Vec::new(),
             sort: Sort::Relevance,

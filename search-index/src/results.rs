@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::cursor::{Cursor, SortKey, Tier};
 use crate::document::DocKey;
-use crate::query::{FacetField, FacetRequest, Query, Sort};
+use crate::query::{FacetField, FacetRequest, Query, Sort, Words};
 
 /// A document in an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,6 +146,18 @@ pub struct Part {
     pub facets_all_terms: Vec<Facet>,
     /// One per request, over the documents with at least one term; empty unless no document has all terms.
     pub facets_some_terms: Vec<Facet>,
+    /// Words of the text that documents of this index have as they stand.
+    pub known: Words,
+    /// Words that none has, and that were looked for otherwise.
+    pub guessed: Words,
+}
+
+/// Words that one index took for misspelt, or for written otherwise, and another has as they stand. Unless there are none, the parts are of no use: ask all
+/// indexes again with [`Query::known`] set to these, and their parts agree.
+#[must_use]
+pub fn misjudged(parts: &[Part]) -> Words {
+    let all = |of: fn(&Part) -> Words| parts.iter().map(of).fold(Words::default(), Words::or);
+    all(|part| part.known).and(all(|part| part.guessed))
 }
 
 /// The answer to a [`Query`].
@@ -166,7 +178,7 @@ pub struct Results {
 
 /// Joins the parts of all shards for one query. O(all hits · log + all facet values · log).
 ///
-/// `parts` must have been made with this very query; their order does not matter.
+/// `parts` must have been made with this very query, and [`misjudged`] no word of it; their order does not matter.
 #[must_use]
 pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     let any_all_terms = parts.iter().any(|part| part.any_all_terms);

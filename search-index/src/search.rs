@@ -14,7 +14,7 @@ use crate::index::Index;
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, QueryError, Sort};
 use crate::rank::windows::{Wanted, best};
-use crate::rank::words::Known;
+use crate::rank::words::{Known, Understood};
 use crate::rank::{Resolved, resolve, shown};
 use crate::results::{Facet, Hit, Part, Results, merge};
 
@@ -51,12 +51,13 @@ impl Index {
         }
         let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text, query.prefix)).unwrap_or_default();
         let mut made = Store::default();
-        let words = self.known().words(terms, query.typos)?;
+        let Understood { words, known, guessed } = self.known().understand(terms, query)?;
         let resolved = resolve(&words, &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
-        Ok(if counts { search.counted() } else { search.ranked() })
+        let part = if counts { search.counted() } else { search.ranked() };
+        Ok(Part { known, guessed, ..part })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::analysis::{TOKEN_BYTES_MAX, fold, last_word};
 use crate::bitset::Bitset;
 use crate::index::Index;
 use crate::postings::{List, Store, TITLE_MARK};
-use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX};
+use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX, Query};
 use crate::rank::resolve;
 use crate::results::{Completion, ProductSuggestion, Suggestions};
 
@@ -82,7 +82,7 @@ impl Index {
             return None;
         }
         let mut of_head = Store::default();
-        let words = self.known().words(terms, false).ok()?;
+        let words = self.known().understand(terms, &Query { typos: false, ..Query::default() }).ok()?.words;
         let found = resolve(&words, &self.segments, &self.head, &self.rows.live, self.len(), &mut of_head).all_rows(&self.rows.live);
         (found.count() > 0).then_some(found)
     }

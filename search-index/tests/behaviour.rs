@@ -3,7 +3,7 @@
 use search_index::{
     ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
     FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, QUERY_BYTES_MAX, Query,
-    QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written,
+    QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged,
 };
 
 fn titled(key: u64, title: &str) -> Document {
@@ -324,7 +324,7 @@ fn an_unfinished_word_stands_for_all_that_begin_with_it() {
     assert_eq!(index.search(&Query { after: next, prefix: false, ..page }, None), Err(QueryError::ForeignCursor));
 }
 
-#[test] // What is typed, and the titles found by their places; in a segment and in the head.
+#[test] // What is typed, the titles found by their places, and whether that takes a slip for what was meant; in a segment and in the head.
 fn a_word_that_nobody_has_stands_for_others() {
     let titles = ["usb keyboard", "black sunglasses", "Galaxy smartwatch", "ipad stand", "desk lamp", "keyboards cover", "lamb wool"];
     for head_rows_max in [1, 100] {
@@ -333,30 +333,48 @@ fn a_word_that_nobody_has_stands_for_others() {
             index.upsert(&Document { title: title.into(), ..Document::new(DocKey(key)) }).expect("within bounds");
             while index.maintain(1_000) {}
         }
-        for (typed, keys) in [
-            ("keybaord", &[1, 6][..]),
-            ("usb keybord", &[1]),
-            ("kyebaord", &[1, 6]),
-            ("sungass", &[2]),
-            ("unglasses", &[2]),
-            ("smart watch", &[3]),
-            ("ipadstand", &[4]),
-            ("lamp", &[5]),
-            ("lams", &[5, 7]),
-            ("lmp", &[]),
-            ("keyboard", &[1, 6]),
-            ("kxyxoxrd", &[]),
+        for (typed, keys, slipped) in [
+            ("keybaord", &[1, 6][..], true),
+            ("usb keybord", &[1], true),
+            ("kyebaord", &[1, 6], true),
+            ("sungass", &[2], true),
+            ("unglasses", &[2], true),
+            ("smart watch", &[3], false),
+            ("ipadstand", &[4], false),
+            ("lamp", &[5], false),
+            ("lams", &[5, 7], true),
+            ("lmp", &[], false),
+            ("keyboard", &[1, 6], false),
+            ("kxyxoxrd", &[], false),
         ] {
             let query = Query { matching: Matching::All, ..text(typed) };
             let mut hits = found(&index, &query);
             hits.sort_unstable();
             assert_eq!(hits, keys, "{typed}");
-            let strict = found(&index, &Query { typos: false, ..query });
-            assert!(strict.len() == keys.len() || strict.is_empty(), "{typed}");
+            let mut strict = found(&index, &Query { typos: false, ..query });
+            strict.sort_unstable();
+            assert_eq!(strict, if slipped { &[] } else { keys }, "{typed}");
         }
         let typed = Query { prefix: true, ..text("keybaor") };
         assert_eq!(found(&index, &typed).len(), 2);
     }
     let index = index(&["speaker", "sneaker", "speakers for cars"]);
     assert_eq!(found(&index, &text("spaeker")).len(), 2, "of the words two slips away none, since one is nearer");
+    // Each is looked for in the whole dictionary, so only some are.
+    let some = "spaeker speakre spekaer spaker";
+    for (typed, hits) in [(some.to_owned(), 2), (format!("{some} speeker"), 0)] {
+        assert_eq!(found(&index, &Query { matching: Matching::All, ..text(&typed) }).len(), hits, "{typed}");
+    }
+}
+
+#[test]
+fn what_one_index_takes_for_misspelt_may_be_a_word_of_another() {
+    let (lamps, lambs) = (index(&["desk lamp", "HP80 lamp"]), index(&["lamb wool", "hp ink 80"]));
+    for (typed, hits) in [("lamp", 2), ("hp80", 1), ("lamc", 3)] {
+        let mut query = Query { total: true, ..text(typed) };
+        let parts = |query: &Query| [&lamps, &lambs].map(|index| index.search_part(query, None).expect("within bounds")).to_vec();
+        query.known = misjudged(&parts(&query));
+        let results = merge(parts(&query), &query);
+        assert_eq!((results.hits.len(), results.total), (hits, Some(hits as u64)), "{typed}");
+    }
 }

@@ -11,6 +11,7 @@ import platform
 import subprocess
 
 import common
+import table
 from common import Failed
 
 SECONDS_MAX = 3_600  # of a build or of one turn; longer is taken for broken
@@ -95,8 +96,6 @@ def asked(words):
 
 def take_turns(ours, peer, corpus, files, given):
     """Rows of every round: the answers to a work's turns, of one engine and then of the other."""
-    import table
-
     queries, typos = files
     us = [ours, "search", "--products", corpus, "--queries", queries, "--typos", typos, "--passes", given.passes, "--turns", "--json"]
     rows = []

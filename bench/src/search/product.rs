@@ -9,6 +9,7 @@ use super::{
     mixed::{Mixes, replicas},
 };
 use crate::server::BenchError;
+use jiff::civil::Date;
 use search_index::{AttributeValue, DocKey, Document};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
@@ -130,15 +131,10 @@ fn attribute(value: serde_json::Value) -> Option<AttributeValue> {
     }
 }
 
-/// Days from 1970 to a date `year-month-day`, by the civil calendar counted from March on (Hinnant).
+/// Days from 1970 to a date.
 fn days(date: &str) -> Option<i64> {
-    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if !(0..=9_999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    Some(365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day - 719_469)
+    let date: Date = date.parse().ok()?;
+    Some(date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24)
 }
 
 /// Of every document what its hits are told by, in the order of keys. Small, because it counts in the memory of the process.

@@ -1,31 +1,27 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
-//! Path: `wire` query → [`views::query`] → every shard's part with what is shown of its hits → merge → page and cursor.
+//! Path: `wire` query → [`views::query`] → every shard's part with what is shown of its hits, once more if shards differ over what is a word → merge → page and
+//! cursor.
 
 use super::{refused, views};
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
+use search_index::{DocKey, Part};
 use std::{collections::BTreeMap, sync::Arc};
-use wire::{Body, Failure, Refusal, SearchQuery, SearchResults, Suggestions};
+use wire::{Body, Failure, Refusal, SearchHit, SearchQuery, SearchResults, Suggestions};
 
 pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failure> {
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let tree = ctx.config(|config| config.shared.categories());
-    let query = Arc::new(views::query(query, &tree).map_err(refused)?);
-    let mut parts = Vec::new();
-    let mut shown = BTreeMap::new();
-    for answer in ctx.ask_all(Ask::Search(Arc::clone(&query))).await? {
-        match answer {
-            Answer::Search(part, hits) => {
-                for (hit, card) in part.hits.iter().zip(hits) {
-                    shown.insert(hit.key, card);
-                }
-                parts.push(*part);
-            }
-            other => return Err(unexpected(&other)),
-        }
+    let mut query = Arc::new(views::query(query, &tree).map_err(refused)?);
+    let (mut parts, mut shown) = parts(ctx, &query).await?;
+    let known = search_index::misjudged(&parts);
+    if !known.is_empty() {
+        // What some shard took for misspelt is a word on another.
+        query = Arc::new(search_index::Query { known, ..(*query).clone() });
+        (parts, shown) = self::parts(ctx, &query).await?;
     }
     let merged = search_index::merge(parts, &query);
     let items = merged.hits.iter().filter_map(|hit| shown.remove(&hit.key)).collect();
@@ -37,6 +33,23 @@ pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failur
         relaxed: merged.relaxed,
         next: merged.next.map(|cursor| cursor.encode().to_vec()),
     })))
+}
+
+/// Every shard's part, with what is shown of its hits.
+async fn parts(ctx: &Ctx, query: &Arc<search_index::Query>) -> Result<(Vec<Part>, BTreeMap<DocKey, SearchHit>), Failure> {
+    let (mut parts, mut shown) = (Vec::new(), BTreeMap::new());
+    for answer in ctx.ask_all(Ask::Search(Arc::clone(query))).await? {
+        match answer {
+            Answer::Search(part, hits) => {
+                for (hit, card) in part.hits.iter().zip(hits) {
+                    shown.insert(hit.key, card);
+                }
+                parts.push(*part);
+            }
+            other => return Err(unexpected(&other)),
+        }
+    }
+    Ok((parts, shown))
 }
 
 pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body, Failure> {

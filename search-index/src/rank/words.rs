@@ -3,16 +3,18 @@
 //! Path: the terms of a query → a word that no document has becomes its pieces (`hp80`: `hp`, `80`) → two neighbours that documents write as one stand
 //! for that too (`smart watch`: `smartwatch`) → a word that still nobody has stands for those a slip away; or becomes the two words it is run together
 //! from (`ipadstand`: `ipad`, `stand`); or stands for those two slips away → [`Word`]s, in the order of the query.
-//! Bounds: [`NEAR_MAX`] other words for one, and [`TERMS_MAX`] words.
+//! Bounds: [`TERMS_MAX`] words, [`UNKNOWN_MAX`] of them looked for otherwise than as they stand, and [`NEAR_MAX`] other words for one.
 
 use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
 use crate::head::Head;
 use crate::near::{Near, Slips, slips_of};
-use crate::query::{QueryError, TERMS_MAX};
+use crate::query::{Query, QueryError, TERMS_MAX, Words};
 use crate::segment::Segment;
 
 use super::groups::Likeness;
 
+/// Words of a query that nobody has and that are looked for otherwise, each by walks over the dictionary; further ones find nothing.
+const UNKNOWN_MAX: usize = 4;
 /// Other words that one may stand for; of more, those that most documents have.
 const NEAR_MAX: usize = 32;
 /// Characters of each half of a word that is run together from two.
@@ -27,6 +29,17 @@ pub(crate) struct Word {
     pub(crate) goes_on: bool,
     /// Terms that will do too.
     pub(crate) others: Vec<(String, Likeness)>,
+    /// Its place among the distinct words of the text.
+    place: usize,
+}
+
+/// What a query's words come to in one index.
+pub(crate) struct Understood {
+    pub(crate) words: Vec<Word>,
+    /// Those that it has as they stand.
+    pub(crate) known: Words,
+    /// Those that it has not and looks for otherwise.
+    pub(crate) guessed: Words,
 }
 
 /// What the index has, by word.
@@ -95,50 +108,63 @@ impl Known<'_> {
         best.map(|(_, terms)| terms)
     }
 
-    /// The words of a query. Slips are looked for only where `typos` says so.
+    /// The words of a query's terms; `query` says whether slips are looked for, and which words are right though nobody here has them.
     ///
     /// # Errors
     /// [`QueryError::TooManyTerms`].
-    pub(crate) fn words(&self, terms: Vec<QueryTerm>, typos: bool) -> Result<Vec<Word>, QueryError> {
+    pub(crate) fn understand(&self, terms: Vec<QueryTerm>, query: &Query) -> Result<Understood, QueryError> {
+        few_enough(terms.len())?;
+        let (mut known, mut guessed) = (Words::default(), Words::default());
         let mut words: Vec<Word> = Vec::with_capacity(terms.len());
-        let add = |words: &mut Vec<Word>, term: String, form: String, goes_on: bool| {
-            if !words.iter().any(|known| known.term == term) {
-                words.push(Word { term, form, goes_on, others: Vec::new() });
+        for (place, QueryTerm { term, form, pieces, goes_on }) in terms.into_iter().enumerate() {
+            let word = Word { term, form, goes_on, others: Vec::new(), place };
+            if self.has_word(&word) {
+                known.insert(place);
             }
-        };
-        for QueryTerm { term, form, pieces, goes_on } in terms {
-            let word = Word { term, form, goes_on, others: Vec::new() };
-            match pieces {
-                Some(pieces) if !self.has_word(&word) => pieces.into_iter().for_each(|piece| add(&mut words, piece.clone(), piece, false)),
-                Some(_) | None => add(&mut words, word.term, word.form, word.goes_on),
+            match pieces.filter(|_| !known.contains(place) && !query.known.contains(place)) {
+                Some(pieces) => {
+                    guessed.insert(place);
+                    pieces.into_iter().for_each(|piece| add(&mut words, Word::of(piece, place)));
+                }
+                None => add(&mut words, word),
             }
         }
         self.join(&mut words);
         let mut found = Vec::with_capacity(words.len());
+        let mut unknown = 0;
         for mut word in words {
-            if word.others.is_empty() && !self.has_word(&word) {
-                let slips = slips_of(&word.form).filter(|_| typos);
-                if slips.is_some() {
-                    word.others = self.near(&word, Slips::One);
+            let right = known.contains(word.place) || guessed.contains(word.place) || query.known.contains(word.place);
+            if !right && word.others.is_empty() && unknown < UNKNOWN_MAX {
+                unknown += 1;
+                let halves = self.guess(&mut word, query.typos);
+                if halves.is_some() || !word.others.is_empty() {
+                    guessed.insert(word.place);
                 }
-                if word.others.is_empty() {
-                    if let Some(halves) = self.halves(&word.form) {
-                        halves.into_iter().for_each(|half| add(&mut found, half.clone(), half, false));
-                        continue;
-                    }
-                    if slips == Some(Slips::Two) {
-                        word.others = self.near(&word, Slips::Two);
-                    }
+                if let Some(halves) = halves {
+                    halves.into_iter().for_each(|half| add(&mut found, Word::of(half, word.place)));
+                    continue;
                 }
             }
-            if !found.iter().any(|known: &Word| known.term == word.term) {
-                found.push(word);
-            }
+            add(&mut found, word);
         }
-        if found.len() > TERMS_MAX {
-            return Err(QueryError::TooManyTerms { len: found.len() });
+        few_enough(found.len())?;
+        Ok(Understood { words: found, known, guessed })
+    }
+
+    /// Gives a word that nobody has others to stand for; or answers the two words that it is run together from.
+    fn guess(&self, word: &mut Word, typos: bool) -> Option<[String; 2]> {
+        let slips = slips_of(&word.form).filter(|_| typos);
+        if slips.is_some() {
+            word.others = self.near(word, Slips::One);
         }
-        Ok(found)
+        if !word.others.is_empty() {
+            return None;
+        }
+        let halves = self.halves(&word.form);
+        if halves.is_none() && slips == Some(Slips::Two) {
+            word.others = self.near(word, Slips::Two);
+        }
+        halves
     }
 
     /// Neighbours that documents write as one word stand for that as well, both of them.
@@ -156,4 +182,22 @@ impl Known<'_> {
             }
         }
     }
+}
+
+impl Word {
+    /// A part of the word at this place.
+    fn of(part: String, place: usize) -> Self {
+        Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), place }
+    }
+}
+
+/// Adds a word whose term is not there.
+fn add(words: &mut Vec<Word>, word: Word) {
+    if !words.iter().any(|known| known.term == word.term) {
+        words.push(word);
+    }
+}
+
+fn few_enough(len: usize) -> Result<(), QueryError> {
+    if len > TERMS_MAX { Err(QueryError::TooManyTerms { len }) } else { Ok(()) }
 }

@@ -10,10 +10,11 @@ use search_index::{
 };
 
 /// Words that neither folding nor stemming changes, and that are neither stop words nor units.
-pub(crate) const WORDS: [&str; 8] = ["ink", "hp", "blue", "red", "desk", "lamp", "fan", "80"];
+/// Two of them are a slip apart.
+pub(crate) const WORDS: [&str; 9] = ["ink", "hp", "blue", "red", "desk", "lamp", "lamb", "fan", "80"];
 
-/// Words of no document, each one slip from the word beside it and from no other.
-pub(crate) const MISSPELT: [(&str, &str); 4] = [("lapm", "lamp"), ("deks", "desk"), ("bluue", "blue"), ("lmp", "")];
+/// Words of no document; the last one is too short to be taken for misspelt.
+pub(crate) const MISSPELT: [&str; 5] = ["lapm", "deks", "bluue", "lamc", "lmp"];
 
 #[derive(Clone, Default)]
 pub(crate) struct Model {
@@ -69,15 +70,24 @@ fn impact(document: &Document, word: &str) -> u32 {
     if sum == 0.0 { 0 } else { (255.0 * (sum / (sum + 1.2))).round().clamp(1.0, 255.0) as u32 }
 }
 
-/// What a word of a query weighs in a document: the last one may stand for all that begin with it.
-fn of_word(document: &Document, word: &str, query: &Query) -> u32 {
-    let text = query.text.as_deref().unwrap_or_default();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let goes_on = query.prefix && words.iter().position(|other| *other == word) == Some(words.len() - 1);
-    let longer = WORDS.iter().filter(|other| goes_on && other.starts_with(word) && **other != word);
-    let meant = MISSPELT.iter().filter(|(typed, _)| query.typos && *typed == word).map(|(_, meant)| meant);
-    let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
-    longer.chain(meant).map(|other| share(impact(document, other))).chain([impact(document, word)]).max().unwrap_or(0)
+/// Whether a word is within one slip of another, or of its beginning: the whole table of distances.
+fn is_near(typed: &str, word: &str, begins: bool) -> bool {
+    let (a, b) = (typed.as_bytes(), word.as_bytes());
+    let mut d = vec![vec![0_usize; a.len() + 1]; b.len() + 1];
+    for i in 0..=b.len() {
+        for j in 0..=a.len() {
+            d[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let least = (d[i - 1][j] + 1).min(d[i][j - 1] + 1).min(d[i - 1][j - 1] + usize::from(a[j - 1] != b[i - 1]));
+                    let swapped = i > 1 && j > 1 && a[j - 1] == b[i - 2] && a[j - 2] == b[i - 1];
+                    if swapped { least.min(d[i - 2][j - 2] + 1) } else { least }
+                }
+            };
+        }
+    }
+    d[b.len()][a.len()] <= 1 || (begins && d.iter().any(|row| row[a.len()] <= 1))
 }
 
 fn facet_key(value: &AttributeValue) -> FacetKey {
@@ -137,6 +147,26 @@ impl Model {
         true
     }
 
+    /// The words that one of a query stands for: the last one may be the beginning of others, and what no document has may be misspelt.
+    fn alternatives(&self, word: &str, query: &Query) -> Vec<&'static str> {
+        let text = query.text.as_deref().unwrap_or_default();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let goes_on = query.prefix && words.iter().position(|other| *other == word) == Some(words.len() - 1);
+        let used = |word: &str| self.documents.values().any(|document| impact(document, word) > 0);
+        let longer: Vec<&str> = WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect();
+        if used(word) || longer.iter().any(|other| used(other)) || !query.typos || word.len() < 4 {
+            return longer;
+        }
+        WORDS.into_iter().filter(|other| used(other) && is_near(word, other, goes_on)).collect()
+    }
+
+    /// What a word of a query weighs in a document.
+    fn of_word(&self, document: &Document, word: &str, query: &Query) -> u32 {
+        let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
+        let others = self.alternatives(word, query).into_iter().map(|other| share(impact(document, other)));
+        others.chain([impact(document, word)]).max().unwrap_or(0)
+    }
+
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
         let mut terms: Vec<&str> = Vec::new();
         for word in query.text.as_deref().unwrap_or_default().split_whitespace() {
@@ -144,7 +174,7 @@ impl Model {
                 terms.push(word);
             }
         }
-        let matched = |document: &Document| terms.iter().filter(|term| of_word(document, term, query) > 0).count();
+        let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
         let full = |document: &Document| matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
         // Whether nothing but full matches is wanted, or some are there.
@@ -183,9 +213,9 @@ impl Model {
     fn score(&self, document: &Document, terms: &[&str], query: &Query) -> u32 {
         let n = self.documents.len() as f64;
         let of_term = |term: &&str| {
-            let df = self.documents.values().filter(|document| of_word(document, term, query) > 0).count() as f64;
+            let df = self.documents.values().filter(|document| self.of_word(document, term, query) > 0).count() as f64;
             let weight = (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32;
-            weight * of_word(document, term, query)
+            weight * self.of_word(document, term, query)
         };
         terms.iter().map(of_term).sum()
     }

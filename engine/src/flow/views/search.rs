@@ -24,6 +24,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         matching: search_index::Matching::AllThenAny,
         prefix: false,
         typos: !exact,
+        known: search_index::Words::default(),
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

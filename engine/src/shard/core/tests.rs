@@ -382,6 +382,20 @@ fn found(node: &mut Node, text: &str, filters: Vec<Filter>) -> Vec<String> {
     }
 }
 
+#[test] // Each pair of titles is a slip apart; of some the products are on different shards, and one of these has not the word.
+fn a_word_of_one_shard_is_not_taken_for_misspelt_by_another() {
+    let mut node = Node::start(3, Vec::new());
+    let names: Vec<(String, String)> = ('a'..='j').map(|letter| (format!("la{letter}px"), format!("la{letter}py"))).collect();
+    for title in names.iter().flat_map(|(one, other)| [one, other]) {
+        assert!(matches!(node.admin(product(title, title, 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    for (one, other) in &names {
+        assert_eq!(found(&mut node, one, Vec::new()), [one.as_str()]);
+        assert_eq!(found(&mut node, other, Vec::new()), [other.as_str()]);
+    }
+    assert!(!found(&mut node, "laapz", Vec::new()).is_empty(), "nobody has this one");
+}
+
 fn buys(shards: u16) {
     let mut node = Node::start(shards, Vec::new());
     for (key, title) in [("1399", "HP 80 Original Cyan"), ("1400", "HP 80 Original Magenta"), ("7", "Garden chair")] {

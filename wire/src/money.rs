@@ -55,6 +55,14 @@ pub struct Money {
     pub currency: Currency,
 }
 
+impl ArchivedMoney {
+    /// As an ordinary value.
+    #[must_use]
+    pub const fn native(&self) -> Money {
+        Money { amount: self.amount.to_native(), currency: Currency(self.currency.0) }
+    }
+}
+
 impl Money {
     /// Nothing, in `currency`.
     #[must_use]

@@ -3,7 +3,7 @@
 //! Path: a record's content → [`check`] (bounds and sense) → [`Product`], whose variants have ids that outlive their content.
 //! Deliberately absent: stock (by location, elsewhere) and claims on keys (by key, elsewhere).
 
-use super::{check_count, check_text};
+use super::{check_count, check_text, content::Content};
 use crate::record::v1;
 use std::collections::BTreeSet;
 use wire::{FieldError, Money, ProductId, SkuId, limits};
@@ -11,7 +11,7 @@ use wire::{FieldError, Money, ProductId, SkuId, limits};
 /// Opening stock lines in one write of a product; more are refused. A write's ids must fit one command.
 pub const OPENING_STOCK_MAX: usize = 10_000;
 
-/// A product. Its content is the record's own type: what was written is what is kept, with no copy of forty fields between.
+/// A product. Its content is the record's own type: what was written is what is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// `prod_…`
@@ -19,7 +19,7 @@ pub struct Product {
     /// Rises with each change of the content; the first is 1.
     pub version: u64,
     /// As written, without `stock`.
-    pub content: v1::Product,
+    pub content: Content,
     /// The id of each variant of `content.variants`, in its order.
     pub skus: Vec<SkuId>,
 }
@@ -27,13 +27,13 @@ pub struct Product {
 impl Product {
     /// The variant at `index` with its id.
     #[must_use]
-    pub fn variant(&self, index: usize) -> Option<(SkuId, &v1::Variant)> {
+    pub fn variant(&self, index: usize) -> Option<(SkuId, &v1::ArchivedVariant)> {
         Some((*self.skus.get(index)?, self.content.variants.get(index)?))
     }
 
     /// The variants with their ids, in the merchant's order.
-    pub fn variants(&self) -> impl ExactSizeIterator<Item = (SkuId, &v1::Variant)> {
-        self.skus.iter().copied().zip(&self.content.variants)
+    pub fn variants(&self) -> impl ExactSizeIterator<Item = (SkuId, &v1::ArchivedVariant)> {
+        self.skus.iter().copied().zip(&*self.content.variants)
     }
 
     /// The id of the variant with this SKU key.
@@ -46,15 +46,15 @@ impl Product {
     #[must_use]
     pub fn is_for_sale(&self) -> bool {
         match self.content.status {
-            v1::ProductStatus::Active => true,
-            v1::ProductStatus::Draft | v1::ProductStatus::Archived => false,
+            v1::ArchivedProductStatus::Active => true,
+            v1::ArchivedProductStatus::Draft | v1::ArchivedProductStatus::Archived => false,
         }
     }
 
     /// The price of the variant at `index` in `currency`.
     #[must_use]
     pub fn price(&self, index: usize, currency: wire::Currency) -> Option<Money> {
-        self.content.variants.get(index)?.prices.iter().copied().find(|price| price.currency == currency)
+        self.content.variants.get(index)?.prices.iter().map(wire::ArchivedMoney::native).find(|price| price.currency == currency)
     }
 }
 

@@ -44,8 +44,9 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: Produc
     };
     let content = views::stored_product(input, category, partitions);
     product::check(&content).map_err(|error| refused(Refusal::Invalid(vec![error])))?;
-    let known =
-        read(ctx, partition, |p| p.product_by_key(&content.key).map(|p| p.content.variants.iter().map(|v| v.key.clone()).collect()))?;
+    let known = read(ctx, partition, |p| {
+        p.product_by_key(&content.key).map(|p| p.content.variants.iter().map(|v| v.key.as_str().to_owned()).collect())
+    })?;
     let known: Vec<String> = known.unwrap_or_default();
     let new: Vec<&str> =
         content.variants.iter().map(|variant| variant.key.as_str()).filter(|key| !known.iter().any(|k| k == key)).collect();

@@ -149,7 +149,7 @@ impl Partition {
     /// Open effects of writes of a product: claims to be made final or released, rows to be opened. O(its effects and variants, and log of all there are).
     pub(crate) fn effects_of_product(&self, id: ProductId) -> Vec<EventId> {
         let Some(product) = self.product(id) else { return Vec::new() };
-        let claims = self.outbox.about(outbox::About::Product(product.content.key.clone()));
+        let claims = self.outbox.about(outbox::About::Product(product.content.key.as_str().to_owned()));
         claims.chain(product.skus.iter().flat_map(|sku| self.outbox.about(outbox::About::Sku(*sku)))).collect()
     }
 

@@ -7,14 +7,14 @@
 use super::{
     ApplyContext, Digest, Done, Outcome, hash128,
     outbox::{Concern, Effect, Target},
-    snapshot::{
-        BadItem, Items, Kind,
-        fields::{Field, put_archive, take_archive},
-    },
+    snapshot::{BadItem, Items, Kind, fields::Field},
     table::Table,
 };
 use crate::{
-    domain::product::{self, Product},
+    domain::{
+        content::Content,
+        product::{self, Product},
+    },
     record::v1::{self, Command, PeerOutcome},
 };
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -79,6 +79,7 @@ impl Products {
         check_room("products of a partition", self.by_id.len() + usize::from(old.is_none()), PRODUCTS_MAX)?;
         check_room("SKUs of a partition", self.by_sku.len() + content.variants.len().saturating_sub(old_variants), SKUS_MAX)?;
 
+        let kept = kept(content);
         let (id, version, what) = match old {
             None => {
                 let id = ctx.next();
@@ -86,13 +87,13 @@ impl Products {
                 for (variant, sku) in content.variants.iter().zip(&skus) {
                     finalise(ctx, &content.key, &variant.key, *sku);
                 }
-                self.store(ctx, Product { id, version: 1, content: without_stock(content), skus }, VecDeque::new());
+                self.store(ctx, Product { id, version: 1, content: kept, skus }, VecDeque::new());
                 (id, 1, Upserted::Created)
             }
-            Some(Stored { product: old, .. }) if same_but_stock(&old.content, content) => (old.id, old.version, Upserted::Unchanged),
+            Some(Stored { product: old, .. }) if is_same(&old.content, &kept) => (old.id, old.version, Upserted::Unchanged),
             Some(Stored { product: old, .. }) => {
                 let (id, version) = (old.id, old.version + 1);
-                self.replace(ctx, id, version, content);
+                self.replace(ctx, id, version, content, kept);
                 (id, version, Upserted::Updated)
             }
         };
@@ -120,7 +121,7 @@ impl Products {
                 release(ctx, &product.content.key, &variant.key, sku);
             }
             ctx.changes.products.push(id);
-            ctx.tell(EventKind::ProductDeleted, vec![EventField::Product(id), EventField::Key(product.content.key)]);
+            ctx.tell(EventKind::ProductDeleted, vec![EventField::Product(id), EventField::Key(product.content.key.as_str().to_owned())]);
         }
         Ok(Done::Nothing)
     }
@@ -140,7 +141,7 @@ impl Products {
     }
 
     /// Other content for a product that is there: known variants keep their ids, new ones get theirs, the others go.
-    fn replace(&mut self, ctx: &mut ApplyContext<'_>, id: ProductId, version: u64, content: &v1::Product) {
+    fn replace(&mut self, ctx: &mut ApplyContext<'_>, id: ProductId, version: u64, content: &v1::Product, kept: Content) {
         let Some(Stored { product: old, opened }) = self.by_id.remove(&id) else { return };
         // Only looked up in, so its order cannot show.
         let mut left: HashMap<&str, SkuId> = old.variants().map(|(sku, variant)| (variant.key.as_str(), sku)).collect();
@@ -162,7 +163,7 @@ impl Products {
                 release(ctx, &content.key, &variant.key, sku);
             }
         }
-        self.store(ctx, Product { id, version, content: without_stock(content), skus }, opened);
+        self.store(ctx, Product { id, version, content: kept, skus }, opened);
     }
 
     fn store(&mut self, ctx: &mut ApplyContext<'_>, product: Product, opened: VecDeque<u64>) {
@@ -218,14 +219,17 @@ impl Products {
                 (*id, *version).put(body);
                 skus.put(body);
                 opened.put(body);
-                put_archive(content, body);
+                body.extend_from_slice(content.bytes());
             })
         })
     }
 
     pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
-        let mut fields = || Some((<(ProductId, u64)>::take(body)?, Field::take(body)?, Field::take(body)?, take_archive(body)?));
-        let ((id, version), skus, opened, content): (_, Vec<SkuId>, _, v1::Product) = fields().ok_or(BadItem::Damaged)?;
+        let mut fields = || {
+            let (numbers, skus, opened) = (<(ProductId, u64)>::take(body)?, Field::take(body)?, Field::take(body)?);
+            Some((numbers, skus, opened, Content::checked(std::mem::take(body))?))
+        };
+        let ((id, version), skus, opened, content): (_, Vec<SkuId>, _, Content) = fields().ok_or(BadItem::Damaged)?;
         let mut is_new = self.by_key.insert(Arc::from(content.key.as_str()), id).is_none();
         for (index, sku) in (0u32..).zip(&skus) {
             is_new &= self.by_sku.insert(*sku, (id, index)).is_none();
@@ -259,7 +263,7 @@ impl Products {
         digest.write_usize(self.by_id.len());
         for (id, Stored { product, opened }) in &self.by_id {
             (id, product.version, &product.skus, opened).hash(digest);
-            digest.archive(&product.content);
+            digest.bytes(product.content.bytes());
         }
     }
 }
@@ -284,11 +288,11 @@ fn opened_mark(sku: SkuId, location: &str) -> u64 {
     xxh3_64(&bytes)
 }
 
-/// Taken apart by field, so that a field that is added is not forgotten here.
-fn without_stock(content: &v1::Product) -> v1::Product {
+/// What is kept of what was written: all but the opening stock. Taken apart by field, so that one that is added is not forgotten here.
+fn kept(content: &v1::Product) -> Content {
     let v1::Product { key, title, description, brand, category, attributes, images, variants, stock: _, popularity, released, status } =
         content;
-    v1::Product {
+    Content::new(&v1::Product {
         key: key.clone(),
         title: title.clone(),
         description: description.clone(),
@@ -301,14 +305,12 @@ fn without_stock(content: &v1::Product) -> v1::Product {
         popularity: *popularity,
         released: *released,
         status: *status,
-    }
+    })
 }
 
-fn same_but_stock(a: &v1::Product, b: &v1::Product) -> bool {
-    let v1::Product { key, title, description, brand, category, attributes, images, variants, stock: _, popularity, released, status } = a;
-    (key, title, description, brand, category) == (&b.key, &b.title, &b.description, &b.brand, &b.category)
-        && (attributes, images, variants) == (&b.attributes, &b.images, &b.variants)
-        && (popularity, released, status) == (&b.popularity, &b.released, &b.status)
+/// Equal bytes are equal contents; others may still be, as 0.0 and -0.0.
+fn is_same(old: &Content, new: &Content) -> bool {
+    old.bytes() == new.bytes() || old.unpacked() == new.unpacked()
 }
 
 fn check_room(what: &str, wanted: usize, max: usize) -> Result<(), Refusal> {

@@ -1,15 +1,15 @@
 //! Products: as stored, as shown, as indexed.
 
-use super::price_in;
 use crate::{
     domain::{category::CategoryTree, product::Product},
-    record::v1,
+    record::v1::{self, ArchivedAttributeValue, ArchivedProduct},
     shared::SkuStock,
 };
+use rkyv::string::ArchivedString;
 use std::sync::Arc;
 use wire::{
-    Attribute, AttributeValue, Availability, CategoryCrumb, Currency, Image, Money, OptionChoice, ProductInput, ProductStatus, ProductView,
-    SearchHit, VariantView, placement, placement::Space,
+    ArchivedMoney, Attribute, AttributeValue, Availability, CategoryCrumb, Currency, Image, Money, OptionChoice, ProductInput,
+    ProductStatus, ProductView, SearchHit, SkuId, VariantView, placement, placement::Space,
 };
 
 /// The name under which the index takes a product's model number.
@@ -64,88 +64,87 @@ fn stored_value(value: AttributeValue) -> v1::AttributeValue {
     }
 }
 
-fn shown_value(value: &v1::AttributeValue) -> AttributeValue {
+fn shown_value(value: v1::AttributeValue) -> AttributeValue {
     match value {
-        v1::AttributeValue::Text(text) => AttributeValue::Text(text.clone()),
-        v1::AttributeValue::Keyword(word) => AttributeValue::Keyword(word.clone()),
-        v1::AttributeValue::Number(number) => AttributeValue::Number(*number),
-        v1::AttributeValue::Bool(flag) => AttributeValue::Bool(*flag),
+        v1::AttributeValue::Text(text) => AttributeValue::Text(text),
+        v1::AttributeValue::Keyword(word) => AttributeValue::Keyword(word),
+        v1::AttributeValue::Number(number) => AttributeValue::Number(number),
+        v1::AttributeValue::Bool(flag) => AttributeValue::Bool(flag),
     }
 }
 
 /// A product as shoppers see it; `availability` tells that of the variant at a place.
 pub(crate) fn product(product: &Product, tree: &CategoryTree, availability: impl Fn(usize) -> Availability) -> ProductView {
-    let content = &product.content;
-    let crumb = |node: &v1::CategoryNode| {
+    let v1::Product { key, title, description, brand, category, attributes, images, variants, stock: _, popularity, released, status } =
+        product.content.unpacked();
+    let crumb = |node: v1::CategoryNode| {
         let name = tree.get(node.id).map_or_else(|| node.key.clone(), |category| category.name.to_string());
-        CategoryCrumb { id: node.id, key: node.key.clone(), name }
+        CategoryCrumb { id: node.id, key: node.key, name }
+    };
+    let variant = |(place, (&id, variant)): (usize, (&SkuId, v1::Variant))| VariantView {
+        id,
+        key: variant.key,
+        options: variant.options.into_iter().map(|(name, value)| OptionChoice { name, value }).collect(),
+        price: shown_price(variant.prices.iter().copied()),
+        prices: variant.prices,
+        barcodes: variant.barcodes,
+        availability: availability(place),
     };
     ProductView {
         id: product.id,
-        key: content.key.clone(),
+        key,
         version: product.version,
-        status: match content.status {
+        status: match status {
             v1::ProductStatus::Draft => ProductStatus::Draft,
             v1::ProductStatus::Active => ProductStatus::Active,
             v1::ProductStatus::Archived => ProductStatus::Archived,
         },
-        title: content.title.clone(),
-        description: content.description.clone(),
-        brand: content.brand.clone(),
-        category: content.category.iter().map(crumb).collect(),
-        attributes: content.attributes.iter().map(|a| Attribute { name: a.name.clone(), value: shown_value(&a.value) }).collect(),
-        images: content.images.iter().map(|image| Image { url: image.url.clone(), alt: image.alt.clone() }).collect(),
-        variants: product
-            .variants()
-            .enumerate()
-            .map(|(place, (id, variant))| VariantView {
-                id,
-                key: variant.key.clone(),
-                options: variant.options.iter().map(|(name, value)| OptionChoice { name: name.clone(), value: value.clone() }).collect(),
-                price: shown_price(&variant.prices),
-                prices: variant.prices.clone(),
-                barcodes: variant.barcodes.clone(),
-                availability: availability(place),
-            })
-            .collect(),
-        popularity: content.popularity,
-        released: content.released,
+        title,
+        description,
+        brand,
+        category: category.into_iter().map(crumb).collect(),
+        attributes: attributes.into_iter().map(|a| Attribute { name: a.name, value: shown_value(a.value) }).collect(),
+        images: images.into_iter().map(|image| Image { url: image.url, alt: image.alt }).collect(),
+        variants: product.skus.iter().zip(variants).enumerate().map(variant).collect(),
+        popularity,
+        released,
     }
 }
 
 /// The price shown when no currency is asked for: the shop's, else the first.
-fn shown_price(prices: &[Money]) -> Option<Money> {
-    price_in(prices, Currency::USD).or_else(|| prices.first().copied())
+fn shown_price(mut prices: impl Iterator<Item = Money> + Clone) -> Option<Money> {
+    prices.clone().find(|price| price.currency == Currency::USD).or_else(|| prices.next())
 }
 
 /// A product as the index takes it.
 pub(crate) fn document(product: &Product) -> search_index::Document {
-    let content = &product.content;
+    let search_index::Columns { price, rating, popularity } = columns(product);
+    let content = product.content.unpacked();
     let model = content.attributes.iter().find_map(|attribute| match &attribute.value {
         v1::AttributeValue::Text(text) | v1::AttributeValue::Keyword(text) if attribute.name == MODEL_ATTRIBUTE => Some(text.clone()),
         _ => None,
     });
     // A shopper may type what stands on the box.
-    let keywords = product.variants().flat_map(|(_, variant)| std::iter::once(&variant.key).chain(&variant.barcodes));
-    let attributes = content.attributes.iter().map(|attribute| {
-        let value = match &attribute.value {
-            v1::AttributeValue::Text(text) => search_index::AttributeValue::Text(text.clone()),
-            v1::AttributeValue::Keyword(word) => search_index::AttributeValue::Keyword(word.clone()),
-            v1::AttributeValue::Number(number) => search_index::AttributeValue::Number(*number),
-            v1::AttributeValue::Bool(flag) => search_index::AttributeValue::Bool(*flag),
+    let keywords = content.variants.iter().flat_map(|variant| std::iter::once(&variant.key).chain(&variant.barcodes));
+    let keywords = keywords.map(String::as_str).collect::<Vec<_>>().join(" ");
+    let attributes = content.attributes.into_iter().map(|attribute| {
+        let value = match attribute.value {
+            v1::AttributeValue::Text(text) => search_index::AttributeValue::Text(text),
+            v1::AttributeValue::Keyword(word) => search_index::AttributeValue::Keyword(word),
+            v1::AttributeValue::Number(number) => search_index::AttributeValue::Number(number),
+            v1::AttributeValue::Bool(flag) => search_index::AttributeValue::Bool(flag),
         };
-        (attribute.name.clone(), value)
+        (attribute.name, value)
     });
-    let search_index::Columns { price, rating, popularity } = columns(product);
     search_index::Document {
         stamp: stamp(product, &mut Vec::new()),
         partition: product.id.partition().0,
-        title: content.title.clone(),
-        description: content.description.clone(),
+        title: content.title,
+        description: content.description,
         model: model.unwrap_or_default(),
-        keywords: keywords.map(String::as_str).collect::<Vec<_>>().join(" "),
-        brand: content.brand.clone(),
-        category: content.category.iter().map(|node| node.key.clone()).collect(),
+        keywords,
+        brand: content.brand,
+        category: content.category.into_iter().map(|node| node.key).collect(),
         price,
         rating,
         popularity,
@@ -157,8 +156,12 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
 
 /// What changes in place in the index.
 pub(crate) fn columns(product: &Product) -> search_index::Columns {
-    let cheapest = product.content.variants.iter().filter_map(|variant| shown_price(&variant.prices)).map(|price| price.amount).min();
-    search_index::Columns { price: cheapest, rating: None, popularity: product.content.popularity }
+    let prices = product.content.variants.iter().filter_map(|variant| shown_price(variant.prices.iter().map(ArchivedMoney::native)));
+    search_index::Columns {
+        price: prices.map(|price| price.amount).min(),
+        rating: None,
+        popularity: product.content.popularity.to_native(),
+    }
 }
 
 /// Raised with every change of what [`document`] makes of the same product: then no saved index counts any more.
@@ -169,7 +172,7 @@ const DOCUMENT_VERSION: u64 = 1;
 /// A hash and not the version, so that a saved index is right also beside a data folder that was taken from a backup.
 pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
     // All fields are named, so that who adds one has to decide.
-    let v1::Product {
+    let ArchivedProduct {
         key: _,
         title,
         description,
@@ -182,7 +185,7 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
         popularity: _,
         released,
         status: _,
-    } = &product.content;
+    } = &*product.content;
     scratch.clear();
     let mut bytes = |bytes: &[u8]| {
         // Lengths go before, so that no two contents read the same.
@@ -192,27 +195,27 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
     bytes(title.as_bytes());
     bytes(description.as_bytes());
     bytes(&[u8::from(brand.is_some())]);
-    bytes(brand.as_deref().unwrap_or_default().as_bytes());
-    bytes(&released.unwrap_or(0).to_le_bytes());
+    bytes(brand.as_ref().map_or("", ArchivedString::as_str).as_bytes());
+    bytes(&released.as_ref().map_or(0, |days| days.to_native()).to_le_bytes());
     bytes(&(category.len() as u64).to_le_bytes());
     category.iter().for_each(|node| bytes(node.key.as_bytes()));
     bytes(&(attributes.len() as u64).to_le_bytes());
-    for attribute in attributes {
+    for attribute in &**attributes {
         bytes(attribute.name.as_bytes());
         match &attribute.value {
-            v1::AttributeValue::Text(text) => {
+            ArchivedAttributeValue::Text(text) => {
                 bytes(b"t");
                 bytes(text.as_bytes());
             }
-            v1::AttributeValue::Keyword(word) => {
+            ArchivedAttributeValue::Keyword(word) => {
                 bytes(b"k");
                 bytes(word.as_bytes());
             }
-            v1::AttributeValue::Number(number) => bytes(&number.to_bits().to_le_bytes()),
-            v1::AttributeValue::Bool(flag) => bytes(&[u8::from(*flag)]),
+            ArchivedAttributeValue::Number(number) => bytes(&number.to_native().to_bits().to_le_bytes()),
+            ArchivedAttributeValue::Bool(flag) => bytes(&[u8::from(*flag)]),
         }
     }
-    for variant in variants {
+    for variant in &**variants {
         bytes(variant.key.as_bytes());
         bytes(&(variant.barcodes.len() as u64).to_le_bytes());
         variant.barcodes.iter().for_each(|code| bytes(code.as_bytes()));
@@ -228,12 +231,12 @@ pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32)
     let (sku, variant) = product.variant(place.unwrap_or(0))?;
     Some(SearchHit {
         product: product.id,
-        key: content.key.clone(),
-        title: content.title.clone(),
-        brand: content.brand.clone(),
-        category: content.category.last().map(|node| node.key.clone()),
-        price: shown_price(&variant.prices),
-        image: content.images.first().map(|image| image.url.clone()),
+        key: content.key.as_str().to_owned(),
+        title: content.title.as_str().to_owned(),
+        brand: content.brand.as_ref().map(|brand| brand.as_str().to_owned()),
+        category: content.category.last().map(|node| node.key.as_str().to_owned()),
+        price: shown_price(variant.prices.iter().map(ArchivedMoney::native)),
+        image: content.images.first().map(|image| image.url.as_str().to_owned()),
         in_stock: place.is_some(),
         sku,
         score,
@@ -243,7 +246,8 @@ pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32)
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use wire::{ProductId, RawId, SkuId};
+    use crate::domain::content::Content;
+    use wire::{ProductId, RawId};
 
     /// One that has something in every field the index reads.
     pub(crate) fn product() -> Product {
@@ -273,7 +277,7 @@ pub(crate) mod tests {
             released: Some(9),
             status: v1::ProductStatus::Active,
         };
-        Product { id: ProductId(RawId(5)), version: 1, content, skus: vec![SkuId(RawId(6)), SkuId(RawId(7))] }
+        Product { id: ProductId(RawId(5)), version: 1, content: Content::new(&content), skus: vec![SkuId(RawId(6)), SkuId(RawId(7))] }
     }
 
     #[test] // A change, and whether texts and lasting columns are others by it.
@@ -307,7 +311,9 @@ pub(crate) mod tests {
         let (stamp, before) = lasting(&product());
         for (what, change, differs) in changes {
             let mut changed = product();
-            change(&mut changed.content);
+            let mut content = changed.content.unpacked();
+            change(&mut content);
+            changed.content = Content::new(&content);
             let (other, after) = lasting(&changed);
             assert_eq!(after != before, differs, "{what}");
             assert_eq!(other != stamp, differs, "{what}");

@@ -62,7 +62,7 @@ impl State {
                 let found = self.index.suggest(&text, usize::from(limit));
                 let products = found.products.iter().filter_map(|suggestion| {
                     let product = self.product_of(suggestion.key)?;
-                    Some((suggestion.key, product.id, product.content.key.clone(), product.content.title.clone()))
+                    Some((suggestion.key, product.id, product.content.key.as_str().to_owned(), product.content.title.as_str().to_owned()))
                 });
                 let products = products.collect();
                 Ok(Answer::Suggest(found, products))
@@ -83,12 +83,12 @@ impl State {
         let content = &product.content;
         Some(SkuCard {
             sku,
-            key: variant.key.clone(),
+            key: variant.key.as_str().to_owned(),
             product: product.id,
-            product_key: content.key.clone(),
-            title: content.title.clone(),
-            image: content.images.first().map(|image| image.url.clone()),
-            prices: if product.is_for_sale() { variant.prices.clone() } else { Vec::new() },
+            product_key: content.key.as_str().to_owned(),
+            title: content.title.as_str().to_owned(),
+            image: content.images.first().map(|image| image.url.as_str().to_owned()),
+            prices: if product.is_for_sale() { variant.prices.iter().map(wire::ArchivedMoney::native).collect() } else { Vec::new() },
             availability,
         })
     }

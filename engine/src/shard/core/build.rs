@@ -328,15 +328,20 @@ fn index_texts<'a>(index: &mut search_index::Index, products: impl IntoIterator<
 #[cfg(test)]
 mod tests {
     use super::index_texts;
-    use crate::{domain::product::Product, flow::views::test_product};
+    use crate::{
+        domain::{content::Content, product::Product},
+        flow::views::test_product,
+    };
     use wire::{ProductId, RawId};
 
     #[test] // Codes of all its variants are words of one text, which the catalog lets be longer than the index does.
     fn a_product_that_the_index_refuses_does_not_keep_the_others_out() {
         let mut products: Vec<Product> = (1..=3).map(|seq| Product { id: ProductId(RawId(seq << 16)), ..test_product() }).collect();
-        let variant = products[1].content.variants[0].clone();
-        products[1].content.variants.resize(300, variant);
-        products[1].content.variants.iter_mut().for_each(|variant| variant.barcodes.resize(16, "7".repeat(64)));
+        let mut content = products[1].content.unpacked();
+        let variant = content.variants[0].clone();
+        content.variants.resize(300, variant);
+        content.variants.iter_mut().for_each(|variant| variant.barcodes.resize(16, "7".repeat(64)));
+        products[1].content = Content::new(&content);
         let sku = products[1].skus[0];
         products[1].skus.resize(300, sku);
         assert!(crate::flow::views::document(&products[1]).check().is_err());

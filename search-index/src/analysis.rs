@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
-pub(crate) const ANALYSIS_VERSION: u32 = 2;
+pub(crate) const ANALYSIS_VERSION: u32 = 3;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;
@@ -169,6 +169,15 @@ pub(crate) struct QueryTerm {
     pub(crate) goes_on: bool,
 }
 
+/// What a query's text comes to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueryTerms {
+    /// Distinct, in order.
+    pub(crate) terms: Vec<QueryTerm>,
+    /// Distinct stop words that are not among them.
+    pub(crate) left_out: Vec<&'static str>,
+}
+
 /// Which part a term plays in the text it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -234,6 +243,11 @@ impl Analyzer {
     /// With `unfinished`, a last word at the very end of the text may go on: it is no stop word yet, and words that begin with it are looked for too,
     /// from [`PREFIX_CHARS_MIN`] characters on.
     pub(crate) fn query_terms(&self, text: &str, unfinished: bool) -> Vec<QueryTerm> {
+        self.query(text, unfinished).terms
+    }
+
+    /// As [`Analyzer::query_terms`], and the stop words that were left out.
+    pub(crate) fn query(&self, text: &str, unfinished: bool) -> QueryTerms {
         let folded = fold(text);
         let last = if unfinished { last_word(&folded) } else { folded.len() };
         let is_last = |token: &Token| token.range.start == last;
@@ -241,11 +255,13 @@ impl Analyzer {
         let stops = |token: &Token| !is_last(token) && STOP_WORDS.contains(&&folded[token.range.clone()]);
         let only_stop_words = tokens.iter().all(stops);
         let mut terms: Vec<QueryTerm> = Vec::with_capacity(tokens.len());
+        let mut left_out: Vec<&'static str> = Vec::new();
         for token in &tokens {
+            let word = &folded[token.range.clone()];
             if !only_stop_words && stops(token) {
+                left_out.extend(STOP_WORDS.iter().filter(|stop| **stop == word));
                 continue;
             }
-            let word = &folded[token.range.clone()];
             let term = self.stem(word).into_owned();
             if terms.iter().all(|known| known.term != term) {
                 let pieces = pieces(word).map(|(left, right)| [self.stem(left).into_owned(), self.stem(right).into_owned()]);
@@ -253,7 +269,9 @@ impl Analyzer {
                 terms.push(QueryTerm { term, form: word.to_owned(), pieces, goes_on });
             }
         }
-        terms
+        left_out.sort_unstable();
+        left_out.dedup();
+        QueryTerms { terms, left_out }
     }
 }
 

@@ -31,13 +31,14 @@ struct Norm {
 }
 
 /// Pivots are near the means of a catalogue of electronics and clothes; that they need not be exact is the point of them.
+/// A long title is as much about its words as a short one, hence its low slope; a long description, or a long list of values, is about none of them.
 const NORMS: [Norm; FIELDS.len()] = [
-    Norm { weight: 3.0, slope: 0.5, pivot: 8.0 },
+    Norm { weight: 3.0, slope: 0.3, pivot: 8.0 },
     Norm { weight: 2.0, slope: 0.25, pivot: 1.0 },
-    Norm { weight: 2.0, slope: 0.5, pivot: 1.0 },
+    Norm { weight: 2.0, slope: 0.6, pivot: 4.0 },
     Norm { weight: 2.0, slope: 0.5, pivot: 4.0 },
-    Norm { weight: 1.0, slope: 0.75, pivot: 25.0 },
-    Norm { weight: 0.5, slope: 0.75, pivot: 40.0 },
+    Norm { weight: 1.0, slope: 0.9, pivot: 25.0 },
+    Norm { weight: 0.5, slope: 0.9, pivot: 25.0 },
 ];
 
 /// Weighted occurrences at which an impact is half of what no number of occurrences exceeds.

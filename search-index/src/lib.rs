@@ -46,6 +46,8 @@
 //! Documents with *all* terms come first, by BM25 over all fields held against fixed lengths, in integers; when they do not fill the page, documents with *some* terms follow
 //! and [`Results::relaxed`] says so ([`Matching`] has the other ways). In any other order than relevance, documents with some terms
 //! appear only when none has all. [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
+//! Of documents that say the same, one whose title has the words as they were typed comes first, then one that has them in other forms, and the query's stop
+//! words count there too: `sheet feeder for` prefers a feeder for something.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and

@@ -4,6 +4,7 @@
 //! passes; where only the best matches are wanted: filters as a set and tests → the best `limit`, most others unread. All terms first and, where
 //! those are too few, some terms the same way → `Part` → `merge` → `Results`.
 
+use crate::analysis::QueryTerms;
 use crate::bitset::Bitset;
 use crate::collect::{Candidate, Collector, Top, score_at};
 use crate::cursor::Tier;
@@ -49,10 +50,11 @@ impl Index {
         if live.is_none() && query.needs_liveness() {
             return Err(QueryError::NoLiveness);
         }
-        let terms = query.text.as_deref().map(|text| self.analyzer.query_terms(text, query.prefix)).unwrap_or_default();
+        let text = query.text.as_deref().map(|text| self.analyzer.query(text, query.prefix));
+        let QueryTerms { terms, left_out } = text.unwrap_or_default();
         let mut made = Store::default();
         let Understood { words, known, guessed } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
+        let resolved = resolve(&words, &left_out, &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

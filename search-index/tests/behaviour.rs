@@ -70,9 +70,22 @@ fn all_terms_come_before_some_and_nothing_is_no_error() {
     assert_eq!(found(&index, &text("for the")), [3], "stop words count when there is nothing else");
 }
 
+#[test] // Titles, query, keys in the order of the answer.
+fn titles_that_say_it_as_it_was_typed_come_first() {
+    for (titles, query, wanted) in [
+        (&["nike black sweatshirts", "nike black sweatshirt"][..], "nike sweatshirt", &[2, 1][..]),
+        (&["nike black sweatshirt", "nike black sweatshirts"], "nike sweatshirts", &[2, 1]),
+        (&["nike black sweatshirts", "nike black sweatshirt"], "nike sweatshrit", &[2, 1]), // misspelt: what is nearest is meant
+        (&["sheet feeder grey", "sheet feeder for"], "feeder for", &[2, 1]),
+        (&["sheet feeder for", "sheet feeder grey"], "feeder", &[1, 2]),
+    ] {
+        assert_eq!(found(&index(titles), &text(query)), wanted, "{query}");
+    }
+}
+
 #[test] // Which documents answer, in which order, and whether that counts as relaxed.
 fn matching_says_how_many_terms_a_document_must_have() {
-    let long = format!("ink {} paper", "words that nobody looks for ".repeat(8));
+    let long = format!("ink {} paper", "words that nobody looks for ".repeat(20));
     let mut titles = vec!["ink ink ink", &long, "paper paper paper"];
     titles.extend(["desk lamp"; 9]);
     let index = index(&titles);

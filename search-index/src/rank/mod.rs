@@ -2,10 +2,11 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted).
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`].
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
+mod extras;
 mod groups;
 pub(crate) mod sets;
 pub(crate) mod windows;
@@ -13,6 +14,7 @@ pub(crate) mod words;
 
 use smallvec::SmallVec;
 
+use self::extras::extras;
 use self::groups::{Likeness, Union};
 use self::words::Word;
 use crate::bitset::Bitset;
@@ -26,7 +28,7 @@ const WEIGHT_UNITS: f64 = 256.0;
 /// A weight is at most this: the inverse frequency of one document in 2^32 is 22.9, one in 16 million 17.3.
 pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
 const _: () = assert!(
-    TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
+    2 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
     "scores are compared as signed integers, for which every machine has an instruction"
 );
 
@@ -35,20 +37,22 @@ pub(crate) fn shown(score: u32) -> f32 {
     (f64::from(score) / (WEIGHT_UNITS * 255.0)) as f32
 }
 
-/// By term.
+/// By term, those of extras behind them.
 pub(crate) type Lists<'a> = SmallVec<[List<'a>; 8]>;
 
 /// A query's terms found in an index.
 pub(crate) struct Resolved<'a> {
-    /// For each part of the index that has any of them, one list a term (empty where the part has none).
+    /// For each part of the index that has any of them, one list a term (empty where the part has none), then one an extra.
     parts: Vec<Lists<'a>>,
-    /// By term.
+    /// Likewise.
     weights: SmallVec<[u32; 8]>,
+    /// So many of them are terms.
+    terms: usize,
 }
 
 /// Where a word's list in a part of the index is.
-enum Source<'a> {
-    Segment(List<'a>),
+enum Numbered<'a> {
+    List(List<'a>),
     /// Its number among the lists made for this query.
     Made(u32),
 }
@@ -58,6 +62,7 @@ enum Source<'a> {
 /// `made` takes the lists that are made for this query, for as long as it runs: the head's, and those of several alternatives.
 pub(crate) fn resolve<'a>(
     words: &[Word],
+    left_out: &[&str],
     segments: &'a [Segment],
     head: &Head,
     live: &Bitset,
@@ -65,8 +70,9 @@ pub(crate) fn resolve<'a>(
     made: &'a mut Store,
 ) -> Resolved<'a> {
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
-    let mut sources: Vec<SmallVec<[Source<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
+    let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
+    let extras = extras(words, left_out);
     for segment in segments {
         let mut of_segment = SmallVec::new();
         for (word, frequency) in words.iter().zip(&mut frequencies) {
@@ -74,6 +80,7 @@ pub(crate) fn resolve<'a>(
             *frequency += live_rows;
             of_segment.push(source);
         }
+        of_segment.extend(extras.iter().map(|extra| extra.in_segment(segment, live, &mut union, made)));
         sources.push(of_segment);
     }
     let mut of_head = SmallVec::new();
@@ -84,22 +91,26 @@ pub(crate) fn resolve<'a>(
             made.push(head.postings(word.term.as_bytes()))
         };
         *frequency += u64::from(made.count(number as usize));
-        of_head.push(Source::Made(number));
+        of_head.push(Numbered::Made(number));
     }
+    of_head.extend(extras.iter().map(|extra| Numbered::Made(extra.in_head(head, made))));
     sources.push(of_head);
     let made: &'a Store = made;
-    let list = |source: Source<'a>| match source {
-        Source::Segment(list) => list,
-        Source::Made(number) => made.list(number as usize),
+    let list = |source: Numbered<'a>| match source {
+        Numbered::List(list) => list,
+        Numbered::Made(number) => made.list(number as usize),
     };
     let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
-    parts.retain(|lists| lists.iter().any(|list| !list.is_empty()));
-    let weights = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
-    Resolved { parts, weights }
+    let terms = words.len();
+    parts.retain(|lists| lists[..terms].iter().any(|list| !list.is_empty()));
+    let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
+    let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
+    weights.extend(of_extras);
+    Resolved { parts, weights, terms }
 }
 
 /// A word's list in a segment, and how many live rows it has.
-fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> (Source<'a>, u64) {
+fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> (Numbered<'a>, u64) {
     let same = segment.postings(word.term.as_bytes());
     if word.goes_on || !word.others.is_empty() {
         let same_term = segment.term(word.term.as_bytes());
@@ -110,11 +121,11 @@ fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut 
         if !lists.is_empty() {
             lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
             let number = union.of(&lists, live, made);
-            return (Source::Made(number), u64::from(made.count(number as usize)));
+            return (Numbered::Made(number), u64::from(made.count(number as usize)));
         }
     }
     let (list, live_rows) = same.unwrap_or_default();
-    (Source::Segment(list), u64::from(live_rows))
+    (Numbered::List(list), u64::from(live_rows))
 }
 
 /// The rows of the head that have the word or one that it stands for, ascending.
@@ -140,15 +151,17 @@ fn weight(documents: u64, frequency: u64) -> u32 {
 impl Resolved<'_> {
     /// Terms looked for; 0 for a query without text.
     pub(crate) fn len(&self) -> usize {
-        self.weights.len()
+        self.terms
     }
 
     /// The score of a row that matches. O(parts · terms · log).
     pub(crate) fn score(&self, row: u32) -> u32 {
         let of_part = |lists: &Lists<'_>| -> Option<u32> {
             // A row in use is in one part only.
-            let found = lists.iter().zip(&self.weights).filter_map(|(list, weight)| Some(weight * u32::from(list.find(row)?)));
-            Some(found.sum()).filter(|score| *score > 0)
+            let found = |(list, weight): (&List<'_>, &u32)| weight * list.find(row).map_or(0, u32::from);
+            let of_lists: SmallVec<[u32; 8]> = lists.iter().zip(&self.weights).map(found).collect();
+            let has_any = of_lists[..self.terms].iter().any(|score| *score > 0);
+            has_any.then(|| of_lists.iter().sum())
         };
         self.parts.iter().find_map(of_part).unwrap_or(0)
     }

@@ -4,7 +4,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Lists, Resolved};
+use super::Resolved;
 use crate::bitset::Bitset;
 use crate::postings::{Bitmap, CHUNK_WORDS, List, Run, gallop, mark};
 
@@ -31,6 +31,7 @@ impl Resolved<'_> {
     pub(crate) fn all_rows(&self, live: &Bitset) -> Bitset {
         let mut found = Bitset::default();
         for lists in &self.parts {
+            let lists = &lists[..self.terms];
             if lists.iter().any(List::is_empty) {
                 continue;
             }
@@ -61,7 +62,7 @@ impl Resolved<'_> {
     pub(crate) fn any_rows(&self, live: &Bitset) -> Bitset {
         let mut found = Bitset::default();
         for lists in &self.parts {
-            each_chunk(lists, |number, lanes| {
+            each_chunk(&lists[..self.terms], |number, lanes| {
                 let words = chunk_of(&mut found, number);
                 for lane in lanes {
                     match lane.bitmap {
@@ -82,7 +83,7 @@ fn chunk_of(set: &mut Bitset, number: usize) -> &mut Bitmap {
 }
 
 /// Calls `visit` with each chunk's number and the lists in it, empty ones among them.
-fn each_chunk(lists: &Lists<'_>, mut visit: impl FnMut(usize, &mut [Lane<'_>])) {
+fn each_chunk(lists: &[List<'_>], mut visit: impl FnMut(usize, &mut [Lane<'_>])) {
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
     while let Some(number) = lists.iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
         let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();

@@ -65,27 +65,33 @@ impl Lane<'_> {
 pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Collector<'_>) {
     let mut sums = Sums { scores: [0; WINDOW_ROWS], touched: [0; WINDOW_ROWS / 64] };
     for lists in &resolved.parts {
-        if wanted != Wanted::All || lists.iter().all(|list| !list.is_empty()) {
-            part(lists, &resolved.weights, wanted, &mut sums, collector);
+        if wanted != Wanted::All || lists[..resolved.terms].iter().all(|list| !list.is_empty()) {
+            part(lists, resolved, wanted, &mut sums, collector);
         }
     }
 }
 
-/// Goes through the chunks that any list reaches into.
-fn part(lists: &Lists<'_>, weights: &[u32], wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
+/// Goes through the chunks that the list of any term reaches into.
+fn part(lists: &Lists<'_>, resolved: &Resolved<'_>, wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
+    let terms = resolved.terms;
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
-    while let Some(number) = lists.iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
+    while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
         let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();
-        for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(weights) {
+        for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
             let mut run = Run::default();
+            // An extra may have chunks before, in which there is no term.
+            while list.chunk_number(*nth).is_some_and(|other| other < number) {
+                *nth += 1;
+            }
             if list.chunk_number(*nth) == Some(number) {
                 run = list.chunk(*nth);
                 *nth += 1;
             }
             lanes.push(Lane { run, weight, from: 0, to: 0, seek: 0, bound: 0 });
         }
+        let extras = lanes.drain(terms..).filter(|extra| !extra.run.lows.is_empty()).collect();
         if wanted != Wanted::All || lanes.iter().all(|lane| !lane.run.lows.is_empty()) {
-            Chunk { base: u32::from(number) << 16, lanes, wanted, collector: &mut *collector }.windows(sums);
+            Chunk { base: u32::from(number) << 16, lanes, extras, wanted, collector: &mut *collector }.windows(sums);
         }
     }
 }
@@ -98,7 +104,10 @@ struct Sums {
 
 struct Chunk<'a, 'c, 'r> {
     base: u32,
+    /// Of the terms.
     lanes: SmallVec<[Lane<'a>; 8]>,
+    /// Added to rows that the others find.
+    extras: SmallVec<[Lane<'a>; 8]>,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
 }
@@ -124,6 +133,12 @@ impl Chunk<'_, '_, '_> {
             if !self.collector.may_pass(self.base + u32::from(first), WINDOW_ROWS) {
                 continue;
             }
+            for extra in &mut self.extras {
+                let lows = extra.run.lows;
+                extra.from = gallop(lows, extra.to, first);
+                extra.to = if last { lows.len() } else { gallop(lows, extra.from, first + WINDOW_ROWS as u16) };
+                extra.seek = extra.from;
+            }
             match self.wanted {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
@@ -131,12 +146,23 @@ impl Chunk<'_, '_, '_> {
         }
     }
 
+    /// What a row of the window gets of all extras at most; each knows its own part of it then.
+    fn bound_extras(&mut self) -> u32 {
+        let mut sum = 0;
+        for extra in &mut self.extras {
+            extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
+            sum += extra.bound;
+        }
+        sum
+    }
+
     /// The window's rows that are in every list: the shortest leads.
     fn all(&mut self) {
         if self.lanes.iter().any(|lane| lane.len() == 0) {
             return;
         }
-        let mut total = 0;
+        let of_extras = self.bound_extras();
+        let mut total = of_extras;
         for lane in &mut self.lanes {
             lane.bound = lane.weight * u32::from(lane.run.bound(lane.from, lane.to));
             total += lane.bound;
@@ -146,8 +172,8 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let (base, collector) = (self.base, &mut *self.collector);
-        let Some((lead, others)) = self.lanes.split_first_mut() else { return };
+        let Self { base, lanes, extras, collector, .. } = self;
+        let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
         'rows: for (&low, &impact) in lows.iter().zip(&lead.run.impacts[lead.from..lead.to]) {
@@ -164,9 +190,13 @@ impl Chunk<'_, '_, '_> {
                 };
                 score += part;
             }
-            if score >= least && collector.passes(base | u32::from(low)) {
-                collector.offer(base | u32::from(low), score);
-                least = collector.least();
+            let row = *base | u32::from(low);
+            if score + of_extras >= least && collector.passes(row) {
+                score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>();
+                if score >= least {
+                    collector.offer(row, score);
+                    least = collector.least();
+                }
             }
         }
     }
@@ -183,7 +213,7 @@ impl Chunk<'_, '_, '_> {
         }
         order.sort_by_key(|at| self.lanes[*at].bound);
         // The lists with the lowest bounds, as long as a row that is in these alone is not wanted.
-        let (mut rest, mut optional) = (0, 0);
+        let (mut rest, mut optional) = (self.bound_extras(), 0);
         while let Some(at) = order.get(optional) {
             let with = rest + self.lanes[*at].bound;
             if with >= least {
@@ -273,6 +303,13 @@ impl Chunk<'_, '_, '_> {
                 return;
             }
         }
+        for extra in &mut self.extras {
+            rest -= extra.bound;
+            score += extra.look_up(low).unwrap_or(0);
+            if score + rest < least {
+                return;
+            }
+        }
         if self.wanted == Wanted::Some {
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
             if !self.collector.wants(row, score) || self.lanes.iter().all(has) {
@@ -350,22 +387,26 @@ mod tests {
                 store.push(list.iter().copied());
             }
             let weights: SmallVec<[u32; 8]> = lists.iter().map(|_| 1 + draw.below(3_000)).collect();
-            let resolved = Resolved { parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()], weights: weights.clone() };
+            // The last of them are extras.
+            let terms = lists.len().div_ceil(1 + round / 10);
+            let resolved =
+                Resolved { parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()], weights: weights.clone(), terms };
             let mut set = Bitset::default();
             (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
 
             let mut sums: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
-            for (list, weight) in lists.iter().zip(&weights) {
+            for (nth, (list, weight)) in lists.iter().zip(&weights).enumerate() {
                 for (row, impact) in list {
                     let sum = sums.entry(*row).or_default();
-                    *sum = (sum.0 + weight * u32::from(*impact), sum.1 + 1);
+                    *sum = (sum.0 + weight * u32::from(*impact), sum.1 + usize::from(nth < terms));
                 }
             }
+            sums.retain(|_, (_, found)| *found > 0);
             for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {
                 let enough = |lists_of_row: usize| match wanted {
-                    Wanted::All => lists_of_row == lists.len(),
+                    Wanted::All => lists_of_row == terms,
                     Wanted::Any => true,
-                    Wanted::Some => lists_of_row < lists.len(),
+                    Wanted::Some => lists_of_row < terms,
                 };
                 for set in [None, Some(&set)] {
                     let passes = |row: u32| rows.live.contains(row) && set.is_none_or(|set| set.contains(row));

@@ -29,6 +29,8 @@ pub(crate) struct Word {
     pub(crate) goes_on: bool,
     /// Terms that will do too.
     pub(crate) others: Vec<(String, Likeness)>,
+    /// Where what was typed is no word: those that it may be.
+    meant: Vec<String>,
     /// Its place among the distinct words of the text.
     place: usize,
 }
@@ -65,16 +67,19 @@ impl Known<'_> {
         self.has(&word.term) || (word.goes_on && goes_on(&word.form))
     }
 
-    /// Terms of forms that are near the word, by the fewest slips of any form, the most frequent ones.
-    fn near(&self, word: &Word, slips: Slips) -> Vec<(String, Likeness)> {
+    /// Gives a word the terms of forms that are near it, by the fewest slips of any form, the most frequent ones.
+    fn near(&self, word: &mut Word, slips: Slips) {
         // The first letter is nearly always right, and a walk from it goes over a part of the dictionary only.
-        let anchored = self.near_by(&Near::new(&word.form, slips, true, word.goes_on));
-        if anchored.is_empty() && slips == Slips::One { self.near_by(&Near::new(&word.form, slips, false, word.goes_on)) } else { anchored }
+        self.near_by(&Near::new(&word.form, slips, true, word.goes_on), word);
+        if word.others.is_empty() && slips == Slips::One {
+            self.near_by(&Near::new(&word.form, slips, false, word.goes_on), word);
+        }
     }
 
-    fn near_by(&self, near: &Near) -> Vec<(String, Likeness)> {
+    fn near_by(&self, near: &Near, word: &mut Word) {
         let forms = self.segments.iter().flat_map(|segment| segment.near_forms(near)).chain(self.head.near_forms(near));
-        let mut terms: Vec<(String, Slips)> = forms.map(|(form, slips)| (self.analyzer.stem(&form).into_owned(), slips)).collect();
+        let mut forms: Vec<(String, Slips)> = forms.collect();
+        let mut terms: Vec<(String, Slips)> = forms.iter().map(|(form, slips)| (self.analyzer.stem(form).into_owned(), *slips)).collect();
         if terms.is_empty() {
             // What only its plural is written of.
             terms = self.segments.iter().flat_map(|segment| segment.near_terms(near)).chain(self.head.near_terms(near)).collect();
@@ -84,8 +89,13 @@ impl Known<'_> {
         if terms.len() > NEAR_MAX {
             terms.sort_by_cached_key(|(term, slips)| (*slips, std::cmp::Reverse(self.frequency(term))));
             terms.truncate(NEAR_MAX);
+            terms.sort_unstable();
         }
-        terms.into_iter().map(|(term, slips)| (term, Likeness::Slipped(slips))).collect()
+        forms.retain(|(form, _)| terms.binary_search_by(|(term, _)| (**term).cmp(&*self.analyzer.stem(form))).is_ok());
+        forms.sort_unstable();
+        forms.dedup_by(|next, first| next.0 == first.0);
+        word.meant = forms.into_iter().map(|(form, _)| form).collect();
+        word.others = terms.into_iter().map(|(term, slips)| (term, Likeness::Slipped(slips))).collect();
     }
 
     /// The two words that one is run together from: those of which the rarer one is the most frequent. Of equals the first half is the shortest.
@@ -117,7 +127,7 @@ impl Known<'_> {
         let (mut known, mut guessed) = (Words::default(), Words::default());
         let mut words: Vec<Word> = Vec::with_capacity(terms.len());
         for (place, QueryTerm { term, form, pieces, goes_on }) in terms.into_iter().enumerate() {
-            let word = Word { term, form, goes_on, others: Vec::new(), place };
+            let word = Word { term, form, goes_on, others: Vec::new(), meant: Vec::new(), place };
             if self.has_word(&word) {
                 known.insert(place);
             }
@@ -155,14 +165,14 @@ impl Known<'_> {
     fn guess(&self, word: &mut Word, typos: bool) -> Option<[String; 2]> {
         let slips = slips_of(&word.form).filter(|_| typos);
         if slips.is_some() {
-            word.others = self.near(word, Slips::One);
+            self.near(word, Slips::One);
         }
         if !word.others.is_empty() {
             return None;
         }
         let halves = self.halves(&word.form);
         if halves.is_none() && slips == Some(Slips::Two) {
-            word.others = self.near(word, Slips::Two);
+            self.near(word, Slips::Two);
         }
         halves
     }
@@ -185,9 +195,14 @@ impl Known<'_> {
 }
 
 impl Word {
+    /// What was typed or may be meant, as texts have it.
+    pub(crate) fn exact(&self) -> impl Iterator<Item = &str> {
+        self.meant.iter().map(String::as_str).chain(self.meant.is_empty().then_some(&*self.form))
+    }
+
     /// A part of the word at this place.
     fn of(part: String, place: usize) -> Self {
-        Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), place }
+        Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), meant: Vec::new(), place }
     }
 }
 

@@ -9,9 +9,12 @@ use search_index::{
     PriceBucket, PriceStats, Query, Sort, Tier,
 };
 
-/// Words that neither folding nor stemming changes, and that are neither stop words nor units.
+/// Words that neither folding nor stemming changes, and that are no units.
 /// Two of them are a slip apart.
-pub(crate) const WORDS: [&str; 9] = ["ink", "hp", "blue", "red", "desk", "lamp", "lamb", "fan", "80"];
+pub(crate) const WORDS: [&str; 10] = ["ink", "hp", "blue", "red", "desk", "lamp", "lamb", "fan", "80", STOP_WORD];
+
+/// Left out of queries that have other words, unless it is still being typed.
+const STOP_WORD: &str = "for";
 
 /// Words of no document; the last one is too short to be taken for misspelt.
 pub(crate) const MISSPELT: [&str; 5] = ["lapm", "deks", "bluue", "lamc", "lmp"];
@@ -48,19 +51,28 @@ fn fields(document: &Document) -> Vec<(String, [f32; 3])> {
         _ => None,
     });
     vec![
-        (document.title.clone(), [3.0, 0.5, 8.0]),
+        (document.title.clone(), [3.0, 0.3, 8.0]),
         (document.brand.clone().unwrap_or_default(), [2.0, 0.25, 1.0]),
-        (document.model.clone(), [2.0, 0.5, 1.0]),
+        (document.model.clone(), [2.0, 0.6, 4.0]),
         (document.keywords.clone(), [2.0, 0.5, 4.0]),
-        (document.description.clone(), [1.0, 0.75, 25.0]),
-        (texts.collect::<Vec<_>>().join(" "), [0.5, 0.75, 40.0]),
+        (document.description.clone(), [1.0, 0.9, 25.0]),
+        (texts.collect::<Vec<_>>().join(" "), [0.5, 0.9, 25.0]),
     ]
 }
 
 /// What a word weighs in a document, of 255.
 fn impact(document: &Document, word: &str) -> u32 {
+    impact_of(fields(document), word)
+}
+
+/// The same of its title alone.
+fn title_impact(document: &Document, word: &str) -> u32 {
+    impact_of(fields(document).into_iter().take(1), word)
+}
+
+fn impact_of(fields: impl IntoIterator<Item = (String, [f32; 3])>, word: &str) -> u32 {
     let mut sum = 0.0_f32;
-    for (text, [weight, slope, pivot]) in fields(document) {
+    for (text, [weight, slope, pivot]) in fields {
         let times = text.to_lowercase().split_whitespace().filter(|other| *other == word).count();
         if times > 0 {
             let length = text.split_whitespace().count().max(1) as f32;
@@ -160,6 +172,23 @@ impl Model {
         WORDS.into_iter().filter(|other| used(other) && is_near(word, other, goes_on)).collect()
     }
 
+    /// Whether a document has the word, or one that it is the beginning of while it is being typed.
+    fn is_known(&self, word: &str, query: &Query) -> bool {
+        self.documents.values().any(|document| impact(document, word) > 0)
+            || self
+                .alternatives(word, &Query { typos: false, ..query.clone() })
+                .into_iter()
+                .any(|other| self.documents.values().any(|document| impact(document, other) > 0))
+    }
+
+    /// What a title gives for having a word as it was typed, or as it may be meant.
+    fn of_title(&self, document: &Document, word: &str, query: &Query) -> u32 {
+        let known = self.is_known(word, query);
+        let meant = if known { Vec::new() } else { self.alternatives(word, query) };
+        let forms = if meant.is_empty() { vec![word] } else { meant };
+        forms.into_iter().map(|form| title_impact(document, form)).max().unwrap_or(0)
+    }
+
     /// What a word of a query weighs in a document.
     fn of_word(&self, document: &Document, word: &str, query: &Query) -> u32 {
         let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
@@ -168,9 +197,14 @@ impl Model {
     }
 
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
-        let mut terms: Vec<&str> = Vec::new();
-        for word in query.text.as_deref().unwrap_or_default().split_whitespace() {
-            if !terms.contains(&word) {
+        let words: Vec<&str> = query.text.as_deref().unwrap_or_default().split_whitespace().collect();
+        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(query.prefix && nth + 1 == words.len());
+        let only_stop_words = words.iter().copied().enumerate().all(is_left_out);
+        let (mut terms, mut left_out): (Vec<&str>, bool) = (Vec::new(), false);
+        for (nth, word) in words.iter().copied().enumerate() {
+            if is_left_out((nth, word)) && !only_stop_words {
+                left_out = true;
+            } else if !terms.contains(&word) {
                 terms.push(word);
             }
         }
@@ -187,7 +221,7 @@ impl Model {
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
             let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;
             if tier == Tier::AllTerms || near {
-                let score = self.score(document, &terms, query);
+                let score = self.score(document, &terms, left_out, query);
                 let value = match query.sort {
                     Sort::Relevance if !terms.is_empty() => -i128::from(score),
                     Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
@@ -210,14 +244,14 @@ impl Model {
         }
     }
 
-    fn score(&self, document: &Document, terms: &[&str], query: &Query) -> u32 {
+    fn score(&self, document: &Document, terms: &[&str], left_out: bool, query: &Query) -> u32 {
         let n = self.documents.len() as f64;
         let of_term = |term: &&str| {
             let df = self.documents.values().filter(|document| self.of_word(document, term, query) > 0).count() as f64;
             let weight = (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32;
-            weight * self.of_word(document, term, query)
+            weight * self.of_word(document, term, query) + weight * 12 / 100 * self.of_title(document, term, query)
         };
-        terms.iter().map(of_term).sum()
+        terms.iter().map(of_term).sum::<u32>() + if left_out { 64 * title_impact(document, STOP_WORD) } else { 0 }
     }
 
     fn facet(&self, query: &Query, field: &FacetField, limit: u16, enough: &dyn Fn(&Document) -> bool) -> Facet {

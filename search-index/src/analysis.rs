@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
-pub(crate) const ANALYSIS_VERSION: u32 = 3;
+pub(crate) const ANALYSIS_VERSION: u32 = 4;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;
@@ -26,6 +26,9 @@ const STOP_WORDS: [&str; 24] = [
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "in", "into", "is", "it", "no", "of", "on", "or", "that", "the",
     "this", "to", "with",
 ];
+
+/// What comes after these is what the thing is for, or where it is from.
+pub(crate) const BEFORE_OTHERS: [&str; 10] = ["for", "with", "w", "f", "in", "by", "from", "to", "compatible", "replaces"];
 
 /// Units that stick to the number before them: a document with `8 GB` also has `8gb`.
 const UNITS: [&str; 34] = [
@@ -84,7 +87,7 @@ fn unpunctuate(text: &str) -> String {
                 && after.len() >= 3
                 && after.bytes().take(3).all(|b| b.is_ascii_digit())
                 && !after[3..].starts_with(|c: char| c.is_ascii_digit()) => {}
-            '\'' | ',' => out.push(' '),
+            '\'' => out.push(' '),
             c => out.push(c),
         }
     }
@@ -176,15 +179,26 @@ pub(crate) struct QueryTerms {
     pub(crate) terms: Vec<QueryTerm>,
     /// Distinct stop words that are not among them.
     pub(crate) left_out: Vec<&'static str>,
+    /// The place of the one that says what is looked for: the last one before what it is for.
+    pub(crate) about: usize,
 }
 
 /// Which part a term plays in the text it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// A word of the text: counts towards the text's length.
-    Word,
+    Word {
+        /// Whether its phrase ends with it: what comes then begins behind a comma, a bracket or the like.
+        ends: bool,
+    },
     /// Another spelling of such words.
     Spelling,
+}
+
+impl Role {
+    pub(crate) fn is_word(self) -> bool {
+        matches!(self, Self::Word { .. })
+    }
 }
 
 pub(crate) struct Analyzer {
@@ -209,7 +223,8 @@ impl Analyzer {
         let mut glued = String::new();
         for (at, token) in found.iter().enumerate() {
             let text = &folded[token.range.clone()];
-            emit(text, Role::Word);
+            let ends = found.get(at + 1).is_none_or(|next| ends_phrase(&folded[token.range.end..next.range.start]));
+            emit(text, Role::Word { ends });
             if let Some((left, right)) = pieces(text) {
                 emit(left, Role::Spelling);
                 emit(right, Role::Spelling);
@@ -256,10 +271,14 @@ impl Analyzer {
         let only_stop_words = tokens.iter().all(stops);
         let mut terms: Vec<QueryTerm> = Vec::with_capacity(tokens.len());
         let mut left_out: Vec<&'static str> = Vec::new();
+        let mut about = None;
         for token in &tokens {
             let word = &folded[token.range.clone()];
             if !only_stop_words && stops(token) {
                 left_out.extend(STOP_WORDS.iter().filter(|stop| **stop == word));
+                if about.is_none() && BEFORE_OTHERS.contains(&word) {
+                    about = terms.len().checked_sub(1);
+                }
                 continue;
             }
             let term = self.stem(word).into_owned();
@@ -271,8 +290,14 @@ impl Analyzer {
         }
         left_out.sort_unstable();
         left_out.dedup();
-        QueryTerms { terms, left_out }
+        let about = about.unwrap_or(terms.len().saturating_sub(1));
+        QueryTerms { terms, left_out, about }
     }
+}
+
+/// Whether what stands between two words ends a phrase.
+fn ends_phrase(gap: &str) -> bool {
+    gap.contains([',', ';', ':', '|', '(', ')', '[', ']', '/', '\n', '"', '″', '”']) || gap.contains(" - ")
 }
 
 /// Where the last word of folded text begins; the end of the text when it ends in something else.
@@ -288,10 +313,38 @@ mod tests {
         let analyzer = Analyzer::default();
         let mut terms = Vec::new();
         Analyzer::document_tokens(&fold(text), |token, role| {
-            let mark = if role == Role::Word { "" } else { "+" };
+            let mark = if role.is_word() { "" } else { "+" };
             terms.push(format!("{mark}{}", analyzer.stem(token)));
         });
         terms.join(" ")
+    }
+
+    #[test] // Text, then its words; `|` where a phrase ends.
+    fn phrases_end() {
+        for (text, words) in [
+            ("Sony camera, black (new)", "sony camera| black| new|"),
+            ("cover for f/ iPhone - silicone", "cover for f| iphone| silicone|"),
+            ("wi-fi e-book reader", "wi fi e book reader|"),
+            ("1,000 sheets; 15.6\" screen", "1000 sheets| 15.6| screen|"),
+            ("", ""),
+        ] {
+            let mut found = Vec::new();
+            Analyzer::document_tokens(&fold(text), |token, role| match role {
+                Role::Word { ends } => found.push(token.to_owned() + if ends { "|" } else { "" }),
+                Role::Spelling => {}
+            });
+            assert_eq!(found.join(" "), words, "{text}");
+        }
+    }
+
+    #[test] // Query, and the word that says what is looked for.
+    fn what_a_query_is_about() {
+        for (text, about) in
+            [("laptop bag", "bag"), ("kurtas for men", "kurta"), ("for men", "men"), ("bag with wheels for laptops", "bag"), ("ink", "ink")]
+        {
+            let QueryTerms { terms, about: place, .. } = Analyzer::default().query(text, false);
+            assert_eq!(terms[place].term, about, "{text}");
+        }
     }
 
     fn query(text: &str) -> String {

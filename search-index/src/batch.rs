@@ -12,14 +12,14 @@ use std::ops::Range;
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::analysis::Role;
 use crate::attributes::{Attributes, RowAttributes};
 use crate::document::{DocKey, Document, DocumentError};
-use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Tokens, analyse, occurrences};
+use crate::forward::{FORMS_MAX, Sheet, TermsOf, Tokens, analyse, occurrences};
 use crate::impact::{Field, impacts};
 use crate::index::{Columns, Index};
 use crate::names::HASHER;
-use crate::postings::{Filling, TITLE_MARK};
+use crate::nouns::{Kind, heads, title_words};
+use crate::postings::{Filling, HEAD_MARK, TITLE_MARK};
 use crate::rows::{Entry, NO_ID};
 use crate::segment::{Segment, SegmentBuilder, SegmentId};
 
@@ -53,6 +53,16 @@ pub(crate) struct Batch {
     pub(crate) brands: Vec<Box<str>>,
     pub(crate) paths: Vec<Vec<String>>,
 }
+
+/// Words of a batch, by the numbers of its forms.
+struct Words {
+    forms: Vec<Box<str>>,
+    stems: Vec<Box<str>>,
+    kinds: Vec<Kind>,
+}
+
+/// In the place of a form's number in a segment: no sheet has it.
+const NO_FORM: u32 = u32::MAX;
 
 /// Makes a batch of documents.
 #[derive(Default)]
@@ -172,24 +182,41 @@ impl Index {
             rows.enter(row, entry, *columns);
         }
         let sheets = order.iter().map(|doc| &sheets[docs[*doc as usize].sheet.clone()]);
-        let segment = self.segment(base, &forms, sheets);
+        let Self { nouns, analyzer, .. } = self;
+        let stems: Vec<Box<str>> = forms.iter().map(|form| analyzer.stem(form).into()).collect();
+        let kinds = nouns.learn(&forms, &stems, sheets.clone(), Some);
+        let words = Words { forms, stems, kinds };
+        let segment = self.segment(base, &words, sheets);
         self.take_segment(segment)
     }
 
     /// A segment of rows from `base` on, by their sheets.
-    fn segment<'a>(&self, base: u32, forms: &[Box<str>], sheets: impl Iterator<Item = &'a [u8]> + Clone) -> Segment {
+    fn segment<'a>(&self, base: u32, words: &Words, sheets: impl Iterator<Item = &'a [u8]> + Clone) -> Segment {
         let mut builder = SegmentBuilder::default();
-        let numbers = self.add_words(&mut builder, forms, sheets.clone());
+        let numbers = self.add_words(&mut builder, words, sheets.clone());
         for (row, sheet) in (base..).zip(sheets) {
             builder.row(row, sheet, |form| numbers[form as usize]);
         }
         let (forward, terms_of) = (builder.forward(), builder.terms_of());
         let mut counts = vec![0_u32; builder.term_count()];
         let mut last_seen = vec![u32::MAX; counts.len()];
+        let mut kinds = vec![Kind::Other; terms_of.len()];
+        for (number, kind) in numbers.iter().zip(&words.kinds).filter(|(number, _)| **number != NO_FORM) {
+            kinds[*number as usize] = *kind;
+        }
+        let mut title = Vec::new();
+        let is_learnt = self.nouns.is_learnt();
+        let mut add_heads = |nth: usize, found: &mut Vec<(u32, Field)>| {
+            if is_learnt {
+                title_words(forward.tokens(nth), Some, &mut title);
+                heads(&title, |form| kinds[form as usize], |form| found.push((terms_of[form as usize].head, Field::Title)));
+            }
+        };
         let mut found: Vec<(u32, Field)> = Vec::new();
         for nth in 0..forward.len() {
             found.clear();
             let _ = occurrences(forward.tokens(nth), |form| terms_of[form as usize], &mut found);
+            add_heads(nth, &mut found);
             for (term, _) in &found {
                 let last_seen = &mut last_seen[*term as usize];
                 if *last_seen != nth as u32 {
@@ -203,6 +230,7 @@ impl Index {
         for nth in 0..forward.len() {
             found.clear();
             let lengths = occurrences(forward.tokens(nth), |form| terms_of[form as usize], &mut found);
+            add_heads(nth, &mut found);
             impacts(&mut found, &lengths.scales(), |term, impact| filling.add(term, forward.rows()[nth], impact));
         }
         let postings = filling.finish();
@@ -210,7 +238,8 @@ impl Index {
     }
 
     /// Adds the forms that the sheets have, and their terms; answers the new number of each form.
-    fn add_words<'a>(&self, builder: &mut SegmentBuilder, forms: &[Box<str>], sheets: impl Iterator<Item = &'a [u8]>) -> Vec<u32> {
+    fn add_words<'a>(&self, builder: &mut SegmentBuilder, words: &Words, sheets: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u32> {
+        let Words { forms, stems, kinds } = words;
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
         enum Use {
             None,
@@ -218,34 +247,50 @@ impl Index {
             Title,
         }
         let mut uses = vec![Use::None; forms.len()];
-        for token in sheets.flat_map(Tokens::new) {
-            let found = if token.field == Field::Title && token.role == Role::Word { Use::Title } else { Use::Somewhere };
+        for token in sheets.clone().flat_map(Tokens::new) {
+            let found = if token.field == Field::Title && token.role.is_word() { Use::Title } else { Use::Somewhere };
             let most = &mut uses[token.form as usize];
             if *most < found {
                 *most = found;
             }
         }
+        let mut is_head = vec![false; forms.len()];
+        if self.nouns.is_learnt() {
+            let mut title = Vec::new();
+            for sheet in sheets {
+                title_words(Tokens::new(sheet), Some, &mut title);
+                heads(&title, |form| kinds[form as usize], |form| is_head[form as usize] = true);
+            }
+        }
         let mut used: Vec<u32> = (0..forms.len() as u32).filter(|form| uses[*form as usize] != Use::None).collect();
         used.sort_unstable_by(|a, b| forms[*a as usize].cmp(&forms[*b as usize]));
         // The bytes of each term, once for each form that leads to it, and whether it is the one of titles.
-        let mut terms: Vec<(Vec<u8>, u32, bool)> = Vec::with_capacity(2 * used.len());
+        let mut terms: Vec<(Vec<u8>, u32, u8)> = Vec::with_capacity(2 * used.len());
         for &form in &used {
             let token = &*forms[form as usize];
-            terms.push((self.analyzer.stem(token).as_bytes().to_vec(), form, false));
+            let stem = &*stems[form as usize];
+            terms.push((stem.as_bytes().to_vec(), form, 0));
+            if is_head[form as usize] {
+                terms.push(([&[HEAD_MARK], stem.as_bytes()].concat(), form, HEAD_MARK));
+            }
             if uses[form as usize] == Use::Title {
-                terms.push(([&[TITLE_MARK], token.as_bytes()].concat(), form, true));
+                terms.push(([&[TITLE_MARK], token.as_bytes()].concat(), form, TITLE_MARK));
             }
         }
         terms.sort_unstable();
-        let mut terms_of = vec![TermsOf { term: NO_TERM, title: NO_TERM }; forms.len()];
+        let mut terms_of = vec![TermsOf::NONE; forms.len()];
         for same in terms.chunk_by(|a, b| a.0 == b.0) {
             let number = builder.bare_term(&same[0].0);
-            for (_, form, title) in same {
+            for (_, form, mark) in same {
                 let terms = &mut terms_of[*form as usize];
-                *(if *title { &mut terms.title } else { &mut terms.term }) = number;
+                *(match *mark {
+                    TITLE_MARK => &mut terms.title,
+                    HEAD_MARK => &mut terms.head,
+                    _ => &mut terms.term,
+                }) = number;
             }
         }
-        let mut numbers = vec![0; forms.len()];
+        let mut numbers = vec![NO_FORM; forms.len()];
         for form in used {
             numbers[form as usize] = builder.form(forms[form as usize].as_bytes(), terms_of[form as usize]);
         }

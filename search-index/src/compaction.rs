@@ -133,13 +133,14 @@ impl Compaction {
                 let mut reached = None;
                 while let Some((form, places)) = union.next() {
                     spent += 4 * places.len();
-                    let mut new = TermsOf { term: NO_TERM, title: NO_TERM };
+                    let mut new = TermsOf::NONE;
                     for place in places {
                         let input = &self.inputs[place.index];
                         let old = segments[input.segment].terms_of(place.value as u32);
                         let number = |old: u32| input.terms.get(old as usize).copied().filter(|number| *number != NO_TERM);
                         new.term = number(old.term).unwrap_or(new.term);
                         new.title = number(old.title).unwrap_or(new.title);
+                        new.head = number(old.head).unwrap_or(new.head);
                     }
                     if new.term != NO_TERM {
                         let number = self.builder.form(form, new);

@@ -6,14 +6,14 @@
 //! but they stand nowhere in it and count in no length.
 //!
 //! Bytes of a sheet: a byte with a bit a field that has tokens, from the lowest on; then for each of these the varint of its tokens, and each token as a
-//! varint of twice its form, plus 1 for a further spelling.
+//! varint of four times its form, plus 1 for a further spelling, or 2 for a word that ends a phrase.
 
 use crate::analysis::{Analyzer, Role, fold};
 use crate::document::{AttributeValue, Document};
 use crate::impact::{FIELDS, Field, Lengths};
 
-/// Forms have numbers below this, so that one and its mark are 32 bits.
-pub(crate) const FORMS_MAX: u32 = 1 << 31;
+/// Forms have numbers below this, so that one and its marks are 32 bits.
+pub(crate) const FORMS_MAX: u32 = 1 << 30;
 /// In the place of a term's number: none.
 pub(crate) const NO_TERM: u32 = u32::MAX;
 
@@ -31,11 +31,12 @@ impl Sheet {
     }
 
     fn token(&mut self, form: u32, role: Role) {
-        let spelling = match role {
-            Role::Word => 0,
+        let role = match role {
+            Role::Word { ends: false } => 0,
             Role::Spelling => 1,
+            Role::Word { ends: true } => 2,
         };
-        self.field.push(form << 1 | spelling);
+        self.field.push(form << 2 | role);
     }
 
     fn end_field(&mut self, field: Field) {
@@ -141,7 +142,7 @@ pub(crate) fn is_sheet(bytes: &[u8], forms: usize) -> bool {
         fields &= fields - 1;
         let Some(count) = tokens.varint().filter(|count| *count > 0) else { return false };
         for _ in 0..count {
-            if tokens.varint().is_none_or(|token| (token >> 1) as usize >= forms) {
+            if tokens.varint().is_none_or(|token| (token >> 2) as usize >= forms || token & 3 == 3) {
                 return false;
             }
         }
@@ -161,26 +162,32 @@ impl Iterator for Tokens<'_> {
         }
         self.left -= 1;
         let token = self.varint()?;
-        let role = if token & 1 == 0 { Role::Word } else { Role::Spelling };
-        Some(Token { field: self.field, form: token >> 1, role })
+        let role = if token & 1 == 0 { Role::Word { ends: token & 2 == 2 } } else { Role::Spelling };
+        Some(Token { field: self.field, form: token >> 2, role })
     }
 }
 
-/// The terms that a form leads to: its stem, and where it is a word of a title, the entry that suggestions complete.
+/// The terms that a form leads to: its stem; where it is a word of a title, the entry that suggestions complete; where a title is about it, its marked stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TermsOf {
     pub(crate) term: u32,
     /// [`NO_TERM`] if no title has the form.
     pub(crate) title: u32,
+    /// [`NO_TERM`] if no title is about it.
+    pub(crate) head: u32,
+}
+
+impl TermsOf {
+    pub(crate) const NONE: Self = Self { term: NO_TERM, title: NO_TERM, head: NO_TERM };
 }
 
 /// Adds each occurrence of a term, and answers how long the fields are.
 pub(crate) fn occurrences(tokens: Tokens<'_>, terms: impl Fn(u32) -> TermsOf, found: &mut Vec<(u32, Field)>) -> Lengths {
     let mut lengths = Lengths::default();
     for Token { field, form, role } in tokens {
-        let TermsOf { term, title } = terms(form);
+        let TermsOf { term, title, .. } = terms(form);
         found.push((term, field));
-        if role == Role::Word {
+        if role.is_word() {
             lengths.add(field);
             if field == Field::Title {
                 found.push((title, field));
@@ -230,7 +237,7 @@ impl Forward {
             push_varint(&mut self.bytes, count);
             for _ in 0..count {
                 let Some(token) = tokens.varint() else { break };
-                push_varint(&mut self.bytes, form_of(token >> 1) << 1 | token & 1);
+                push_varint(&mut self.bytes, form_of(token >> 2) << 2 | token & 3);
             }
         }
         self.rows.push(row);
@@ -291,19 +298,23 @@ mod tests {
         let read: Vec<String> = sheet
             .tokens()
             .map(|Token { field, form, role }| {
-                let mark = if role == Role::Word { "" } else { "+" };
+                let mark = match role {
+                    Role::Word { ends: false } => "",
+                    Role::Word { ends: true } => ".",
+                    Role::Spelling => "+",
+                };
                 format!("{field:?}:{mark}{}", forms[form as usize / 1_000 - 1])
             })
             .collect();
         let wanted = [
             "Title:brother",
             "Title:tn",
-            "Title:2110",
+            "Title:.2110",
             "Title:+tn2110",
-            "Description:toner",
-            "Attributes:black",
+            "Description:.toner",
+            "Attributes:.black",
             "Attributes:8",
-            "Attributes:gb",
+            "Attributes:.gb",
             "Attributes:+8gb",
         ];
         assert_eq!(read, wanted);
@@ -324,7 +335,7 @@ mod tests {
             assert!(!is_sheet(&good[..cut], 9_001), "cut at {cut}");
             assert!(Tokens::new(&good[..cut]).count() < 9);
         }
-        for bad in [&[0x40][..], &[1, 0], &[1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 1], &[0, 0], &[0xff; 9]] {
+        for bad in [&[0x40][..], &[1, 0], &[1, 1, 3], &[1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 1], &[0, 0], &[0xff; 9]] {
             assert!(!is_sheet(bad, usize::MAX), "{bad:?}");
             let _ = Tokens::new(bad).count();
         }

@@ -7,12 +7,13 @@ use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::analysis::{Analyzer, Role};
+use crate::analysis::Analyzer;
 use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, occurrences};
 use crate::impact::{Field, impacts};
 use crate::names::HASHER;
 use crate::near::{Near, Slips};
-use crate::postings::TITLE_MARK;
+use crate::nouns::{Kind, Nouns, heads, title_words};
+use crate::postings::{HEAD_MARK, MARKS_MAX, TITLE_MARK};
 use crate::segment::{Segment, SegmentBuilder};
 
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Head {
         let term = self.term_id(analyzer.stem(token).as_bytes());
         let id = self.forms.len() as u32;
         assert!(id < FORMS_MAX, "the head is sealed long before");
-        self.forms.push(Form { token: token.into(), terms: TermsOf { term, title: NO_TERM } });
+        self.forms.push(Form { token: token.into(), terms: TermsOf { term, ..TermsOf::NONE } });
         let forms = &self.forms;
         self.form_table.insert_unique(hash, id, |id| HASHER.hash_one(&*forms[*id as usize].token));
         id
@@ -98,16 +99,17 @@ impl Head {
     }
 
     /// Enters a row with its sheet, whose forms are those of [`Head::form`].
-    pub(crate) fn insert(&mut self, row: u32, sheet: &Sheet) {
+    pub(crate) fn insert(&mut self, row: u32, sheet: &Sheet, nouns: &mut Nouns) {
         // Titles come first.
         for Token { form, role, .. } in sheet.tokens().take_while(|token| token.field == Field::Title) {
-            if role == Role::Word {
+            if role.is_word() {
                 self.mark_title(form);
             }
         }
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         let lengths = occurrences(sheet.tokens(), |form| self.forms[form as usize].terms, &mut found);
+        self.add_heads(sheet, nouns, &mut found);
         let mut terms = Vec::new();
         impacts(&mut found, &lengths.scales(), |id, impact| {
             let term = &mut self.terms[id as usize];
@@ -123,6 +125,36 @@ impl Head {
         });
         self.found = found;
         self.rows.insert(row, Row { sheet: sheet.bytes().into(), terms: terms.into() });
+    }
+
+    /// Learns from the row's title, and adds what it is about.
+    fn add_heads(&mut self, sheet: &Sheet, nouns: &mut Nouns, found: &mut Vec<(u32, Field)>) {
+        let mut words = Vec::new();
+        title_words(sheet.tokens(), Some, &mut words);
+        let mut of_title: Vec<u32> = words.iter().map(|(form, _)| *form).collect();
+        of_title.sort_unstable();
+        of_title.dedup();
+        let forms: Vec<&str> = of_title.iter().map(|form| &*self.forms[*form as usize].token).collect();
+        let term = |form: &u32| &*self.terms[self.forms[*form as usize].terms.term as usize].bytes;
+        let stems: Vec<&str> = of_title.iter().map(|form| std::str::from_utf8(term(form)).unwrap_or_default()).collect();
+        let number_of = |form: u32| of_title.binary_search(&form).ok().map(|at| at as u32);
+        let kinds = nouns.learn(&forms, &stems, [sheet.bytes()].into_iter(), number_of);
+        if nouns.is_learnt() {
+            let mut about = Vec::new();
+            heads(&words, |form| number_of(form).map_or(Kind::Other, |at| kinds[at as usize]), |form| about.push(form));
+            found.extend(about.into_iter().map(|form| (self.mark_head(form), Field::Title)));
+        }
+    }
+
+    fn mark_head(&mut self, form: u32) -> u32 {
+        let TermsOf { term, head, .. } = self.forms[form as usize].terms;
+        if head != NO_TERM {
+            return head;
+        }
+        let marked = [&[HEAD_MARK], &*self.terms[term as usize].bytes].concat();
+        let head = self.term_id(&marked);
+        self.forms[form as usize].terms.head = head;
+        head
     }
 
     /// Takes a row out; `false` when it is not here.
@@ -164,7 +196,8 @@ impl Head {
 
     /// Terms near a word that have rows, in no order. O(terms).
     pub(crate) fn near_terms(&self, near: &Near) -> impl Iterator<Item = (String, Slips)> {
-        let with_rows = self.terms.iter().filter(|term| !term.rows.is_empty() && term.bytes.first() != Some(&TITLE_MARK));
+        let with_rows =
+            self.terms.iter().filter(|term| !term.rows.is_empty() && term.bytes.first().is_some_and(|first| *first > MARKS_MAX));
         with_rows.filter_map(|term| std::str::from_utf8(&term.bytes).ok()).filter_map(|term| Some((term.to_owned(), near.of(term)?)))
     }
 
@@ -193,8 +226,9 @@ impl Head {
         order.sort_unstable_by(|a, b| head.forms[*a as usize].token.cmp(&head.forms[*b as usize].token));
         let mut forms = vec![0; head.forms.len()];
         for id in order {
-            let Form { token, terms: TermsOf { term, title } } = &head.forms[id as usize];
-            forms[id as usize] = builder.form(token.as_bytes(), TermsOf { term: number_of(*term), title: number_of(*title) });
+            let Form { token, terms: TermsOf { term, title, head: about } } = &head.forms[id as usize];
+            let terms = TermsOf { term: number_of(*term), title: number_of(*title), head: number_of(*about) };
+            forms[id as usize] = builder.form(token.as_bytes(), terms);
         }
         let mut rows: Vec<(u32, Row)> = head.rows.into_iter().collect();
         rows.sort_unstable_by_key(|(row, _)| *row);

@@ -10,6 +10,7 @@ use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, choose};
 use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
+use crate::nouns::Nouns;
 use crate::rows::Rows;
 use crate::segment::{Segment, SegmentId};
 
@@ -85,6 +86,8 @@ pub struct Index {
     pub(crate) analyzer: Analyzer,
     pub(crate) rows: Rows,
     pub(crate) head: Head,
+    /// Learnt from every title that was written.
+    pub(crate) nouns: Nouns,
     pub(crate) segments: Vec<Segment>,
     compaction: Option<Compaction>,
     /// Of the document at hand.
@@ -141,7 +144,7 @@ impl Index {
         let Self { head, analyzer, sheet, .. } = self;
         analyse(document, sheet, |token| head.form(analyzer, token));
         let row = self.rows.add(document);
-        self.head.insert(row, &self.sheet);
+        self.head.insert(row, &self.sheet, &mut self.nouns);
         Ok(if replaced { Written::Replaced } else { Written::Added })
     }
 

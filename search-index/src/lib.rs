@@ -47,7 +47,8 @@
 //! and [`Results::relaxed`] says so ([`Matching`] has the other ways). In any other order than relevance, documents with some terms
 //! appear only when none has all. [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
 //! Of documents that say the same, one whose title has the words as they were typed comes first, then one that has them in other forms, and the query's stop
-//! words count there too: `sheet feeder for` prefers a feeder for something.
+//! words count there too: `sheet feeder for` prefers a feeder for something. So does one whose title is about what the query is about: `monitor` finds monitors
+//! before monitor arms.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
@@ -75,6 +76,7 @@
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `near` | words a slip of the finger away |
+//! | `nouns` | which words of a title say what the thing is, learnt from titles |
 //! | `rank` | what each word of a query stands for, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
@@ -83,7 +85,9 @@
 //! | `highlight` | which words of a shown text a query found |
 //!
 //! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
-//!   the order of writes change nothing. A test compares whole random lives with a map read from end to end.
+//!   the order of writes change nothing. A test compares whole random lives with a map read from end to end. One thing is settled when a document is written, by
+//!   what is known then: what its title is about (`nouns`). It is learnt from the titles and values of all that is written to the index, this document
+//!   included, from its thousandth on; a bulk load, or a saved segment taken over, is learnt from as a whole before any of it is settled.
 //! - **Invariant:** nothing depends on hash order, time or chance: equal writes give equal indexes.
 //! - **Bound:** everything outside can send has a named limit, refused with a [`QueryError`], [`DocumentError`] or [`CursorError`].
 //!
@@ -128,6 +132,7 @@ mod impact;
 mod index;
 mod names;
 mod near;
+mod nouns;
 mod postings;
 mod query;
 mod rank;

@@ -24,6 +24,10 @@ pub(crate) type Bitmap = [u64; CHUNK_WORDS];
 
 /// Marks the dictionary entry of an unstemmed title word, which suggestions complete. No term begins with it.
 pub(crate) const TITLE_MARK: u8 = 1;
+/// Marks the stem of a word that a title is about. No term begins with it.
+pub(crate) const HEAD_MARK: u8 = 2;
+/// Terms that are looked for begin with greater bytes.
+pub(crate) const MARKS_MAX: u8 = 2;
 
 /// Lists of many terms, numbered in the order in which they came.
 pub(crate) struct Store {

@@ -51,10 +51,10 @@ impl Index {
             return Err(QueryError::NoLiveness);
         }
         let text = query.text.as_deref().map(|text| self.analyzer.query(text, query.prefix));
-        let QueryTerms { terms, left_out } = text.unwrap_or_default();
+        let QueryTerms { terms, left_out, about } = text.unwrap_or_default();
         let mut made = Store::default();
         let Understood { words, known, guessed } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, &left_out, &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
+        let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

@@ -1,7 +1,7 @@
 //! An immutable part of the index: dictionaries of terms and of forms, posting lists, and what each row says.
 //!
 //! Path: `Head::seal`, a bulk load or a merge → `SegmentBuilder` (terms in byte order, then forms in byte order, then rows in order) → `Segment`.
-//! Terms are what queries look for: stems, and marked words of titles. Forms are words as texts have them; each leads to its terms.
+//! Terms are what queries look for: stems, marked words of titles, and marked stems of what titles are about. Forms are words as texts have them; each leads to its terms.
 //! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which its own tokens name,
 //! while the postings keep it until a merge leaves it out.
 //! Cost: 3 bytes a posting, about 2 a token, 8 a form, and the dictionaries.
@@ -10,7 +10,7 @@ use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
 use crate::forward::{Forward, NO_TERM, TermsOf, occurrences};
 use crate::near::{Near, Slips};
-use crate::postings::{List, Store, TITLE_MARK};
+use crate::postings::{List, MARKS_MAX, Store};
 
 /// Names a segment of one index for as long as it lives. No other segment of the index ever has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub(crate) struct Segment {
     terms_of: Vec<TermsOf>,
     /// By term.
     postings: Store,
-    /// Live rows by term.
+    /// Live rows by term; of the marked ones that say what a title is about, all rows.
     frequencies: Vec<u32>,
     forward: Forward,
     dead: Vec<u32>,
@@ -147,6 +147,7 @@ impl Segment {
     pub(crate) fn remove(&mut self, row: u32) -> bool {
         let Ok(nth) = self.forward.rows().binary_search(&row) else { return false };
         let mut found = Vec::new();
+        // Not those that say what a title is about: these only ever add to a score, and are not counted.
         let _ = occurrences(self.forward.tokens(nth), |form| self.terms_of(form), &mut found);
         found.sort_unstable();
         found.dedup_by_key(|(term, _)| *term);
@@ -161,7 +162,7 @@ impl Segment {
     pub(crate) fn bytes(&self) -> usize {
         self.terms.as_fst().as_bytes().len()
             + self.forms.as_fst().as_bytes().len()
-            + 8 * self.terms_of.len()
+            + size_of::<TermsOf>() * self.terms_of.len()
             + self.postings.bytes()
             + 4 * (self.frequencies.len() + self.dead.len())
             + self.forward.bytes()
@@ -180,7 +181,7 @@ fn near_of(dictionary: &Map<Vec<u8>>, near: &Near, has_rows: impl Fn(u32) -> boo
     let mut keys = dictionary.search_with_state(near).into_stream();
     while let Some((key, number, state)) = keys.next() {
         if has_rows(number as u32)
-            && key.first() != Some(&TITLE_MARK)
+            && key.first().is_some_and(|first| *first > MARKS_MAX)
             && let Some(slips) = near.slips(&state)
             && let Ok(key) = std::str::from_utf8(key)
         {

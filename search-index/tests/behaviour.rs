@@ -391,3 +391,44 @@ fn what_one_index_takes_for_misspelt_may_be_a_word_of_another() {
         assert_eq!((results.hits.len(), results.total), (hits, Some(hits as u64)), "{typed}");
     }
 }
+
+/// Enough of a catalog to learn nouns from.
+fn catalog() -> Vec<Document> {
+    let titles = [
+        "HP monitor",
+        "HP monitor 24 inch",
+        "Acme monitor arm",
+        "Acme desk arm",
+        "Sony laptop",
+        "Sony laptop 15.6",
+        "cover for laptop",
+        "laptop cover",
+    ];
+    (0..1_600_u64).map(|key| Document { title: titles[key as usize % 8].into(), ..Document::new(DocKey(key)) }).collect()
+}
+
+#[test] // In the head, in segments and after merges alike: query, and which titles of eight the best hits have.
+fn what_a_title_is_about_comes_first() {
+    let index = Index::build(Settings::default(), catalog()).expect("within bounds");
+    let mut rewritten = Index::build(Settings { head_rows_max: 100 }, catalog()).expect("within bounds");
+    let answer = |index: &Index, query: &str| {
+        let results = index.search(&Query { limit: 100, ..text(query) }, None).expect("within bounds");
+        results.hits.into_iter().map(|hit| (hit.key, hit.score)).collect::<Vec<_>>()
+    };
+    for document in catalog().into_iter().filter(|document| document.key.0 % 3 > 0) {
+        rewritten.upsert(&document).expect("within bounds");
+        if document.key.0 % 5 == 0 {
+            rewritten.maintain(1_000);
+        }
+    }
+    for at_rest in [false, true] {
+        while at_rest && rewritten.maintain(1_000) {}
+        for (query, wanted) in
+            [("monitor", &[0][..]), ("laptop", &[4]), ("monitor arm", &[2]), ("laptop cover", &[7]), ("cover", &[7]), ("arm", &[2, 3])]
+        {
+            let found = answer(&index, query);
+            assert!(found.iter().all(|(key, _)| wanted.contains(&(key.0 % 8))), "{query:?} {found:?}");
+            assert_eq!(answer(&rewritten, query), found, "{query:?}");
+        }
+    }
+}

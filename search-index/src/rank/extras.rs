@@ -3,7 +3,8 @@
 //! Path: the words of a query as they were typed, and its stop words → [`Extra`]s, each a list of rows in each part of the index like that of a word → [`windows`](super::windows),
 //! which adds it to rows that match and never finds a row by it.
 //! Titles have a term of their own for each word as it stands (see [`TITLE_MARK`]), so `sweatshirt` prefers a sweatshirt to sweatshirts, and to what only says in its
-//! description that it is one.
+//! description that it is one. Of the word that says what is looked for they also tell whether the title is about it (see [`nouns`](crate::nouns)): `monitor` prefers
+//! monitors to their arms, and `monitor arm` arms.
 
 use smallvec::SmallVec;
 
@@ -12,13 +13,15 @@ use super::words::Word;
 use super::{Numbered, WEIGHT_UNITS};
 use crate::bitset::Bitset;
 use crate::head::Head;
-use crate::postings::{List, Store, TITLE_MARK};
+use crate::postings::{HEAD_MARK, List, Store, TITLE_MARK};
 use crate::segment::Segment;
 
 /// A word that stands in the title as it was typed counts so many hundredths more.
 const EXACT_PERCENT: u32 = 12;
-/// What a stop word of the query that stands in the title weighs: a quarter of what a word does that one in three documents has.
-const STOP_WEIGHT: u32 = WEIGHT_UNITS as u32 / 4;
+/// A word that the title is about counts so many hundredths more.
+const HEAD_PERCENT: u32 = 10;
+/// What a stop word of the query that stands in the title weighs: as much as a word that one in three documents has.
+const STOP_WEIGHT: u32 = WEIGHT_UNITS as u32;
 
 /// A bonus.
 pub(crate) struct Extra {
@@ -29,23 +32,34 @@ pub(crate) struct Extra {
 
 /// What an extra weighs.
 enum Worth {
-    /// A part of the word of this number.
-    OfWord(usize),
+    /// So many hundredths of the word of this number.
+    OfWord {
+        nth: usize,
+        percent: u32,
+    },
     Stop,
 }
 
-/// All of a query, those that could not be of use left out.
-pub(crate) fn extras(words: &[Word], left_out: &[&str]) -> SmallVec<[Extra; 8]> {
-    let marked = |form: &str| [&[TITLE_MARK], form.as_bytes()].concat();
-    let exact = words.iter().enumerate().map(|(nth, word)| Extra { terms: word.exact().map(marked).collect(), worth: Worth::OfWord(nth) });
-    exact.chain(left_out.iter().map(|stop| Extra { terms: [marked(stop)].into_iter().collect(), worth: Worth::Stop })).collect()
+/// All of a query's; `about` is the place of the word that says what is looked for.
+pub(crate) fn extras(words: &[Word], left_out: &[&str], about: usize) -> SmallVec<[Extra; 8]> {
+    let marked = |mark: u8, word: &str| [&[mark], word.as_bytes()].concat();
+    let exact = words.iter().enumerate().map(|(nth, word)| Extra {
+        terms: word.exact().map(|form| marked(TITLE_MARK, form)).collect(),
+        worth: Worth::OfWord { nth, percent: EXACT_PERCENT },
+    });
+    let head = words.iter().enumerate().filter(|(_, word)| word.is_at(about)).map(|(nth, word)| Extra {
+        terms: word.others.iter().map(|(term, _)| term).chain([&word.term]).map(|term| marked(HEAD_MARK, term)).collect(),
+        worth: Worth::OfWord { nth, percent: HEAD_PERCENT },
+    });
+    let stops = left_out.iter().map(|stop| Extra { terms: [marked(TITLE_MARK, stop)].into_iter().collect(), worth: Worth::Stop });
+    exact.chain(head).chain(stops).collect()
 }
 
 impl Extra {
     /// `weights` are those of the words.
     pub(crate) fn weight(&self, weights: &[u32]) -> u32 {
         match self.worth {
-            Worth::OfWord(nth) => weights[nth] * EXACT_PERCENT / 100,
+            Worth::OfWord { nth, percent } => weights[nth] * percent / 100,
             Worth::Stop => STOP_WEIGHT,
         }
     }

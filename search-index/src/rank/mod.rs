@@ -62,7 +62,7 @@ enum Numbered<'a> {
 /// `made` takes the lists that are made for this query, for as long as it runs: the head's, and those of several alternatives.
 pub(crate) fn resolve<'a>(
     words: &[Word],
-    left_out: &[&str],
+    (left_out, about): (&[&str], usize),
     segments: &'a [Segment],
     head: &Head,
     live: &Bitset,
@@ -72,7 +72,7 @@ pub(crate) fn resolve<'a>(
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
     let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
-    let extras = extras(words, left_out);
+    let extras = extras(words, left_out, about);
     for segment in segments {
         let mut of_segment = SmallVec::new();
         for (word, frequency) in words.iter().zip(&mut frequencies) {

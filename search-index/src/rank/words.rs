@@ -195,6 +195,11 @@ impl Known<'_> {
 }
 
 impl Word {
+    /// Whether it is, or is a part of, the word at this place of the text.
+    pub(crate) fn is_at(&self, place: usize) -> bool {
+        self.place == place
+    }
+
     /// What was typed or may be meant, as texts have it.
     pub(crate) fn exact(&self) -> impl Iterator<Item = &str> {
         self.meant.iter().map(String::as_str).chain(self.meant.is_empty().then_some(&*self.form))

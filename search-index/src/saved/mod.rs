@@ -30,7 +30,7 @@ pub const SAVED_ROWS_MAX: usize = SEGMENT_ROWS_MAX;
 pub const SAVED_BYTES_MAX: usize = u32::MAX as usize;
 
 const MAGIC: &[u8; 8] = b"EMPINDEX";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Payload of one block: far above what the largest document takes.
 const BLOCK_BYTES_MAX: usize = 32 << 20;
 const BLOCK_HEADER_BYTES: usize = 16;

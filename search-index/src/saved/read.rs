@@ -13,7 +13,7 @@ use crate::batch::Doc;
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::forward::is_sheet;
 use crate::index::Columns;
-use crate::postings::TITLE_MARK;
+use crate::postings::MARKS_MAX;
 use crate::results::FacetKey;
 
 /// Why bytes are no saved segment of use. Nothing is lost: their documents are to be indexed again.
@@ -192,7 +192,7 @@ impl Reading {
             if form <= self.last_form {
                 return Err("forms are out of order");
             }
-            if form[0] == TITLE_MARK {
+            if form[0] <= MARKS_MAX {
                 return Err("a form that begins as none does");
             }
             self.forms.push(std::str::from_utf8(&form).map_err(|_| "a form is not UTF-8")?.into());

@@ -251,7 +251,7 @@ impl Model {
             let weight = (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32;
             weight * self.of_word(document, term, query) + weight * 12 / 100 * self.of_title(document, term, query)
         };
-        terms.iter().map(of_term).sum::<u32>() + if left_out { 64 * title_impact(document, STOP_WORD) } else { 0 }
+        terms.iter().map(of_term).sum::<u32>() + if left_out { 256 * title_impact(document, STOP_WORD) } else { 0 }
     }
 
     fn facet(&self, query: &Query, field: &FacetField, limit: u16, enough: &dyn Fn(&Document) -> bool) -> Facet {

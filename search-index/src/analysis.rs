@@ -253,6 +253,12 @@ impl Analyzer {
         }
     }
 
+    /// The terms of words that stand side by side, stop words among them.
+    pub(crate) fn phrase(&self, text: &str) -> Vec<String> {
+        let folded = fold(text);
+        tokens(&folded).into_iter().map(|token| self.stem(&folded[token.range]).into_owned()).collect()
+    }
+
     /// The distinct terms of a query, in order, stop words left out when there is anything else.
     ///
     /// With `unfinished`, a last word at the very end of the text may go on: it is no stop word yet, and words that begin with it are looked for too,

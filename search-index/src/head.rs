@@ -8,11 +8,12 @@ use std::hash::BuildHasher;
 use hashbrown::{HashMap, HashTable};
 
 use crate::analysis::Analyzer;
-use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, occurrences};
+use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, Tokens, occurrences};
 use crate::impact::{Field, impacts};
 use crate::names::HASHER;
 use crate::near::{Near, Slips};
 use crate::nouns::{Kind, Nouns, heads, title_words};
+use crate::phrases::stands;
 use crate::postings::{HEAD_MARK, MARKS_MAX, TITLE_MARK};
 use crate::segment::{Segment, SegmentBuilder};
 
@@ -178,6 +179,20 @@ impl Head {
             (&term.rows[..], &term.impacts[..])
         });
         rows.iter().copied().zip(impacts.iter().copied())
+    }
+
+    /// Calls `found` with each row in which the terms stand side by side, in no order. O(rows of the rarest term · words).
+    pub(crate) fn with_phrase(&self, phrase: &[String], mut found: impl FnMut(u32)) {
+        let id_of =
+            |term: &String| self.table.find(HASHER.hash_one(term.as_bytes()), |id| *self.terms[*id as usize].bytes == *term.as_bytes());
+        let Some(ids) = phrase.iter().map(|term| id_of(term).copied()).collect::<Option<Vec<u32>>>() else { return };
+        let Some(rarest) = ids.iter().map(|id| &self.terms[*id as usize].rows).min_by_key(|rows| rows.len()) else { return };
+        for row in rarest {
+            let stands = |row: &Row| stands(Tokens::new(&row.sheet), &ids, |form| self.forms[form as usize].terms.term);
+            if ids.len() == 1 || self.rows.get(row).is_some_and(stands) {
+                found(*row);
+            }
+        }
     }
 
     /// The terms with rows of all forms that begin with `prefix`, each once. O(forms).

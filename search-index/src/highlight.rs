@@ -8,6 +8,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::analysis::{Analyzer, QueryTerm, fold};
+use crate::operators::Operators;
 use crate::query::QUERY_BYTES_MAX;
 
 /// Finds a query's words in texts.
@@ -28,7 +29,10 @@ impl Highlighter {
     #[must_use]
     pub fn new(query: &str) -> Self {
         let analyzer = Analyzer::default();
-        let found = if query.len() <= QUERY_BYTES_MAX { analyzer.query_terms(query, false) } else { Vec::new() };
+        // What the search refuses finds nothing.
+        let operators =
+            if query.len() <= QUERY_BYTES_MAX { Operators::of(query, &analyzer).unwrap_or_default() } else { Operators::default() };
+        let found = analyzer.query_terms(&operators.words, false);
         let terms = found.into_iter().flat_map(|QueryTerm { term, pieces, .. }| pieces.into_iter().flatten().chain([term])).collect();
         Self { analyzer, terms }
     }

@@ -52,7 +52,8 @@
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
-//! `ipadstand` finds `ipad stand`. No match is an empty answer, never an error.
+//! `ipadstand` finds `ipad stand`. Words in quotation marks must stand side by side in one field, stop words among them; a `-word` or `-"some words"` must not
+//! stand anywhere. No match is an empty answer, never an error.
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -77,6 +78,7 @@
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `near` | words a slip of the finger away |
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
+//! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
 //! | `rank` | what each word of a query stands for, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
@@ -111,7 +113,7 @@
 //!
 //! # Not here
 //!
-//! Synonyms, phrases and proximity, "did you mean", merchandising rules.
+//! Synonyms, proximity, "did you mean", merchandising rules.
 
 #![forbid(unsafe_code)]
 
@@ -133,6 +135,8 @@ mod index;
 mod names;
 mod near;
 mod nouns;
+mod operators;
+mod phrases;
 mod postings;
 mod query;
 mod rank;
@@ -152,6 +156,7 @@ pub use document::{
 };
 pub use highlight::Highlighter;
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
+pub use operators::OPERATORS_MAX;
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
     QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX, Words,

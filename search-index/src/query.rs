@@ -5,6 +5,7 @@
 
 use crate::cursor::{Cursor, Fingerprint};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
+use crate::operators::OPERATORS_MAX;
 
 /// Hits in one answer. More is refused.
 pub const LIMIT_MAX: usize = 100;
@@ -176,7 +177,8 @@ pub struct FacetRequest {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// Words to look for. `None`, or text without a single letter or digit, matches every document.
+    /// Words to look for. `None`, or text without a single letter or digit, matches every document. Words in `"quotation marks"` must stand side by
+    /// side, in one field; a `-word` or `-"some words"` must not be there.
     pub text: Option<String>,
     /// Which of them a document must have.
     pub matching: Matching,
@@ -234,6 +236,12 @@ pub enum QueryError {
     #[error("query of {len} terms, at most {TERMS_MAX} are taken")]
     TooManyTerms {
         /// Terms found.
+        len: usize,
+    },
+    /// The text has more quotations and forbidden words than [`OPERATORS_MAX`].
+    #[error("query of {len} quotations and forbidden words, at most {OPERATORS_MAX} are taken")]
+    TooManyOperators {
+        /// Found.
         len: usize,
     },
     /// The limit is outside 1 to [`LIMIT_MAX`].

@@ -12,6 +12,7 @@ use crate::document::DocKey;
 use crate::facet::Faceting;
 use crate::filter::Test;
 use crate::index::Index;
+use crate::operators::Operators;
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, QueryError, Sort};
 use crate::rank::windows::{Wanted, best};
@@ -50,13 +51,14 @@ impl Index {
         if live.is_none() && query.needs_liveness() {
             return Err(QueryError::NoLiveness);
         }
-        let text = query.text.as_deref().map(|text| self.analyzer.query(text, query.prefix));
-        let QueryTerms { terms, left_out, about } = text.unwrap_or_default();
+        let operators = Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer)?;
+        let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
+        let within = operators.are_any().then(|| self.rows_of(&operators));
         let mut made = Store::default();
         let Understood { words, known, guessed } = self.known().understand(terms, query)?;
         let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
-        let search = Search { index: self, query, resolved, live: &live, complete, top: Top::new(query) };
+        let search = Search { index: self, query, resolved, within, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
         Ok(Part { known, guessed, ..part })
@@ -70,6 +72,8 @@ struct Search<'a> {
     index: &'a Index,
     query: &'a Query,
     resolved: Resolved<'a>,
+    /// Rows that have what is quoted and nothing that is forbidden; all if there is none of either.
+    within: Option<Bitset>,
     live: &'a dyn Fn(u32) -> bool,
     complete: bool,
     top: Top,
@@ -86,7 +90,7 @@ impl Search<'_> {
     /// The best matches, in order of relevance, and nothing about the others.
     fn ranked(mut self) -> Part {
         let index = self.index;
-        let mut set: Option<Bitset> = None;
+        let mut set = self.within.take();
         for of_filter in self.query.filters.iter().filter_map(|filter| index.rows.named(filter)) {
             match &mut set {
                 Some(set) => set.and(&of_filter),
@@ -119,11 +123,12 @@ impl Search<'_> {
             Matching::AllThenAny | Matching::All => Wanted::All,
             Matching::Any => Wanted::Any,
         };
-        let all = match wanted {
+        let mut all = match wanted {
             _ if !text => live.clone(),
             Wanted::All => self.resolved.all_rows(live),
             Wanted::Any | Wanted::Some => self.resolved.any_rows(live),
         };
+        self.keep_within(&mut all);
         let mut part = Part::default();
         let relaxes = self.query.matching == Matching::AllThenAny;
         // Needed again where some terms must do.
@@ -143,6 +148,7 @@ impl Search<'_> {
         if relaxes && (fill || !part.any_all_terms) {
             if self.resolved.len() > 1 {
                 let mut some = self.resolved.any_rows(live);
+                self.keep_within(&mut some);
                 if part.any_all_terms {
                     some.and_not(&kept);
                     let counted = self.count(some, false);
@@ -160,6 +166,12 @@ impl Search<'_> {
             }
         }
         self.finish(part)
+    }
+
+    fn keep_within(&self, rows: &mut Bitset) {
+        if let Some(within) = &self.within {
+            rows.and(within);
+        }
     }
 
     fn finish(self, mut part: Part) -> Part {

@@ -184,6 +184,11 @@ fn query() -> impl Strategy<Value = Query> {
         (text, prefix)
     };
     let text = (vec(words, 0..4).prop_map(|words| words.join(" ")), any::<bool>(), any::<bool>()).prop_map(typed);
+    // At most one of each, before the words.
+    let quoted =
+        prop_oneof![4 => Just(String::new()), 1 => vec(select(&WORDS[..]), 1..3).prop_map(|words| format!("\"{}\" ", words.join(" ")))];
+    let forbidden = prop_oneof![5 => Just(String::new()), 1 => select(&WORDS[..]).prop_map(|word| format!("-{word} "))];
+    let text = (text, quoted, forbidden).prop_map(|((text, prefix), quoted, forbidden)| (format!("{quoted}{forbidden}{text}"), prefix));
     let text = option::of(text);
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];

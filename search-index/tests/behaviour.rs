@@ -2,8 +2,8 @@
 
 use search_index::{
     ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
-    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, QUERY_BYTES_MAX, Query,
-    QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged,
+    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, OPERATORS_MAX,
+    QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged,
 };
 
 fn titled(key: u64, title: &str) -> Document {
@@ -54,6 +54,43 @@ fn spellings_meet() {
         let results = one.search(&all, None).expect("within bounds");
         assert_eq!(results.total == Some(1) && !results.relaxed, matches, "{title} / {query}");
     }
+}
+
+#[test] // Title, query, whether the one finds the other.
+fn quotations_stand_and_forbidden_words_do_not() {
+    for (title, query, matches) in [
+        ("USB C cable", "\"usb c\" cable", true),
+        ("USB cable, type C", "\"usb c\" cable", false),
+        ("Cables for the phone", "\"cable for the phone\"", true),
+        ("Phone cable for the desk", "\"cable for the phone\"", false),
+        ("Brother TN-2110 toner", "\"tn-2110 toner\"", true),
+        ("USB hub", "usb -hub", false),
+        ("USB hubs", "usb -hub", false),
+        ("USB cable", "usb -hub", true),
+        ("USB cable for a hub", "usb -\"usb hub\"", true),
+        ("USB hub", "-usb", false),
+        ("Lamp", "-usb", true),
+        ("Brother TN-2110 toner", "toner -tn2110", false),
+        ("15.6\" screen", "15.6\" screen", true),
+        ("Lamp for a desk", "\"lamp\"", true),
+        ("Lamp", "\"lamp", true),
+    ] {
+        let one = index(&[title]);
+        let all = Query { total: true, ..text(query) };
+        let results = one.search(&all, None).expect("within bounds");
+        assert_eq!(results.total == Some(1) && !results.relaxed, matches, "{title} / {query}");
+        assert_eq!(found(&one, &text(query)).len(), usize::from(matches), "{title} / {query}, ranked");
+    }
+}
+
+#[test] // Documents with some words only must have the quotation all the same.
+fn relaxing_keeps_to_quotations() {
+    let index = index(&["red desk lamp", "desk with a red lamp", "red fan", "blue fan", "desk lamp"]);
+    let mut keys = found(&index, &text("\"desk lamp\" red -fan"));
+    assert_eq!(keys.remove(0), 1);
+    assert_eq!(keys, [5]);
+    assert_eq!(found(&index, &text("fan zzzzzzz -red")), [4]);
+    assert!(matches!(index.search(&text(&"-a ".repeat(OPERATORS_MAX + 1)), None), Err(QueryError::TooManyOperators { len: 9 })));
 }
 
 #[test]

@@ -75,9 +75,13 @@ class Finding(Contract):
             path = link and link.group(1)
         self.assertEqual(paged, [f"facet-{n:02}" for n in range(30)], "pages neither repeat nor lose")
 
+        self.assertEqual(self.keys(q='"kettle number 7"', limit=100), ["facet-07"], "quoted words stand side by side")
+        self.assertEqual(self.keys(q='"number kettle"', limit=100), [])
+        self.assertEqual(len(self.keys(q='quokka -7 -"number 8"', limit=100)), 28)
+
         nothing = self.search(q="zzzz", total="true").json
         self.assertEqual((nothing["items"], nothing["next"], nothing["total"]), ([], None, 0))
-        for wrong in ("filter=brand", "filter=price:a..b", "facets=colour", "sort=cheap", "limit=0", "limit=101", "q=a&q=b"):
+        for wrong in ("filter=brand", "filter=price:a..b", "facets=colour", "sort=cheap", "limit=0", "limit=101", "q=a&q=b", "q=" + 9 * "-a+"):
             self.problem(self.ask("GET", f"/v1/search?{wrong}"), 422, "validation_failed")
         self.problem(self.ask("GET", "/v1/search?after=AAAA"), 400, "bad_cursor")
 

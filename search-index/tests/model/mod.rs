@@ -152,6 +152,47 @@ fn on_field(filter: &Filter, field: &FacetField) -> bool {
     }
 }
 
+/// A query's text as the tests write it: quotations and words to forbid first, then words.
+struct Asked<'a> {
+    /// In order, those of quotations among them.
+    words: Vec<&'a str>,
+    quoted: Vec<Vec<&'a str>>,
+    forbidden: Vec<&'a str>,
+    /// Whether the last one may still go on.
+    goes_on: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(query: &'a Query) -> Self {
+        let text = query.text.as_deref().unwrap_or_default();
+        let mut asked = Self { words: Vec::new(), quoted: Vec::new(), forbidden: Vec::new(), goes_on: false };
+        for (nth, part) in text.split('"').enumerate() {
+            let words = part.split_whitespace();
+            if nth % 2 == 1 {
+                asked.quoted.push(words.clone().collect());
+                asked.words.extend(words);
+            } else {
+                let (forbidden, words): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('-'));
+                asked.forbidden.extend(forbidden.into_iter().map(|word| &word[1..]));
+                asked.goes_on = query.prefix && !words.is_empty();
+                asked.words.extend(words);
+            }
+        }
+        asked
+    }
+
+    /// Whether a document has what is quoted, and nothing that is forbidden.
+    fn allows(&self, document: &Document) -> bool {
+        let has = |phrase: &[&str]| {
+            fields(document).iter().any(|(text, _)| {
+                let text = text.to_lowercase();
+                text.split_whitespace().collect::<Vec<_>>().windows(phrase.len()).any(|words| words == phrase)
+            })
+        };
+        self.quoted.iter().all(|phrase| has(phrase)) && !self.forbidden.iter().any(|word| has(&[word]))
+    }
+}
+
 impl Model {
     pub(crate) fn set_columns(&mut self, key: DocKey, columns: Columns) -> bool {
         let Some(document) = self.documents.get_mut(&key) else { return false };
@@ -161,9 +202,8 @@ impl Model {
 
     /// The words that one of a query stands for: the last one may be the beginning of others, and what no document has may be misspelt.
     fn alternatives(&self, word: &str, query: &Query) -> Vec<&'static str> {
-        let text = query.text.as_deref().unwrap_or_default();
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let goes_on = query.prefix && words.iter().position(|other| *other == word) == Some(words.len() - 1);
+        let Asked { words, goes_on, .. } = Asked::of(query);
+        let goes_on = goes_on && words.iter().position(|other| *other == word) == Some(words.len() - 1);
         let used = |word: &str| self.documents.values().any(|document| impact(document, word) > 0);
         let longer: Vec<&str> = WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect();
         if used(word) || longer.iter().any(|other| used(other)) || !query.typos || word.len() < 4 {
@@ -197,8 +237,9 @@ impl Model {
     }
 
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
-        let words: Vec<&str> = query.text.as_deref().unwrap_or_default().split_whitespace().collect();
-        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(query.prefix && nth + 1 == words.len());
+        let asked = Asked::of(query);
+        let words = &asked.words;
+        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(asked.goes_on && nth + 1 == words.len());
         let only_stop_words = words.iter().copied().enumerate().all(is_left_out);
         let (mut terms, mut left_out): (Vec<&str>, bool) = (Vec::new(), false);
         for (nth, word) in words.iter().copied().enumerate() {
@@ -210,13 +251,16 @@ impl Model {
         }
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
-        let full = |document: &Document| matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
+        let full = |document: &Document| {
+            let enough = matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
+            enough && asked.allows(document)
+        };
         // Whether nothing but full matches is wanted, or some are there.
         let any_all = query.matching != Matching::AllThenAny || self.documents.values().any(|document| full(document) && ok(document));
-        let enough = |document: &Document| full(document) || (!any_all && matched(document) > 0);
+        let enough = |document: &Document| full(document) || (!any_all && matched(document) > 0 && asked.allows(document));
 
         let mut hits: Vec<(Tier, i128, DocKey, u32)> = Vec::new();
-        for document in self.documents.values().filter(|document| ok(document)) {
+        for document in self.documents.values().filter(|document| ok(document) && asked.allows(document)) {
             let tier = if full(document) { Tier::AllTerms } else { Tier::SomeTerms };
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
             let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;

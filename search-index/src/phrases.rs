@@ -1,0 +1,86 @@
+//! Rows in which words stand side by side.
+//!
+//! Path: [`Operators`] → per part of the index the rows that have all words of a phrase, by the lists → of these the ones whose sheets have them in order, in one
+//! field → a set for all conditions together, which is to the search what its filters are.
+//! Stop words count here, and endings do not: a phrase is compared as the dictionary has its words. A phrase of one word is that word, or what is spelt otherwise
+//! and found by it.
+//! Cost: a sheet read for each row that has all words of a phrase, some 100 ns; nothing for queries without.
+
+use smallvec::SmallVec;
+
+use crate::analysis::Role;
+use crate::bitset::Bitset;
+use crate::forward::{NO_TERM, Tokens};
+use crate::index::Index;
+use crate::operators::{Operators, Phrase};
+use crate::postings::List;
+use crate::segment::Segment;
+
+impl Index {
+    /// The rows in use that have what must stand and not what must not.
+    pub(crate) fn rows_of(&self, operators: &Operators<'_>) -> Bitset {
+        let mut rows = self.rows.live.clone();
+        for phrase in &operators.required {
+            rows.and(&self.rows_with(phrase));
+        }
+        for phrase in &operators.unwanted {
+            rows.and_not(&self.rows_with(phrase));
+        }
+        rows
+    }
+
+    /// Rows that have the phrase, some of them perhaps not in use.
+    fn rows_with(&self, phrase: &Phrase) -> Bitset {
+        let mut rows = Bitset::default();
+        for segment in &self.segments {
+            in_segment(segment, phrase, |row| rows.insert(row));
+        }
+        self.head.with_phrase(phrase, |row| rows.insert(row));
+        rows
+    }
+}
+
+fn in_segment(segment: &Segment, phrase: &Phrase, mut found: impl FnMut(u32)) {
+    let lists: Option<SmallVec<[(List<'_>, u32); 8]>> =
+        phrase.iter().map(|term| Some((segment.postings(term.as_bytes())?.0, segment.term(term.as_bytes())?))).collect();
+    let Some(lists) = lists else { return };
+    let Some((shortest, (lead, _))) = lists.iter().enumerate().min_by_key(|(_, (list, _))| list.len()) else { return };
+    if lists.len() == 1 {
+        return lead.iter().for_each(|(row, _)| found(row));
+    }
+    let terms: SmallVec<[u32; 8]> = lists.iter().map(|(_, term)| *term).collect();
+    let forward = segment.forward();
+    let mut at = 0;
+    for (row, _) in lead.iter() {
+        if lists.iter().enumerate().all(|(nth, (list, _))| nth == shortest || list.find(row).is_some()) {
+            at += forward.rows()[at..].partition_point(|other| *other < row);
+            if forward.rows().get(at) == Some(&row) && stands(forward.tokens(at), &terms, |form| segment.terms_of(form).term) {
+                found(row);
+            }
+        }
+    }
+}
+
+/// Whether the terms, each with a number, come side by side in a field.
+pub(crate) fn stands(tokens: Tokens<'_>, terms: &[u32], term_of: impl Fn(u32) -> u32) -> bool {
+    // The words before the one at hand, as far back as the phrase is long.
+    let mut last: SmallVec<[u32; 8]> = SmallVec::from_elem(NO_TERM, terms.len());
+    let mut field = None;
+    for token in tokens {
+        if token.role == Role::Spelling {
+            continue;
+        }
+        if field != Some(token.field) {
+            field = Some(token.field);
+            last.fill(NO_TERM);
+        }
+        last.rotate_left(1);
+        if let Some(newest) = last.last_mut() {
+            *newest = term_of(token.form);
+        }
+        if last[..] == *terms {
+            return true;
+        }
+    }
+    false
+}

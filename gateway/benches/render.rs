@@ -58,6 +58,7 @@ fn page() -> SearchResults {
         in_stock: true,
         sku: SkuId(RawId((2 << 90) + n)),
         score: 12.5,
+        highlight: None,
     };
     let value = |n: u64| FacetValue { value: format!("Brand {n}"), count: 100 - n, selected: n == 0 };
     SearchResults {
@@ -66,6 +67,7 @@ fn page() -> SearchResults {
         total: Some(12_345),
         relaxed: false,
         next: Some(vec![7; 24]),
+        did_you_mean: None,
     }
 }
 

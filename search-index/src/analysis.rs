@@ -31,7 +31,7 @@ const STOP_WORDS: [&str; 24] = [
 pub(crate) const BEFORE_OTHERS: [&str; 10] = ["for", "with", "w", "f", "in", "by", "from", "to", "compatible", "replaces"];
 
 /// Units that stick to the number before them: a document with `8 GB` also has `8gb`.
-const UNITS: [&str; 34] = [
+pub(crate) const UNITS: [&str; 34] = [
     "gb", "tb", "mb", "kb", "ghz", "mhz", "khz", "hz", "mm", "cm", "m", "km", "ml", "cl", "l", "g", "kg", "mg", "w", "kw", "wh", "kwh",
     "v", "a", "ma", "mah", "mp", "fps", "dpi", "ppm", "in", "inch", "ft", "bit",
 ];

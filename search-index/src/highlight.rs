@@ -1,63 +1,239 @@
-//! Which words of a shown text a query found.
+//! Which words of a shown text a query found, and the part of a long text that shows most of them.
 //!
-//! Path: query text → its terms, once → `Highlighter::ranges` for each shown text → byte ranges of words with one of the terms.
-//! The index keeps no text, so the caller passes the field it shows; analysis is the index's own, so what matched is what lights up.
+//! Path: a query → its words as this index understands them ([`Index::highlighter`]) → for each shown text [`Highlighter::ranges`], byte ranges of words
+//! found → [`Highlighter::mark`] or [`Highlighter::snippet`], HTML. The index keeps no text, so the caller passes the field it shows; analysis and
+//! understanding are the index's own, so what matched is what lights up: stems, other spellings of models, words still being typed, and what a misspelt
+//! word was taken for.
+//! Bounds: [`MARKED_BYTES_MAX`] of a text are looked at, and a snippet shows [`SNIPPET_BYTES_MAX`].
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::analysis::{Analyzer, QueryTerm, fold};
+use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, UNITS, fold};
+use crate::index::Index;
 use crate::operators::Operators;
-use crate::query::QUERY_BYTES_MAX;
+use crate::query::{Query, QueryError};
+
+/// Bytes of a text that are looked at; nothing is marked beyond them.
+pub const MARKED_BYTES_MAX: usize = 8 << 10;
+/// Bytes of text in a snippet, marks, escapes and dots not counted.
+pub const SNIPPET_BYTES_MAX: usize = 240;
 
 /// Finds a query's words in texts.
 ///
 /// ```
-/// let highlighter = search_index::Highlighter::new("ink cartridges for hp80");
-/// let text = "HP 80 Ink Cartridge";
-/// let words: Vec<&str> = highlighter.ranges(text).into_iter().map(|range| &text[range]).collect();
-/// assert_eq!(words, ["HP", "80", "Ink", "Cartridge"]);
+/// use search_index::{DocKey, Document, Index, Query, Settings};
+/// let index = Index::build(Settings::default(), [Document { title: "HP 80 ink cartridges".into(), ..Document::new(DocKey(1)) }])?;
+/// let highlighter = index.highlighter(&Query { text: Some("ink cartrige".into()), ..Query::default() })?;
+/// assert_eq!(highlighter.mark("HP 80 Ink Cartridge <new>"), "HP 80 <em>Ink</em> <em>Cartridge</em> &lt;new&gt;");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Highlighter {
-    analyzer: Analyzer,
-    terms: Vec<String>,
+pub struct Highlighter<'a> {
+    analyzer: &'a Analyzer,
+    /// Terms with the place of the query's word that they stand for, ascending.
+    terms: Vec<(String, u8)>,
+    /// What a word that is still being typed begins with.
+    begins: Option<(String, u8)>,
 }
 
-impl Highlighter {
-    /// For a query's text; a text over [`QUERY_BYTES_MAX`] bytes, which no search takes, finds nothing.
-    #[must_use]
-    pub fn new(query: &str) -> Self {
-        let analyzer = Analyzer::default();
-        // What the search refuses finds nothing.
-        let operators =
-            if query.len() <= QUERY_BYTES_MAX { Operators::of(query, &analyzer).unwrap_or_default() } else { Operators::default() };
-        let found = analyzer.query_terms(&operators.words, false);
-        let terms = found.into_iter().flat_map(|QueryTerm { term, pieces, .. }| pieces.into_iter().flatten().chain([term])).collect();
-        Self { analyzer, terms }
-    }
+/// A word found in a text.
+struct Found {
+    range: Range<usize>,
+    /// Of the query's word.
+    place: u8,
+}
 
-    /// Byte ranges of matching words, ascending, on character boundaries, not overlapping. O(text · terms).
+impl Index {
+    /// What marks the words that `query` finds here. O(understanding the text).
+    ///
+    /// # Errors
+    /// A query over its bounds.
+    pub fn highlighter(&self, query: &Query) -> Result<Highlighter<'_>, QueryError> {
+        query.check()?;
+        let operators = Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer)?;
+        let terms = self.analyzer.query_terms(&operators.words, query.prefix);
+        let (mut marked, mut begins) = (Vec::new(), None);
+        for word in self.known().understand(terms, query)?.words {
+            let place = word.place();
+            if word.goes_on {
+                begins = Some((word.form, place));
+            }
+            marked.extend(word.others.into_iter().map(|(term, _)| (term, place)));
+            marked.push((word.term, place));
+        }
+        marked.sort_unstable();
+        marked.dedup_by(|next, first| next.0 == first.0);
+        Ok(Highlighter { analyzer: &self.analyzer, terms: marked, begins })
+    }
+}
+
+impl Highlighter<'_> {
+    /// Byte ranges of matching words, ascending, on character boundaries, not overlapping. O(text · log terms).
     #[must_use]
     pub fn ranges(&self, text: &str) -> Vec<Range<usize>> {
+        self.found(text).into_iter().map(|found| found.range).collect()
+    }
+
+    /// The text as HTML, with `<em>` around the words found.
+    #[must_use]
+    pub fn mark(&self, text: &str) -> String {
+        render(text, 0..text.len(), &self.found(text))
+    }
+
+    /// The part of the text that shows most of the query's words, the earliest of equals, as HTML with `<em>` around them and dots where it is cut. `None`
+    /// where none is found.
+    #[must_use]
+    pub fn snippet(&self, text: &str) -> Option<String> {
+        let found = self.found(text);
+        let shown = best_window(text, &found)?;
+        let mut html = String::new();
+        if shown.start > 0 {
+            html.push('…');
+        }
+        html.push_str(&render(text, shown.clone(), &found));
+        if shown.end < text.len() {
+            html.push('…');
+        }
+        Some(html)
+    }
+
+    fn found(&self, text: &str) -> Vec<Found> {
         if self.terms.is_empty() {
             return Vec::new();
         }
-        let found = |word: &str| {
-            let mut found = false;
-            Analyzer::document_tokens(&fold(word), |token, _| {
-                let term = self.analyzer.stem(token);
-                found |= self.terms.iter().any(|wanted| *wanted == term);
-            });
-            found
-        };
-        text.unicode_word_indices().filter(|(_, word)| found(word)).map(|(at, word)| at..at + word.len()).collect()
+        let text = &text[..text.floor_char_boundary(MARKED_BYTES_MAX)];
+        let words: Vec<(usize, &str)> = text.unicode_word_indices().collect();
+        let mut places: Vec<Option<u8>> = words.iter().map(|(_, word)| self.place_of_word(word)).collect();
+        self.mark_glued(text, &words, &mut places);
+        let marked = words.iter().zip(places);
+        marked.filter_map(|((at, word), place)| Some(Found { range: *at..at + word.len(), place: place? })).collect()
+    }
+
+    /// Words that documents also have as one: `TN-2110` as `tn2110`, `8 GB` as `8gb`.
+    fn mark_glued(&self, text: &str, words: &[(usize, &str)], places: &mut [Option<u8>]) {
+        let between = |at: usize| text.get(words[at - 1].0 + words[at - 1].1.len()..words[at].0);
+        let joined = |at: usize| matches!(between(at), Some("-" | "/" | "_" | "." | "‐" | "‑" | "–"));
+        let mut from = 0;
+        for at in 1..words.len() {
+            if !joined(at) {
+                from = at;
+                let unit = fold(words[at].1);
+                let number = words[at - 1].1;
+                let is_number = number.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
+                if is_number && UNITS.contains(&&*unit) && between(at).is_some_and(|between| between.trim().is_empty()) {
+                    self.mark_run(&(fold(number) + &unit), &mut places[at - 1..=at]);
+                }
+            } else if at + 1 == words.len() || !joined(at + 1) {
+                let glued: String = words[from..=at].iter().map(|(_, word)| fold(word)).collect();
+                if glued.len() <= TOKEN_BYTES_MAX && glued.bytes().any(|b| b.is_ascii_digit()) {
+                    self.mark_run(&glued, &mut places[from..=at]);
+                }
+            }
+        }
+    }
+
+    fn mark_run(&self, glued: &str, places: &mut [Option<u8>]) {
+        if let Some(found) = self.place_of_token(glued) {
+            places.iter_mut().for_each(|place| *place = place.or(Some(found)));
+        }
+    }
+
+    fn place_of_word(&self, word: &str) -> Option<u8> {
+        let mut found = None;
+        Analyzer::document_tokens(&fold(word), |token, _| found = found.or_else(|| self.place_of_token(token)));
+        found
+    }
+
+    fn place_of_token(&self, token: &str) -> Option<u8> {
+        let term = self.analyzer.stem(token);
+        let as_term = self.terms.binary_search_by(|(wanted, _)| (**wanted).cmp(&*term)).ok().map(|at| self.terms[at].1);
+        as_term.or_else(|| self.begins.as_ref().filter(|(form, _)| token.starts_with(&**form)).map(|(_, place)| *place))
+    }
+}
+
+/// The stretch to show: as many of the query's words as a window can hold, then as many words marked, then the earliest; with room around it.
+fn best_window(text: &str, found: &[Found]) -> Option<Range<usize>> {
+    let mut best: Option<((u32, usize), Range<usize>)> = None;
+    for (nth, first) in found.iter().enumerate().filter(|(_, first)| first.range.len() <= SNIPPET_BYTES_MAX) {
+        let start = first.range.start;
+        let (mut words, mut count, mut end) = (0_u32, 0, first.range.end);
+        for next in found[nth..].iter().take_while(|next| next.range.end - start <= SNIPPET_BYTES_MAX) {
+            (words, count, end) = (words | 1 << next.place, count + 1, next.range.end);
+        }
+        let worth = (words.count_ones(), count);
+        if best.as_ref().is_none_or(|(most, _)| worth > *most) {
+            best = Some((worth, start..end));
+        }
+    }
+    let (_, marked) = best?;
+    if text.len() <= SNIPPET_BYTES_MAX {
+        return Some(0..text.len());
+    }
+    let room = SNIPPET_BYTES_MAX.saturating_sub(marked.len());
+    let earliest = text.ceil_char_boundary(marked.start.saturating_sub(room / 2));
+    let start = if earliest == 0 { 0 } else { after_space(text, earliest, marked.start) };
+    let latest = text.floor_char_boundary((start + SNIPPET_BYTES_MAX).max(marked.end).min(text.len()));
+    let end = if latest == text.len() { latest } else { before_space(text, marked.end, latest) };
+    Some(start..end)
+}
+
+/// Where the first word after a space begins; without a space, the first place.
+fn after_space(text: &str, from: usize, to: usize) -> usize {
+    let rest = &text[from..to];
+    rest.find(char::is_whitespace).map_or(from, |at| to - rest[at..].trim_start().len())
+}
+
+/// Where the last word before a space ends; without a space, the last place.
+fn before_space(text: &str, from: usize, to: usize) -> usize {
+    let rest = &text[from..to];
+    rest.rfind(char::is_whitespace).map_or(to, |at| from + rest[..at].trim_end().len())
+}
+
+/// A part of the text as HTML.
+fn render(text: &str, shown: Range<usize>, found: &[Found]) -> String {
+    let mut html = String::with_capacity(shown.len() + 64);
+    let mut at = shown.start;
+    for Found { range, .. } in found.iter().filter(|found| shown.start <= found.range.start && found.range.end <= shown.end) {
+        escape(&text[at..range.start], &mut html);
+        html.push_str("<em>");
+        escape(&text[range.clone()], &mut html);
+        html.push_str("</em>");
+        at = range.end;
+    }
+    escape(&text[at..shown.end], &mut html);
+    html
+}
+
+/// Whatever means something in HTML, in text and in quoted attributes alike.
+fn escape(text: &str, html: &mut String) {
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{DocKey, Document, Settings};
+
+    fn index(texts: &[&str]) -> Index {
+        let documents = texts.iter().zip(1..).map(|(text, key)| Document { title: (*text).into(), ..Document::new(DocKey(key)) });
+        Index::build(Settings::default(), documents).expect("a few")
+    }
+
+    fn asked(text: &str, prefix: bool) -> Query {
+        Query { text: Some(text.into()), prefix, ..Query::default() }
+    }
 
     #[test] // Query, text with the words that light up in brackets.
     fn words_light_up() {
@@ -65,21 +241,72 @@ mod tests {
             ("ink cartridge", "[Ink] [Cartridges], 3 pieces of [ink]"),
             ("cafe", "Grand [Café] Müller"),
             ("tn2110", "Brother [TN]-[2110] toner"),
+            ("tn-2110", "Brother [TN]-[2110] toner"),
+            ("8gb", "with [8] [GB] of memory, 16 GB for more"),
             ("8 gb", "with [8GB] of memory"),
             ("men", "[Men's] shoes"),
             ("the lamp", "the [lamp]"),
+            ("headphnoes", "[Headphones] for heads"),
+            ("smart watch", "a [Smartwatch]"),
+            ("a4", "a paper of [A4], a 4th"),
             ("zzzz", "nothing here"),
             ("", "nothing asked"),
             ("lamp", ""),
         ] {
             let text = marked.replace(['[', ']'], "");
             let mut shown = text.clone();
-            for range in Highlighter::new(query).ranges(&text).into_iter().rev() {
+            let index = index(&[&text]);
+            for range in index.highlighter(&asked(query, false)).expect("short").ranges(&text).into_iter().rev() {
                 shown.insert(range.end, ']');
                 shown.insert(range.start, '[');
             }
             assert_eq!(shown, marked, "{query}");
         }
-        assert_eq!(Highlighter::new(&"lamp ".repeat(300)).ranges("lamp"), []);
+        let index = index(&["kettle"]);
+        assert!(index.highlighter(&asked(&"lamp ".repeat(300), false)).is_err());
+        assert_eq!(index.highlighter(&asked("ket", true)).expect("short").mark("Ket, kettles"), "<em>Ket</em>, <em>kettles</em>");
+    }
+
+    #[test]
+    fn a_snippet_shows_where_most_words_are() {
+        let far = "filler text that says nothing, ".repeat(20);
+        let text = format!("A lamp. {far}This lamp has a <brass> shade & a cord. {far}");
+        let index = index(&[&text]);
+        let highlighter = index.highlighter(&asked("brass lamp", false)).expect("short");
+        let snippet = highlighter.snippet(&text).expect("both are there");
+        assert!(snippet.contains("This <em>lamp</em> has a &lt;<em>brass</em>&gt; shade &amp; a cord."), "{snippet}");
+        assert!(snippet.starts_with('…') && snippet.ends_with('…'), "{snippet}");
+        assert_eq!(highlighter.snippet("A 'lamp'").as_deref(), Some("A &#39;<em>lamp</em>&#39;"));
+        assert_eq!(highlighter.snippet("nothing"), None);
+    }
+
+    /// What a browser would show.
+    fn plain(html: &str) -> String {
+        let text = html.replace("<em>", "").replace("</em>", "");
+        text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_the_text(text in "([a-dé<&;>\"'日 -]{0,9}(lamp|LAMPS|8 gb|tn-2110)?){0,60}", query in "[a-d]{0,4}(lamp|8gb|tn2110)?") {
+            let index = index(&[&text]);
+            let highlighter = index.highlighter(&asked(&query, false)).expect("short");
+            prop_assert_eq!(plain(&highlighter.mark(&text)), text.clone());
+            if let Some(snippet) = highlighter.snippet(&text) {
+                prop_assert!(snippet.contains("<em>"));
+                let shown = plain(&snippet);
+                let shown = shown.trim_matches('…');
+                prop_assert!(text.contains(shown) && shown.len() <= SNIPPET_BYTES_MAX, "{} in {}", shown, text);
+            }
+            prop_assert_eq!(highlighter.snippet(&text).is_some(), !highlighter.ranges(&text).is_empty());
+        }
+
+        #[test]
+        fn any_text_is_taken(text in ".{0,200}", query in ".{0,20}") {
+            let index = index(&[&text]);
+            let highlighter = index.highlighter(&asked(&query, true)).expect("short");
+            prop_assert_eq!(plain(&highlighter.mark(&text)), text.clone());
+            let _ = highlighter.snippet(&text);
+        }
     }
 }

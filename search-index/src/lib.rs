@@ -79,12 +79,12 @@
 //! | `near` | words a slip of the finger away |
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
-//! | `rank` | what each word of a query stands for, the best rows by pruned sums of impacts, all rows as sets |
+//! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `suggest` | completions of the last word |
 //! | `saved` | segments as bytes, so that a start need not analyse every text again |
-//! | `highlight` | which words of a shown text a query found |
+//! | `highlight` | which words of a shown text a query found, and the part that shows them |
 //!
 //! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
 //!   the order of writes change nothing. A test compares whole random lives with a map read from end to end. One thing is settled when a document is written, by
@@ -113,7 +113,7 @@
 //!
 //! # Not here
 //!
-//! Synonyms, proximity, "did you mean", merchandising rules.
+//! Synonyms, proximity, merchandising rules.
 
 #![forbid(unsafe_code)]
 
@@ -159,13 +159,14 @@ pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,
     DocumentError, FACETABLE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
 };
-pub use highlight::Highlighter;
+pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use operators::OPERATORS_MAX;
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
     QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX, Words,
 };
+pub use rank::spelling::Spelling;
 pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
     merge, misjudged,

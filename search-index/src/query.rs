@@ -190,6 +190,8 @@ pub struct Query {
     pub typos: bool,
     /// Words that another index has: this one takes none of them for misspelt, or for written otherwise. [`misjudged`](crate::misjudged) says which.
     pub known: Words,
+    /// Whether to say how misspelt words may be spelt right, also where slips are not looked for. It costs a look at each candidate.
+    pub did_you_mean: bool,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -212,6 +214,7 @@ impl Default for Query {
             prefix: false,
             typos: true,
             known: Words::default(),
+            did_you_mean: false,
             filters: Vec::new(),
             facets: Vec::new(),
             sort: Sort::Relevance,

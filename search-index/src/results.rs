@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::cursor::{Cursor, SortKey, Tier};
 use crate::document::DocKey;
 use crate::query::{FacetField, FacetRequest, Query, Sort, Words};
+use crate::rank::spelling::{Spelling, corrected};
 
 /// A document in an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,6 +151,8 @@ pub struct Part {
     pub known: Words,
     /// Words that none has, and that were looked for otherwise.
     pub guessed: Words,
+    /// How words that none has may be spelt right, when `did_you_mean` was asked for.
+    pub spellings: Vec<Spelling>,
 }
 
 /// Words that one index took for misspelt, or for written otherwise, and another has as they stand. Unless there are none, the parts are of no use: ask all
@@ -174,6 +177,9 @@ pub struct Results {
     pub next: Option<Cursor>,
     /// Whether a hit lacks one of the terms, because too few documents have them all.
     pub relaxed: bool,
+    /// The text with its misspelt words spelt right, when asked for and there are any: words that no document has and that are like some that documents have.
+    /// Those are written as the dictionary has them, in lower case and without diacritics.
+    pub did_you_mean: Option<String>,
 }
 
 /// Joins the parts of all shards for one query. O(all hits · log + all facet values · log).
@@ -187,7 +193,10 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
         Tier::AllTerms => true,
         Tier::SomeTerms => query.sort == Sort::Relevance || !any_all_terms,
     };
-    let mut results = Results::default();
+    let known = parts.iter().map(|part| part.known).fold(query.known, Words::or);
+    let spellings = parts.iter().flat_map(|part| &part.spellings);
+    let did_you_mean = query.text.as_ref().filter(|_| query.did_you_mean).and_then(|text| corrected(text, known, spellings));
+    let mut results = Results { did_you_mean, ..Results::default() };
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);
     for part in parts {

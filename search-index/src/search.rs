@@ -55,13 +55,13 @@ impl Index {
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let mut made = Store::default();
-        let Understood { words, known, guessed } = self.known().understand(terms, query)?;
+        let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
         let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, within, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
-        Ok(Part { known, guessed, ..part })
+        Ok(Part { known, guessed, spellings, ..part })
     }
 }
 

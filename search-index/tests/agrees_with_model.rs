@@ -200,6 +200,7 @@ fn query() -> impl Strategy<Value = Query> {
             matching,
             typos,
             known: Words::default(),
+            did_you_mean: false,
             filters,
             facets,
             sort,

@@ -102,6 +102,29 @@ class Finding(Contract):
             self.assertNotIn(key, self.keys(q="numbat", limit=100))
             self.problem(self.ask("GET", f"/v1/products/{path_key(key)}"), 404, "not_found")
 
+    def test_hits_show_what_was_found(self):
+        text = "A long story. " * 40 + "With <b>two</b> snurgles & a lid. " + "The end of it. " * 40
+        key = self.fresh(title="Blorfin \"XL\" snurgle", description=text)
+        (item,) = self.search(q="blorfin snurgel", highlight="true").json["items"]
+        self.assertEqual(item["product"]["key"], key)
+        marks = item["highlight"]
+        self.assertEqual(marks["title"], "<em>Blorfin</em> &quot;XL&quot; <em>snurgle</em>")
+        self.assertIn("With &lt;b&gt;two&lt;/b&gt; <em>snurgles</em> &amp; a lid.", marks["description"])
+        self.assertLess(len(marks["description"]), 320)
+        self.assertNotIn("highlight", self.search(q="blorfin").json["items"][0], "only when asked for")
+
+    def test_did_you_mean(self):
+        key = self.fresh(title="Quibbling zorplex")
+        found = self.search(q="Quibbling zorpelx").json
+        self.assertEqual([item["product"]["key"] for item in found["items"]], [key])
+        self.assertEqual(found["did_you_mean"], "Quibbling zorplex")
+        self.assertFalse(found.get("relaxed", False))
+        exact = self.search(q="zorpelx", typo="false").json
+        self.assertEqual((exact["items"], exact["did_you_mean"]), ([], "zorplex"))
+        self.assertNotIn("did_you_mean", self.search(q="quibbling zorplex").json)
+        some = self.search(q="quibbling zorplex vlimmerig").json
+        self.assertEqual(([item["product"]["key"] for item in some["items"]], some["relaxed"]), ([key], True))
+
     def test_completions(self):
         self.fresh(title="Zanzibarian teapot")
         answer = self.ask("GET", "/v1/suggest?q=zanzib")

@@ -36,6 +36,7 @@ fn search_answer() -> Frame {
         in_stock: !n.is_multiple_of(3),
         sku: SkuId(RawId(u128::from(n) + 1)),
         score: 12.5,
+        highlight: None,
     };
     let facet = |name: &str| FacetResult {
         name: name.into(),
@@ -48,6 +49,7 @@ fn search_answer() -> Frame {
         total: Some(1_234),
         relaxed: false,
         next: Some(vec![7; 24]),
+        did_you_mean: None,
     };
     let response = Response { positions: Vec::new(), replayed: false, result: Ok(Body::Search(Box::new(results))) };
     Frame::Response { id: RequestId(1), trace: 1, response: Box::new(response) }

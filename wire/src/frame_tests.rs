@@ -250,7 +250,7 @@ fn any_response() -> impl Strategy<Value = Response> {
     let hit = (any::<u128>(), text, any::<Option<i64>>()).prop_map(|(id, title, amount)| SearchHit {
         product: ProductId(RawId(id)),
         key: title.clone(),
-        title,
+        title: title.clone(),
         brand: None,
         category: Some("printers/ink".into()),
         price: amount.map(|amount| Money { amount, currency: Currency::USD }),
@@ -258,12 +258,13 @@ fn any_response() -> impl Strategy<Value = Response> {
         in_stock: true,
         sku: SkuId(RawId(id)),
         score: 1.5,
+        highlight: Some(Highlight { title, description: None }),
     });
     let result = prop_oneof![
         Just(Ok(Body::Done)),
         (vec(hit, 0..20), any::<Option<u64>>()).prop_map(|(items, total)| {
             let (facets, next) = (Vec::new(), Some(vec![1, 2, 3]));
-            Ok(Body::Search(Box::new(SearchResults { items, facets, total, relaxed: false, next })))
+            Ok(Body::Search(Box::new(SearchResults { items, facets, total, relaxed: false, next, did_you_mean: Some("lamp".into()) })))
         }),
         vec((text, text, text), 0..4).prop_map(|fields| {
             let fields = fields.into_iter().map(|(pointer, code, detail)| FieldError { pointer, code, detail });

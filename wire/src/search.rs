@@ -96,7 +96,7 @@ pub struct SearchQuery {
     pub after: Option<Vec<u8>>,
     /// Count all hits.
     pub total: bool,
-    /// Mark the words found: the place for it; hits carry no marks yet.
+    /// Give the texts of hits with the words found marked.
     pub highlight: bool,
     /// No word stands for one that is spelt nearly so, even if no product has it.
     pub exact: bool,
@@ -125,6 +125,17 @@ pub struct SearchHit {
     pub sku: SkuId,
     /// How well it matches; comparable within one answer.
     pub score: f32,
+    /// If asked for.
+    pub highlight: Option<Highlight>,
+}
+
+/// A hit's texts as HTML, with `<em>` around the words found.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Highlight {
+    /// The whole title.
+    pub title: String,
+    /// The part of the description that shows most of the words; none where it has none.
+    pub description: Option<String>,
 }
 
 /// One value of a facet.
@@ -171,6 +182,8 @@ pub struct SearchResults {
     pub relaxed: bool,
     /// Cursor of the next page.
     pub next: Option<Vec<u8>>,
+    /// The text with misspelt words spelt right, if it has any.
+    pub did_you_mean: Option<String>,
 }
 
 /// Ideas while typing.

@@ -15,13 +15,14 @@ use wire::{Body, Failure, Refusal, SearchHit, SearchQuery, SearchResults, Sugges
 pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failure> {
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let tree = ctx.config(|config| config.shared.categories());
+    let highlight = query.highlight;
     let mut query = Arc::new(views::query(query, &tree).map_err(refused)?);
-    let (mut parts, mut shown) = parts(ctx, &query).await?;
+    let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
     if !known.is_empty() {
         // What some shard took for misspelt is a word on another.
         query = Arc::new(search_index::Query { known, ..(*query).clone() });
-        (parts, shown) = self::parts(ctx, &query).await?;
+        (parts, shown) = self::parts(ctx, &query, highlight).await?;
     }
     let merged = search_index::merge(parts, &query);
     let items = merged.hits.iter().filter_map(|hit| shown.remove(&hit.key)).collect();
@@ -32,13 +33,14 @@ pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failur
         total: merged.total,
         relaxed: merged.relaxed,
         next: merged.next.map(|cursor| cursor.encode().to_vec()),
+        did_you_mean: merged.did_you_mean,
     })))
 }
 
 /// Every shard's part, with what is shown of its hits.
-async fn parts(ctx: &Ctx, query: &Arc<search_index::Query>) -> Result<(Vec<Part>, BTreeMap<DocKey, SearchHit>), Failure> {
+async fn parts(ctx: &Ctx, query: &Arc<search_index::Query>, highlight: bool) -> Result<(Vec<Part>, BTreeMap<DocKey, SearchHit>), Failure> {
     let (mut parts, mut shown) = (Vec::new(), BTreeMap::new());
-    for answer in ctx.ask_all(Ask::Search(Arc::clone(query))).await? {
+    for answer in ctx.ask_all(Ask::Search { query: Arc::clone(query), highlight }).await? {
         match answer {
             Answer::Search(part, hits) => {
                 for (hit, card) in part.hits.iter().zip(hits) {

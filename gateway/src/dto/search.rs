@@ -39,6 +39,19 @@ pub struct Hit {
     sku: Shown<SkuId>,
     /// How well it matches; comparable within one answer.
     score: f32,
+    /// If asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlight: Option<Highlight>,
+}
+
+/// A hit's texts as HTML, with `<em>` around the words found; everything else is escaped.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Highlight {
+    /// The whole title.
+    title: String,
+    /// The part of the description that shows most of the words, some 240 bytes; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
 }
 
 /// A value of a facet.
@@ -85,6 +98,9 @@ pub struct SearchPage {
     /// True when some hits lack a word.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     relaxed: bool,
+    /// What was typed, with words that no product has spelt as products spell what is nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<String>,
     /// Cursor of the next page; null on the last.
     pub next: Option<String>,
     /// Time in the engine, microseconds.
@@ -118,6 +134,7 @@ impl From<wire::SearchHit> for Hit {
             },
             sku: Shown(hit.sku),
             score: hit.score,
+            highlight: hit.highlight.map(|marked| Highlight { title: marked.title, description: marked.description }),
         }
     }
 }
@@ -136,6 +153,7 @@ impl SearchPage {
             facets: Members(facets.collect()),
             total: results.total,
             relaxed: results.relaxed,
+            did_you_mean: results.did_you_mean,
             next: results.next.as_deref().map(cursor),
             took_us,
         }

@@ -224,6 +224,8 @@ struct Results {
     heading: String,
     total: String,
     notices: Vec<String>,
+    /// What may have been meant.
+    meant: Option<Link>,
     crumbs: Vec<Link>,
     chosen: Vec<Link>,
     categories: Vec<Link>,
@@ -345,6 +347,10 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
         heading,
         total: counted(found.total, found.items.len()),
         notices,
+        meant: found.did_you_mean.map(|meant| {
+            let href = asked.with(|it| it.q.clone_from(&meant));
+            Link { label: meant, href, count: None, current: false }
+        }),
         crumbs: category.iter().flat_map(|view| &view.breadcrumb).map(|it| crumb(&it.key, it.name.clone())).collect(),
         chosen: chosen(&asked, category.as_ref()),
         categories: categories(&asked, &found.facets),

@@ -41,6 +41,7 @@ fn hit(n: u128, title: &str) -> SearchHit {
         in_stock: n % 2 == 1,
         sku: sku_id(),
         score: 1.0,
+        highlight: None,
     }
 }
 
@@ -57,6 +58,7 @@ fn found(items: Vec<SearchHit>) -> SearchResults {
         ],
         relaxed: false,
         next: Some(vec![1, 2, 255]),
+        did_you_mean: None,
     }
 }
 
@@ -602,13 +604,24 @@ async fn a_search_asks_for_what_its_address_says() {
 #[tokio::test]
 async fn a_search_without_results_helps_on() {
     let rig = Rig::new(|request| match request.op {
-        Op::Search(_) => Ok(Body::Search(Box::new(SearchResults { next: None, facets: Vec::new(), ..found(Vec::new()) }))),
+        Op::Search(_) => {
+            let did_you_mean = Some("ink & toner".to_owned());
+            Ok(Body::Search(Box::new(SearchResults { next: None, facets: Vec::new(), did_you_mean, ..found(Vec::new()) })))
+        }
         _ => shop(request),
     });
     let page = get(&rig, "/search?q=zzz&brand=HP&min=cheap").await;
     assert_eq!(page.status, 200);
     is_sound("nothing", &page);
-    for text in ["Nothing found", "Check the spelling", "Take away a filter", "is not a price", "No products", "value=\"HP\" checked"] {
+    for text in [
+        "Nothing found",
+        "Check the spelling",
+        "Take away a filter",
+        "is not a price",
+        "No products",
+        "value=\"HP\" checked",
+        "href=\"/search?q=ink%20%26%20toner",
+    ] {
         assert!(page.text.contains(text), "{text}: {}", page.text);
     }
     let moved = Rig::new(|request| match request.op {

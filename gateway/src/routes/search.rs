@@ -33,7 +33,7 @@ const SUGGESTIONS: u16 = 8;
         ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
         ("after" = Option<String>, Query, description = "`next` of the page before"),
         ("total" = Option<bool>, Query, description = "Count all hits"),
-        ("highlight" = Option<bool>, Query, description = "Taken; hits carry no marks yet"),
+        ("highlight" = Option<bool>, Query, description = "Give title and description of each hit as HTML with `<em>` around the words found"),
         ("explain" = Option<bool>, Query, description = "Taken"),
         ("typo" = Option<bool>, Query, description = "false: no word stands for one that is spelt nearly so, even if no product has it"),
     ),

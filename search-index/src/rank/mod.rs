@@ -9,6 +9,7 @@
 mod extras;
 mod groups;
 pub(crate) mod sets;
+pub(crate) mod spelling;
 pub(crate) mod windows;
 pub(crate) mod words;
 

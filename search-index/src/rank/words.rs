@@ -12,6 +12,7 @@ use crate::query::{Query, QueryError, TERMS_MAX, Words};
 use crate::segment::Segment;
 
 use super::groups::Likeness;
+use super::spelling::Spelling;
 
 /// Words of a query that nobody has and that are looked for otherwise, each by walks over the dictionary; further ones find nothing.
 const UNKNOWN_MAX: usize = 4;
@@ -30,7 +31,7 @@ pub(crate) struct Word {
     /// Terms that will do too.
     pub(crate) others: Vec<(String, Likeness)>,
     /// Where what was typed is no word: those that it may be.
-    meant: Vec<String>,
+    pub(super) meant: Vec<String>,
     /// Its place among the distinct words of the text.
     place: usize,
 }
@@ -42,6 +43,8 @@ pub(crate) struct Understood {
     pub(crate) known: Words,
     /// Those that it has not and looks for otherwise.
     pub(crate) guessed: Words,
+    /// How those may be spelt right, where the query asks that.
+    pub(crate) spellings: Vec<Spelling>,
 }
 
 /// What the index has, by word.
@@ -53,7 +56,7 @@ pub(crate) struct Known<'a> {
 
 impl Known<'_> {
     /// Documents that have the term.
-    fn frequency(&self, term: &str) -> u64 {
+    pub(super) fn frequency(&self, term: &str) -> u64 {
         let of_segments = self.segments.iter().filter_map(|segment| segment.postings(term.as_bytes()));
         of_segments.map(|(_, live)| u64::from(live)).sum::<u64>() + self.head.postings(term.as_bytes()).len() as u64
     }
@@ -68,7 +71,7 @@ impl Known<'_> {
     }
 
     /// Gives a word the terms of forms that are near it, by the fewest slips of any form, the most frequent ones.
-    fn near(&self, word: &mut Word, slips: Slips) {
+    pub(super) fn near(&self, word: &mut Word, slips: Slips) {
         // The first letter is nearly always right, and a walk from it goes over a part of the dictionary only.
         self.near_by(&Near::new(&word.form, slips, true, word.goes_on), word);
         if word.others.is_empty() && slips == Slips::One {
@@ -141,12 +144,15 @@ impl Known<'_> {
         }
         self.join(&mut words);
         let mut found = Vec::with_capacity(words.len());
-        let mut unknown = 0;
+        let (mut unknown, mut spellings) = (0, Vec::new());
         for mut word in words {
             let right = known.contains(word.place) || guessed.contains(word.place) || query.known.contains(word.place);
             if !right && word.others.is_empty() && unknown < UNKNOWN_MAX {
                 unknown += 1;
                 let halves = self.guess(&mut word, query.typos);
+                if query.did_you_mean {
+                    self.spellings(&word, halves.as_ref(), query.typos, &mut spellings);
+                }
                 if halves.is_some() || !word.others.is_empty() {
                     guessed.insert(word.place);
                 }
@@ -158,7 +164,7 @@ impl Known<'_> {
             add(&mut found, word);
         }
         few_enough(found.len())?;
-        Ok(Understood { words: found, known, guessed })
+        Ok(Understood { words: found, known, guessed, spellings })
     }
 
     /// Gives a word that nobody has others to stand for; or answers the two words that it is run together from.
@@ -205,8 +211,13 @@ impl Word {
         self.meant.iter().map(String::as_str).chain(self.meant.is_empty().then_some(&*self.form))
     }
 
+    /// Which of the distinct words of the text it stands for, or for a part of which.
+    pub(crate) fn place(&self) -> u8 {
+        self.place as u8
+    }
+
     /// A part of the word at this place.
-    fn of(part: String, place: usize) -> Self {
+    pub(super) fn of(part: String, place: usize) -> Self {
         Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), meant: Vec::new(), place }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use rkyv::string::ArchivedString;
 use std::sync::Arc;
 use wire::{
-    ArchivedMoney, Attribute, AttributeValue, Availability, CategoryCrumb, Currency, Image, Money, OptionChoice, ProductInput,
+    ArchivedMoney, Attribute, AttributeValue, Availability, CategoryCrumb, Currency, Highlight, Image, Money, OptionChoice, ProductInput,
     ProductStatus, ProductView, SearchHit, SkuId, VariantView, placement, placement::Space,
 };
 
@@ -225,7 +225,12 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
 }
 
 /// What is shown of a hit: the first variant that can be had, else the first.
-pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32) -> Option<SearchHit> {
+pub(crate) fn search_hit(
+    product: &Product,
+    stock: &[Arc<SkuStock>],
+    score: f32,
+    marks: Option<&search_index::Highlighter<'_>>,
+) -> Option<SearchHit> {
     let content = &product.content;
     let place = stock.iter().position(|word| word.in_stock());
     let (sku, variant) = product.variant(place.unwrap_or(0))?;
@@ -240,6 +245,8 @@ pub(crate) fn search_hit(product: &Product, stock: &[Arc<SkuStock>], score: f32)
         in_stock: place.is_some(),
         sku,
         score,
+        highlight: marks
+            .map(|marks| Highlight { title: marks.mark(content.title.as_str()), description: marks.snippet(content.description.as_str()) }),
     })
 }
 

@@ -52,10 +52,12 @@ impl State {
             Ask::Stock(skus) => Ok(Answer::Stock(skus.iter().flat_map(|sku| self.stock_at(*sku)).collect())),
             Ask::Inventory(sku) => Ok(Answer::Inventory(Box::new(self.inventory_at(sku)))),
             Ask::Supply(skus) => Ok(Answer::Supply(skus.iter().flat_map(|sku| self.supply_of(*sku)).collect())),
-            Ask::Search(query) => {
+            Ask::Search { query, highlight } => {
                 let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
-                let hits = part.hits.iter().filter_map(|hit| self.hit(hit)).collect();
+                let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
+                let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
+                let hits = part.hits.iter().filter_map(|hit| self.hit(hit, marks.as_ref())).collect();
                 Ok(Answer::Search(Box::new(part), hits))
             }
             Ask::Suggest(text, limit) => {
@@ -105,10 +107,10 @@ impl State {
         self.partition(product.partition())?.product(product)
     }
 
-    fn hit(&self, hit: &search_index::Hit) -> Option<wire::SearchHit> {
+    fn hit(&self, hit: &search_index::Hit, marks: Option<&search_index::Highlighter<'_>>) -> Option<wire::SearchHit> {
         let doc = self.docs.get(&hit.key)?;
         let product = self.partition(doc.product.partition())?.product(doc.product)?;
-        views::search_hit(product, &doc.stock, hit.score)
+        views::search_hit(product, &doc.stock, hit.score, marks)
     }
 
     /// Rows of a SKU at this shard's locations.

@@ -46,7 +46,12 @@ pub enum Ask {
     /// What can be had of SKUs at the shard's locations.
     Supply(Arc<[SkuId]>),
     /// The shard's part of a search.
-    Search(Arc<search_index::Query>),
+    Search {
+        /// What is looked for.
+        query: Arc<search_index::Query>,
+        /// Whether to mark the words found in the texts of the hits.
+        highlight: bool,
+    },
     /// The shard's part of suggestions.
     Suggest(Arc<str>, u16),
     /// Active products per category key, at the shard.

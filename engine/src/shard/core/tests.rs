@@ -396,6 +396,37 @@ fn a_word_of_one_shard_is_not_taken_for_misspelt_by_another() {
     assert!(!found(&mut node, "laapz", Vec::new()).is_empty(), "nobody has this one");
 }
 
+#[test] // Whichever shard has the product.
+fn hits_show_what_was_found_and_misspelt_words_are_spelt_right() {
+    for shards in [1, 3] {
+        let mut node = Node::start(shards, Vec::new());
+        for (key, title) in [("1", "HP <80> Original Cyan"), ("2", "Garden chairs"), ("3", "Garden chair & table"), ("4", "Lamp")] {
+            assert!(matches!(node.admin(product(key, title, 100, 1)), Ok(Body::Upserted { .. })));
+        }
+        let mut search = |text: &str, exact, highlight| {
+            let query = SearchQuery { text: text.to_owned(), limit: 10, exact, highlight, ..SearchQuery::default() };
+            match node.call(Principal::Anonymous, Op::Search(query)) {
+                Ok(Body::Search(results)) => *results,
+                other => panic!("results were expected, not {other:?}"),
+            }
+        };
+        let marked = |results: wire::SearchResults| -> Vec<String> {
+            let titles = results.items.into_iter().map(|hit| hit.highlight.map_or_else(String::new, |marks| marks.title));
+            let mut titles: Vec<String> = titles.collect();
+            titles.sort();
+            titles
+        };
+        let found = search("gardne chair", false, true);
+        assert_eq!(found.did_you_mean.as_deref(), Some("garden chair"));
+        assert_eq!(marked(found), ["<em>Garden</em> <em>chair</em> &amp; table", "<em>Garden</em> <em>chairs</em>"]);
+        assert_eq!(marked(search("80", false, true)), ["HP &lt;<em>80</em>&gt; Original Cyan"]);
+        assert_eq!(marked(search("lamp", false, false)), [""], "only when asked");
+        let exact = search("gardne", true, true);
+        assert_eq!((exact.items.len(), exact.did_you_mean.as_deref()), (0, Some("garden")));
+        assert_eq!(search("garden chair", false, false).did_you_mean, None);
+    }
+}
+
 fn buys(shards: u16) {
     let mut node = Node::start(shards, Vec::new());
     for (key, title) in [("1399", "HP 80 Original Cyan"), ("1400", "HP 80 Original Magenta"), ("7", "Garden chair")] {

@@ -259,6 +259,12 @@ impl Analyzer {
         tokens(&folded).into_iter().map(|token| self.stem(&folded[token.range]).into_owned()).collect()
     }
 
+    /// The stems of a name, one behind the other, stop words left out when there is anything else: what a query is held against that may say it.
+    pub(crate) fn name(&self, text: &str) -> String {
+        let terms = self.query_terms(text, false);
+        terms.iter().map(|term| &*term.term).collect::<Vec<_>>().join(" ")
+    }
+
     /// The distinct terms of a query, in order, stop words left out when there is anything else.
     ///
     /// With `unfinished`, a last word at the very end of the text may go on: it is no stop word yet, and words that begin with it are looked for too,

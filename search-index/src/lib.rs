@@ -48,7 +48,8 @@
 //! appear only when none has all. [`Results::total`] and the facets count the documents with all terms if one passes the filters, else those with some.
 //! Of documents that say the same, one whose title has the words as they were typed comes first, then one that has them in other forms, and the query's stop
 //! words count there too: `sheet feeder for` prefers a feeder for something. So does one whose title is about what the query is about: `monitor` finds monitors
-//! before monitor arms.
+//! before monitor arms. And so does one that is in a category which the query names: `casual shoes` finds what is filed under that before what only says it. A
+//! category is called by its key, or by what is behind the last slash of it.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and

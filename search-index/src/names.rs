@@ -7,8 +7,11 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
+use smallvec::SmallVec;
+
+use crate::analysis::Analyzer;
 
 /// Hashes that do not differ between runs: nothing here may depend on chance.
 pub(crate) const HASHER: FixedState = FixedState::with_seed(0x5eed);
@@ -90,16 +93,32 @@ struct Place {
     rows: u32,
 }
 
-/// Category keys, and the distinct paths of them that documents have. Two documents may place one key under different parents.
+/// Where a key of several parts has its name: behind the last of these.
+const PART_OF_KEY: char = '/';
+
+/// Category keys, what they are called, and the distinct paths of them that documents have. Two documents may place one key under different parents.
 #[derive(Default)]
 pub(crate) struct Categories {
     pub(crate) keys: Names,
+    analyzer: Analyzer,
+    /// Keys by the stems of their names, in no order.
+    by_name: HashMap<String, SmallVec<[u32; 2]>, FixedState>,
     table: HashTable<u32>,
     places: Vec<Place>,
     free: Vec<u32>,
 }
 
+/// What a category is called, by its key.
+fn name_of(key: &str) -> &str {
+    key.rsplit(PART_OF_KEY).next().unwrap_or(key)
+}
+
 impl Categories {
+    /// The rows of each category that is called so, by the stems of its name.
+    pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = &RoaringBitmap> {
+        self.by_name.get(name).into_iter().flatten().map(|id| self.keys.rows(*id))
+    }
+
     /// Key ids on the path, root first.
     pub(crate) fn path(&self, place: u32) -> &[u32] {
         &self.places[place as usize].keys
@@ -113,7 +132,11 @@ impl Categories {
     pub(crate) fn insert(&mut self, path: &[String], row: u32) -> u32 {
         let mut keys: Vec<u32> = Vec::with_capacity(path.len());
         for key in path {
+            let is_new = self.keys.find(key).is_none();
             let id = self.keys.insert(key, row);
+            if is_new {
+                self.by_name.entry(self.analyzer.name(name_of(key))).or_default().push(id);
+            }
             if !keys.contains(&id) {
                 keys.push(id);
             }
@@ -154,7 +177,17 @@ impl Categories {
         let last = old.rows == 0;
         let keys = if last { std::mem::take(&mut old.keys) } else { old.keys.clone() };
         for key in &keys {
+            let text = self.keys.text(*key).clone();
             self.keys.remove(*key, row);
+            if self.keys.find(&text).is_none() {
+                let name = self.analyzer.name(name_of(&text));
+                if let Some(of_name) = self.by_name.get_mut(&name) {
+                    of_name.retain(|id| id != key);
+                    if of_name.is_empty() {
+                        self.by_name.remove(&name);
+                    }
+                }
+            }
         }
         if last {
             if let Ok(entry) = self.table.find_entry(HASHER.hash_one(&*keys), |other| *other == place) {

@@ -56,7 +56,7 @@ impl Index {
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let mut made = Store::default();
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows.live, self.len(), &mut made);
+        let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows, &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let search = Search { index: self, query, resolved, within, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

@@ -43,8 +43,10 @@ fn key() -> impl Strategy<Value = DocKey> {
 
 fn category() -> impl Strategy<Value = Vec<String>> {
     let path = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
-    // The last one puts `a/x` under another parent, as happens while a tree is being rearranged.
-    select(vec![path(&[]), path(&["a"]), path(&["a", "a/x"]), path(&["a", "a/y"]), path(&["b", "a/x"]), path(&["b", "b"])])
+    // One puts `a/x` under another parent, as happens while a tree is being rearranged; some are called as words and texts are.
+    let named = [path(&["b", "b/ink"]), path(&["ink", "ink/lamp", "b/ink"]), path(&["a", "desk lamp"])];
+    let plain = [path(&[]), path(&["a"]), path(&["a", "a/x"]), path(&["a", "a/y"]), path(&["b", "a/x"]), path(&["b", "b"])];
+    select(plain.into_iter().chain(named).collect::<Vec<_>>())
 }
 
 fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {

@@ -469,3 +469,30 @@ fn what_a_title_is_about_comes_first() {
         }
     }
 }
+
+#[test] // Keys of a category path, and whether the query is taken for its name.
+fn what_is_filed_under_what_is_asked_for_comes_first() {
+    for (path, query, named) in [
+        (&["Shoes", "Shoes/Casual Shoes"][..], "casual shoes", true),
+        (&["shoe"], "casual shoes", true),
+        (&["footwear/casual-shoe"], "black casual shoes for men", true),
+        (&["Shoes and Casuals"], "shoe casual", true),
+        (&["men", "women"], "casual shoes", false),
+        (&["Casual Shoes/All"], "casual shoes", false),
+        (&["Casual Shoes"], "shoes casual", false),
+    ] {
+        let mut index = index(&["black casual shoes for men"; 3]);
+        let filed = |key| Document {
+            title: "black casual shoes for men".into(),
+            category: path.iter().map(ToString::to_string).collect(),
+            ..Document::new(DocKey(key))
+        };
+        index.upsert(&filed(9)).expect("within bounds");
+        assert_eq!(found(&index, &text(query))[0], if named { 9 } else { 1 }, "{path:?} {query}");
+        index.upsert(&filed(8)).expect("within bounds");
+        index.remove(DocKey(9));
+        assert_eq!(found(&index, &text(query))[0], if named { 8 } else { 1 }, "{path:?} {query}");
+        index.remove(DocKey(8));
+        assert_eq!(found(&index, &text(query)), [1, 2, 3], "{path:?} {query}");
+    }
+}

@@ -2,10 +2,11 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`].
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`] and [`called`].
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
+mod called;
 mod extras;
 mod groups;
 pub(crate) mod sets;
@@ -15,6 +16,7 @@ pub(crate) mod words;
 
 use smallvec::SmallVec;
 
+use self::called::Called;
 use self::extras::extras;
 use self::groups::{Likeness, Union};
 use self::words::Word;
@@ -22,6 +24,7 @@ use crate::bitset::Bitset;
 use crate::head::Head;
 use crate::postings::{List, Store};
 use crate::query::TERMS_MAX;
+use crate::rows::Rows;
 use crate::segment::Segment;
 
 /// Of a term's inverse document frequency, one is this many units of weight.
@@ -29,7 +32,7 @@ const WEIGHT_UNITS: f64 = 256.0;
 /// A weight is at most this: the inverse frequency of one document in 2^32 is 22.9, one in 16 million 17.3.
 pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
 const _: () = assert!(
-    2 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
+    8 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
     "scores are compared as signed integers, for which every machine has an instruction"
 );
 
@@ -49,6 +52,7 @@ pub(crate) struct Resolved<'a> {
     weights: SmallVec<[u32; 8]>,
     /// So many of them are terms.
     terms: usize,
+    called: SmallVec<[Called<'a>; 2]>,
 }
 
 /// Where a word's list in a part of the index is.
@@ -66,10 +70,10 @@ pub(crate) fn resolve<'a>(
     (left_out, about): (&[&str], usize),
     segments: &'a [Segment],
     head: &Head,
-    live: &Bitset,
-    documents: usize,
+    rows: &'a Rows,
     made: &'a mut Store,
 ) -> Resolved<'a> {
+    let (live, documents) = (&rows.live, rows.len());
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
     let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
@@ -106,8 +110,9 @@ pub(crate) fn resolve<'a>(
     parts.retain(|lists| lists[..terms].iter().any(|list| !list.is_empty()));
     let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
+    let called = called::called(words, &weights, &rows.categories);
     weights.extend(of_extras);
-    Resolved { parts, weights, terms }
+    Resolved { parts, weights, terms, called }
 }
 
 /// A word's list in a segment, and how many live rows it has.
@@ -162,7 +167,7 @@ impl Resolved<'_> {
             let found = |(list, weight): (&List<'_>, &u32)| weight * list.find(row).map_or(0, u32::from);
             let of_lists: SmallVec<[u32; 8]> = lists.iter().zip(&self.weights).map(found).collect();
             let has_any = of_lists[..self.terms].iter().any(|score| *score > 0);
-            has_any.then(|| of_lists.iter().sum())
+            has_any.then(|| of_lists.iter().sum::<u32>() + called::score(&self.called, row))
         };
         self.parts.iter().find_map(of_part).unwrap_or(0)
     }

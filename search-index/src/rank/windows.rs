@@ -9,6 +9,7 @@
 
 use smallvec::SmallVec;
 
+use super::called::{self, Called};
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
 use crate::collect::Collector;
@@ -72,11 +73,11 @@ pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Coll
 }
 
 /// Goes through the chunks that the list of any term reaches into.
-fn part(lists: &Lists<'_>, resolved: &Resolved<'_>, wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
+fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
     let terms = resolved.terms;
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
     while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
-        let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();
+        let mut lanes: SmallVec<[Lane<'a>; 8]> = SmallVec::new();
         for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
             let mut run = Run::default();
             // An extra may have chunks before, in which there is no term.
@@ -91,7 +92,16 @@ fn part(lists: &Lists<'_>, resolved: &Resolved<'_>, wanted: Wanted, sums: &mut S
         }
         let extras = lanes.drain(terms..).filter(|extra| !extra.run.lows.is_empty()).collect();
         if wanted != Wanted::All || lanes.iter().all(|lane| !lane.run.lows.is_empty()) {
-            Chunk { base: u32::from(number) << 16, lanes, extras, wanted, collector: &mut *collector }.windows(sums);
+            Chunk {
+                base: u32::from(number) << 16,
+                lanes,
+                extras,
+                called: &resolved.called,
+                of_called: 0,
+                wanted,
+                collector: &mut *collector,
+            }
+            .windows(sums);
         }
     }
 }
@@ -108,6 +118,10 @@ struct Chunk<'a, 'c, 'r> {
     lanes: SmallVec<[Lane<'a>; 8]>,
     /// Added to rows that the others find.
     extras: SmallVec<[Lane<'a>; 8]>,
+    /// Likewise.
+    called: &'c [Called<'a>],
+    /// What a row of the window gets of them at most.
+    of_called: u32,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
 }
@@ -139,6 +153,7 @@ impl Chunk<'_, '_, '_> {
                 extra.to = if last { lows.len() } else { gallop(lows, extra.from, first + WINDOW_ROWS as u16) };
                 extra.seek = extra.from;
             }
+            self.of_called = called::bound(self.called, self.base + u32::from(first), WINDOW_ROWS as u32);
             match self.wanted {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
@@ -148,7 +163,7 @@ impl Chunk<'_, '_, '_> {
 
     /// What a row of the window gets of all extras at most; each knows its own part of it then.
     fn bound_extras(&mut self) -> u32 {
-        let mut sum = 0;
+        let mut sum = self.of_called;
         for extra in &mut self.extras {
             extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
             sum += extra.bound;
@@ -172,7 +187,7 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, collector, .. } = self;
+        let Self { base, lanes, extras, called, collector, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
@@ -192,7 +207,7 @@ impl Chunk<'_, '_, '_> {
             }
             let row = *base | u32::from(low);
             if score + of_extras >= least && collector.passes(row) {
-                score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>();
+                score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
                 if score >= least {
                     collector.offer(row, score);
                     least = collector.least();
@@ -310,6 +325,9 @@ impl Chunk<'_, '_, '_> {
                 return;
             }
         }
+        if self.of_called > 0 {
+            score += called::score(self.called, row);
+        }
         if self.wanted == Wanted::Some {
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
             if !self.collector.wants(row, score) || self.lanes.iter().all(has) {
@@ -324,6 +342,8 @@ impl Chunk<'_, '_, '_> {
 mod tests {
     use std::cmp::Reverse;
     use std::collections::BTreeMap;
+
+    use roaring::RoaringBitmap;
 
     use super::*;
     use crate::bitset::Bitset;
@@ -375,6 +395,7 @@ mod tests {
                 rows.live.insert(row);
             }
         }
+        let category: RoaringBitmap = (50_000..90_000).filter(|row| row % 7 > 0).chain([150_000]).collect();
         for round in 0..30 {
             let lists: Vec<Vec<(u32, u8)>> = (0..1 + round % 5)
                 .map(|_| {
@@ -387,10 +408,15 @@ mod tests {
                 store.push(list.iter().copied());
             }
             let weights: SmallVec<[u32; 8]> = lists.iter().map(|_| 1 + draw.below(3_000)).collect();
+            let called: Option<&RoaringBitmap> = (round % 3 > 0).then_some(&category);
             // The last of them are extras.
             let terms = lists.len().div_ceil(1 + round / 10);
-            let resolved =
-                Resolved { parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()], weights: weights.clone(), terms };
+            let resolved = Resolved {
+                parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()],
+                weights: weights.clone(),
+                terms,
+                called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
+            };
             let mut set = Bitset::default();
             (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
 
@@ -402,6 +428,9 @@ mod tests {
                 }
             }
             sums.retain(|_, (_, found)| *found > 0);
+            sums.iter_mut()
+                .filter(|(row, _)| called.is_some_and(|called| called.contains(**row)))
+                .for_each(|(_, (score, _))| *score += 50_000);
             for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {
                 let enough = |lists_of_row: usize| match wanted {
                     Wanted::All => lists_of_row == terms,

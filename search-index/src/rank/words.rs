@@ -206,6 +206,15 @@ impl Word {
         self.place == place
     }
 
+    /// Its stem, as the name of something has it.
+    pub(crate) fn name(&self) -> &str {
+        match &self.others[..] {
+            // Misspelt, and it can be one word only.
+            [(other, _)] if !self.meant.is_empty() => other,
+            _ => &self.term,
+        }
+    }
+
     /// What was typed or may be meant, as texts have it.
     pub(crate) fn exact(&self) -> impl Iterator<Item = &str> {
         self.meant.iter().map(String::as_str).chain(self.meant.is_empty().then_some(&*self.form))

@@ -132,6 +132,10 @@ pub(super) fn put_back(shared: &mut Arc<CategoryTree>, body: &mut &[u8]) -> Resu
     if shared.get(id).is_some() || shared.by_key(&key).is_some() || above >= limits::CATEGORY_DEPTH_MAX {
         return Err(BadItem::Unfit);
     }
+    // They are written in the order of ids. A child in front of its parent there would not restore from the next snapshot.
+    if shared.after(Some(id)).next().is_some() {
+        return Err(BadItem::OutOfOrder);
+    }
     Arc::make_mut(shared).insert(Category { id, version, key, name, parent, depth: above + 1 });
     Ok(())
 }

@@ -29,7 +29,7 @@ fn at(kind: Kind) -> usize {
 #[test] // Each row: what is done to a good list of items, and what is said of it.
 fn what_is_no_snapshot_is_said_to_be_none() {
     type Spoil = fn(&mut Vec<Vec<u8>>);
-    let rows: [(Spoil, &str); 15] = [
+    let rows: [(Spoil, &str); 16] = [
         (|_| (), "restored"),
         (Vec::clear, "the snapshot ends after 0 items without its last"),
         (|items| _ = items.pop(), "without its last"),
@@ -38,6 +38,16 @@ fn what_is_no_snapshot_is_said_to_be_none() {
         (|items| items.insert(1, items[0].clone()), "item 1 of the snapshot (head) is out of order"),
         (|items| items.swap(at(Kind::Product), at(Kind::Product) + 1), "is out of order"),
         (|items| items.insert(at(Kind::Cart), items[at(Kind::Cart)].clone()), "(cart) is out of order"),
+        (
+            |items| {
+                // Another category behind the first, with a smaller id.
+                let mut other = items[at(Kind::Category)].clone();
+                other[6..22].copy_from_slice(&1_u128.to_le_bytes());
+                other[34] ^= 1;
+                items.insert(at(Kind::Category) + 1, other);
+            },
+            "(category) is out of order",
+        ),
         (|items| items.insert(at(Kind::Product), items[at(Kind::Product)].clone()), "(product) does not fit those before it"),
         (|items| _ = items.remove(at(Kind::Order)), "items of order where its end says"),
         (|items| _ = items.remove(at(Kind::LedgerRow)), "stock ledger is none"),

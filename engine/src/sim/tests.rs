@@ -3,7 +3,7 @@
 use super::{Masks, run};
 
 /// Seeds of failures met on the way, with what was wrong: each must run clean.
-const KEPT: [(u64, &str); 12] = [
+const KEPT: [(u64, &str); 13] = [
     (1, "a run as any other"),
     (1097, "a start relied on a snapshot whose name a killed process had not made durable; the log was cut, and a power cut took the name"),
     (2_407, "of an old hold a sale whose answer was lost was told, a moment later, that there is no such hold"),
@@ -18,6 +18,10 @@ const KEPT: [(u64, &str); 12] = [
     (
         31_892,
         "a released segment was given to a plan that was being tried without it, and forgotten; younger ones went, and the next start found a hole",
+    ),
+    (
+        99_537,
+        "the simulator's page cache kept what a killed process had written, and a power cut brought it back over what was synced there since",
     ),
 ];
 

@@ -2,8 +2,8 @@
 //!
 //! Path: a query → its words as this index understands them ([`Index::highlighter`]) → for each shown text [`Highlighter::ranges`], byte ranges of words
 //! found → [`Highlighter::mark`] or [`Highlighter::snippet`], HTML. The index keeps no text, so the caller passes the field it shows; analysis and
-//! understanding are the index's own, so what matched is what lights up: stems, other spellings of models, words still being typed, and what a misspelt
-//! word was taken for.
+//! understanding are the index's own, so what matched is what lights up: stems, other spellings of models, words still being typed, what a misspelt
+//! word was taken for, and the words of synonyms, those of longer ones wherever they stand.
 //! Bounds: [`MARKED_BYTES_MAX`] of a text are looked at, and a snippet shows [`SNIPPET_BYTES_MAX`].
 
 use std::ops::Range;
@@ -59,7 +59,8 @@ impl Index {
             if word.goes_on {
                 begins = Some((word.form, place));
             }
-            marked.extend(word.others.into_iter().map(|(term, _)| (term, place)));
+            let of_phrases = word.phrases.iter().flat_map(|way| way.iter().cloned());
+            marked.extend(word.others.into_iter().map(|(term, _)| term).chain(of_phrases).map(|term| (term, place)));
             marked.push((word.term, place));
         }
         marked.sort_unstable();

@@ -55,6 +55,8 @@
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
 //! `ipadstand` finds `ipad stand`. Words in quotation marks must stand side by side in one field, stop words among them; a `-word` or `-"some words"` must not
 //! stand anywhere. No match is an empty answer, never an error.
+//! With [`Query::synonyms`] neighbouring words also stand for other ways to say the same: `usb stick` finds what has both words and what says `flash drive`, or
+//! `pendrive`. What was typed comes first where all else is equal.
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -79,6 +81,7 @@
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `near` | words a slip of the finger away |
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
+//! | `synonyms` | other ways to say what is typed, which come with a query |
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
@@ -114,7 +117,7 @@
 //!
 //! # Not here
 //!
-//! Synonyms, proximity, merchandising rules.
+//! Proximity, merchandising rules.
 
 #![forbid(unsafe_code)]
 
@@ -154,6 +157,7 @@ mod search;
 mod segment;
 mod stretches;
 mod suggest;
+mod synonyms;
 
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};
 pub use document::{
@@ -175,3 +179,4 @@ pub use results::{
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;
 pub use segment::SegmentId;
+pub use synonyms::{SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};

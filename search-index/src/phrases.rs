@@ -1,4 +1,4 @@
-//! Rows in which words stand side by side.
+//! Rows in which words stand side by side: what is quoted, and synonyms of several words.
 //!
 //! Path: [`Operators`] → per part of the index the rows that have all words of a phrase, by the lists → of these the ones whose sheets have them in order, in one
 //! field → a set for all conditions together, which is to the search what its filters are.
@@ -33,30 +33,31 @@ impl Index {
     fn rows_with(&self, phrase: &Phrase) -> Bitset {
         let mut rows = Bitset::default();
         for segment in &self.segments {
-            in_segment(segment, phrase, |row| rows.insert(row));
+            in_segment(segment, phrase, |row, _| rows.insert(row));
         }
-        self.head.with_phrase(phrase, |row| rows.insert(row));
+        self.head.with_phrase(phrase, |row, _| rows.insert(row));
         rows
     }
 }
 
-fn in_segment(segment: &Segment, phrase: &Phrase, mut found: impl FnMut(u32)) {
+/// Calls `found` with each row in which the phrase stands, ascending, and the least of its words' impacts there; some rows are perhaps not in use.
+pub(crate) fn in_segment(segment: &Segment, phrase: &Phrase, mut found: impl FnMut(u32, u8)) {
     let lists: Option<SmallVec<[(List<'_>, u32); 8]>> =
         phrase.iter().map(|term| Some((segment.postings(term.as_bytes())?.0, segment.term(term.as_bytes())?))).collect();
     let Some(lists) = lists else { return };
     let Some((shortest, (lead, _))) = lists.iter().enumerate().min_by_key(|(_, (list, _))| list.len()) else { return };
     if lists.len() == 1 {
-        return lead.iter().for_each(|(row, _)| found(row));
+        return lead.iter().for_each(|(row, impact)| found(row, impact));
     }
     let terms: SmallVec<[u32; 8]> = lists.iter().map(|(_, term)| *term).collect();
     let forward = segment.forward();
     let mut at = 0;
-    for (row, _) in lead.iter() {
-        if lists.iter().enumerate().all(|(nth, (list, _))| nth == shortest || list.find(row).is_some()) {
-            at += forward.rows()[at..].partition_point(|other| *other < row);
-            if forward.rows().get(at) == Some(&row) && stands(forward.tokens(at), &terms, |form| segment.terms_of(form).term) {
-                found(row);
-            }
+    for (row, impact) in lead.iter() {
+        let mut others = lists.iter().enumerate().filter(|(nth, _)| *nth != shortest).map(|(_, (list, _))| list.find(row));
+        let Some(least) = others.try_fold(impact, |least, other| Some(least.min(other?))) else { continue };
+        at += forward.rows()[at..].partition_point(|other| *other < row);
+        if forward.rows().get(at) == Some(&row) && stands(forward.tokens(at), &terms, |form| segment.terms_of(form).term) {
+            found(row, least);
         }
     }
 }

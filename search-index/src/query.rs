@@ -3,9 +3,12 @@
 //! Path: caller's request → `Query` → `Query::check` (bounds, cursor) → matching, filters, facets, order.
 //! A query says nothing about segments or shards: the same value goes to every shard of a scatter, and to `merge` afterwards.
 
+use std::sync::Arc;
+
 use crate::cursor::{Cursor, Fingerprint};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
 use crate::operators::OPERATORS_MAX;
+use crate::synonyms::Synonyms;
 
 /// Hits in one answer. More is refused.
 pub const LIMIT_MAX: usize = 100;
@@ -63,6 +66,11 @@ impl Words {
         self.0 |= 1 << place;
     }
 
+    /// That word alone.
+    pub(crate) fn one(place: usize) -> Self {
+        Self(1 << place)
+    }
+
     pub(crate) fn contains(self, place: usize) -> bool {
         self.0 >> place & 1 == 1
     }
@@ -73,6 +81,12 @@ impl Words {
 
     pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Those that are not among the others.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether there is none.
@@ -192,6 +206,9 @@ pub struct Query {
     pub known: Words,
     /// Whether to say how misspelt words may be spelt right, also where slips are not looked for. It costs a look at each candidate.
     pub did_you_mean: bool,
+    /// Other ways to say what the text says, for its words but those that are forbidden; what is quoted must stand all the same. A word that has any is
+    /// not misspelt.
+    pub synonyms: Arc<Synonyms>,
     /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// Counts wanted.
@@ -215,6 +232,7 @@ impl Default for Query {
             typos: true,
             known: Words::default(),
             did_you_mean: false,
+            synonyms: Arc::default(),
             filters: Vec::new(),
             facets: Vec::new(),
             sort: Sort::Relevance,
@@ -375,7 +393,7 @@ impl Query {
             || self.facets.iter().any(|facet| facet.field == FacetField::InStock)
     }
 
-    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page.
+    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {

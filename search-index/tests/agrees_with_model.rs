@@ -6,14 +6,15 @@ use model::{MISSPELT, Model, ModelResults, WORDS, in_stock};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
     AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Matching,
-    Query, Results, Save, Saved, Saving, Settings, Sort, Tier, Words, Written, merge, misjudged,
+    Query, Results, Save, Saved, Saving, Settings, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -203,6 +204,7 @@ fn query() -> impl Strategy<Value = Query> {
             typos,
             known: Words::default(),
             did_you_mean: false,
+            synonyms: Arc::default(),
             filters,
             facets,
             sort,
@@ -211,6 +213,17 @@ fn query() -> impl Strategy<Value = Query> {
             after: None,
         },
     )
+}
+
+/// Rules of a life; nothing is typed twice in one, and what is typed may be misspelt.
+fn rules() -> impl Strategy<Value = Vec<Synonym>> {
+    let typed = subsequence([&WORDS[..WORDS.len() - 1], &MISSPELT[..2], &["zzzz"]].concat(), 1..3).prop_map(|words| words.join(" "));
+    let found = vec(select(&WORDS[..]), 1..4).prop_map(|words| words.join(" "));
+    let rule = (vec(typed, 1..3), vec(found, 1..3), any::<bool>()).prop_map(|(typed, found, both)| match both {
+        true => Synonym { found: typed.clone(), typed },
+        false => Synonym { typed, found },
+    });
+    prop_oneof![1 => Just(Vec::new()), 2 => vec(rule, 1..6)]
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -258,9 +271,10 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn one_index(ops in vec(op(), 1..120), head_rows_max in 1_usize..6, last in query()) {
+    fn one_index(ops in vec(op(), 1..120), rules in rules(), head_rows_max in 1_usize..6, last in query()) {
         let mut index = Index::new(Settings { head_rows_max });
-        let mut model = Model::default();
+        let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
+        let mut model = Model { rules, ..Model::default() };
         let mut files = Files::default();
         for op in ops.into_iter().chain([Op::Search(Box::new(last))]) {
             match op {
@@ -281,6 +295,7 @@ proptest! {
                 Op::Save(nth) => files.begin(&index, nth),
                 Op::Restart { halves } => index = files.restart(Settings { head_rows_max }, &model, halves),
                 Op::Search(query) => {
+                    let query = Query { synonyms: synonyms.clone(), ..*query };
                     check_pages(&model.search(&query), &query, true, |query| index.search(query, STOCK).expect("within bounds"))?;
                 }
             }
@@ -294,8 +309,9 @@ proptest! {
     }
 
     #[test] // Scores are each index's own, so only orders by columns are compared in full.
-    fn two_indexes(documents in vec(document(), 0..40), queries in vec(query(), 1..8)) {
-        let mut model = Model::default();
+    fn two_indexes(documents in vec(document(), 0..40), rules in rules(), queries in vec(query(), 1..8)) {
+        let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
+        let mut model = Model { rules, ..Model::default() };
         let mut indexes = [Index::new(Settings::default()), Index::new(Settings { head_rows_max: 2 })];
         for document in documents {
             let index = &mut indexes[(document.key.0 / 3 % 2) as usize];
@@ -303,6 +319,7 @@ proptest! {
             model.documents.insert(document.key, document);
         }
         for query in queries {
+            let query = Query { synonyms: synonyms.clone(), ..query };
             let parts = |query: &Query| indexes.iter().map(|index| index.search_part(query, STOCK).expect("within bounds")).collect::<Vec<_>>();
             let search = |query: &Query| {
                 let known = misjudged(&parts(query));

@@ -11,6 +11,7 @@ mod extras;
 mod groups;
 pub(crate) mod sets;
 pub(crate) mod spelling;
+mod ways;
 pub(crate) mod windows;
 pub(crate) mod words;
 
@@ -19,6 +20,7 @@ use smallvec::SmallVec;
 use self::called::Called;
 use self::extras::extras;
 use self::groups::{Likeness, Union};
+use self::ways::Phrases;
 use self::words::Word;
 use crate::bitset::Bitset;
 use crate::head::Head;
@@ -78,10 +80,13 @@ pub(crate) fn resolve<'a>(
     let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
     let extras = extras(words, left_out, about);
+    let phrases = Phrases::of(words);
     for segment in segments {
         let mut of_segment = SmallVec::new();
-        for (word, frequency) in words.iter().zip(&mut frequencies) {
-            let (source, live_rows) = in_segment(word, segment, live, &mut union, made);
+        let standing = phrases.in_segment(segment);
+        for (nth, (word, frequency)) in words.iter().zip(&mut frequencies).enumerate() {
+            let also = phrases.of_word(nth).iter().map(|number| standing.list(*number));
+            let (source, live_rows) = in_segment(word, also, segment, live, &mut union, made);
             *frequency += live_rows;
             of_segment.push(source);
         }
@@ -89,9 +94,11 @@ pub(crate) fn resolve<'a>(
         sources.push(of_segment);
     }
     let mut of_head = SmallVec::new();
-    for (word, frequency) in words.iter().zip(&mut frequencies) {
-        let number = if word.goes_on || !word.others.is_empty() {
-            made.push(in_head(word, head).into_iter())
+    let standing = phrases.in_head(head);
+    for (nth, (word, frequency)) in words.iter().zip(&mut frequencies).enumerate() {
+        let number = if word.has_alternatives() {
+            let also = phrases.of_word(nth).iter().flat_map(|number| standing[*number].iter().copied());
+            made.push(in_head(word, also, head).into_iter())
         } else {
             made.push(head.postings(word.term.as_bytes()))
         };
@@ -115,15 +122,23 @@ pub(crate) fn resolve<'a>(
     Resolved { parts, weights, terms, called }
 }
 
-/// A word's list in a segment, and how many live rows it has.
-fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> (Numbered<'a>, u64) {
+/// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
+fn in_segment<'a, 's>(
+    word: &Word,
+    also: impl Iterator<Item = List<'s>>,
+    segment: &'a Segment,
+    live: &Bitset,
+    union: &mut Union,
+    made: &mut Store,
+) -> (Numbered<'a>, u64) {
     let same = segment.postings(word.term.as_bytes());
-    if word.goes_on || !word.others.is_empty() {
+    if word.has_alternatives() {
         let same_term = segment.term(word.term.as_bytes());
         let longer = if word.goes_on { segment.beginning(&word.form) } else { Vec::new() };
         let longer = longer.into_iter().filter(|term| Some(*term) != same_term);
         let mut lists: Vec<(List<'_>, Likeness)> = longer.map(|term| (segment.list(term as usize), Likeness::Longer)).collect();
         lists.extend(word.others.iter().filter_map(|(term, likeness)| Some((segment.postings(term.as_bytes())?.0, *likeness))));
+        lists.extend(also.filter(|list| !list.is_empty()).map(|list| (list, Likeness::Same)));
         if !lists.is_empty() {
             lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
             let number = union.of(&lists, live, made);
@@ -134,8 +149,8 @@ fn in_segment<'a>(word: &Word, segment: &'a Segment, live: &Bitset, union: &mut 
     (Numbered::List(list), u64::from(live_rows))
 }
 
-/// The rows of the head that have the word or one that it stands for, ascending.
-fn in_head(word: &Word, head: &Head) -> Vec<(u32, u8)> {
+/// The rows of the head that have the word or one that it stands for, ascending. `also` are those of other ways to say it.
+fn in_head(word: &Word, also: impl Iterator<Item = (u32, u8)>, head: &Head) -> Vec<(u32, u8)> {
     let longer = if word.goes_on { head.beginning(&word.form) } else { Vec::new() };
     let longer = longer.into_iter().filter(|term| *term != word.term.as_bytes()).map(|term| (term, Likeness::Longer));
     let others = word.others.iter().map(|(term, likeness)| (term.as_bytes(), *likeness));
@@ -143,6 +158,7 @@ fn in_head(word: &Word, head: &Head) -> Vec<(u32, u8)> {
     for (term, likeness) in longer.chain(others) {
         found.extend(head.postings(term).map(|(row, impact)| (row, likeness.share(impact))));
     }
+    found.extend(also);
     found.sort_unstable_by_key(|(row, impact)| (*row, std::cmp::Reverse(*impact)));
     found.dedup_by_key(|(row, _)| *row);
     found

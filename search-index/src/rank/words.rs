@@ -2,17 +2,22 @@
 //!
 //! Path: the terms of a query → a word that no document has becomes its pieces (`hp80`: `hp`, `80`) → two neighbours that documents write as one stand
 //! for that too (`smart watch`: `smartwatch`) → a word that still nobody has stands for those a slip away; or becomes the two words it is run together
-//! from (`ipadstand`: `ipad`, `stand`); or stands for those two slips away → [`Word`]s, in the order of the query.
+//! from (`ipadstand`: `ipad`, `stand`); or stands for those two slips away → what else they say by the query's synonyms ([`say`]) → [`Word`]s, in the order of
+//! the query. A word that has synonyms is none that is looked for otherwise.
 //! Bounds: [`TERMS_MAX`] words, [`UNKNOWN_MAX`] of them looked for otherwise than as they stand, and [`NEAR_MAX`] other words for one.
+
+use std::ops::Range;
 
 use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
 use crate::head::Head;
 use crate::near::{Near, Slips, slips_of};
 use crate::query::{Query, QueryError, TERMS_MAX, Words};
 use crate::segment::Segment;
+use crate::synonyms::Way;
 
 use super::groups::Likeness;
 use super::spelling::Spelling;
+use super::ways::{say, ways};
 
 /// Words of a query that nobody has and that are looked for otherwise, each by walks over the dictionary; further ones find nothing.
 const UNKNOWN_MAX: usize = 4;
@@ -32,8 +37,12 @@ pub(crate) struct Word {
     pub(crate) others: Vec<(String, Likeness)>,
     /// Where what was typed is no word: those that it may be.
     pub(super) meant: Vec<String>,
+    /// Words that will do too where they stand side by side.
+    pub(crate) phrases: Vec<Way>,
     /// Its place among the distinct words of the text.
     place: usize,
+    /// That, and the places of words which it is also a part of.
+    places: Words,
 }
 
 /// What a query's words come to in one index.
@@ -121,16 +130,20 @@ impl Known<'_> {
         best.map(|(_, terms)| terms)
     }
 
-    /// The words of a query's terms; `query` says whether slips are looked for, and which words are right though nobody here has them.
+    /// The words of a query's terms; `query` says whether slips are looked for, which words are right though nobody here has them, and what else they say.
     ///
     /// # Errors
     /// [`QueryError::TooManyTerms`].
     pub(crate) fn understand(&self, terms: Vec<QueryTerm>, query: &Query) -> Result<Understood, QueryError> {
         few_enough(terms.len())?;
         let (mut known, mut guessed) = (Words::default(), Words::default());
+        let names: Vec<&str> = terms.iter().map(|term| &*term.term).collect();
+        let all_of = |stretch: Range<usize>| stretch.map(Words::one).fold(Words::default(), Words::or);
+        let said: Vec<(Words, &Way)> = ways(&names, &query.synonyms).into_iter().map(|(stretch, way)| (all_of(stretch), way)).collect();
+        let right = said.iter().fold(query.known, |right, (places, _)| right.or(*places));
         let mut words: Vec<Word> = Vec::with_capacity(terms.len());
         for (place, QueryTerm { term, form, pieces, goes_on }) in terms.into_iter().enumerate() {
-            let word = Word { term, form, goes_on, others: Vec::new(), meant: Vec::new(), place };
+            let word = Word { form, goes_on, ..Word::of(term, place) };
             if self.has_word(&word) {
                 known.insert(place);
             }
@@ -146,8 +159,8 @@ impl Known<'_> {
         let mut found = Vec::with_capacity(words.len());
         let (mut unknown, mut spellings) = (0, Vec::new());
         for mut word in words {
-            let right = known.contains(word.place) || guessed.contains(word.place) || query.known.contains(word.place);
-            if !right && word.others.is_empty() && unknown < UNKNOWN_MAX {
+            let found_as_it_stands = known.or(guessed).or(right).contains(word.place);
+            if !found_as_it_stands && word.others.is_empty() && unknown < UNKNOWN_MAX {
                 unknown += 1;
                 let halves = self.guess(&mut word, query.typos);
                 if query.did_you_mean {
@@ -164,6 +177,7 @@ impl Known<'_> {
             add(&mut found, word);
         }
         few_enough(found.len())?;
+        say(&mut found, &said, &query.synonyms);
         Ok(Understood { words: found, known, guessed, spellings })
     }
 
@@ -206,11 +220,17 @@ impl Word {
         self.place == place
     }
 
+    /// Whether it stands for anything but its term.
+    pub(super) fn has_alternatives(&self) -> bool {
+        self.goes_on || !self.others.is_empty() || !self.phrases.is_empty()
+    }
+
     /// Its stem, as the name of something has it.
     pub(crate) fn name(&self) -> &str {
-        match &self.others[..] {
+        let mut slipped = self.others.iter().filter(|(_, likeness)| matches!(likeness, Likeness::Slipped(_)));
+        match (slipped.next(), slipped.next()) {
             // Misspelt, and it can be one word only.
-            [(other, _)] if !self.meant.is_empty() => other,
+            (Some((other, _)), None) if !self.meant.is_empty() => other,
             _ => &self.term,
         }
     }
@@ -225,16 +245,23 @@ impl Word {
         self.place as u8
     }
 
+    /// That one, and others which it is also a part of.
+    pub(super) fn places(&self) -> Words {
+        self.places
+    }
+
     /// A part of the word at this place.
     pub(super) fn of(part: String, place: usize) -> Self {
-        Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), meant: Vec::new(), place }
+        let places = Words::one(place);
+        Self { term: part.clone(), form: part, goes_on: false, others: Vec::new(), meant: Vec::new(), phrases: Vec::new(), place, places }
     }
 }
 
-/// Adds a word whose term is not there.
+/// Adds a word, unless its term is there: that one stands for both then.
 fn add(words: &mut Vec<Word>, word: Word) {
-    if !words.iter().any(|known| known.term == word.term) {
-        words.push(word);
+    match words.iter_mut().find(|known| known.term == word.term) {
+        Some(known) => known.places = known.places.or(word.places),
+        None => words.push(word),
     }
 }
 

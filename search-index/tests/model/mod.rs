@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use search_index::{
     AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, Matching,
-    PriceBucket, PriceStats, Query, Sort, Tier,
+    PriceBucket, PriceStats, Query, Sort, Synonym, Tier,
 };
 
 /// Words that neither folding nor stemming changes, and that are no units.
@@ -22,6 +22,8 @@ pub(crate) const MISSPELT: [&str; 5] = ["lapm", "deks", "bluue", "lamc", "lmp"];
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) documents: BTreeMap<DocKey, Document>,
+    /// What every query's synonyms were made of.
+    pub(crate) rules: Vec<Synonym>,
 }
 
 /// A hit of the model: place in the order, then the score.
@@ -183,14 +185,37 @@ impl<'a> Asked<'a> {
 
     /// Whether a document has what is quoted, and nothing that is forbidden.
     fn allows(&self, document: &Document) -> bool {
-        let has = |phrase: &[&str]| {
-            fields(document).iter().any(|(text, _)| {
-                let text = text.to_lowercase();
-                text.split_whitespace().collect::<Vec<_>>().windows(phrase.len()).any(|words| words == phrase)
-            })
-        };
-        self.quoted.iter().all(|phrase| has(phrase)) && !self.forbidden.iter().any(|word| has(&[word]))
+        self.quoted.iter().all(|phrase| stands(document, phrase)) && !self.forbidden.iter().any(|word| stands(document, &[word]))
     }
+
+    /// The words to look for, each once, and whether a stop word was left out.
+    fn terms(&self) -> (Vec<&'a str>, bool) {
+        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(self.goes_on && nth + 1 == self.words.len());
+        let only_stop_words = self.words.iter().copied().enumerate().all(is_left_out);
+        let (mut terms, mut left_out): (Vec<&str>, bool) = (Vec::new(), false);
+        for (nth, word) in self.words.iter().copied().enumerate() {
+            if is_left_out((nth, word)) && !only_stop_words {
+                left_out = true;
+            } else if !terms.contains(&word) {
+                terms.push(word);
+            }
+        }
+        (terms, left_out)
+    }
+}
+
+/// Whether words stand side by side in a field.
+fn stands(document: &Document, phrase: &[&str]) -> bool {
+    fields(document).iter().any(|(text, _)| {
+        let text = text.to_lowercase();
+        text.split_whitespace().collect::<Vec<_>>().windows(phrase.len()).any(|words| words == phrase)
+    })
+}
+
+/// What a way to say something weighs in a document.
+fn impact_of_way(document: &Document, way: &str) -> u32 {
+    let words: Vec<&str> = way.split(' ').collect();
+    if stands(document, &words) { words.iter().map(|word| impact(document, word)).min().unwrap_or(0) } else { 0 }
 }
 
 impl Model {
@@ -200,31 +225,56 @@ impl Model {
         true
     }
 
-    /// The words that one of a query stands for: the last one may be the beginning of others, and what no document has may be misspelt.
-    fn alternatives(&self, word: &str, query: &Query) -> Vec<&'static str> {
-        let Asked { words, goes_on, .. } = Asked::of(query);
-        let goes_on = goes_on && words.iter().position(|other| *other == word) == Some(words.len() - 1);
-        let used = |word: &str| self.documents.values().any(|document| impact(document, word) > 0);
-        let longer: Vec<&str> = WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect();
-        if used(word) || longer.iter().any(|other| used(other)) || !query.typos || word.len() < 4 {
-            return longer;
-        }
-        WORDS.into_iter().filter(|other| used(other) && is_near(word, other, goes_on)).collect()
+    fn is_used(&self, word: &str) -> bool {
+        self.documents.values().any(|document| impact(document, word) > 0)
     }
 
-    /// Whether a document has the word, or one that it is the beginning of while it is being typed.
-    fn is_known(&self, word: &str, query: &Query) -> bool {
-        self.documents.values().any(|document| impact(document, word) > 0)
-            || self
-                .alternatives(word, &Query { typos: false, ..query.clone() })
-                .into_iter()
-                .any(|other| self.documents.values().any(|document| impact(document, other) > 0))
+    /// Whether the word is still being typed.
+    fn goes_on(word: &str, query: &Query) -> bool {
+        let Asked { words, goes_on, .. } = Asked::of(query);
+        goes_on && words.iter().position(|other| *other == word) == Some(words.len() - 1)
+    }
+
+    /// The words that one begins.
+    fn longer(word: &str, query: &Query) -> Vec<&'static str> {
+        let goes_on = Self::goes_on(word, query);
+        WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect()
+    }
+
+    /// What a word that no document has may be meant to be.
+    fn meant(&self, word: &str, query: &Query) -> Vec<&'static str> {
+        let is_known = self.is_used(word) || Self::longer(word, query).iter().any(|other| self.is_used(other));
+        if is_known || !query.typos || word.len() < 4 || !self.ways(word, query, str::to_owned).is_empty() {
+            return Vec::new();
+        }
+        WORDS.into_iter().filter(|other| self.is_used(other) && is_near(word, other, Self::goes_on(word, query))).collect()
+    }
+
+    /// The word, or the only one that it can be meant to be.
+    fn name(&self, word: &str, query: &Query) -> String {
+        if let [one] = self.meant(word, query)[..] { one.to_owned() } else { word.to_owned() }
+    }
+
+    /// Other ways to say what a word and its neighbours say, these being called by `name`.
+    fn ways(&self, word: &str, query: &Query, name: impl Fn(&str) -> String) -> Vec<&str> {
+        if self.rules.is_empty() {
+            return Vec::new();
+        }
+        let (terms, _) = Asked::of(query).terms();
+        let mut ways = Vec::new();
+        for from in 0..terms.len() {
+            for to in (from..terms.len()).take(4).filter(|to| terms[from..=*to].contains(&word)) {
+                let said = terms[from..=to].iter().map(|term| name(term)).collect::<Vec<_>>().join(" ");
+                let rules = self.rules.iter().filter(|rule| rule.typed.contains(&said));
+                ways.extend(rules.flat_map(|rule| &rule.found).map(String::as_str).filter(|way| *way != said));
+            }
+        }
+        ways
     }
 
     /// What a title gives for having a word as it was typed, or as it may be meant.
     fn of_title(&self, document: &Document, word: &str, query: &Query) -> u32 {
-        let known = self.is_known(word, query);
-        let meant = if known { Vec::new() } else { self.alternatives(word, query) };
+        let meant = self.meant(word, query);
         let forms = if meant.is_empty() { vec![word] } else { meant };
         forms.into_iter().map(|form| title_impact(document, form)).max().unwrap_or(0)
     }
@@ -232,23 +282,15 @@ impl Model {
     /// What a word of a query weighs in a document.
     fn of_word(&self, document: &Document, word: &str, query: &Query) -> u32 {
         let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
-        let others = self.alternatives(word, query).into_iter().map(|other| share(impact(document, other)));
-        others.chain([impact(document, word)]).max().unwrap_or(0)
+        let others = Self::longer(word, query).into_iter().chain(self.meant(word, query)).map(|other| share(impact(document, other)));
+        let typed = self.ways(word, query, str::to_owned);
+        let ways = typed.into_iter().chain(self.ways(word, query, |term| self.name(term, query)));
+        others.chain(ways.map(|way| impact_of_way(document, way))).chain([impact(document, word)]).max().unwrap_or(0)
     }
 
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
         let asked = Asked::of(query);
-        let words = &asked.words;
-        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(asked.goes_on && nth + 1 == words.len());
-        let only_stop_words = words.iter().copied().enumerate().all(is_left_out);
-        let (mut terms, mut left_out): (Vec<&str>, bool) = (Vec::new(), false);
-        for (nth, word) in words.iter().copied().enumerate() {
-            if is_left_out((nth, word)) && !only_stop_words {
-                left_out = true;
-            } else if !terms.contains(&word) {
-                terms.push(word);
-            }
-        }
+        let (terms, left_out) = asked.terms();
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
         let full = |document: &Document| {
@@ -308,11 +350,7 @@ impl Model {
         let mut sum = 0;
         for from in 0..terms.len() {
             for to in from..terms.len() {
-                let meant = |term: &&str| {
-                    let others = if self.is_known(term, query) { Vec::new() } else { self.alternatives(term, query) };
-                    if let [one] = others[..] { one.to_owned() } else { (*term).to_owned() }
-                };
-                let name = terms[from..=to].iter().map(meant).collect::<Vec<_>>().join(" ");
+                let name = terms[from..=to].iter().map(|term| self.name(term, query)).collect::<Vec<_>>().join(" ");
                 let is_called = |key: &&String| key.rsplit('/').next() == Some(&name);
                 if document.category.iter().any(|key| is_called(&key)) {
                     sum += terms[from..=to].iter().map(|term| weight_of(term)).sum::<u32>() * 255 * 25 / 100;

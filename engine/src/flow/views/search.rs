@@ -26,6 +26,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         typos: !exact,
         known: search_index::Words::default(),
         did_you_mean: true,
+        synonyms: std::sync::Arc::default(),
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

@@ -13,7 +13,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, UNITS, fold};
 use crate::index::Index;
 use crate::operators::Operators;
-use crate::query::{Query, QueryError};
+use crate::query::Query;
+use crate::refusal::QueryError;
 
 /// Bytes of a text that are looked at; nothing is marked beyond them.
 pub const MARKED_BYTES_MAX: usize = 8 << 10;

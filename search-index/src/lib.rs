@@ -149,6 +149,7 @@ mod phrases;
 mod postings;
 mod query;
 mod rank;
+mod refusal;
 mod results;
 mod row_values;
 mod rows;
@@ -169,9 +170,10 @@ pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings,
 pub use operators::OPERATORS_MAX;
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
-    QUERY_BYTES_MAX, Query, QueryError, Sort, TERMS_MAX, Words,
+    QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
 };
 pub use rank::spelling::Spelling;
+pub use refusal::QueryError;
 pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
     merge, misjudged,

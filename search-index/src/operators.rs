@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use crate::analysis::Analyzer;
-use crate::query::QueryError;
+use crate::refusal::QueryError;
 
 /// Quotations and forbidden words of one query. More is refused.
 pub const OPERATORS_MAX: usize = 8;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cursor::{Cursor, Fingerprint};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
-use crate::operators::OPERATORS_MAX;
+use crate::refusal::QueryError;
 use crate::synonyms::Synonyms;
 
 /// Hits in one answer. More is refused.
@@ -148,6 +148,41 @@ pub enum Filter {
     InStock(bool),
 }
 
+impl Filter {
+    /// Whether it is within its bounds.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        let values = |len: usize| {
+            if (1..=FILTER_VALUES_MAX).contains(&len) { Ok(()) } else { Err(QueryError::FilterValues { len }) }
+        };
+        let finite = |number: Option<f64>| if number.is_none_or(f64::is_finite) { Ok(()) } else { Err(QueryError::NotFinite) };
+        match self {
+            Self::Brand(names) | Self::Category(names) => {
+                values(names.len())?;
+                names.iter().try_for_each(|name| check_string(name, ATTRIBUTE_VALUE_BYTES_MAX))
+            }
+            Self::Attribute { name, any_of } => {
+                check_string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
+                values(any_of.len())?;
+                any_of.iter().try_for_each(|value| match value {
+                    FilterValue::Text(text) => check_string(text, ATTRIBUTE_VALUE_BYTES_MAX),
+                    FilterValue::Number(number) => finite(Some(*number)),
+                    FilterValue::Bool(_) => Ok(()),
+                })
+            }
+            Self::AttributeRange { name, min, max } => {
+                check_string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
+                finite(*min)?;
+                finite(*max)
+            }
+            Self::Price { .. } | Self::Rating { .. } | Self::InStock(_) => Ok(()),
+        }
+    }
+}
+
+fn check_string(text: &str, max: usize) -> Result<(), QueryError> {
+    if text.len() > max { Err(QueryError::StringTooLong { len: text.len(), max }) } else { Ok(()) }
+}
+
 /// What a facet counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FacetField {
@@ -243,91 +278,12 @@ impl Default for Query {
     }
 }
 
-/// Why a query was refused. Whoever wrote the query can act.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueryError {
-    /// The text is over [`QUERY_BYTES_MAX`].
-    #[error("query text of {len} bytes, at most {QUERY_BYTES_MAX} are taken")]
-    TextTooLong {
-        /// Bytes found.
-        len: usize,
-    },
-    /// The text has more distinct terms than [`TERMS_MAX`].
-    #[error("query of {len} terms, at most {TERMS_MAX} are taken")]
-    TooManyTerms {
-        /// Terms found.
-        len: usize,
-    },
-    /// The text has more quotations and forbidden words than [`OPERATORS_MAX`].
-    #[error("query of {len} quotations and forbidden words, at most {OPERATORS_MAX} are taken")]
-    TooManyOperators {
-        /// Found.
-        len: usize,
-    },
-    /// The limit is outside 1 to [`LIMIT_MAX`].
-    #[error("limit {limit}, wanted 1 to {LIMIT_MAX}")]
-    Limit {
-        /// The limit found.
-        limit: usize,
-    },
-    /// More filters than [`FILTERS_MAX`].
-    #[error("{len} filters, at most {FILTERS_MAX} are taken")]
-    TooManyFilters {
-        /// Filters found.
-        len: usize,
-    },
-    /// A filter without a value or with more than [`FILTER_VALUES_MAX`].
-    #[error("a filter of {len} values, wanted 1 to {FILTER_VALUES_MAX}")]
-    FilterValues {
-        /// Values found.
-        len: usize,
-    },
-    /// A string in a filter or facet that is longer than anything indexed.
-    #[error("a string of {len} bytes in a filter or facet, at most {max} can match")]
-    StringTooLong {
-        /// Bytes found.
-        len: usize,
-        /// Bytes allowed.
-        max: usize,
-    },
-    /// A range bound that is not a number.
-    #[error("a number in a filter is not finite")]
-    NotFinite,
-    /// More facets than [`FACETS_MAX`].
-    #[error("{len} facets, at most {FACETS_MAX} are taken")]
-    TooManyFacets {
-        /// Facets found.
-        len: usize,
-    },
-    /// A facet's limit is outside 1 to [`FACET_LIMIT_MAX`], or a histogram of fewer than 2 buckets.
-    #[error("facet limit {limit}, wanted 1 (buckets: 2) to {FACET_LIMIT_MAX}")]
-    FacetLimit {
-        /// The limit found.
-        limit: u16,
-    },
-    /// The cursor was made by a query of other text, matching, filters or sort.
-    #[error("the cursor belongs to a query of other text, matching, filters or sort")]
-    ForeignCursor,
-    /// An in-stock filter or facet, but no liveness function was given: the caller's fault, not the user's.
-    #[error("an in-stock filter or facet needs a liveness function")]
-    NoLiveness,
-}
-
 impl Query {
     /// Whether the query is within every bound and its cursor is its own. The count of terms is checked by the search.
     ///
     /// # Errors
     /// The first bound that is passed.
     pub fn check(&self) -> Result<(), QueryError> {
-        let string = |text: &str, max: usize| {
-            if text.len() > max { Err(QueryError::StringTooLong { len: text.len(), max }) } else { Ok(()) }
-        };
-        let values = |len: usize| {
-            if (1..=FILTER_VALUES_MAX).contains(&len) { Ok(()) } else { Err(QueryError::FilterValues { len }) }
-        };
-        let finite = |number: Option<f64>| if number.is_none_or(f64::is_finite) { Ok(()) } else { Err(QueryError::NotFinite) };
-
         let len = self.text.as_ref().map_or(0, String::len);
         if len > QUERY_BYTES_MAX {
             return Err(QueryError::TextTooLong { len });
@@ -339,31 +295,7 @@ impl Query {
             return Err(QueryError::TooManyFilters { len: self.filters.len() });
         }
         for filter in &self.filters {
-            match filter {
-                Filter::Brand(names) | Filter::Category(names) => {
-                    values(names.len())?;
-                    for name in names {
-                        string(name, ATTRIBUTE_VALUE_BYTES_MAX)?;
-                    }
-                }
-                Filter::Attribute { name, any_of } => {
-                    string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
-                    values(any_of.len())?;
-                    for value in any_of {
-                        match value {
-                            FilterValue::Text(text) => string(text, ATTRIBUTE_VALUE_BYTES_MAX)?,
-                            FilterValue::Number(number) => finite(Some(*number))?,
-                            FilterValue::Bool(_) => {}
-                        }
-                    }
-                }
-                Filter::AttributeRange { name, min, max } => {
-                    string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
-                    finite(*min)?;
-                    finite(*max)?;
-                }
-                Filter::Price { .. } | Filter::Rating { .. } | Filter::InStock(_) => {}
-            }
+            filter.check()?;
         }
         if self.facets.len() > FACETS_MAX {
             return Err(QueryError::TooManyFacets { len: self.facets.len() });
@@ -373,7 +305,7 @@ impl Query {
                 return Err(QueryError::FacetLimit { limit: facet.limit });
             }
             match &facet.field {
-                FacetField::Attribute(name) => string(name, ATTRIBUTE_NAME_BYTES_MAX)?,
+                FacetField::Attribute(name) => check_string(name, ATTRIBUTE_NAME_BYTES_MAX)?,
                 FacetField::PriceHistogram { buckets } if !(2..=FACET_LIMIT_MAX).contains(buckets) => {
                     return Err(QueryError::FacetLimit { limit: *buckets });
                 }

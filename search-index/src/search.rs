@@ -14,10 +14,11 @@ use crate::filter::Test;
 use crate::index::Index;
 use crate::operators::Operators;
 use crate::postings::Store;
-use crate::query::{Filter, Matching, Query, QueryError, Sort};
+use crate::query::{Filter, Matching, Query, Sort};
 use crate::rank::windows::{Wanted, best};
 use crate::rank::words::{Known, Understood};
 use crate::rank::{Resolved, resolve, shown};
+use crate::refusal::QueryError;
 use crate::results::{Facet, Hit, Part, Results, merge};
 
 /// Says of a document whether it is in stock at this moment. Asked only for in-stock filters and facets, and of as few documents as

@@ -11,7 +11,8 @@ use std::ops::Range;
 use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
 use crate::head::Head;
 use crate::near::{Near, Slips, slips_of};
-use crate::query::{Query, QueryError, TERMS_MAX, Words};
+use crate::query::{Query, TERMS_MAX, Words};
+use crate::refusal::QueryError;
 use crate::segment::Segment;
 use crate::synonyms::Way;
 

@@ -1,0 +1,75 @@
+//! Why a query is refused: which of its bounds it passes, and by how much.
+
+use crate::operators::OPERATORS_MAX;
+use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
+
+/// Why a query was refused. Whoever wrote the query can act.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The text is over [`QUERY_BYTES_MAX`].
+    #[error("query text of {len} bytes, at most {QUERY_BYTES_MAX} are taken")]
+    TextTooLong {
+        /// Bytes found.
+        len: usize,
+    },
+    /// The text has more distinct terms than [`TERMS_MAX`].
+    #[error("query of {len} terms, at most {TERMS_MAX} are taken")]
+    TooManyTerms {
+        /// Terms found.
+        len: usize,
+    },
+    /// The text has more quotations and forbidden words than [`OPERATORS_MAX`].
+    #[error("query of {len} quotations and forbidden words, at most {OPERATORS_MAX} are taken")]
+    TooManyOperators {
+        /// Found.
+        len: usize,
+    },
+    /// The limit is outside 1 to [`LIMIT_MAX`].
+    #[error("limit {limit}, wanted 1 to {LIMIT_MAX}")]
+    Limit {
+        /// The limit found.
+        limit: usize,
+    },
+    /// More filters than [`FILTERS_MAX`].
+    #[error("{len} filters, at most {FILTERS_MAX} are taken")]
+    TooManyFilters {
+        /// Filters found.
+        len: usize,
+    },
+    /// A filter without a value or with more than [`FILTER_VALUES_MAX`].
+    #[error("a filter of {len} values, wanted 1 to {FILTER_VALUES_MAX}")]
+    FilterValues {
+        /// Values found.
+        len: usize,
+    },
+    /// A string in a filter or facet that is longer than anything indexed.
+    #[error("a string of {len} bytes in a filter or facet, at most {max} can match")]
+    StringTooLong {
+        /// Bytes found.
+        len: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// A range bound that is not a number.
+    #[error("a number in a filter is not finite")]
+    NotFinite,
+    /// More facets than [`FACETS_MAX`].
+    #[error("{len} facets, at most {FACETS_MAX} are taken")]
+    TooManyFacets {
+        /// Facets found.
+        len: usize,
+    },
+    /// A facet's limit is outside 1 to [`FACET_LIMIT_MAX`], or a histogram of fewer than 2 buckets.
+    #[error("facet limit {limit}, wanted 1 (buckets: 2) to {FACET_LIMIT_MAX}")]
+    FacetLimit {
+        /// The limit found.
+        limit: u16,
+    },
+    /// The cursor was made by a query of other text, matching, filters or sort.
+    #[error("the cursor belongs to a query of other text, matching, filters or sort")]
+    ForeignCursor,
+    /// An in-stock filter or facet, but no liveness function was given: the caller's fault, not the user's.
+    #[error("an in-stock filter or facet needs a liveness function")]
+    NoLiveness,
+}

@@ -22,7 +22,7 @@ pub(crate) const TOKEN_BYTES_MAX: usize = 64;
 pub(crate) const PREFIX_CHARS_MIN: usize = 2;
 
 /// Left out of a query that has other terms. Documents index them, so that a query of nothing else still works.
-const STOP_WORDS: [&str; 24] = [
+pub(crate) const STOP_WORDS: [&str; 24] = [
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "in", "into", "is", "it", "no", "of", "on", "or", "that", "the",
     "this", "to", "with",
 ];

@@ -37,6 +37,11 @@ impl Bitset {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    /// Whether there is any row.
+    pub(crate) fn any(&self) -> bool {
+        self.words.iter().any(|word| *word != 0)
+    }
+
     /// Keeps what both have.
     pub(crate) fn and(&mut self, other: &Self) {
         let common = self.words.len().min(other.words.len());

@@ -26,7 +26,7 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) fn new(query: &Query) -> Self {
-        Self::after(query.after.map(|cursor| cursor.place()), query.limit + 1)
+        Self::after(query.behind(), query.limit + 1)
     }
 
     /// The first so many rows after a place.

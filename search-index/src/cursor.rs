@@ -10,6 +10,8 @@
 //! | 2..10 | sort value, `i64` big-endian, smaller first |
 //! | 10..18 | document key, `u64` big-endian |
 //! | 18..26 | query fingerprint, `u64` big-endian |
+//!
+//! Behind a page of nothing but pinned documents a cursor names [`BEFORE_ALL`].
 
 use crate::document::DocKey;
 
@@ -36,6 +38,9 @@ pub struct SortKey {
     /// Last, so that no two documents are equal.
     pub key: DocKey,
 }
+
+/// In order of relevance a place that no hit has, from which all are still to come: a score's value is not positive, and without text there is one tier.
+pub(crate) const BEFORE_ALL: SortKey = SortKey { tier: Tier::SomeTerms, value: i64::MAX, key: DocKey(u64::MAX) };
 
 /// Hash of what a cursor is bound to, the same on every machine: 64-bit FNV-1a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +108,7 @@ impl Cursor {
         Self { place, fingerprint }
     }
 
-    /// The last hit that has been answered.
+    /// The last hit that has been answered, in order of relevance the last one that is not pinned; a place that no hit has where none was answered.
     #[must_use]
     pub fn place(&self) -> SortKey {
         self.place

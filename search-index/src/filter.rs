@@ -41,6 +41,8 @@ pub(crate) enum Test<'a> {
     Values(u32, Vec<u32>),
     /// A number of the attribute, both ends included.
     Numbers(u32, &'a Column, f64, f64),
+    /// Any row but these, which ascend.
+    NoneOf(&'a [u32]),
     /// No row passes.
     Never,
 }
@@ -55,6 +57,7 @@ impl Test<'_> {
             Self::Numbers(attribute, column, min, max) => {
                 values(*attribute).filter_map(|value| column.number(value)).any(|number| (*min..=*max).contains(&number))
             }
+            Self::NoneOf(left_out) => left_out.binary_search(&row).is_err(),
             Self::Never => false,
         }
     }

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::cursor::{Cursor, Fingerprint};
-use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
+use crate::arrangement::{Favour, Pin};
+use crate::cursor::{BEFORE_ALL, Cursor, Fingerprint, SortKey};
+use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, DocKey};
 use crate::refusal::QueryError;
 use crate::synonyms::Synonyms;
 
@@ -248,6 +249,13 @@ pub struct Query {
     pub filters: Vec<Filter>,
     /// Counts wanted.
     pub facets: Vec<FacetRequest>,
+    /// Documents at fixed places of the first page in order of relevance, at most [`PINS_MAX`](crate::PINS_MAX), whether or not they match the text. In other orders
+    /// they are among the hits, wherever they stand there.
+    pub pins: Vec<Pin>,
+    /// Documents that are not to be found, at most [`HIDDEN_MAX`](crate::HIDDEN_MAX), not even if pinned.
+    pub hidden: Vec<DocKey>,
+    /// Documents that are better for this query, or worse, at most [`FAVOURS_MAX`](crate::FAVOURS_MAX).
+    pub favours: Vec<Favour>,
     /// The order.
     pub sort: Sort,
     /// Hits wanted, 1 to [`LIMIT_MAX`].
@@ -270,6 +278,9 @@ impl Default for Query {
             synonyms: Arc::default(),
             filters: Vec::new(),
             facets: Vec::new(),
+            pins: Vec::new(),
+            hidden: Vec::new(),
+            favours: Vec::new(),
             sort: Sort::Relevance,
             limit: 20,
             after: None,
@@ -312,6 +323,7 @@ impl Query {
                 FacetField::PriceHistogram { .. } | FacetField::Brand | FacetField::Category | FacetField::Price | FacetField::InStock => {}
             }
         }
+        self.check_arrangement()?;
         match self.after {
             Some(cursor) if cursor.fingerprint() != self.fingerprint() => Err(QueryError::ForeignCursor),
             Some(_) | None => Ok(()),
@@ -325,7 +337,13 @@ impl Query {
             || self.facets.iter().any(|facet| facet.field == FacetField::InStock)
     }
 
-    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms.
+    /// The place behind which hits are wanted; `None` for all of them, pinned ones apart.
+    pub(crate) fn behind(&self) -> Option<SortKey> {
+        self.after.map(|after| after.place()).filter(|place| self.sort != Sort::Relevance || *place != BEFORE_ALL)
+    }
+
+    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms,
+    /// pins, hidden documents and favours.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {

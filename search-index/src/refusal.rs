@@ -1,5 +1,7 @@
 //! Why a query is refused: which of its bounds it passes, and by how much.
 
+use crate::arrangement::{FAVOUR_PERCENT_MAX, FAVOURS_MAX, HIDDEN_MAX, PINS_MAX};
+use crate::document::DocKey;
 use crate::operators::OPERATORS_MAX;
 use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
 
@@ -66,6 +68,45 @@ pub enum QueryError {
         /// The limit found.
         limit: u16,
     },
+    /// More pins than [`PINS_MAX`].
+    #[error("{len} pins, at most {PINS_MAX} are taken")]
+    TooManyPins {
+        /// Pins found.
+        len: usize,
+    },
+    /// A pin at a place that no page has.
+    #[error("a pin at place {place}, wanted below {LIMIT_MAX}")]
+    PinPlace {
+        /// The place found.
+        place: u16,
+    },
+    /// Two pins of one document.
+    #[error("document {key:?} is pinned twice")]
+    PinnedTwice {
+        /// The document.
+        key: DocKey,
+    },
+    /// More hidden documents than [`HIDDEN_MAX`].
+    #[error("{len} hidden documents, at most {HIDDEN_MAX} are taken")]
+    TooManyHidden {
+        /// Documents found.
+        len: usize,
+    },
+    /// More favours than [`FAVOURS_MAX`].
+    #[error("{len} favours, at most {FAVOURS_MAX} are taken")]
+    TooManyFavours {
+        /// Favours found.
+        len: usize,
+    },
+    /// A favour gives or takes more than [`FAVOUR_PERCENT_MAX`].
+    #[error("a favour of {percent} hundredths, at most {FAVOUR_PERCENT_MAX} are given or taken")]
+    FavourPercent {
+        /// Hundredths found.
+        percent: i16,
+    },
+    /// A favour of what is in stock, or is not: it would be asked of every document.
+    #[error("a favour cannot be of stock")]
+    FavourOfStock,
     /// The cursor was made by a query of other text, matching, filters or sort.
     #[error("the cursor belongs to a query of other text, matching, filters or sort")]
     ForeignCursor,

@@ -1,6 +1,6 @@
 //! Answers, and how the answers of several indexes become one.
 //!
-//! Path: `Index::search_part` on every shard → `Part` (complete facets, at most `limit` hits) → `merge` → `Results`.
+//! Path: `Index::search_part` on every shard → `Part` (complete facets, at most `limit` hits, pinned ones apart) → `merge` → `Results`.
 //! `Index::search` is the same with one part. Facet counts and totals of a merge equal those of one index over all
 //! documents; scores come from each shard's own statistics.
 
@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cursor::{Cursor, SortKey, Tier};
+use crate::arrangement::interleave;
+use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
 use crate::document::DocKey;
 use crate::query::{FacetField, FacetRequest, Query, Sort, Words};
 use crate::rank::spelling::{Spelling, corrected};
@@ -22,8 +23,10 @@ pub struct Hit {
     pub partition: u16,
     /// BM25 over all fields; 0 for a query without text. Filled in for every sort.
     pub score: f32,
-    /// Its place in the order, comparable with hits of other indexes for the same query.
+    /// Its place in the order, comparable with hits of other indexes for the same query. Of a pinned document in order of relevance it says nothing.
     pub sort: SortKey,
+    /// Whether the query pins it.
+    pub pinned: bool,
 }
 
 /// A value that a facet counts. Order: flags, numbers by value, texts by bytes.
@@ -133,15 +136,17 @@ pub struct Facet {
 /// One index's share of an answer, to be merged. Facets are complete (no limit applied), so that sums are exact.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
-    /// At most `limit` hits, in order.
+    /// At most `limit` hits that are not pinned, in order.
     pub hits: Vec<Hit>,
+    /// Pinned documents of this index that pass all filters and may be on the page; [`merge`] gives them their places.
+    pub pinned: Vec<Hit>,
     /// Whether this index has further hits after these.
     pub more: bool,
-    /// Whether a document matches all terms and passes all filters, wherever the cursor stands.
+    /// Whether a document that is not pinned matches all terms and passes all filters, wherever the cursor stands.
     pub any_all_terms: bool,
-    /// Documents that match all terms and pass; counted when `total` was asked for.
+    /// Documents that match all terms, or are pinned, and pass; counted when `total` was asked for.
     pub total_all_terms: u64,
-    /// Documents that match at least one term and pass; counted when no document has all terms.
+    /// Documents that match at least one term, or are pinned, and pass; counted when no document has all terms.
     pub total_some_terms: u64,
     /// One per request, over the documents with all terms.
     pub facets_all_terms: Vec<Facet>,
@@ -170,12 +175,12 @@ pub struct Results {
     pub hits: Vec<Hit>,
     /// One per request, in the order of the requests.
     pub facets: Vec<Facet>,
-    /// Exact count, when asked for: of the documents with all terms if there are any, else of those with some term.
+    /// Exact count, when asked for: of the documents with all terms if there are any, else of those with some term; pinned ones among them either way.
     /// Facets count the same documents. In order of relevance further pages go on to documents with some term, which are not counted.
     pub total: Option<u64>,
     /// Where to go on; `None` when the answer is complete.
     pub next: Option<Cursor>,
-    /// Whether a hit lacks one of the terms, because too few documents have them all.
+    /// Whether a hit that is not pinned lacks one of the terms, because too few documents have them all.
     pub relaxed: bool,
     /// The text with its misspelt words spelt right, when asked for and there are any: words that no document has and that are like some that documents have.
     /// Those are written as the dictionary has them, in lower case and without diacritics.
@@ -199,7 +204,9 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     let mut results = Results { did_you_mean, ..Results::default() };
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);
+    let mut pinned: Vec<Hit> = Vec::new();
     for part in parts {
+        pinned.extend(&part.pinned);
         more |= part.more && part.hits.last().is_none_or(keep);
         results.hits.extend(part.hits.iter().filter(|hit| keep(hit)));
         let (count, found) =
@@ -209,11 +216,20 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
             all.push(one);
         }
     }
+    if query.sort != Sort::Relevance {
+        // There they stand among the others, whichever of these there are.
+        let tier = if any_all_terms { Tier::AllTerms } else { Tier::SomeTerms };
+        let placed = pinned.drain(..).map(|hit| Hit { sort: SortKey { tier, ..hit.sort }, ..hit });
+        results.hits.extend(placed.filter(|hit| query.behind().is_none_or(|place| hit.sort > place)));
+    } else if query.after.is_some() {
+        pinned.clear(); // they stand on the first page
+    }
     results.hits.sort_unstable_by_key(|hit| hit.sort);
-    more |= results.hits.len() > query.limit;
-    results.hits.truncate(query.limit);
-    results.relaxed = results.hits.iter().any(|hit| hit.sort.tier == Tier::SomeTerms);
-    results.next = results.hits.last().filter(|_| more).map(|hit| Cursor::new(hit.sort, query.fingerprint()));
+    let (page, left_over) = interleave(results.hits, pinned, &query.pins, query.limit);
+    (results.hits, more) = (page, more | left_over);
+    results.relaxed = results.hits.iter().any(|hit| hit.sort.tier == Tier::SomeTerms && !hit.pinned);
+    let last = results.hits.iter().rfind(|hit| query.sort != Sort::Relevance || !hit.pinned).map_or(BEFORE_ALL, |hit| hit.sort);
+    results.next = more.then(|| Cursor::new(last, query.fingerprint()));
     results.total = query.total.then_some(total);
     results.facets = facets.into_iter().zip(&query.facets).map(|(same, request)| merge_facet(same, request)).collect();
     results

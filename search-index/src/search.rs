@@ -5,6 +5,7 @@
 //! those are too few, some terms the same way → `Part` → `merge` → `Results`.
 
 use crate::analysis::QueryTerms;
+use crate::arrangement::Arranged;
 use crate::bitset::Bitset;
 use crate::collect::{Candidate, Collector, Top, score_at};
 use crate::cursor::Tier;
@@ -57,9 +58,10 @@ impl Index {
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let mut made = Store::default();
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, (&left_out, about), &self.segments, &self.head, &self.rows, &mut made);
+        let resolved = resolve(&words, (&left_out, about), &query.favours, &self.segments, &self.head, &self.rows, &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
-        let search = Search { index: self, query, resolved, within, live: &live, complete, top: Top::new(query) };
+        let arranged = Arranged::of(query, &self.rows);
+        let search = Search { index: self, query, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
         Ok(Part { known, guessed, spellings, ..part })
@@ -75,6 +77,7 @@ struct Search<'a> {
     resolved: Resolved<'a>,
     /// Rows that have what is quoted and nothing that is forbidden; all if there is none of either.
     within: Option<Bitset>,
+    arranged: &'a Arranged,
     live: &'a dyn Fn(u32) -> bool,
     complete: bool,
     top: Top,
@@ -82,7 +85,11 @@ struct Search<'a> {
 
 /// What one set of matches came to.
 struct Counted {
+    /// Pinned rows not among them.
     passing: Bitset,
+    /// Whether there are any.
+    any: bool,
+    /// Pinned rows among them.
     total: u64,
     facets: Vec<Facet>,
 }
@@ -98,8 +105,11 @@ impl Search<'_> {
                 None => set = Some(of_filter),
             }
         }
-        let tests: Vec<Test<'_>> = self.query.filters.iter().filter_map(|filter| index.rows.test(filter)).collect();
-        let after = self.query.after.map(|after| after.place().tier);
+        let mut tests: Vec<Test<'_>> = self.query.filters.iter().filter_map(|filter| index.rows.test(filter)).collect();
+        if !self.arranged.apart.is_empty() {
+            tests.push(Test::NoneOf(&self.arranged.apart));
+        }
+        let after = self.query.behind().map(|place| place.tier);
         let matching = match self.query.matching {
             Matching::AllThenAny | Matching::All => Wanted::All,
             Matching::Any => Wanted::Any,
@@ -129,27 +139,27 @@ impl Search<'_> {
             Wanted::All => self.resolved.all_rows(live),
             Wanted::Any | Wanted::Some => self.resolved.any_rows(live),
         };
-        self.keep_within(&mut all);
+        self.keep_found(&mut all);
         let mut part = Part::default();
         let relaxes = self.query.matching == Matching::AllThenAny;
         // Needed again where some terms must do.
         let kept = if relaxes && self.resolved.len() > 1 { all.clone() } else { Bitset::default() };
-        let Counted { passing, total, facets } = self.count(all, true);
+        let Counted { passing, any, total, facets } = self.count(all, true);
         self.offer(wanted, Tier::AllTerms, &passing);
         part.any_all_terms = if !relaxes {
             true // there is nothing else to answer with
         } else if self.asks_late() {
             // Where the liveness function is asked only about hits, a hit or the page before is what tells that there are any.
-            !self.top.is_empty() || self.query.after.is_some_and(|after| after.place().tier == Tier::AllTerms)
+            !self.top.is_empty() || self.query.behind().is_some_and(|place| place.tier == Tier::AllTerms)
         } else {
-            total > 0
+            any
         };
         (part.total_all_terms, part.facets_all_terms) = (total, facets);
         let fill = self.query.sort == Sort::Relevance && !self.top.is_full();
         if relaxes && (fill || !part.any_all_terms) {
             if self.resolved.len() > 1 {
                 let mut some = self.resolved.any_rows(live);
-                self.keep_within(&mut some);
+                self.keep_found(&mut some);
                 if part.any_all_terms {
                     some.and_not(&kept);
                     let counted = self.count(some, false);
@@ -169,13 +179,16 @@ impl Search<'_> {
         self.finish(part)
     }
 
-    fn keep_within(&self, rows: &mut Bitset) {
+    /// Keeps what a search for anything but pinned documents may find.
+    fn keep_found(&self, rows: &mut Bitset) {
         if let Some(within) = &self.within {
             rows.and(within);
         }
+        self.arranged.leave_others(rows);
     }
 
     fn finish(self, mut part: Part) -> Part {
+        part.pinned = self.pinned();
         let rows = &self.index.rows;
         let (candidates, more) = self.top.finish(self.query.limit);
         let (text, relevance) = (self.resolved.len() > 0, self.query.sort == Sort::Relevance);
@@ -188,10 +201,35 @@ impl Search<'_> {
                 (false, _) => 0,
             }),
             sort: place,
+            pinned: false,
         });
         part.hits = hits.collect();
         part.more = more;
         part
+    }
+
+    /// The pinned documents that may be on the page, by row.
+    fn pinned(&self) -> Vec<Hit> {
+        let (query, rows) = (self.query, &self.index.rows);
+        let relevance = query.sort == Sort::Relevance;
+        if self.arranged.pinned.is_empty() || (relevance && query.after.is_some()) {
+            return Vec::new();
+        }
+        let mut passing = Bitset::default();
+        self.arranged.pinned.iter().for_each(|row| passing.insert(*row));
+        let is_of_stock = |filter: &&Filter| matches!(filter, Filter::InStock(_));
+        // The liveness function is asked last.
+        for last in [false, true] {
+            for filter in query.filters.iter().filter(|filter| is_of_stock(filter) == last) {
+                passing = rows.passing(&passing, filter, self.live);
+            }
+        }
+        let hit = |row: u32| {
+            let score = self.resolved.score(row);
+            let sort = rows.sort_key(row, query.sort, Tier::AllTerms, (self.resolved.len() > 0).then_some(score));
+            Hit { key: sort.key, partition: rows.partitions[row as usize], score: shown(score), sort, pinned: true }
+        };
+        passing.iter().map(hit).collect()
     }
 
     /// Whether in-stock filters wait until a row is about to become a hit: nothing that counts all matches was asked for.
@@ -200,18 +238,33 @@ impl Search<'_> {
         !query.total && query.facets.is_empty() && query.filters.iter().any(|filter| matches!(filter, Filter::InStock(_)))
     }
 
-    fn count(&self, matches: Bitset, with_facets: bool) -> Counted {
+    /// Applies the filters to what was found, and counts what passes together with what is pinned where facets are wanted.
+    fn count(&self, mut matches: Bitset, with_facets: bool) -> Counted {
+        let pinned = if with_facets { &self.arranged.pinned[..] } else { &[] };
+        pinned.iter().for_each(|row| matches.insert(*row));
+        let (passing, facets) = self.filtered(matches, with_facets);
+        let total = passing.count();
+        let mut counted = Counted { passing, any: total > 0, total, facets };
+        if !pinned.is_empty() {
+            pinned.iter().for_each(|row| counted.passing.remove(*row));
+            counted.any = counted.passing.any();
+        }
+        counted
+    }
+
+    /// What passes the filters, and the facets if they are wanted.
+    fn filtered(&self, matches: Bitset, with_facets: bool) -> (Bitset, Vec<Facet>) {
         let query = self.query;
         let late = self.asks_late();
         let filters: Vec<&Filter> = query.filters.iter().filter(|filter| !(late && matches!(filter, Filter::InStock(_)))).collect();
         let requests = if with_facets { &query.facets[..] } else { &[] };
         if filters.is_empty() && requests.is_empty() {
-            return Counted { total: matches.count(), passing: matches, facets: Vec::new() };
+            return (matches, Vec::new());
         }
         let rows = &self.index.rows;
         let faceting = Faceting::new(rows, matches, &filters, requests, self.live);
         let facets = requests.iter().map(|request| faceting.count(rows, request, &filters, self.complete)).collect();
-        Counted { total: faceting.passing.count(), passing: faceting.passing, facets }
+        (faceting.passing, facets)
     }
 
     /// Offers the rows that pass, in whatever order is wanted.
@@ -234,7 +287,7 @@ impl Search<'_> {
     /// As [`Search::offer`], asking the liveness function about rows in their order and no further than the page goes: the next some hundred are
     /// found first, more where too few of them are in stock.
     fn offer_by_place(&mut self, tier: Tier, passing: &Bitset) {
-        let (mut after, mut room) = (self.query.after.map(|cursor| cursor.place()), 2 * self.query.limit + ASKED_AT_ONCE);
+        let (mut after, mut room) = (self.query.behind(), 2 * self.query.limit + ASKED_AT_ONCE);
         loop {
             let mut next = Top::after(after, room);
             for row in passing.iter() {

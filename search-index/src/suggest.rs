@@ -83,7 +83,7 @@ impl Index {
         }
         let mut of_head = Store::default();
         let words = self.known().understand(terms, &Query { typos: false, ..Query::default() }).ok()?.words;
-        let found = resolve(&words, (&[], 0), &self.segments, &self.head, &self.rows, &mut of_head).all_rows(&self.rows.live);
+        let found = resolve(&words, (&[], 0), &[], &self.segments, &self.head, &self.rows, &mut of_head).all_rows(&self.rows.live);
         (found.count() > 0).then_some(found)
     }
 

@@ -10,9 +10,10 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live, Matching,
-    Query, Results, Save, Saved, Saving, Settings, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
+    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Favour, Filter, FilterValue, Index, Live,
+    Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
 };
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -177,6 +178,24 @@ fn facet() -> impl Strategy<Value = FacetRequest> {
     (field, 1_u16..4).prop_map(|(field, limit)| FacetRequest { field, limit })
 }
 
+/// What a shop sets for a query; mostly nothing.
+fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Favour>)> {
+    let place = prop_oneof![4 => 0_u16..6, 1 => Just(99)];
+    let pin = (place, key()).prop_map(|(place, key)| Pin { place, key });
+    let once = |mut pins: Vec<Pin>| {
+        let mut seen = BTreeSet::new();
+        pins.retain(|pin| seen.insert(pin.key));
+        pins
+    };
+    let lasting = filter().prop_filter("a favour is not of stock", |filter| !matches!(filter, Filter::InStock(_)));
+    let favour = (lasting, prop_oneof![-400_i16..400, -30_i16..30]).prop_map(|(filter, percent)| Favour { filter, percent });
+    (
+        prop_oneof![2 => Just(Vec::new()), 1 => vec(pin, 1..6).prop_map(once)],
+        prop_oneof![2 => Just(Vec::new()), 1 => vec(key(), 1..4)],
+        prop_oneof![2 => Just(Vec::new()), 1 => vec(favour, 1..4)],
+    )
+}
+
 fn query() -> impl Strategy<Value = Query> {
     let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz"), 2 => select(&MISSPELT[..])];
     // A text that is still being typed mostly ends within a word.
@@ -196,14 +215,18 @@ fn query() -> impl Strategy<Value = Query> {
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
-    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..5, any::<bool>()).prop_map(
-        |((text, matching, typos), filters, facets, sort, limit, total)| Query {
+    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..6, any::<bool>(), arrangement()).prop_map(
+        |((text, matching, typos), filters, facets, sort, limit, total, (pins, hidden, favours))| Query {
             prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
             text: text.map(|(text, _)| text),
             matching,
             typos,
             known: Words::default(),
             did_you_mean: false,
+            pins,
+            hidden,
+            favours,
+
             synonyms: Arc::default(),
             filters,
             facets,
@@ -247,13 +270,13 @@ fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: i
     loop {
         let found = search(&query);
         let (page, later) = rest.split_at(rest.len().min(query.limit));
-        let keys = |found: &Results| found.hits.iter().map(|hit| (hit.key, hit.sort.tier)).collect::<Vec<_>>();
-        prop_assert_eq!(keys(&found), page.iter().map(|hit| (hit.key, hit.tier)).collect::<Vec<_>>(), "{:?}", &query);
+        let keys = |found: &Results| found.hits.iter().map(|hit| (hit.key, hit.sort.tier, hit.pinned)).collect::<Vec<_>>();
+        prop_assert_eq!(keys(&found), page.iter().map(|hit| (hit.key, hit.tier, hit.pinned)).collect::<Vec<_>>(), "{:?}", &query);
         for (hit, wanted) in found.hits.iter().zip(page) {
             prop_assert!(!scores || hit.score == wanted.score || query.text.is_none(), "{} {}", hit.score, wanted.score);
             prop_assert_eq!(hit.partition, (hit.key.0 % 5) as u16);
         }
-        prop_assert_eq!(found.relaxed, page.iter().any(|hit| hit.tier == Tier::SomeTerms));
+        prop_assert_eq!(found.relaxed, page.iter().any(|hit| hit.tier == Tier::SomeTerms && !hit.pinned));
         prop_assert_eq!(found.total, query.total.then_some(wanted.total));
         prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", &query);
         prop_assert_eq!(found.next.is_some(), !later.is_empty());
@@ -333,10 +356,12 @@ proptest! {
                 prop_assert_eq!(found.total, query.total.then_some(wanted.total));
                 prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", query);
                 prop_assert_eq!(found.hits.len(), wanted.hits.len().min(query.limit));
-                let tiers = |tiers: Vec<Tier>| tiers;
+                let shape = |pinned: bool, key: DocKey, tier: Tier| (pinned.then_some(key), tier);
                 prop_assert_eq!(
-                    tiers(found.hits.iter().map(|hit| hit.sort.tier).collect()),
-                    tiers(wanted.hits.iter().take(query.limit).map(|hit| hit.tier).collect())
+                    found.hits.iter().map(|hit| shape(hit.pinned, hit.key, hit.sort.tier)).collect::<Vec<_>>(),
+                    wanted.hits.iter().take(query.limit).map(|hit| shape(hit.pinned, hit.key, hit.tier)).collect::<Vec<_>>(),
+                    "{:?}",
+                    query
                 );
             } else {
                 check_pages(&wanted, &query, false, search)?;

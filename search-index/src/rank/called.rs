@@ -17,6 +17,8 @@ const NAME_WORDS_MAX: usize = 4;
 const CALLED_MAX: usize = 8;
 /// A row in a category that is called so gets so many hundredths of what its words weigh.
 const PERCENT: u32 = 25;
+/// What all together can be, likewise: each name may be that of all words.
+pub(super) const PERCENT_MAX: u32 = CALLED_MAX as u32 * PERCENT;
 
 /// Some words of a query that are what categories are called.
 pub(crate) struct Called<'a> {

@@ -10,10 +10,12 @@ use smallvec::SmallVec;
 
 use super::groups::{Likeness, Union};
 use super::words::Word;
-use super::{Numbered, WEIGHT_UNITS};
+use super::{Numbered, WEIGHT_MAX, WEIGHT_UNITS};
+use crate::analysis::STOP_WORDS;
 use crate::bitset::Bitset;
 use crate::head::Head;
 use crate::postings::{HEAD_MARK, List, Store, TITLE_MARK};
+use crate::query::TERMS_MAX;
 use crate::segment::Segment;
 
 /// A word that stands in the title as it was typed counts so many hundredths more.
@@ -22,6 +24,11 @@ const EXACT_PERCENT: u32 = 12;
 const HEAD_PERCENT: u32 = 10;
 /// What a stop word of the query that stands in the title weighs: as much as a word that one in three documents has.
 const STOP_WEIGHT: u32 = WEIGHT_UNITS as u32;
+
+/// Hundredths of what the most words of the greatest weight give that all extras together can be. There are fewer stop words than words of a query, and none
+/// weighs a twentieth of the greatest.
+pub(super) const PERCENT_MAX: u32 = EXACT_PERCENT + HEAD_PERCENT + 5;
+const _: () = assert!(20 * STOP_WEIGHT < WEIGHT_MAX && STOP_WORDS.len() <= TERMS_MAX);
 
 /// A bonus.
 pub(crate) struct Extra {

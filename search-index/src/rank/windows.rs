@@ -10,6 +10,7 @@
 use smallvec::SmallVec;
 
 use super::called::{self, Called};
+use super::favours::Favours;
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
 use crate::collect::Collector;
@@ -97,7 +98,9 @@ fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &m
                 lanes,
                 extras,
                 called: &resolved.called,
+                favours: &resolved.favours,
                 of_called: 0,
+                of_favours: 0,
                 wanted,
                 collector: &mut *collector,
             }
@@ -120,8 +123,11 @@ struct Chunk<'a, 'c, 'r> {
     extras: SmallVec<[Lane<'a>; 8]>,
     /// Likewise.
     called: &'c [Called<'a>],
-    /// What a row of the window gets of them at most.
+    /// What becomes of a score then.
+    favours: &'c Favours<'a>,
+    /// What a row of the window gets at most of the categories, and of the favours.
     of_called: u32,
+    of_favours: u32,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
 }
@@ -154,6 +160,7 @@ impl Chunk<'_, '_, '_> {
                 extra.seek = extra.from;
             }
             self.of_called = called::bound(self.called, self.base + u32::from(first), WINDOW_ROWS as u32);
+            self.of_favours = self.favours.bound(self.base + u32::from(first), WINDOW_ROWS);
             match self.wanted {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
@@ -161,9 +168,9 @@ impl Chunk<'_, '_, '_> {
         }
     }
 
-    /// What a row of the window gets of all extras at most; each knows its own part of it then.
+    /// What a row of the window gets at most of everything but the terms; each extra knows its own part of it then.
     fn bound_extras(&mut self) -> u32 {
-        let mut sum = self.of_called;
+        let mut sum = self.of_called + self.of_favours;
         for extra in &mut self.extras {
             extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
             sum += extra.bound;
@@ -187,7 +194,7 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, called, collector, .. } = self;
+        let Self { base, lanes, extras, called, favours, collector, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
@@ -208,6 +215,7 @@ impl Chunk<'_, '_, '_> {
             let row = *base | u32::from(low);
             if score + of_extras >= least && collector.passes(row) {
                 score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
+                score = favours.of_row(row, score);
                 if score >= least {
                     collector.offer(row, score);
                     least = collector.least();
@@ -328,6 +336,7 @@ impl Chunk<'_, '_, '_> {
         if self.of_called > 0 {
             score += called::score(self.called, row);
         }
+        score = self.favours.of_row(row, score);
         if self.wanted == Wanted::Some {
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
             if !self.collector.wants(row, score) || self.lanes.iter().all(has) {
@@ -339,123 +348,4 @@ impl Chunk<'_, '_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cmp::Reverse;
-    use std::collections::BTreeMap;
-
-    use roaring::RoaringBitmap;
-
-    use super::*;
-    use crate::bitset::Bitset;
-    use crate::collect::{Top, score_at};
-    use crate::cursor::Tier;
-    use crate::document::DocKey;
-    use crate::postings::Store;
-    use crate::query::Query;
-    use crate::rows::Rows;
-
-    /// More than three chunks.
-    const ROWS: u32 = 200_000;
-
-    /// xorshift64*.
-    struct Draw(u64);
-
-    impl Draw {
-        fn below(&mut self, end: u32) -> u32 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as u32 % end
-        }
-    }
-
-    /// Rows of a stretch, one in `every` on average; few impacts are high, and some stretches have none of these.
-    fn list(draw: &mut Draw, every: u32) -> Vec<(u32, u8)> {
-        let (from, to) = (draw.below(ROWS), draw.below(ROWS));
-        let stretch = if draw.below(3) == 0 { from.min(to)..from.max(to) } else { 0..ROWS };
-        let mut list = Vec::new();
-        for row in stretch {
-            if draw.below(every) == 0 {
-                let top = if row / 10_000 % 3 == 0 { 255 } else { 40 };
-                let below = 1 + draw.below(top);
-                list.push((row, 1 + draw.below(below) as u8));
-            }
-        }
-        list
-    }
-
-    #[test]
-    fn as_adding_everything_up() {
-        let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
-        let mut rows = Rows::default();
-        rows.fresh(ROWS as usize);
-        for row in 0..ROWS {
-            rows.keys[row as usize] = DocKey(u64::from(row.wrapping_mul(2_654_435_761)));
-            if draw.below(20) > 0 {
-                rows.live.insert(row);
-            }
-        }
-        let category: RoaringBitmap = (50_000..90_000).filter(|row| row % 7 > 0).chain([150_000]).collect();
-        for round in 0..30 {
-            let lists: Vec<Vec<(u32, u8)>> = (0..1 + round % 5)
-                .map(|_| {
-                    let every = [1, 3, 20, 200, 5_000][draw.below(5) as usize];
-                    list(&mut draw, every)
-                })
-                .collect();
-            let mut store = Store::default();
-            for list in &lists {
-                store.push(list.iter().copied());
-            }
-            let weights: SmallVec<[u32; 8]> = lists.iter().map(|_| 1 + draw.below(3_000)).collect();
-            let called: Option<&RoaringBitmap> = (round % 3 > 0).then_some(&category);
-            // The last of them are extras.
-            let terms = lists.len().div_ceil(1 + round / 10);
-            let resolved = Resolved {
-                parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()],
-                weights: weights.clone(),
-                terms,
-                called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
-            };
-            let mut set = Bitset::default();
-            (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
-
-            let mut sums: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
-            for (nth, (list, weight)) in lists.iter().zip(&weights).enumerate() {
-                for (row, impact) in list {
-                    let sum = sums.entry(*row).or_default();
-                    *sum = (sum.0 + weight * u32::from(*impact), sum.1 + usize::from(nth < terms));
-                }
-            }
-            sums.retain(|_, (_, found)| *found > 0);
-            sums.iter_mut()
-                .filter(|(row, _)| called.is_some_and(|called| called.contains(**row)))
-                .for_each(|(_, (score, _))| *score += 50_000);
-            for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {
-                let enough = |lists_of_row: usize| match wanted {
-                    Wanted::All => lists_of_row == terms,
-                    Wanted::Any => true,
-                    Wanted::Some => lists_of_row < terms,
-                };
-                for set in [None, Some(&set)] {
-                    let passes = |row: u32| rows.live.contains(row) && set.is_none_or(|set| set.contains(row));
-                    let mut best_sums: Vec<(Reverse<u32>, DocKey)> = sums
-                        .iter()
-                        .filter(|(row, (_, count))| enough(*count) && passes(**row))
-                        .map(|(row, (score, _))| (Reverse(*score), rows.keys[*row as usize]))
-                        .collect();
-                    best_sums.sort_unstable();
-                    best_sums.truncate(11);
-
-                    let mut top = Top::new(&Query { limit: 10, ..Query::default() });
-                    let in_stock = |_| true;
-                    let mut collector =
-                        Collector { rows: &rows, tier: Tier::AllTerms, set, tests: &[], in_stock: &in_stock, top: &mut top };
-                    best(&resolved, wanted, &mut collector);
-                    let found: Vec<_> = top.finish(11).0.iter().map(|found| (Reverse(score_at(found.place)), found.place.key)).collect();
-                    assert_eq!(found, best_sums, "{wanted:?} in round {round}");
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -32,6 +32,7 @@ pub(crate) struct ModelHit {
     pub(crate) key: DocKey,
     pub(crate) tier: Tier,
     pub(crate) score: f32,
+    pub(crate) pinned: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -218,6 +219,23 @@ fn impact_of_way(document: &Document, way: &str) -> u32 {
     if stands(document, &words) { words.iter().map(|word| impact(document, word)).min().unwrap_or(0) } else { 0 }
 }
 
+/// All hits, with the pinned ones put where they belong on the first page.
+fn with_pins(hits: Vec<ModelHit>, query: &Query) -> Vec<ModelHit> {
+    let (mut pinned, mut others): (Vec<ModelHit>, Vec<ModelHit>) = hits.into_iter().partition(|hit| hit.pinned);
+    let place = |hit: &ModelHit| query.pins.iter().find(|pin| pin.key == hit.key).map_or(0, |pin| usize::from(pin.place));
+    pinned.sort_by_key(|hit| query.pins.iter().position(|pin| pin.key == hit.key));
+    pinned.sort_by_key(place);
+    pinned.truncate(query.limit);
+    let later = others.split_off(others.len().min(query.limit - pinned.len()));
+    let mut next = 0;
+    for hit in pinned {
+        let at = place(&hit).max(next).min(others.len());
+        others.insert(at, hit);
+        next = at + 1;
+    }
+    others.into_iter().chain(later).collect()
+}
+
 impl Model {
     pub(crate) fn set_columns(&mut self, key: DocKey, columns: Columns) -> bool {
         let Some(document) = self.documents.get_mut(&key) else { return false };
@@ -293,21 +311,27 @@ impl Model {
         let (terms, left_out) = asked.terms();
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
+        let hidden = |document: &Document| query.hidden.contains(&document.key);
+        let pinned = |document: &Document| query.pins.iter().any(|pin| pin.key == document.key) && !hidden(document);
+        // What a search finds but for pins.
+        let may = |document: &Document| asked.allows(document) && !hidden(document) && !pinned(document);
         let full = |document: &Document| {
             let enough = matched(document) == terms.len() || (query.matching == Matching::Any && matched(document) > 0);
-            enough && asked.allows(document)
+            enough && may(document)
         };
         // Whether nothing but full matches is wanted, or some are there.
         let any_all = query.matching != Matching::AllThenAny || self.documents.values().any(|document| full(document) && ok(document));
-        let enough = |document: &Document| full(document) || (!any_all && matched(document) > 0 && asked.allows(document));
+        let enough = |document: &Document| pinned(document) || full(document) || (!any_all && matched(document) > 0 && may(document));
 
         let mut hits: Vec<(Tier, i128, DocKey, u32)> = Vec::new();
-        for document in self.documents.values().filter(|document| ok(document) && asked.allows(document)) {
-            let tier = if full(document) { Tier::AllTerms } else { Tier::SomeTerms };
+        let placed = |document: &Document| pinned(document) && query.sort == Sort::Relevance;
+        for document in self.documents.values().filter(|document| ok(document) && (pinned(document) || may(document))) {
+            let first = if pinned(document) { any_all } else { full(document) } || placed(document);
+            let tier = if first { Tier::AllTerms } else { Tier::SomeTerms };
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
             let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;
-            if tier == Tier::AllTerms || near {
-                let score = self.score(document, &terms, left_out, query);
+            if pinned(document) || tier == Tier::AllTerms || near {
+                let score = if matched(document) > 0 { self.score(document, &terms, left_out, query) } else { 0 };
                 let value = match query.sort {
                     Sort::Relevance if !terms.is_empty() => -i128::from(score),
                     Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
@@ -320,11 +344,14 @@ impl Model {
             }
         }
         hits.sort_by_key(|hit| (hit.0, hit.1, hit.2));
+        let shown = hits.into_iter().map(|(tier, _, key, score)| ModelHit {
+            key,
+            tier,
+            score: (f64::from(score) / (256.0 * 255.0)) as f32,
+            pinned: pinned(&self.documents[&key]),
+        });
         ModelResults {
-            hits: hits
-                .into_iter()
-                .map(|(tier, _, key, score)| ModelHit { key, tier, score: (f64::from(score) / (256.0 * 255.0)) as f32 })
-                .collect(),
+            hits: if query.sort == Sort::Relevance { with_pins(shown.collect(), query) } else { shown.collect() },
             total: self.documents.values().filter(|document| enough(document) && ok(document)).count() as u64,
             facets: query.facets.iter().map(|request| self.facet(query, &request.field, request.limit, &enough)).collect(),
         }
@@ -340,9 +367,13 @@ impl Model {
             let weight = weight_of(term);
             weight * self.of_word(document, term, query) + weight * 12 / 100 * self.of_title(document, term, query)
         };
-        terms.iter().map(of_term).sum::<u32>()
+        let sum = terms.iter().map(of_term).sum::<u32>()
             + if left_out { 256 * title_impact(document, STOP_WORD) } else { 0 }
-            + self.of_categories(document, terms, &weight_of, query)
+            + self.of_categories(document, terms, &weight_of, query);
+        let favours = query.favours.iter().filter(|favour| passes(document, &favour.filter));
+        let percent: i64 = favours.map(|favour| i64::from(favour.percent)).sum();
+        let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
+        (i64::from(sum) + most * percent.clamp(-400, 400) / 100).max(1) as u32
     }
 
     /// What a document gets for being in categories that the query names.

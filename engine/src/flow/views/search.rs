@@ -27,6 +27,9 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         known: search_index::Words::default(),
         did_you_mean: true,
         synonyms: std::sync::Arc::default(),
+        pins: Vec::new(),
+        hidden: Vec::new(),
+        favours: Vec::new(),
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

@@ -58,7 +58,8 @@
 //! With [`Query::synonyms`] neighbouring words also stand for other ways to say the same: `usb stick` finds what has both words and what says `flash drive`, or
 //! `pendrive`. What was typed comes first where all else is equal.
 //! What a shop sets for a query comes with it too: [`Query::pins`] stand at their places of the first page, [`Query::hidden`] documents nowhere, and
-//! [`Query::favours`] raise or lower what a filter names.
+//! [`Query::favours`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
+//! words which nobody has ([`unknown`]).
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -86,6 +87,7 @@
 //! | `synonyms` | other ways to say what is typed, which come with a query |
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, favours |
+//! | `patterns` | which queries such a rule is for |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
@@ -120,7 +122,7 @@
 //!
 //! # Not here
 //!
-//! Proximity; which rules a shop has and which of them are for a query: a [`Query`] carries what they come to.
+//! Proximity; which rules a shop has: a [`Pattern`] says whether one is for a query, and the [`Query`] carries what it comes to.
 
 #![forbid(unsafe_code)]
 
@@ -149,6 +151,7 @@ mod names;
 mod near;
 mod nouns;
 mod operators;
+mod patterns;
 mod phrases;
 mod postings;
 mod query;
@@ -173,6 +176,7 @@ pub use document::{
 pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use operators::OPERATORS_MAX;
+pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
     QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
@@ -181,7 +185,7 @@ pub use rank::spelling::Spelling;
 pub use refusal::QueryError;
 pub use results::{
     Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
-    merge, misjudged,
+    merge, misjudged, unknown,
 };
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;

@@ -67,6 +67,11 @@ impl Words {
         self.0 |= 1 << place;
     }
 
+    /// The first so many words.
+    pub(crate) fn first(words: usize) -> Self {
+        (0..words).map(Self::one).fold(Self::default(), Self::or)
+    }
+
     /// That word alone.
     pub(crate) fn one(place: usize) -> Self {
         Self(1 << place)

@@ -152,7 +152,9 @@ pub struct Part {
     pub facets_all_terms: Vec<Facet>,
     /// One per request, over the documents with at least one term; empty unless no document has all terms.
     pub facets_some_terms: Vec<Facet>,
-    /// Words of the text that documents of this index have as they stand.
+    /// All distinct words of the text, stop words left out where there are others.
+    pub words: Words,
+    /// Those of them that documents of this index have as they stand.
     pub known: Words,
     /// Words that none has, and that were looked for otherwise.
     pub guessed: Words,
@@ -166,6 +168,14 @@ pub struct Part {
 pub fn misjudged(parts: &[Part]) -> Words {
     let all = |of: fn(&Part) -> Words| parts.iter().map(of).fold(Words::default(), Words::or);
     all(|part| part.known).and(all(|part| part.guessed))
+}
+
+/// Words that no index has as they stand, whether or not it found anything to take them for: what may be misspelt.
+/// [`Pattern::matches_misspelt`](crate::Pattern::matches_misspelt) asks for them.
+#[must_use]
+pub fn unknown(parts: &[Part]) -> Words {
+    let all = |of: fn(&Part) -> Words| parts.iter().map(of).fold(Words::default(), Words::or);
+    all(|part| part.words).without(all(|part| part.known))
 }
 
 /// The answer to a [`Query`].

@@ -15,7 +15,7 @@ use crate::filter::Test;
 use crate::index::Index;
 use crate::operators::Operators;
 use crate::postings::Store;
-use crate::query::{Filter, Matching, Query, Sort};
+use crate::query::{Filter, Matching, Query, Sort, Words};
 use crate::rank::windows::{Wanted, best};
 use crate::rank::words::{Known, Understood};
 use crate::rank::{Resolved, resolve, shown};
@@ -56,7 +56,7 @@ impl Index {
         let operators = Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer)?;
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
         let within = operators.are_any().then(|| self.rows_of(&operators));
-        let mut made = Store::default();
+        let (mut made, places) = (Store::default(), terms.len());
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
         let resolved = resolve(&words, (&left_out, about), &query.favours, &self.segments, &self.head, &self.rows, &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
@@ -64,7 +64,7 @@ impl Index {
         let search = Search { index: self, query, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
-        Ok(Part { known, guessed, spellings, ..part })
+        Ok(Part { words: Words::first(places), known, guessed, spellings, ..part })
     }
 }
 

@@ -138,7 +138,7 @@ pub struct Facet {
 pub struct Part {
     /// At most `limit` hits that are not pinned, in order.
     pub hits: Vec<Hit>,
-    /// Pinned documents of this index that pass all filters and may be on the page; [`merge`] gives them their places.
+    /// Pinned documents of this index that pass all filters, by row; none on later pages in order of relevance. [`merge`] gives them their places.
     pub pinned: Vec<Hit>,
     /// Whether this index has further hits after these.
     pub more: bool,
@@ -231,8 +231,6 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
         let tier = if any_all_terms { Tier::AllTerms } else { Tier::SomeTerms };
         let placed = pinned.drain(..).map(|hit| Hit { sort: SortKey { tier, ..hit.sort }, ..hit });
         results.hits.extend(placed.filter(|hit| query.behind().is_none_or(|place| hit.sort > place)));
-    } else if query.after.is_some() {
-        pinned.clear(); // they stand on the first page
     }
     results.hits.sort_unstable_by_key(|hit| hit.sort);
     let (page, left_over) = interleave(results.hits, pinned, &query.pins, query.limit);

@@ -1,7 +1,7 @@
 //! What whoever runs a shop sets for a query: which documents stand where, which do not stand at all, and which are the better for it.
 //!
-//! Path: [`Pin`]s, hidden keys and [`Favour`]s of a [`Query`] → bounds → rows of an index ([`Arranged`]) → a search for the others, with the pinned hits apart
-//! ([`Part::pinned`](crate::Part::pinned)) → [`interleave`], once the parts of all indexes are there. Favours are a part of scores (`rank::favours`).
+//! Path: [`Pin`]s, hidden keys and [`Boost`]s of a [`Query`] → bounds → rows of an index ([`Arranged`]) → a search for the others, with the pinned hits apart
+//! ([`Part::pinned`](crate::Part::pinned)) → [`interleave`], once the parts of all indexes are there. Boosts are a part of scores (`rank::boosts`).
 //!
 //! The documents of a search are those that match its text or are pinned, and are not hidden; filters, totals and facets go by exactly these. Whether any document
 //! has all words is judged without the pinned ones.
@@ -20,10 +20,10 @@ use crate::rows::Rows;
 pub const PINS_MAX: usize = 50;
 /// Hidden documents of one query. More is refused.
 pub const HIDDEN_MAX: usize = 500;
-/// Favours of one query. More is refused.
-pub const FAVOURS_MAX: usize = 32;
-/// Hundredths that a favour gives or takes at most, and all favours of a document together. More for one of them is refused, more together is cut.
-pub const FAVOUR_PERCENT_MAX: i16 = 400;
+/// Boosts of one query. More is refused.
+pub const BOOSTS_MAX: usize = 32;
+/// Hundredths that a boost gives or takes at most, and all boosts of a document together. More for one of them is refused, more together is cut.
+pub const BOOST_PERCENT_MAX: i16 = 400;
 
 /// A document at a fixed place of the first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Pin {
 ///
 /// In order of relevance, and with a text: elsewhere it changes nothing about what is found and in which order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Favour {
+pub struct Boost {
     /// Which documents: any filter but that on stock.
     pub filter: Filter,
     /// By so many hundredths of what all words of the query weigh, which is the most that a document can get for having them; negative for worse. No document
@@ -47,9 +47,9 @@ pub struct Favour {
 }
 
 impl Query {
-    /// Whether pins, hidden documents and favours are within their bounds.
+    /// Whether pins, hidden documents and boosts are within their bounds.
     pub(crate) fn check_arrangement(&self) -> Result<(), QueryError> {
-        let Self { pins, hidden, favours, .. } = self;
+        let Self { pins, hidden, boosts, .. } = self;
         if pins.len() > PINS_MAX {
             return Err(QueryError::TooManyPins { len: pins.len() });
         }
@@ -64,15 +64,15 @@ impl Query {
         if hidden.len() > HIDDEN_MAX {
             return Err(QueryError::TooManyHidden { len: hidden.len() });
         }
-        if favours.len() > FAVOURS_MAX {
-            return Err(QueryError::TooManyFavours { len: favours.len() });
+        if boosts.len() > BOOSTS_MAX {
+            return Err(QueryError::TooManyBoosts { len: boosts.len() });
         }
-        for Favour { filter, percent } in favours {
-            if percent.unsigned_abs() > FAVOUR_PERCENT_MAX.unsigned_abs() {
-                return Err(QueryError::FavourPercent { percent: *percent });
+        for Boost { filter, percent } in boosts {
+            if percent.unsigned_abs() > BOOST_PERCENT_MAX.unsigned_abs() {
+                return Err(QueryError::BoostPercent { percent: *percent });
             }
             if matches!(filter, Filter::InStock(_)) {
-                return Err(QueryError::FavourOfStock);
+                return Err(QueryError::BoostOfStock);
             }
             filter.check()?;
         }

@@ -58,7 +58,7 @@
 //! With [`Query::synonyms`] neighbouring words also stand for other ways to say the same: `usb stick` finds what has both words and what says `flash drive`, or
 //! `pendrive`. What was typed comes first where all else is equal.
 //! What a shop sets for a query comes with it too: [`Query::pins`] stand at their places of the first page, [`Query::hidden`] documents nowhere, and
-//! [`Query::favours`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
+//! [`Query::boosts`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
 //! words which nobody has ([`unknown`]).
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
@@ -86,7 +86,7 @@
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
 //! | `synonyms` | other ways to say what is typed, which come with a query |
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
-//! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, favours |
+//! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
 //! | `patterns` | which queries such a rule is for |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
@@ -167,7 +167,7 @@ mod stretches;
 mod suggest;
 mod synonyms;
 
-pub use arrangement::{FAVOUR_PERCENT_MAX, FAVOURS_MAX, Favour, HIDDEN_MAX, PINS_MAX, Pin};
+pub use arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, HIDDEN_MAX, PINS_MAX, Pin};
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};
 pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,

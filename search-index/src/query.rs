@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::arrangement::{Favour, Pin};
+use crate::arrangement::{Boost, Pin};
 use crate::cursor::{BEFORE_ALL, Cursor, Fingerprint, SortKey};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, DocKey};
 use crate::refusal::QueryError;
@@ -259,8 +259,8 @@ pub struct Query {
     pub pins: Vec<Pin>,
     /// Documents that are not to be found, at most [`HIDDEN_MAX`](crate::HIDDEN_MAX), not even if pinned.
     pub hidden: Vec<DocKey>,
-    /// Documents that are better for this query, or worse, at most [`FAVOURS_MAX`](crate::FAVOURS_MAX).
-    pub favours: Vec<Favour>,
+    /// Documents that are better for this query, or worse, at most [`BOOSTS_MAX`](crate::BOOSTS_MAX).
+    pub boosts: Vec<Boost>,
     /// The order.
     pub sort: Sort,
     /// Hits wanted, 1 to [`LIMIT_MAX`].
@@ -285,7 +285,7 @@ impl Default for Query {
             facets: Vec::new(),
             pins: Vec::new(),
             hidden: Vec::new(),
-            favours: Vec::new(),
+            boosts: Vec::new(),
             sort: Sort::Relevance,
             limit: 20,
             after: None,
@@ -348,7 +348,7 @@ impl Query {
     }
 
     /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms,
-    /// pins, hidden documents and favours.
+    /// pins, hidden documents and boosts.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {

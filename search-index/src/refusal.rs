@@ -1,6 +1,6 @@
 //! Why a query is refused: which of its bounds it passes, and by how much.
 
-use crate::arrangement::{FAVOUR_PERCENT_MAX, FAVOURS_MAX, HIDDEN_MAX, PINS_MAX};
+use crate::arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, HIDDEN_MAX, PINS_MAX};
 use crate::document::DocKey;
 use crate::operators::OPERATORS_MAX;
 use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
@@ -92,21 +92,21 @@ pub enum QueryError {
         /// Documents found.
         len: usize,
     },
-    /// More favours than [`FAVOURS_MAX`].
-    #[error("{len} favours, at most {FAVOURS_MAX} are taken")]
-    TooManyFavours {
-        /// Favours found.
+    /// More boosts than [`BOOSTS_MAX`].
+    #[error("{len} boosts, at most {BOOSTS_MAX} are taken")]
+    TooManyBoosts {
+        /// Boosts found.
         len: usize,
     },
-    /// A favour gives or takes more than [`FAVOUR_PERCENT_MAX`].
-    #[error("a favour of {percent} hundredths, at most {FAVOUR_PERCENT_MAX} are given or taken")]
-    FavourPercent {
+    /// A boost gives or takes more than [`BOOST_PERCENT_MAX`].
+    #[error("a boost of {percent} hundredths, at most {BOOST_PERCENT_MAX} are given or taken")]
+    BoostPercent {
         /// Hundredths found.
         percent: i16,
     },
-    /// A favour of what is in stock, or is not: it would be asked of every document.
-    #[error("a favour cannot be of stock")]
-    FavourOfStock,
+    /// A boost of what is in stock, or is not: it would be asked of every document.
+    #[error("a boost cannot be of stock")]
+    BoostOfStock,
     /// The cursor was made by a query of other text, matching, filters or sort.
     #[error("the cursor belongs to a query of other text, matching, filters or sort")]
     ForeignCursor,

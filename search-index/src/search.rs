@@ -58,7 +58,7 @@ impl Index {
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, (&left_out, about), &query.favours, &self.segments, &self.head, &self.rows, &mut made);
+        let resolved = resolve(&words, (&left_out, about), &query.boosts, &self.segments, &self.head, &self.rows, &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let arranged = Arranged::of(query, &self.rows);
         let search = Search { index: self, query, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };

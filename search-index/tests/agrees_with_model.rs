@@ -10,7 +10,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Favour, Filter, FilterValue, Index, Live,
+    AttributeValue, Boost, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live,
     Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
 };
 use std::collections::BTreeSet;
@@ -179,7 +179,7 @@ fn facet() -> impl Strategy<Value = FacetRequest> {
 }
 
 /// What a shop sets for a query; mostly nothing.
-fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Favour>)> {
+fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Boost>)> {
     let place = prop_oneof![4 => 0_u16..6, 1 => Just(99)];
     let pin = (place, key()).prop_map(|(place, key)| Pin { place, key });
     let once = |mut pins: Vec<Pin>| {
@@ -187,12 +187,12 @@ fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Favour>)> 
         pins.retain(|pin| seen.insert(pin.key));
         pins
     };
-    let lasting = filter().prop_filter("a favour is not of stock", |filter| !matches!(filter, Filter::InStock(_)));
-    let favour = (lasting, prop_oneof![-400_i16..400, -30_i16..30]).prop_map(|(filter, percent)| Favour { filter, percent });
+    let lasting = filter().prop_filter("a boost is not of stock", |filter| !matches!(filter, Filter::InStock(_)));
+    let boost = (lasting, prop_oneof![-400_i16..400, -30_i16..30]).prop_map(|(filter, percent)| Boost { filter, percent });
     (
         prop_oneof![2 => Just(Vec::new()), 1 => vec(pin, 1..6).prop_map(once)],
         prop_oneof![2 => Just(Vec::new()), 1 => vec(key(), 1..4)],
-        prop_oneof![2 => Just(Vec::new()), 1 => vec(favour, 1..4)],
+        prop_oneof![2 => Just(Vec::new()), 1 => vec(boost, 1..4)],
     )
 }
 
@@ -216,7 +216,7 @@ fn query() -> impl Strategy<Value = Query> {
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
     ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..6, any::<bool>(), arrangement()).prop_map(
-        |((text, matching, typos), filters, facets, sort, limit, total, (pins, hidden, favours))| Query {
+        |((text, matching, typos), filters, facets, sort, limit, total, (pins, hidden, boosts))| Query {
             prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
             text: text.map(|(text, _)| text),
             matching,
@@ -225,7 +225,7 @@ fn query() -> impl Strategy<Value = Query> {
             did_you_mean: false,
             pins,
             hidden,
-            favours,
+            boosts,
 
             synonyms: Arc::default(),
             filters,

@@ -1,7 +1,7 @@
 //! What whoever runs a shop may set for a query, one promise a test.
 
 use search_index::{
-    AttributeValue, Cursor, DocKey, Document, FAVOUR_PERCENT_MAX, FAVOURS_MAX, FacetCounts, FacetField, FacetRequest, Favour, Filter,
+    AttributeValue, BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, Cursor, DocKey, Document, FacetCounts, FacetField, FacetRequest, Filter,
     FilterValue, HIDDEN_MAX, Index, LIMIT_MAX, Live, Matching, PINS_MAX, Pin, Query, QueryError, Results, Settings, Sort, merge,
 };
 
@@ -218,63 +218,63 @@ fn whether_any_has_all_words_is_judged_without_pins() {
 }
 
 #[test]
-fn favours_move_documents_up_and_down() {
-    let favour = |filter, percent| Favour { filter, percent };
+fn boosts_move_documents_up_and_down() {
+    let boost = |filter, percent| Boost { filter, percent };
     let b = || Filter::Brand(vec!["B".into()]);
     let dear = || Filter::Price { min: Some(550), max: None };
     let large = || Filter::AttributeRange { name: "size".into(), min: Some(4.5), max: Some(5.5) };
     let rated = || Filter::Rating { min: Some(1), max: None };
     let lamps = || Filter::Category(vec!["lamps".into()]);
-    let rows: [(Vec<Favour>, [u64; 7]); 9] = [
+    let rows: [(Vec<Boost>, [u64; 7]); 9] = [
         (vec![], [1, 7, 2, 3, 4, 5, 6]),
-        (vec![favour(b(), 100)], [7, 5, 6, 1, 2, 3, 4]),
-        (vec![favour(b(), -100)], [1, 2, 3, 4, 7, 5, 6]),
-        (vec![favour(b(), -300)], [1, 2, 3, 4, 5, 6, 7]), // all of these have 1 left, so that keys decide
-        (vec![favour(dear(), 100)], [7, 6, 1, 2, 3, 4, 5]),
-        (vec![favour(b(), 100), favour(large(), 100)], [5, 7, 6, 1, 2, 3, 4]),
-        (vec![favour(b(), 100), favour(dear(), -200)], [5, 1, 2, 3, 4, 7, 6]),
-        (vec![favour(lamps(), 400)], [1, 7, 2, 3, 4, 5, 6]),
-        (vec![favour(rated(), 400)], [1, 7, 2, 3, 4, 5, 6]),
+        (vec![boost(b(), 100)], [7, 5, 6, 1, 2, 3, 4]),
+        (vec![boost(b(), -100)], [1, 2, 3, 4, 7, 5, 6]),
+        (vec![boost(b(), -300)], [1, 2, 3, 4, 5, 6, 7]), // all of these have 1 left, so that keys decide
+        (vec![boost(dear(), 100)], [7, 6, 1, 2, 3, 4, 5]),
+        (vec![boost(b(), 100), boost(large(), 100)], [5, 7, 6, 1, 2, 3, 4]),
+        (vec![boost(b(), 100), boost(dear(), -200)], [5, 1, 2, 3, 4, 7, 6]),
+        (vec![boost(lamps(), 400)], [1, 7, 2, 3, 4, 5, 6]),
+        (vec![boost(rated(), 400)], [1, 7, 2, 3, 4, 5, 6]),
     ];
-    for (favours, wanted) in rows {
-        let query = Query { favours, limit: 20, ..asked("lamp") };
-        assert_eq!(found(&query), wanted, "{:?}", query.favours);
-        assert_eq!(found(&Query { total: true, ..query.clone() }), wanted, "{:?}, counted", query.favours);
+    for (boosts, wanted) in rows {
+        let query = Query { boosts, limit: 20, ..asked("lamp") };
+        assert_eq!(found(&query), wanted, "{:?}", query.boosts);
+        assert_eq!(found(&Query { total: true, ..query.clone() }), wanted, "{:?}, counted", query.boosts);
     }
 }
 
 #[test]
-fn favours_find_and_lose_nothing() {
-    let favours = vec![Favour { filter: Filter::Category(vec!["desks".into()]), percent: 400 }];
-    assert_eq!(found(&Query { favours: favours.clone(), limit: 20, ..asked("lamp") }).len(), 7);
-    let worst = vec![Favour { filter: Filter::Category(vec!["lamps".into()]), percent: -400 }];
-    assert_eq!(found(&Query { favours: worst, limit: 20, ..asked("lamp") }).len(), 7);
+fn boosts_find_and_lose_nothing() {
+    let boosts = vec![Boost { filter: Filter::Category(vec!["desks".into()]), percent: 400 }];
+    assert_eq!(found(&Query { boosts: boosts.clone(), limit: 20, ..asked("lamp") }).len(), 7);
+    let worst = vec![Boost { filter: Filter::Category(vec!["lamps".into()]), percent: -400 }];
+    assert_eq!(found(&Query { boosts: worst, limit: 20, ..asked("lamp") }).len(), 7);
     // Those with all words still come before those with some.
-    let query = Query { favours: favours.clone(), matching: Matching::AllThenAny, limit: 20, ..asked("desk lamp") };
+    let query = Query { boosts: boosts.clone(), matching: Matching::AllThenAny, limit: 20, ..asked("desk lamp") };
     assert_eq!(found(&query)[..3], [7, 8, 9]);
     // Without text, and in other orders, they change nothing.
     for query in [Query { text: None, ..asked("") }, Query { sort: Sort::Price, ..asked("lamp") }] {
-        assert_eq!(found(&Query { favours: favours.clone(), ..query.clone() }), found(&query));
+        assert_eq!(found(&Query { boosts: boosts.clone(), ..query.clone() }), found(&query));
     }
 }
 
 #[test]
-fn favours_together_give_no_more_than_one_can() {
+fn boosts_together_give_no_more_than_one_can() {
     let of = |percents: &[i16]| {
-        let favours = percents.iter().map(|percent| Favour { filter: Filter::Brand(vec!["B".into()]), percent: *percent }).collect();
-        let query = Query { favours, limit: 20, ..asked("lamp") };
+        let boosts = percents.iter().map(|percent| Boost { filter: Filter::Brand(vec!["B".into()]), percent: *percent }).collect();
+        let query = Query { boosts, limit: 20, ..asked("lamp") };
         index().search(&query, None).expect("within bounds").hits.iter().map(|hit| (hit.key, hit.score.to_bits())).collect::<Vec<_>>()
     };
-    assert_eq!(of(&[FAVOUR_PERCENT_MAX; FAVOURS_MAX]), of(&[FAVOUR_PERCENT_MAX]));
-    assert_eq!(of(&[-FAVOUR_PERCENT_MAX; FAVOURS_MAX]), of(&[-FAVOUR_PERCENT_MAX]));
+    assert_eq!(of(&[BOOST_PERCENT_MAX; BOOSTS_MAX]), of(&[BOOST_PERCENT_MAX]));
+    assert_eq!(of(&[-BOOST_PERCENT_MAX; BOOSTS_MAX]), of(&[-BOOST_PERCENT_MAX]));
     assert_eq!(of(&[300, -100]), of(&[200]));
 }
 
 #[test]
 fn rules_may_change_between_pages() {
     let first = index().search(&asked("lamp"), None).expect("within bounds");
-    let favours = vec![Favour { filter: Filter::Rating { min: None, max: None }, percent: 10 }];
-    let later = Query { after: first.next, pins: pins(&[(0, 8)]), hidden: vec![DocKey(5)], favours, ..asked("lamp") };
+    let boosts = vec![Boost { filter: Filter::Rating { min: None, max: None }, percent: 10 }];
+    let later = Query { after: first.next, pins: pins(&[(0, 8)]), hidden: vec![DocKey(5)], boosts, ..asked("lamp") };
     assert_eq!(found(&later), [4, 6]);
 }
 
@@ -291,15 +291,15 @@ fn what_is_over_a_bound_is_refused() {
     let hidden = |len| Query { hidden: vec![DocKey(1); len], ..Query::default() };
     assert_eq!(hidden(HIDDEN_MAX).check(), Ok(()));
     assert_eq!(refused(hidden(HIDDEN_MAX + 1)), QueryError::TooManyHidden { len: HIDDEN_MAX + 1 });
-    let favours = |filter: Filter, percent, len| Query { favours: vec![Favour { filter, percent }; len], ..Query::default() };
+    let boosts = |filter: Filter, percent, len| Query { boosts: vec![Boost { filter, percent }; len], ..Query::default() };
     let any = Filter::Price { min: None, max: None };
-    for percent in [FAVOUR_PERCENT_MAX, -FAVOUR_PERCENT_MAX] {
-        assert_eq!(favours(any.clone(), percent, FAVOURS_MAX).check(), Ok(()));
+    for percent in [BOOST_PERCENT_MAX, -BOOST_PERCENT_MAX] {
+        assert_eq!(boosts(any.clone(), percent, BOOSTS_MAX).check(), Ok(()));
     }
-    for percent in [FAVOUR_PERCENT_MAX + 1, -FAVOUR_PERCENT_MAX - 1, i16::MIN] {
-        assert_eq!(refused(favours(any.clone(), percent, 1)), QueryError::FavourPercent { percent });
+    for percent in [BOOST_PERCENT_MAX + 1, -BOOST_PERCENT_MAX - 1, i16::MIN] {
+        assert_eq!(refused(boosts(any.clone(), percent, 1)), QueryError::BoostPercent { percent });
     }
-    assert_eq!(refused(favours(any, 1, FAVOURS_MAX + 1)), QueryError::TooManyFavours { len: FAVOURS_MAX + 1 });
-    assert_eq!(refused(favours(Filter::InStock(true), 1, 1)), QueryError::FavourOfStock);
-    assert_eq!(refused(favours(Filter::Brand(Vec::new()), 1, 1)), QueryError::FilterValues { len: 0 });
+    assert_eq!(refused(boosts(any, 1, BOOSTS_MAX + 1)), QueryError::TooManyBoosts { len: BOOSTS_MAX + 1 });
+    assert_eq!(refused(boosts(Filter::InStock(true), 1, 1)), QueryError::BoostOfStock);
+    assert_eq!(refused(boosts(Filter::Brand(Vec::new()), 1, 1)), QueryError::FilterValues { len: 0 });
 }

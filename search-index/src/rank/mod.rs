@@ -2,13 +2,13 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`] and [`favours`].
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`] and [`boosts`].
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
+mod boosts;
 mod called;
 mod extras;
-mod favours;
 mod groups;
 pub(crate) mod sets;
 pub(crate) mod spelling;
@@ -18,13 +18,13 @@ pub(crate) mod words;
 
 use smallvec::SmallVec;
 
+use self::boosts::Boosts;
 use self::called::Called;
 use self::extras::extras;
-use self::favours::Favours;
 use self::groups::{Likeness, Union};
 use self::ways::Phrases;
 use self::words::Word;
-use crate::arrangement::{FAVOUR_PERCENT_MAX, Favour};
+use crate::arrangement::{BOOST_PERCENT_MAX, Boost};
 use crate::bitset::Bitset;
 use crate::head::Head;
 use crate::postings::{List, Store};
@@ -37,7 +37,7 @@ const WEIGHT_UNITS: f64 = 256.0;
 /// A weight is at most this: the inverse frequency of one document in 2^32 is 22.9, one in 16 million 17.3.
 pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
 const _: () = assert!(
-    100 + extras::PERCENT_MAX + called::PERCENT_MAX + FAVOUR_PERCENT_MAX as u32 <= 8 * 100,
+    100 + extras::PERCENT_MAX + called::PERCENT_MAX + BOOST_PERCENT_MAX as u32 <= 8 * 100,
     "a score is at most eight times what the most words of the greatest weight give"
 );
 const _: () = assert!(
@@ -62,7 +62,7 @@ pub(crate) struct Resolved<'a> {
     /// So many of them are terms.
     terms: usize,
     called: SmallVec<[Called<'a>; 2]>,
-    favours: Favours<'a>,
+    boosts: Boosts<'a>,
 }
 
 /// Where a word's list in a part of the index is.
@@ -78,7 +78,7 @@ enum Numbered<'a> {
 pub(crate) fn resolve<'a>(
     words: &[Word],
     (left_out, about): (&[&str], usize),
-    favours: &[Favour],
+    boosts: &[Boost],
     segments: &'a [Segment],
     head: &Head,
     rows: &'a Rows,
@@ -127,9 +127,9 @@ pub(crate) fn resolve<'a>(
     let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
     let called = called::called(words, &weights, &rows.categories);
-    let favours = if favours.is_empty() { Favours::default() } else { Favours::of(favours, weights.iter().sum(), rows) };
+    let boosts = if boosts.is_empty() { Boosts::default() } else { Boosts::of(boosts, weights.iter().sum(), rows) };
     weights.extend(of_extras);
-    Resolved { parts, weights, terms, called, favours }
+    Resolved { parts, weights, terms, called, boosts }
 }
 
 /// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
@@ -193,7 +193,7 @@ impl Resolved<'_> {
             let found = |(list, weight): (&List<'_>, &u32)| weight * list.find(row).map_or(0, u32::from);
             let of_lists: SmallVec<[u32; 8]> = lists.iter().zip(&self.weights).map(found).collect();
             let has_any = of_lists[..self.terms].iter().any(|score| *score > 0);
-            has_any.then(|| self.favours.of_row(row, of_lists.iter().sum::<u32>() + called::score(&self.called, row)))
+            has_any.then(|| self.boosts.of_row(row, of_lists.iter().sum::<u32>() + called::score(&self.called, row)))
         };
         self.parts.iter().find_map(of_part).unwrap_or(0)
     }

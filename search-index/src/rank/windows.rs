@@ -9,8 +9,8 @@
 
 use smallvec::SmallVec;
 
+use super::boosts::Boosts;
 use super::called::{self, Called};
-use super::favours::Favours;
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
 use crate::collect::Collector;
@@ -98,9 +98,9 @@ fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &m
                 lanes,
                 extras,
                 called: &resolved.called,
-                favours: &resolved.favours,
+                boosts: &resolved.boosts,
                 of_called: 0,
-                of_favours: 0,
+                of_boosts: 0,
                 wanted,
                 collector: &mut *collector,
             }
@@ -124,10 +124,10 @@ struct Chunk<'a, 'c, 'r> {
     /// Likewise.
     called: &'c [Called<'a>],
     /// What becomes of a score then.
-    favours: &'c Favours<'a>,
-    /// What a row of the window gets at most of the categories, and of the favours.
+    boosts: &'c Boosts<'a>,
+    /// What a row of the window gets at most of the categories, and of the boosts.
     of_called: u32,
-    of_favours: u32,
+    of_boosts: u32,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
 }
@@ -160,7 +160,7 @@ impl Chunk<'_, '_, '_> {
                 extra.seek = extra.from;
             }
             self.of_called = called::bound(self.called, self.base + u32::from(first), WINDOW_ROWS as u32);
-            self.of_favours = self.favours.bound(self.base + u32::from(first), WINDOW_ROWS);
+            self.of_boosts = self.boosts.bound(self.base + u32::from(first), WINDOW_ROWS);
             match self.wanted {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
@@ -170,7 +170,7 @@ impl Chunk<'_, '_, '_> {
 
     /// What a row of the window gets at most of everything but the terms; each extra knows its own part of it then.
     fn bound_extras(&mut self) -> u32 {
-        let mut sum = self.of_called + self.of_favours;
+        let mut sum = self.of_called + self.of_boosts;
         for extra in &mut self.extras {
             extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
             sum += extra.bound;
@@ -194,7 +194,7 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, called, favours, collector, .. } = self;
+        let Self { base, lanes, extras, called, boosts, collector, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
@@ -215,7 +215,7 @@ impl Chunk<'_, '_, '_> {
             let row = *base | u32::from(low);
             if score + of_extras >= least && collector.passes(row) {
                 score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
-                score = favours.of_row(row, score);
+                score = boosts.of_row(row, score);
                 if score >= least {
                     collector.offer(row, score);
                     least = collector.least();
@@ -336,7 +336,7 @@ impl Chunk<'_, '_, '_> {
         if self.of_called > 0 {
             score += called::score(self.called, row);
         }
-        score = self.favours.of_row(row, score);
+        score = self.boosts.of_row(row, score);
         if self.wanted == Wanted::Some {
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
             if !self.collector.wants(row, score) || self.lanes.iter().all(has) {

@@ -370,8 +370,8 @@ impl Model {
         let sum = terms.iter().map(of_term).sum::<u32>()
             + if left_out { 256 * title_impact(document, STOP_WORD) } else { 0 }
             + self.of_categories(document, terms, &weight_of, query);
-        let favours = query.favours.iter().filter(|favour| passes(document, &favour.filter));
-        let percent: i64 = favours.map(|favour| i64::from(favour.percent)).sum();
+        let boosts = query.boosts.iter().filter(|boost| passes(document, &boost.filter));
+        let percent: i64 = boosts.map(|boost| i64::from(boost.percent)).sum();
         let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
         (i64::from(sum) + most * percent.clamp(-400, 400) / 100).max(1) as u32
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use super::*;
-use crate::arrangement::Favour;
+use crate::arrangement::Boost;
 use crate::bitset::Bitset;
 use crate::collect::{Top, score_at};
 use crate::cursor::Tier;
@@ -76,11 +76,11 @@ fn as_adding_everything_up() {
         let weights: SmallVec<[u32; 8]> = lists.iter().map(|_| 1 + draw.below(3_000)).collect();
         let called: Option<&RoaringBitmap> = (round % 3 > 0).then_some(&category);
         // By price, which is a test, and by brand, which is a set.
-        let favours: Vec<Favour> = (0..round % 4)
+        let boosts: Vec<Boost> = (0..round % 4)
             .map(|nth| {
                 let brand = Filter::Brand(vec!["far".into()]);
                 let filter = if nth == 1 { brand } else { Filter::Price { min: Some(draw.below(7).into()), max: None } };
-                Favour { filter, percent: draw.below(800) as i16 - 400 }
+                Boost { filter, percent: draw.below(800) as i16 - 400 }
             })
             .collect();
         // The last of them are extras.
@@ -90,7 +90,7 @@ fn as_adding_everything_up() {
             weights: weights.clone(),
             terms,
             called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
-            favours: Favours::of(&favours, weights[..terms].iter().sum(), &rows),
+            boosts: Boosts::of(&boosts, weights[..terms].iter().sum(), &rows),
         };
         let mut set = Bitset::default();
         (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
@@ -105,11 +105,11 @@ fn as_adding_everything_up() {
         sums.retain(|_, (_, found)| *found > 0);
         sums.iter_mut().filter(|(row, _)| called.is_some_and(|called| called.contains(**row))).for_each(|(_, (score, _))| *score += 50_000);
         for (row, (score, _)) in &mut sums {
-            let is_about = |favour: &&Favour| match favour.filter {
+            let is_about = |boost: &&Boost| match boost.filter {
                 Filter::Price { min, .. } => min.is_some_and(|min| rows.prices[*row as usize] >= min),
                 _ => far.contains(row),
             };
-            let percent: i64 = favours.iter().filter(is_about).map(|favour| i64::from(favour.percent)).sum();
+            let percent: i64 = boosts.iter().filter(is_about).map(|boost| i64::from(boost.percent)).sum();
             let words = i64::from(weights[..terms].iter().sum::<u32>()) * 255;
             *score = (i64::from(*score) + words * percent.clamp(-400, 400) / 100).max(1) as u32;
         }

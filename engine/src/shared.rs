@@ -2,9 +2,10 @@
 //!
 //! Path: a partition's changes → its shard publishes here, before it answers → any shard reads while it renders or searches.
 //! Nothing here decides anything: holds are taken in the ledger, and all of it is made anew from the log at start.
-//! Bounds: one word per SKU ever stocked or sold; one tree.
+//! Bounds: one word per SKU ever stocked or sold; one tree; one set of settings.
 
-use crate::domain::category::CategoryTree;
+use crate::domain::{category::CategoryTree, search_settings::SearchSettings};
+use crate::flow::search_rules::SearchRules;
 use hashbrown::HashMap;
 use std::sync::{
     Arc, RwLock,
@@ -65,11 +66,13 @@ pub struct Shared {
     stock: Vec<Stripe>,
     /// Replaced as a whole by the owner of the tree; readers keep the `Arc` they took.
     categories: RwLock<Arc<CategoryTree>>,
+    /// Likewise, by the owner of the settings.
+    search_rules: RwLock<Arc<SearchRules>>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { stock: (0..STRIPES).map(|_| Stripe::default()).collect(), categories: RwLock::default() }
+        Self { stock: (0..STRIPES).map(|_| Stripe::default()).collect(), categories: RwLock::default(), search_rules: RwLock::default() }
     }
 }
 
@@ -91,6 +94,16 @@ impl Shared {
     /// Publishes a tree; called by the shard that owns its partition.
     pub fn publish_categories(&self, tree: Arc<CategoryTree>) {
         *self.categories.write().unwrap_or_else(std::sync::PoisonError::into_inner) = tree;
+    }
+
+    /// What is set for the search, as last published.
+    pub(crate) fn search_rules(&self) -> Arc<SearchRules> {
+        Arc::clone(&self.search_rules.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Publishes settings; called by the shard that owns their partition.
+    pub(crate) fn publish_search_settings(&self, settings: Arc<SearchSettings>) {
+        *self.search_rules.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(SearchRules::new(settings));
     }
 }
 

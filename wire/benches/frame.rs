@@ -37,6 +37,7 @@ fn search_answer() -> Frame {
         sku: SkuId(RawId(u128::from(n) + 1)),
         score: 12.5,
         highlight: None,
+        pinned: false,
     };
     let facet = |name: &str| FacetResult {
         name: name.into(),
@@ -50,6 +51,8 @@ fn search_answer() -> Frame {
         relaxed: false,
         next: Some(vec![7; 24]),
         did_you_mean: None,
+        redirect: None,
+        banner: None,
     };
     let response = Response { positions: Vec::new(), replayed: false, result: Ok(Body::Search(Box::new(results))) };
     Frame::Response { id: RequestId(1), trace: 1, response: Box::new(response) }

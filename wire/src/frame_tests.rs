@@ -258,13 +258,23 @@ fn any_response() -> impl Strategy<Value = Response> {
         in_stock: true,
         sku: SkuId(RawId(id)),
         score: 1.5,
+        pinned: true,
         highlight: Some(Highlight { title, description: None }),
     });
     let result = prop_oneof![
         Just(Ok(Body::Done)),
         (vec(hit, 0..20), any::<Option<u64>>()).prop_map(|(items, total)| {
             let (facets, next) = (Vec::new(), Some(vec![1, 2, 3]));
-            Ok(Body::Search(Box::new(SearchResults { items, facets, total, relaxed: false, next, did_you_mean: Some("lamp".into()) })))
+            Ok(Body::Search(Box::new(SearchResults {
+                items,
+                facets,
+                total,
+                relaxed: false,
+                next,
+                did_you_mean: Some("lamp".into()),
+                redirect: None,
+                banner: Some(Banner { text: "Sale".into(), url: None }),
+            })))
         }),
         vec((text, text, text), 0..4).prop_map(|fields| {
             let fields = fields.into_iter().map(|(pointer, code, detail)| FieldError { pointer, code, detail });

@@ -31,6 +31,8 @@ mod response;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod search;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
+mod search_setting;
+#[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod stock;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod warehouse;
@@ -46,5 +48,6 @@ pub use request::*;
 pub use reservation::*;
 pub use response::*;
 pub use search::*;
+pub use search_setting::*;
 pub use stock::*;
 pub use warehouse::*;

@@ -60,6 +60,28 @@ pub const FILTERS_MAX: usize = 32;
 pub const FILTER_VALUES_MAX: usize = 100;
 /// Facets of a search.
 pub const FACETS_MAX: usize = 20;
+/// Rules of synonyms.
+pub const SYNONYMS_MAX: usize = 10_000;
+/// Ways to say a thing in one rule of synonyms, typed or found.
+pub const SYNONYM_WAYS_MAX: usize = 32;
+/// Words of one way to say a thing.
+pub const SYNONYM_WORDS_MAX: usize = 4;
+/// Rules for queries.
+pub const SEARCH_RULES_MAX: usize = 1_000;
+/// Queries that one rule is for.
+pub const RULE_QUERIES_MAX: usize = 32;
+/// Products that one rule pins.
+pub const RULE_PINS_MAX: usize = 20;
+/// Products that one rule hides.
+pub const RULE_HIDDEN_MAX: usize = 100;
+/// Boosts of one rule.
+pub const RULE_BOOSTS_MAX: usize = 16;
+/// Hundredths by which something is boosted, either way.
+pub const BOOST_PERCENT_MAX: i16 = 400;
+/// Bytes of a banner's text.
+pub const BANNER_BYTES_MAX: usize = 1_024;
+/// Bytes of an address that a rule leads to.
+pub const URL_BYTES_MAX: usize = 2_048;
 
 /// Lines of a reservation, a delivery or a transfer.
 pub const RESERVE_LINES_MAX: usize = 256;

@@ -25,6 +25,8 @@ pub enum Space {
     Categories = 4,
     /// Guests' carts, by idempotency key or random number.
     Cart = 5,
+    /// Settings of the search, all of them on one partition.
+    SearchSettings = 6,
 }
 
 /// The partition of `key` in `space`.
@@ -39,6 +41,12 @@ pub fn partition_of(space: Space, key: &[u8], partitions: u16) -> PartitionId {
 #[must_use]
 pub fn categories_partition(partitions: u16) -> PartitionId {
     partition_of(Space::Categories, b"", partitions)
+}
+
+/// The partition of the search's settings.
+#[must_use]
+pub fn search_settings_partition(partitions: u16) -> PartitionId {
+    partition_of(Space::SearchSettings, b"", partitions)
 }
 
 /// The shard of this node that owns `partition`.
@@ -75,6 +83,9 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::PutProduct(input) => by_key(Space::Product, &input.key),
         Op::ListCategories | Op::PutCategory(_) => categories_partition(topology.partitions),
         Op::GetCategory(CategoryRef::Id(_) | CategoryRef::Key(_)) => categories_partition(topology.partitions),
+        Op::PutSearchSetting { .. } | Op::DeleteSearchSetting { .. } | Op::GetSearchSetting { .. } | Op::ListSearchSettings { .. } => {
+            search_settings_partition(topology.partitions)
+        }
         Op::CreateCart { partition, .. } => *partition,
         Op::GetCart(cart)
         | Op::AddLine { cart, .. }
@@ -119,9 +130,11 @@ mod tests {
         let found: Vec<u16> = rows.iter().map(|(space, key, n)| partition_of(*space, key.as_bytes(), *n).0).collect();
         assert_eq!(found, FROZEN);
         assert_eq!(categories_partition(64).0, FROZEN_CATEGORIES);
+        assert_eq!(search_settings_partition(64).0, FROZEN_SEARCH_SETTINGS);
     }
     const FROZEN: [u16; 4] = [19, 16, 61, 14];
     const FROZEN_CATEGORIES: u16 = 49;
+    const FROZEN_SEARCH_SETTINGS: u16 = 25;
 
     #[test]
     fn keys_spread_evenly() {

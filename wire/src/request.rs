@@ -3,7 +3,8 @@
 use crate::{
     Address, Announcement, AnnouncementId, ApartMove, ArrivedGoods, CartId, CategoryInput, CategoryRef, Currency, Delivery, EventId,
     FeedFrom, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit, Reservation,
-    ReserveLine, SearchQuery, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer, TransferId,
+    ReserveLine, SearchQuery, SearchSetting, SearchSettingKind, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer,
+    TransferId,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -339,6 +340,36 @@ pub enum Op {
         /// Also wants one of each of its partitions that changed since its last, so that the next start has little log to read. They are made in the
         /// background; this answers at once.
         take: bool,
+    },
+    /// Merchandiser. [`crate::Body::SearchSetting`]: makes a setting of the search, or puts it in the place of the one with its key. The next search goes by it.
+    PutSearchSetting {
+        /// The merchant's key.
+        key: String,
+        /// What is set.
+        setting: SearchSetting,
+    },
+    /// Merchandiser. [`crate::Body::Done`].
+    DeleteSearchSetting {
+        /// Of which kind.
+        kind: SearchSettingKind,
+        /// Its key.
+        key: String,
+    },
+    /// Merchandiser. [`crate::Body::SearchSetting`].
+    GetSearchSetting {
+        /// Of which kind.
+        kind: SearchSettingKind,
+        /// Its key.
+        key: String,
+    },
+    /// Merchandiser. [`crate::Body::SearchSettings`], by key.
+    ListSearchSettings {
+        /// Of which kind.
+        kind: SearchSettingKind,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+        /// Those behind this key.
+        after: Option<String>,
     },
 }
 

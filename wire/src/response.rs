@@ -2,7 +2,7 @@
 
 use crate::{
     CartView, CategoryView, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal, Reserved,
-    SearchResults, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions, Upserted,
+    SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -91,6 +91,15 @@ pub enum Body {
     Feed(Box<FeedPage>),
     /// A shard's log and snapshots.
     Snapshots(SnapshotReport),
+    /// A setting of the search.
+    SearchSetting {
+        /// As it is now.
+        setting: Box<SearchSettingView>,
+        /// What a write did; `Unchanged` for a read.
+        what: Upserted,
+    },
+    /// A page of settings of the search.
+    SearchSettings(Vec<SearchSettingView>),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

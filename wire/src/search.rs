@@ -1,6 +1,6 @@
 //! Search, suggestions and their answers. Names of fields are the HTTP contract's.
 
-use crate::{Money, ProductId, SkuId};
+use crate::{Banner, Money, ProductId, SkuId};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// A condition that every hit meets; values of one filter are alternatives.
@@ -127,6 +127,8 @@ pub struct SearchHit {
     pub score: f32,
     /// If asked for.
     pub highlight: Option<Highlight>,
+    /// A rule put it where it is.
+    pub pinned: bool,
 }
 
 /// A hit's texts as HTML, with `<em>` around the words found.
@@ -184,6 +186,10 @@ pub struct SearchResults {
     pub next: Option<Vec<u8>>,
     /// The text with misspelt words spelt right, if it has any.
     pub did_you_mean: Option<String>,
+    /// Where a rule sends the shopper instead.
+    pub redirect: Option<String>,
+    /// What a rule shows above the hits.
+    pub banner: Option<Banner>,
 }
 
 /// Ideas while typing.

@@ -9,6 +9,7 @@ pub mod category;
 pub mod content;
 pub mod order;
 pub mod product;
+pub mod search_settings;
 pub mod totals;
 
 use wire::FieldError;

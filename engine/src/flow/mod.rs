@@ -11,6 +11,8 @@ mod effects;
 mod feed;
 mod order;
 mod search;
+pub(crate) mod search_rules;
+mod search_settings;
 pub(crate) mod sourcing;
 mod stock;
 pub(crate) mod validate;
@@ -54,6 +56,8 @@ pub(crate) fn is_command(op: &Op) -> bool {
             | Op::AuditStock(_)
             | Op::Feed { .. }
             | Op::Snapshots { .. }
+            | Op::GetSearchSetting { .. }
+            | Op::ListSearchSettings { .. }
     );
     !is_browsing(op) && !reads
 }
@@ -182,6 +186,10 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
             head.staff(&[])?;
             Ok(Body::Snapshots(ctx.with_mut(|state| state.snapshot_report(take))))
         }
+        Op::PutSearchSetting { key, setting } => search_settings::put(ctx, &head, trail, key, setting).await,
+        Op::DeleteSearchSetting { kind, key } => search_settings::delete(ctx, &head, trail, kind, key).await,
+        Op::GetSearchSetting { kind, key } => search_settings::get(ctx, &head, kind, &key),
+        Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)
         | Op::CommitReserved { .. }

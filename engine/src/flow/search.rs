@@ -1,31 +1,42 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
-//! Path: `wire` query → [`views::query`] → every shard's part with what is shown of its hits, once more if shards differ over what is a word → merge → page and
-//! cursor.
+//! Path: `wire` query → [`views::query`] → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
+//! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
 
 use super::{refused, views};
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
-use search_index::{DocKey, Part};
+use search_index::{DocKey, Part, Words};
 use std::{collections::BTreeMap, sync::Arc};
 use wire::{Body, Failure, Refusal, SearchHit, SearchQuery, SearchResults, Suggestions};
 
 pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failure> {
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
-    let tree = ctx.config(|config| config.shared.categories());
-    let highlight = query.highlight;
-    let mut query = Arc::new(views::query(query, &tree).map_err(refused)?);
+    let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
+    let (highlight, now) = (query.highlight, ctx.now().wall);
+    let text = query.text.clone();
+    let mut query = views::query(query, &tree).map_err(refused)?;
+    query.synonyms = rules.synonyms();
+    let mut matched = rules.matching(&text, Words::default(), now);
+    let mut said = rules.arrange(&matched, &tree, &mut query);
+    let mut query = Arc::new(query);
     let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
-    if !known.is_empty() {
+    // Words that nobody has may be slips of those that a rule is for.
+    let matched_misspelt = rules.matching(&text, search_index::unknown(&parts), now);
+    if !known.is_empty() || matched_misspelt != matched {
         // What some shard took for misspelt is a word on another.
-        query = Arc::new(search_index::Query { known, ..(*query).clone() });
+        let mut again = search_index::Query { known, ..(*query).clone() };
+        matched = matched_misspelt;
+        said = rules.arrange(&matched, &tree, &mut again);
+        query = Arc::new(again);
         (parts, shown) = self::parts(ctx, &query, highlight).await?;
     }
     let merged = search_index::merge(parts, &query);
-    let items = merged.hits.iter().filter_map(|hit| shown.remove(&hit.key)).collect();
+    let card = |hit: &search_index::Hit| Some(SearchHit { pinned: hit.pinned, ..shown.remove(&hit.key)? });
+    let items = merged.hits.iter().filter_map(card).collect();
     let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet)).collect();
     Ok(Body::Search(Box::new(SearchResults {
         items,
@@ -34,6 +45,8 @@ pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failur
         relaxed: merged.relaxed,
         next: merged.next.map(|cursor| cursor.encode().to_vec()),
         did_you_mean: merged.did_you_mean,
+        redirect: said.redirect,
+        banner: said.banner,
     })))
 }
 
@@ -43,9 +56,7 @@ async fn parts(ctx: &Ctx, query: &Arc<search_index::Query>, highlight: bool) -> 
     for answer in ctx.ask_all(Ask::Search { query: Arc::clone(query), highlight }).await? {
         match answer {
             Answer::Search(part, hits) => {
-                for (hit, card) in part.hits.iter().zip(hits) {
-                    shown.insert(hit.key, card);
-                }
+                shown.extend(hits);
                 parts.push(*part);
             }
             other => return Err(unexpected(&other)),

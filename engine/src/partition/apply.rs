@@ -3,7 +3,7 @@
 //! Path: [`Partition::apply`] → `run` → the table that owns the entity → [`Outcome`] and events → the idempotency table.
 //! Every entry takes a number, also one that is refused or replayed; none can fail or stop the partition.
 
-use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, outbox::Concern, timers};
+use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, outbox::Concern, search_settings, timers};
 use crate::mutants::{self, Mutant};
 use crate::record::v1::{Command, Entry};
 use wire::{EffectOutcome, Millis, Refusal, Seq};
@@ -45,6 +45,7 @@ impl Partition {
             products,
             claims,
             categories: tree,
+            search_settings: settings,
             stock,
             carts,
             orders,
@@ -158,6 +159,9 @@ impl Partition {
                         Concern::None | Concern::Arrival(..) => Ok(Done::Nothing),
                     }
                 }
+
+                Command::PutSearchSetting { key, setting } => search_settings::put(settings, ctx, key, setting),
+                Command::DeleteSearchSetting { kind, key } => search_settings::delete(settings, ctx, *kind, key),
 
                 Command::RunTimers { max } => timers::run(ctx, keys, claims, stock, carts, orders, *max),
             }

@@ -200,7 +200,8 @@ fn compact(mut outcome: Outcome) -> Outcome {
             | Done::Stock { .. }
             | Done::Extended { .. }
             | Done::Goods(_)
-            | Done::Timers { .. },
+            | Done::Timers { .. }
+            | Done::SearchSetting { .. },
         ) => {}
         Err(Refusal::InsufficientStock(shortages)) => cut_list(shortages),
         Err(Refusal::NotForSale(skus)) => cut_list(skus),

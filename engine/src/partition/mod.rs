@@ -17,6 +17,7 @@ pub mod outbox;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 pub mod outcome;
 mod products;
+mod search_settings;
 mod snapshot;
 mod stock;
 mod table;
@@ -36,7 +37,7 @@ pub use stock::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX, LEDGER_LIMITS, LOC
 pub use table::Table;
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
-use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product};
+use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product, search_settings::SearchSettings};
 use std::sync::Arc;
 use wire::{CartId, EventId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
 
@@ -54,6 +55,7 @@ pub struct Partition {
     products: products::Products,
     claims: claims::Claims,
     categories: Arc<CategoryTree>,
+    search_settings: Arc<SearchSettings>,
     stock: Stock,
     carts: carts::Carts,
     orders: orders::Orders,
@@ -85,6 +87,7 @@ impl Partition {
             products: products::Products::default(),
             claims: claims::Claims::default(),
             categories: Arc::default(),
+            search_settings: Arc::default(),
             stock: Stock::new(),
             carts: carts::Carts::default(),
             orders: orders::Orders::default(),
@@ -176,6 +179,12 @@ impl Partition {
         &self.categories
     }
 
+    /// What is set for the search; empty but on its own partition. Cloning the `Arc` takes a snapshot, as of the tree.
+    #[must_use]
+    pub fn search_settings(&self) -> &Arc<SearchSettings> {
+        &self.search_settings
+    }
+
     /// The stock of this partition's locations.
     #[must_use]
     pub fn stock(&self) -> &Stock {
@@ -245,6 +254,7 @@ impl Partition {
         self.products.digest(&mut digest);
         self.claims.digest(&mut digest);
         categories::digest(&self.categories, &mut digest);
+        search_settings::digest(&self.search_settings, &mut digest);
         self.stock.digest(&mut digest);
         self.carts.digest(&mut digest);
         self.orders.digest(&mut digest);

@@ -75,6 +75,13 @@ pub enum Done {
         /// Run again.
         more: bool,
     },
+    /// A setting of the search was written.
+    SearchSetting {
+        /// Its version.
+        version: u64,
+        /// What was done.
+        what: Upserted,
+    },
 }
 
 /// A reservation that is owed units.
@@ -114,7 +121,8 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
             | Done::Extended { .. }
             | Done::Goods(_)
             | Done::Leased { .. }
-            | Done::Timers { .. },
+            | Done::Timers { .. }
+            | Done::SearchSetting { .. },
         ) => PeerOutcome::Done,
         Err(Refusal::InsufficientStock(shortages)) => {
             let short = |line: &wire::Shortage| ShortLine { sku: line.sku, requested: line.requested, available: line.available };
@@ -156,6 +164,8 @@ pub struct Changes {
     pub backorders: Vec<(SkuId, bool)>,
     /// The category tree changed.
     pub categories: bool,
+    /// Settings of the search changed.
+    pub search_settings: bool,
     /// Effects put into the outbox.
     pub effects: Vec<wire::EventId>,
     /// Effects that left the outbox, answered.
@@ -171,11 +181,12 @@ pub struct Changes {
 impl Changes {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
-        let Self { products, stock, backorders, categories, effects, answered, settled, resource, events } = self;
+        let Self { products, stock, backorders, categories, search_settings, effects, answered, settled, resource, events } = self;
         products.clear();
         stock.clear();
         backorders.clear();
         *categories = false;
+        *search_settings = false;
         effects.clear();
         answered.clear();
         settled.clear();

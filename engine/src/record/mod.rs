@@ -4,7 +4,7 @@
 //! an upgrade function; fixtures of every version are compared byte for byte.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod v1;
 
 use v1::short::Short;

@@ -98,6 +98,29 @@ fn address() -> v1::Address {
     }
 }
 
+pub(crate) fn rule() -> v1::search::SearchRule {
+    use v1::search::{Banner, Boost, Pin, QueryPattern, SearchRule, Trait};
+    let (name, brand) = (text("t_type"), vec![text("HP"), text("Canon")]);
+    SearchRule {
+        queries: vec![QueryPattern::Is(text("headphones")), QueryPattern::Contains(text("ear buds"))],
+        pins: vec![Pin { place: 3, product: id!(ProductId, 8) }],
+        hidden: vec![id!(ProductId, 9)],
+        boosts: vec![
+            Boost { of: Trait::Brand(brand), percent: 50 },
+            Boost { of: Trait::Category(vec![text("audio")]), percent: -30 },
+            Boost { of: Trait::Price { min: Some(1), max: None }, percent: 1 },
+            Boost { of: Trait::Rating { min: None, max: Some(200) }, percent: -400 },
+            Boost { of: Trait::Attribute { name: name.clone(), values: vec![text("Original")] }, percent: 2 },
+            Boost { of: Trait::AttributeRange { name, min: None, max: Some(56.5) }, percent: 3 },
+        ],
+        redirect: Some(text("/sale")),
+        banner: Some(Banner { text: text("Sale"), url: Some(text("https://shop.example/sale")) }),
+        from: Some(Millis(1_764_000_000_000)),
+        until: None,
+        enabled: true,
+    }
+}
+
 /// One of every command, in the order of the enum, and answers that came later.
 fn commands() -> Vec<(&'static str, Command)> {
     let (hold, order, cart, sku) = (id!(HoldId, 6), id!(OrderId, 7), id!(CartId, 3), id!(SkuId, 2));
@@ -205,6 +228,21 @@ fn commands() -> Vec<(&'static str, Command)> {
             "hold_part",
             Command::HoldPart { hold, order, location: text("main"), lines: vec![v1::HoldLine { sku, quantity: 2 }], ttl_ms: 900_000 },
         ),
+        (
+            "put_search_setting, synonyms",
+            Command::PutSearchSetting {
+                key: text("tv"),
+                setting: v1::search::SearchSetting::Synonyms(v1::search::Synonyms {
+                    typed: vec![text("tv")],
+                    found: vec![text("television"), text("flat screen")],
+                }),
+            },
+        ),
+        (
+            "put_search_setting, rule",
+            Command::PutSearchSetting { key: text("headphones"), setting: v1::search::SearchSetting::Rule(Box::new(rule())) },
+        ),
+        ("delete_search_setting", Command::DeleteSearchSetting { kind: v1::search::SearchSettingKind::Rule, key: text("headphones") }),
         ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
     ]
 }

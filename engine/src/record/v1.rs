@@ -4,8 +4,10 @@
 //! times are `wire`'s, whose layout is frozen for the same reason.
 #![allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 
+pub mod search;
 pub mod short;
 
+use self::search::{SearchSetting, SearchSettingKind};
 use crate::seal::Sealed;
 use rkyv::{Archive, Deserialize, Serialize};
 use wire::{
@@ -272,6 +274,16 @@ pub enum Command {
         location: String,
         lines: Vec<HoldLine>,
         ttl_ms: u64,
+    },
+    // --- settings of the search: on their one partition
+    /// In the place of the one of its kind with this key, or anew.
+    PutSearchSetting {
+        key: String,
+        setting: SearchSetting,
+    },
+    DeleteSearchSetting {
+        kind: SearchSettingKind,
+        key: String,
     },
 }
 

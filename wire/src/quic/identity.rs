@@ -161,7 +161,11 @@ const fn reach(op: &Op) -> Reach {
         | Op::StockEvents { .. }
         | Op::AuditStock(_)
         | Op::Feed { .. }
-        | Op::Snapshots { .. } => Reach::Shop,
+        | Op::Snapshots { .. }
+        | Op::PutSearchSetting { .. }
+        | Op::DeleteSearchSetting { .. }
+        | Op::GetSearchSetting { .. }
+        | Op::ListSearchSettings { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

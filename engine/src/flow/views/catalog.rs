@@ -245,6 +245,7 @@ pub(crate) fn search_hit(
         in_stock: place.is_some(),
         sku,
         score,
+        pinned: false,
         highlight: marks
             .map(|marks| Highlight { title: marks.mark(content.title.as_str()), description: marks.snippet(content.description.as_str()) }),
     })

@@ -5,12 +5,14 @@
 mod catalog;
 mod order;
 mod search;
+mod search_settings;
 
 #[cfg(test)]
 pub(crate) use catalog::tests::product as test_product;
 pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_product};
 pub(crate) use order::{cart, order, stored_address};
 pub(crate) use search::{category_counts, facet, facet_name, index_settings, query, query_refusal};
+pub(crate) use search_settings::{indexed_trait, search_setting, stored_kind, stored_trait};
 
 use wire::{Currency, Money};
 

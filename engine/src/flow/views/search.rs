@@ -29,7 +29,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         synonyms: std::sync::Arc::default(),
         pins: Vec::new(),
         hidden: Vec::new(),
-        favours: Vec::new(),
+        boosts: Vec::new(),
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {
@@ -46,7 +46,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
     })
 }
 
-fn indexed_filter(filter: Filter, tree: &CategoryTree) -> search_index::Filter {
+pub(super) fn indexed_filter(filter: Filter, tree: &CategoryTree) -> search_index::Filter {
     let key_of = |name: String| {
         let by_id = name.parse().ok().and_then(|id| tree.get(id)).map(|category| category.key.to_string());
         by_id.unwrap_or(name)

@@ -63,6 +63,7 @@ pub(in crate::partition) fn take(kind: Kind, from: &mut &[u8]) -> Option<Saved> 
         | Kind::Product
         | Kind::Claim
         | Kind::Category
+        | Kind::SearchSetting
         | Kind::Location
         | Kind::Announced
         | Kind::Transfer

@@ -112,6 +112,7 @@ impl Restore {
             products,
             claims,
             categories,
+            search_settings,
             stock,
             carts,
             orders,
@@ -135,6 +136,7 @@ impl Restore {
             Kind::Product => products.put_back(body),
             Kind::Claim => claims.put_back(body),
             Kind::Category => crate::partition::categories::put_back(categories, body),
+            Kind::SearchSetting => crate::partition::search_settings::put_back(search_settings, body),
             Kind::Location
             | Kind::Announced
             | Kind::Transfer

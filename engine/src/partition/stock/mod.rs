@@ -340,6 +340,7 @@ impl Stock {
             | Kind::Product
             | Kind::Claim
             | Kind::Category
+            | Kind::SearchSetting
             | Kind::LedgerBegin
             | Kind::LedgerRow
             | Kind::LedgerHold

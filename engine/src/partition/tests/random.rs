@@ -471,6 +471,31 @@ fn any_catalog() -> impl Strategy<Value = Command> {
             .prop_map(|(key, owner, n)| Command::ReleaseSku { key, owner, sku: n.map(sku) }),
         1 => path().prop_map(|key| Command::EnsureCategory { key }),
         1 => (path(), any_key(), proptest::option::of(path())).prop_map(|(key, name, parent)| Command::PutCategory { key, name, parent }),
+        1 => any_search_setting(),
+    ]
+}
+
+fn any_search_setting() -> impl Strategy<Value = Command> {
+    use v1::search::{Pin, QueryPattern, SearchRule, SearchSetting, SearchSettingKind, Synonyms};
+    let words = || vec(select(vec!["tv", "television", ""]).prop_map(str::to_owned), 0..3);
+    let synonyms = (words(), words()).prop_map(|(typed, found)| SearchSetting::Synonyms(Synonyms { typed, found }));
+    let rule = (words(), vec((0u16..3, 0u128..3), 0..3), vec(0u128..3, 0..2)).prop_map(|(words, pins, hidden)| {
+        SearchSetting::Rule(Box::new(SearchRule {
+            queries: words.into_iter().map(QueryPattern::Contains).collect(),
+            pins: pins.into_iter().map(|(place, product)| Pin { place, product: ProductId(RawId(product)) }).collect(),
+            hidden: hidden.into_iter().map(|product| ProductId(RawId(product))).collect(),
+            boosts: Vec::new(),
+            redirect: None,
+            banner: None,
+            from: None,
+            until: Some(Millis(1)),
+            enabled: true,
+        }))
+    });
+    prop_oneof![
+        3 => (any_key(), prop_oneof![synonyms, rule]).prop_map(|(key, setting)| Command::PutSearchSetting { key, setting }),
+        1 => (select(vec![SearchSettingKind::Synonyms, SearchSettingKind::Rule]), any_key())
+            .prop_map(|(kind, key)| Command::DeleteSearchSetting { kind, key }),
     ]
 }
 

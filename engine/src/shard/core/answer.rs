@@ -45,6 +45,14 @@ impl State {
                 let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
                 Ok(Answer::Sku(partition.sku_claim(&key).and_then(crate::partition::Claim::sku)))
             }
+            Ask::ResolveProduct(partition, reference) => {
+                let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
+                let found = match &*reference {
+                    wire::ProductRef::Id(id) => partition.product(*id),
+                    wire::ProductRef::Key(key) => partition.product_by_key(key),
+                };
+                Ok(Answer::Product(found.map(|product| product.id)))
+            }
             Ask::Cards(partition, skus) => {
                 let partition = self.partition(partition).ok_or(Failure::WrongShard)?;
                 Ok(Answer::Cards(skus.iter().map(|sku| self.card(partition, *sku)).collect()))
@@ -57,7 +65,8 @@ impl State {
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
-                let hits = part.hits.iter().filter_map(|hit| self.hit(hit, marks.as_ref())).collect();
+                let hits = part.hits.iter().chain(&part.pinned);
+                let hits = hits.filter_map(|hit| Some((hit.key, self.hit(hit, marks.as_ref())?))).collect();
                 Ok(Answer::Search(Box::new(part), hits))
             }
             Ask::Suggest(text, limit) => {

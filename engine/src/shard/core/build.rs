@@ -205,6 +205,9 @@ impl Builder {
         if let Some(Replayed { partition, .. }) = partitions.get(&categories) {
             config.shared.publish_categories(Arc::clone(partition.categories()));
         }
+        if let Some(Replayed { partition, .. }) = partitions.get(&placement::search_settings_partition(config.partitions)) {
+            config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
+        }
         #[cfg(feature = "mutants")]
         if mutants::is(Mutant::LostKeys) {
             partitions.values_mut().for_each(|replayed| replayed.partition.forget_keys());

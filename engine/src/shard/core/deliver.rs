@@ -54,6 +54,11 @@ impl State {
         {
             self.config.shared.publish_categories(Arc::clone(partition.categories()));
         }
+        if changes.search_settings
+            && let Some(partition) = self.partition(id)
+        {
+            self.config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
+        }
         for effect in &changes.effects {
             self.send_effect(id, *effect);
         }

@@ -8,7 +8,7 @@ use crate::record::v1::Entry;
 use std::sync::Arc;
 use wire::{
     Availability, EventId, Failure, FeedEvent, FeedFrom, FeedPlace, HoldView, InventoryRow, Money, OrderId, OrderStatus, OrderView,
-    PartitionId, Position, ProductId, PurchaseLimit, SearchHit, SkuId, StockRow,
+    PartitionId, Position, ProductId, ProductRef, PurchaseLimit, SearchHit, SkuId, StockRow,
 };
 
 /// A message between shards.
@@ -37,6 +37,8 @@ pub enum Ask {
     Propose(PartitionId, Box<Entry>),
     /// Which SKU has this key?
     ResolveSku(PartitionId, String),
+    /// Which product is this?
+    ResolveProduct(PartitionId, Arc<ProductRef>),
     /// What a cart needs to know of these SKUs of the partition's products.
     Cards(PartitionId, Vec<SkuId>),
     /// Rows and open holds of SKUs at the shard's locations. For people: holds are looked for among all there are.
@@ -81,6 +83,8 @@ pub enum Answer {
     Committed(Committed),
     /// The SKU, if the key is taken for good.
     Sku(Option<SkuId>),
+    /// The product, if there is one.
+    Product(Option<ProductId>),
     /// One for each SKU asked for; `None` where there is no such variant.
     Cards(Vec<Option<SkuCard>>),
     /// By SKU as asked, then partition and location code.
@@ -89,8 +93,8 @@ pub enum Answer {
     Inventory(Box<InventoryAt>),
     /// Likewise.
     Supply(Vec<Supply>),
-    /// Hits with what is shown of them, in the part's order.
-    Search(Box<search_index::Part>, Vec<SearchHit>),
+    /// Hits with what is shown of them, those that are pinned included.
+    Search(Box<search_index::Part>, Vec<(search_index::DocKey, SearchHit)>),
     /// Completions, and products with what is shown of them.
     Suggest(search_index::Suggestions, Vec<(search_index::DocKey, ProductId, String, String)>),
     /// By category key.

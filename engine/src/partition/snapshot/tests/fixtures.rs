@@ -199,6 +199,11 @@ pub(super) fn with_everything() -> Made {
     made.time = made.time.plus(2_000);
     made.done(Command::RunTimers { max: 100 });
     (0..3).for_each(|_| made.answer(yes));
+
+    let synonyms = v1::search::Synonyms { typed: vec![text("tv")], found: vec![text("television"), text("flat screen")] };
+    made.done(Command::PutSearchSetting { key: text("tv"), setting: v1::search::SearchSetting::Synonyms(synonyms) });
+    let setting = v1::search::SearchSetting::Rule(Box::new(crate::record::tests::rule()));
+    made.done(Command::PutSearchSetting { key: text("headphones"), setting });
     made.partition.check().expect("consistent");
     made
 }

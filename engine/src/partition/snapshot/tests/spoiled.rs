@@ -29,7 +29,7 @@ fn at(kind: Kind) -> usize {
 #[test] // Each row: what is done to a good list of items, and what is said of it.
 fn what_is_no_snapshot_is_said_to_be_none() {
     type Spoil = fn(&mut Vec<Vec<u8>>);
-    let rows: [(Spoil, &str); 16] = [
+    let rows: [(Spoil, &str); 17] = [
         (|_| (), "restored"),
         (Vec::clear, "the snapshot ends after 0 items without its last"),
         (|items| _ = items.pop(), "without its last"),
@@ -49,6 +49,7 @@ fn what_is_no_snapshot_is_said_to_be_none() {
             "(category) is out of order",
         ),
         (|items| items.insert(at(Kind::Product), items[at(Kind::Product)].clone()), "(product) does not fit those before it"),
+        (|items| items.swap(at(Kind::SearchSetting), at(Kind::SearchSetting) + 1), "(search setting) is out of order"),
         (|items| _ = items.remove(at(Kind::Order)), "items of order where its end says"),
         (|items| _ = items.remove(at(Kind::LedgerRow)), "stock ledger is none"),
         (|items| items[2][0] = 254, "item 2 of the snapshot is of kind 254 version 1, which this program does not know"),

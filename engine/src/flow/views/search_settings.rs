@@ -1,0 +1,70 @@
+//! Settings of the search between `wire`, the log and the index.
+
+use super::search::indexed_filter;
+use crate::domain::category::CategoryTree;
+use crate::record::v1::search as v1;
+use wire::{Banner, Boost, Filter, Pin, ProductRef, QueryPattern, SearchRule, SearchSetting, SearchSettingKind, Synonyms};
+
+pub(crate) fn stored_kind(kind: SearchSettingKind) -> v1::SearchSettingKind {
+    match kind {
+        SearchSettingKind::Synonyms => v1::SearchSettingKind::Synonyms,
+        SearchSettingKind::Rule => v1::SearchSettingKind::Rule,
+    }
+}
+
+/// What a filter looks for; none where that changes with every sale.
+pub(crate) fn stored_trait(filter: Filter) -> Option<v1::Trait> {
+    Some(match filter {
+        Filter::Brand(names) => v1::Trait::Brand(names),
+        Filter::Category(names) => v1::Trait::Category(names),
+        Filter::Price { min, max } => v1::Trait::Price { min, max },
+        Filter::Rating { min, max } => v1::Trait::Rating { min, max },
+        Filter::Attribute { name, values } => v1::Trait::Attribute { name, values },
+        Filter::AttributeRange { name, min, max } => v1::Trait::AttributeRange { name, min, max },
+        Filter::InStock(_) => return None,
+    })
+}
+
+fn filter(of: &v1::Trait) -> Filter {
+    match of.clone() {
+        v1::Trait::Brand(names) => Filter::Brand(names),
+        v1::Trait::Category(names) => Filter::Category(names),
+        v1::Trait::Price { min, max } => Filter::Price { min, max },
+        v1::Trait::Rating { min, max } => Filter::Rating { min, max },
+        v1::Trait::Attribute { name, values } => Filter::Attribute { name, values },
+        v1::Trait::AttributeRange { name, min, max } => Filter::AttributeRange { name, min, max },
+    }
+}
+
+/// For the index.
+pub(crate) fn indexed_trait(of: &v1::Trait, tree: &CategoryTree) -> search_index::Filter {
+    indexed_filter(filter(of), tree)
+}
+
+/// As it is shown.
+pub(crate) fn search_setting(setting: &v1::SearchSetting) -> SearchSetting {
+    match setting {
+        v1::SearchSetting::Synonyms(v1::Synonyms { typed, found }) => {
+            SearchSetting::Synonyms(Synonyms { typed: typed.clone(), found: found.clone() })
+        }
+        v1::SearchSetting::Rule(rule) => SearchSetting::Rule(Box::new(search_rule(rule))),
+    }
+}
+
+fn search_rule(rule: &v1::SearchRule) -> SearchRule {
+    let pattern = |query: &v1::QueryPattern| match query.clone() {
+        v1::QueryPattern::Is(text) => QueryPattern::Is(text),
+        v1::QueryPattern::Contains(text) => QueryPattern::Contains(text),
+    };
+    SearchRule {
+        queries: rule.queries.iter().map(pattern).collect(),
+        pins: rule.pins.iter().map(|pin| Pin { place: pin.place, product: ProductRef::Id(pin.product) }).collect(),
+        hidden: rule.hidden.iter().copied().map(ProductRef::Id).collect(),
+        boosts: rule.boosts.iter().map(|boost| Boost { filter: filter(&boost.of), percent: boost.percent }).collect(),
+        redirect: rule.redirect.clone(),
+        banner: rule.banner.clone().map(|v1::Banner { text, url }| Banner { text, url }),
+        from: rule.from,
+        until: rule.until,
+        enabled: rule.enabled,
+    }
+}

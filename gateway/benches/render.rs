@@ -59,6 +59,7 @@ fn page() -> SearchResults {
         sku: SkuId(RawId((2 << 90) + n)),
         score: 12.5,
         highlight: None,
+        pinned: false,
     };
     let value = |n: u64| FacetValue { value: format!("Brand {n}"), count: 100 - n, selected: n == 0 };
     SearchResults {
@@ -68,6 +69,8 @@ fn page() -> SearchResults {
         relaxed: false,
         next: Some(vec![7; 24]),
         did_you_mean: None,
+        redirect: None,
+        banner: None,
     }
 }
 

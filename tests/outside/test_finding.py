@@ -125,6 +125,89 @@ class Finding(Contract):
         some = self.search(q="quibbling zorplex vlimmerig").json
         self.assertEqual(([item["product"]["key"] for item in some["items"]], some["relaxed"]), ([key], True))
 
+    # -- what a merchant sets --------------------------------------------------------------------------------------------------------------
+
+    def set_up(self, path, body, status=201):
+        """A setting that must be taken; it is gone after the test."""
+        answer = self.merchant.ask("PUT", f"/v1/admin/{path}", body)
+        self.assertEqual(answer.status, status, str(answer))
+        self.addCleanup(self.merchant.ask, "DELETE", f"/v1/admin/{path}")
+        return answer
+
+    def test_synonyms(self):
+        one, other = self.fresh(title="Vrimble, brass"), self.fresh(title="Snorbing gadget, brass")
+        path = "synonyms/vrimbles%20and%20more"
+        self.assertEqual(self.keys(q="vrimble"), [one])
+        created = self.set_up(path, {"words": ["vrimble", "snorbing gadget"]})
+        self.assertEqual((created.json["version"], created.json["words"]), (1, ["vrimble", "snorbing gadget"]))
+        for text in ("vrimble", "Vrimbles brass", "snorbing gadgets", "vrimbel"):
+            self.assertEqual(set(self.keys(q=text)), {one, other}, text)
+        self.assertEqual(self.keys(q='"vrimble"'), [one], "what is quoted is meant")
+        tag = created.headers["etag"]
+        again = self.merchant.ask("GET", f"/v1/admin/{path}", if_none_match=tag)
+        self.assertEqual(again.status, 304, str(again))
+        one_way = {"typed": ["vrimble"], "found": ["snorbing gadget"]}
+        self.assertEqual(self.merchant.ask("PUT", f"/v1/admin/{path}", one_way, if_match=tag).json["version"], 2)
+        self.problem(self.merchant.ask("PUT", f"/v1/admin/{path}", one_way, if_match=tag), 412, "version_mismatch")
+        self.assertEqual(self.keys(q="snorbing gadget"), [other])
+        self.assertEqual(set(self.keys(q="vrimble")), {one, other})
+        self.assertEqual(self.merchant.ask("DELETE", f"/v1/admin/{path}").status, 204)
+        self.problem(self.merchant.ask("GET", f"/v1/admin/{path}"), 404, "not_found")
+        self.assertEqual(self.keys(q="vrimble"), [one])
+        wrongs = [{}, {"words": ["a"]}, {"words": ["a", "?"]}, {"words": ["a", "b c d e f"]}, {"words": ["a", "b"], "found": ["c"]}, {"word": []}]
+        for wrong in wrongs:
+            self.problem(self.merchant.ask("PUT", "/v1/admin/synonyms/wrong", wrong), 422, "validation_failed")
+        self.problem(self.ask("PUT", "/v1/admin/synonyms/mine", {"words": ["a", "b"]}), 401, "unauthenticated")
+
+    def test_rules_for_queries(self):
+        plain = [self.fresh(title=f"Glimmering plonk {n}", price=1000 + n) for n in range(4)]
+        far, hidden = self.fresh(title="Something else"), plain[3]
+        path = "search-rules/plonks"
+        rule = {
+            "queries": [{"contains": "glimmering plonk"}],
+            "pin": [{"place": 2, "product": f"key={far}"}],
+            "hide": [f"key={hidden}"],
+            "boost": [{"filter": "price:1002..1002", "percent": 80}],
+            "banner": {"text": "Plonks <b>now</b>", "url": "/search?q=plonk"},
+            "until": "2199-01-01T00:00:00Z",
+        }
+        created = self.set_up(path, rule).json
+        self.assertRegex(created["pin"][0]["product"], r"^prod_[0-9a-z]{26}$")
+        self.assertEqual([created[name] for name in ("boost", "banner", "until", "enabled")], [rule["boost"], rule["banner"], rule["until"], True])
+        for text in ("glimmering plonk", "plonks, glimmering", "glimering plonk"):
+            found = self.search(q=text, total="true").json
+            keys = [item["product"]["key"] for item in found["items"]]
+            self.assertEqual(keys[:2], [plain[2], far], text)
+            self.assertEqual((set(keys), found["total"]), ({*plain, far} - {hidden}, 4))
+            self.assertEqual([item["product"]["key"] for item in found["items"] if item.get("pinned")], [far])
+            self.assertEqual(found["banner"], rule["banner"])
+        self.assertNotIn(far, self.keys(q="glimmering plonk", filter=f"price:..{1003}"), "filters hold for pinned products too")
+        self.assertIn(hidden, self.keys(q="plonk"), "another query")
+        listed = self.merchant.ask("GET", "/v1/admin/search-rules?limit=100").json
+        self.assertIn("plonks", [row["key"] for row in listed["items"]])
+
+        self.set_up(path, {**rule, "redirect": "/search?category=plonks"}, status=200)
+        self.assertEqual(self.search(q="glimmering plonk").json["redirect"], "/search?category=plonks")
+        page = self.ask("GET", "/search?q=glimmering+plonk")
+        self.assertEqual((page.status, page.headers.get("location")), (303, "/search?category=plonks"), str(page))
+        self.set_up(path, {**rule, "redirect": "/search?q=glimmering+plonk"}, status=200)
+        page = self.ask("GET", "/search?q=glimmering+plonk")
+        self.assertEqual(page.status, 200, "not in a circle")
+        self.assertIn('<a href="/search?q=plonk">Plonks &#60;b&#62;now&#60;/b&#62;</a>', page.body.decode())
+        self.set_up(path, {**rule, "enabled": False}, status=200)
+        self.assertNotIn(far, self.keys(q="glimmering plonk"))
+        for wrong in (
+            {**rule, "queries": []},
+            {**rule, "pin": [{"place": 0, "product": f"key={far}"}]},
+            {**rule, "pin": [{"place": 1, "product": "key=nobody"}]},
+            {**rule, "hide": [f"key={far}"]},
+            {**rule, "boost": [{"filter": "colour", "percent": 1}]},
+            {**rule, "redirect": "javascript:alert(1)"},
+            {**rule, "until": "tomorrow"},
+            {"queries": rule["queries"]},
+        ):
+            self.problem(self.merchant.ask("PUT", f"/v1/admin/{path}", wrong), 422, "validation_failed")
+
     def test_completions(self):
         self.fresh(title="Zanzibarian teapot")
         answer = self.ask("GET", "/v1/suggest?q=zanzib")

@@ -1,4 +1,4 @@
-"""An operator follows docs/operations.md to the letter: every block is pasted, in order, and prints what the page says."""
+"""People follow the pages under docs/ to the letter: every block is pasted, in order, and prints what the page says."""
 
 import os
 import pathlib
@@ -12,7 +12,6 @@ import unittest
 import readme
 from shop import binary
 
-PAGE = "docs/operations.md"
 BLOCK_MAX_S = 300.0
 # What bash says of a process that a block kills: people see it or not, as their shell is set.
 KILLED = re.compile(r"^.*line \d+: +\d+ Killed .*\n", re.MULTILINE)
@@ -23,8 +22,8 @@ def pattern(shown):
     return "[^\n]*".join(map(re.escape, shown.strip().split("…")))
 
 
-class Operations(unittest.TestCase):
-    """In one shell, as when pasted."""
+class Pages(unittest.TestCase):
+    """Each page in one shell, as when pasted."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="emporion-operations-")
@@ -65,8 +64,15 @@ class Operations(unittest.TestCase):
             self.assertLess(time.monotonic(), until, f"{block}\ntakes too long, and has printed:\n{''.join(lines)}")
         self.fail(f"the shell ended in\n{block}\nand had printed:\n{''.join(lines)}")
 
-    def test_every_block(self):
-        blocks = readme.blocks(PAGE)
+    def test_operations(self):
+        self.follow("docs/operations.md")
+
+    def test_search(self):
+        self.follow("docs/search.md")
+
+    def follow(self, page):
+        """Pastes every block of a page, in order."""
+        blocks = readme.blocks(page)
         self.assertGreater(len(blocks), 10)
         for number, (heading, language, text) in enumerate(blocks):
             if language != "sh":

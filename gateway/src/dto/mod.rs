@@ -12,6 +12,7 @@ pub mod order;
 pub mod product;
 pub mod product_body;
 pub mod search;
+pub mod search_setting;
 pub mod snapshots;
 pub mod stock;
 pub mod stock_log;

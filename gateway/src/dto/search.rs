@@ -1,6 +1,6 @@
 //! What a search found, and ideas while typing. The query's own grammar is in `routes::search_query`.
 
-use super::{Members, Money, Shown};
+use super::{Members, Money, Shown, search_setting::Banner};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,6 +42,9 @@ pub struct Hit {
     /// If asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     highlight: Option<Highlight>,
+    /// Present, and true, where a rule put it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
 }
 
 /// A hit's texts as HTML, with `<em>` around the words found; everything else is escaped.
@@ -101,6 +104,12 @@ pub struct SearchPage {
     /// What was typed, with words that no product has spelt as products spell what is nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<String>,
+    /// Where a rule sends the shopper instead: a path of the shop, or an https address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect: Option<String>,
+    /// What a rule shows above the hits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    banner: Option<Banner>,
     /// Cursor of the next page; null on the last.
     pub next: Option<String>,
     /// Time in the engine, microseconds.
@@ -134,6 +143,7 @@ impl From<wire::SearchHit> for Hit {
             },
             sku: Shown(hit.sku),
             score: hit.score,
+            pinned: hit.pinned,
             highlight: hit.highlight.map(|marked| Highlight { title: marked.title, description: marked.description }),
         }
     }
@@ -154,6 +164,8 @@ impl SearchPage {
             total: results.total,
             relaxed: results.relaxed,
             did_you_mean: results.did_you_mean,
+            redirect: results.redirect,
+            banner: results.banner.map(Into::into),
             next: results.next.as_deref().map(cursor),
             took_us,
         }

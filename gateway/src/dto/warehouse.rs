@@ -343,7 +343,7 @@ fn lines(checks: &mut Checks, lines: Vec<UnitsLine>) -> Vec<SkuUnits> {
     lines.into_iter().enumerate().map(line).collect()
 }
 
-fn time(checks: &mut Checks, pointer: &str, text: &str) -> Millis {
+pub(crate) fn time(checks: &mut Checks, pointer: &str, text: &str) -> Millis {
     instant(text).unwrap_or_else(|| {
         checks.wrong(pointer, "unknown_value", "a time of RFC 3339, since 1970");
         Millis(0)

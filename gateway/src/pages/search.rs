@@ -78,6 +78,11 @@ fn plain_amount(cents: Option<i64>) -> String {
 }
 
 impl Asked {
+    /// Whether nothing narrows it down yet, and it is the first page.
+    fn is_words_alone(&self) -> bool {
+        *self == Self { q: self.q.clone(), ..Self::default() }
+    }
+
     /// Reads a query string, and says what in it was left out.
     fn parse(raw: Option<&str>) -> Result<(Self, Vec<String>), Problem> {
         let mut query = Query::parse(raw)?;
@@ -226,6 +231,8 @@ struct Results {
     notices: Vec<String>,
     /// What may have been meant.
     meant: Option<Link>,
+    /// What a rule says.
+    banner: Option<wire::Banner>,
     crumbs: Vec<Link>,
     chosen: Vec<Link>,
     categories: Vec<Link>,
@@ -296,6 +303,14 @@ fn chosen(asked: &Asked, category: Option<&CategoryView>) -> Vec<Link> {
     links
 }
 
+/// Whether an address is that of a search for some words, which a rule may send elsewhere again, and so in a circle.
+fn is_search(address: &str) -> bool {
+    address.strip_prefix("/search").is_some_and(|rest| {
+        let query = rest.strip_prefix('?').unwrap_or_default();
+        query.split('&').any(|pair| pair.strip_prefix("q=").is_some_and(|words| !words.is_empty()))
+    })
+}
+
 fn counted(total: Option<u64>, shown: usize) -> String {
     match total.unwrap_or(shown as u64) {
         0 => "No products".to_owned(),
@@ -326,6 +341,9 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
         Err(No::Refused(Refusal::BadCursor)) if asked.after.is_some() => return Ok(see_other(&asked.url())),
         Err(no) => return Err(no.into()),
     };
+    if let Some(to) = found.redirect.as_deref().filter(|to| asked.is_words_alone() && !is_search(to)) {
+        return Ok(see_other(to));
+    }
     if found.relaxed && !found.items.is_empty() {
         notices.push("Few products have all of your words, so some of these lack one.".to_owned());
     }
@@ -351,6 +369,7 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
             let href = asked.with(|it| it.q.clone_from(&meant));
             Link { label: meant, href, count: None, current: false }
         }),
+        banner: found.banner,
         crumbs: category.iter().flat_map(|view| &view.breadcrumb).map(|it| crumb(&it.key, it.name.clone())).collect(),
         chosen: chosen(&asked, category.as_ref()),
         categories: categories(&asked, &found.facets),

@@ -42,6 +42,7 @@ fn hit(n: u128, title: &str) -> SearchHit {
         sku: sku_id(),
         score: 1.0,
         highlight: None,
+        pinned: false,
     }
 }
 
@@ -59,6 +60,8 @@ fn found(items: Vec<SearchHit>) -> SearchResults {
         relaxed: false,
         next: Some(vec![1, 2, 255]),
         did_you_mean: None,
+        redirect: None,
+        banner: None,
     }
 }
 

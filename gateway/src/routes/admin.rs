@@ -20,7 +20,7 @@ use axum::{
 use std::sync::Arc;
 use wire::{Body, CategoryRef, Op, Principal, ProductRef, Role, Upserted};
 
-const fn status(what: Upserted) -> StatusCode {
+pub(crate) const fn status(what: Upserted) -> StatusCode {
     match what {
         Upserted::Created => StatusCode::CREATED,
         Upserted::Updated | Upserted::Unchanged => StatusCode::OK,

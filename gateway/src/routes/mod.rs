@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod orders;
 pub(crate) mod search;
 pub(crate) mod search_query;
+pub(crate) mod search_settings;
 pub(crate) mod service;
 pub(crate) mod snapshots;
 pub(crate) mod stock;
@@ -52,6 +53,18 @@ pub(crate) fn table() -> Vec<Row> {
         ("/v1/admin/import", &["POST"], post(import::import)),
         ("/v1/admin/products/{id}", &["PUT", "DELETE"], put(admin::put_product).merge(delete(admin::delete_product))),
         ("/v1/admin/categories/{id}", &["PUT"], put(admin::put_category)),
+        ("/v1/admin/synonyms", &["GET"], get(search_settings::list_synonyms)),
+        (
+            "/v1/admin/synonyms/{key}",
+            &["GET", "PUT", "DELETE"],
+            get(search_settings::get_synonyms).put(search_settings::put_synonyms).delete(search_settings::delete_synonyms),
+        ),
+        ("/v1/admin/search-rules", &["GET"], get(search_settings::list_search_rules)),
+        (
+            "/v1/admin/search-rules/{key}",
+            &["GET", "PUT", "DELETE"],
+            get(search_settings::get_search_rule).put(search_settings::put_search_rule).delete(search_settings::delete_search_rule),
+        ),
         ("/v1/admin/stock/adjust", &["POST"], post(stock::adjust_stock)),
         ("/v1/admin/stock/{sku}", &["GET"], get(stock::get_stock)),
         ("/v1/admin/stock/{sku}/policies/{location}", &["PUT"], put(warehouse::set_policy)),

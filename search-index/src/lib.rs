@@ -60,6 +60,7 @@
 //! What a shop sets for a query comes with it too: [`Query::pins`] stand at their places of the first page, [`Query::hidden`] documents nowhere, and
 //! [`Query::boosts`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
 //! words which nobody has ([`unknown`]).
+//! [`Query::signals`] say how much it counts, beside the words, that a document is popular, well rated and in stock: nothing, unless they do.
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -88,6 +89,7 @@
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
 //! | `patterns` | which queries such a rule is for |
+//! | `signals` | what popularity, ratings and stock count beside words |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
@@ -163,6 +165,7 @@ mod rows;
 mod saved;
 mod search;
 mod segment;
+mod signals;
 mod stretches;
 mod suggest;
 mod synonyms;
@@ -190,4 +193,5 @@ pub use results::{
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;
 pub use segment::SegmentId;
+pub use signals::{SIGNAL_PERCENT_MAX, Signals};
 pub use synonyms::{SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};

@@ -9,6 +9,7 @@ use crate::arrangement::{Boost, Pin};
 use crate::cursor::{BEFORE_ALL, Cursor, Fingerprint, SortKey};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, DocKey};
 use crate::refusal::QueryError;
+use crate::signals::Signals;
 use crate::synonyms::Synonyms;
 
 /// Hits in one answer. More is refused.
@@ -261,6 +262,8 @@ pub struct Query {
     pub hidden: Vec<DocKey>,
     /// Documents that are better for this query, or worse, at most [`BOOSTS_MAX`](crate::BOOSTS_MAX).
     pub boosts: Vec<Boost>,
+    /// How much it counts that a document is popular, well rated and in stock.
+    pub signals: Signals,
     /// The order.
     pub sort: Sort,
     /// Hits wanted, 1 to [`LIMIT_MAX`].
@@ -286,6 +289,7 @@ impl Default for Query {
             pins: Vec::new(),
             hidden: Vec::new(),
             boosts: Vec::new(),
+            signals: Signals::default(),
             sort: Sort::Relevance,
             limit: 20,
             after: None,
@@ -329,17 +333,19 @@ impl Query {
             }
         }
         self.check_arrangement()?;
+        self.check_signals()?;
         match self.after {
             Some(cursor) if cursor.fingerprint() != self.fingerprint() => Err(QueryError::ForeignCursor),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Whether a filter or facet asks the liveness function.
+    /// Whether a filter, a facet or a signal asks the liveness function.
     #[must_use]
     pub fn needs_liveness(&self) -> bool {
         self.filters.iter().any(|filter| matches!(filter, Filter::InStock(_)))
             || self.facets.iter().any(|facet| facet.field == FacetField::InStock)
+            || self.signals.in_stock > 0
     }
 
     /// The place behind which hits are wanted; `None` for all of them, pinned ones apart.
@@ -348,7 +354,7 @@ impl Query {
     }
 
     /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms,
-    /// pins, hidden documents and boosts.
+    /// pins, hidden documents, boosts and signals.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {

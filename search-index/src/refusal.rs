@@ -4,6 +4,7 @@ use crate::arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, HIDDEN_MAX, PINS_MAX};
 use crate::document::DocKey;
 use crate::operators::OPERATORS_MAX;
 use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
+use crate::signals::SIGNAL_PERCENT_MAX;
 
 /// Why a query was refused. Whoever wrote the query can act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,10 +108,18 @@ pub enum QueryError {
     /// A boost of what is in stock, or is not: it would be asked of every document.
     #[error("a boost cannot be of stock")]
     BoostOfStock,
+    /// A signal is worth more than [`SIGNAL_PERCENT_MAX`].
+    #[error("the signal {signal:?} of {percent} hundredths, at most {SIGNAL_PERCENT_MAX} are taken")]
+    SignalPercent {
+        /// Which one: `popularity`, `rating` or `in stock`.
+        signal: &'static str,
+        /// Hundredths found.
+        percent: u16,
+    },
     /// The cursor was made by a query of other text, matching, filters or sort.
     #[error("the cursor belongs to a query of other text, matching, filters or sort")]
     ForeignCursor,
-    /// An in-stock filter or facet, but no liveness function was given: the caller's fault, not the user's.
-    #[error("an in-stock filter or facet needs a liveness function")]
+    /// An in-stock filter, facet or signal, but no liveness function was given: the caller's fault, not the user's.
+    #[error("an in-stock filter, facet or signal needs a liveness function")]
     NoLiveness,
 }

@@ -16,7 +16,9 @@ use crate::document::{DocKey, Document};
 use crate::index::Columns;
 use crate::names::{Categories, HASHER, Names};
 use crate::query::Sort;
+use crate::rank::windows::WINDOW_ROWS;
 use crate::row_values::RowValues;
+use crate::signals::popularity;
 use crate::stretches::Stretches;
 
 /// In the price column: no price.
@@ -47,6 +49,9 @@ pub(crate) struct Rows {
     pub(crate) prices: Vec<i64>,
     pub(crate) ratings: Vec<u16>,
     pub(crate) popularities: Vec<i64>,
+    /// By stretch of `WINDOW_ROWS`, the greatest share of popularity ([`popularity`]) that any row of it has or had: it is only ever raised, so that a change
+    /// in place costs no look at the others.
+    most_popular: Vec<u8>,
     pub(crate) releases: Vec<i64>,
     pub(crate) brand_ids: Vec<u32>,
     pub(crate) places: Vec<u32>,
@@ -97,6 +102,7 @@ impl Rows {
         self.prices.resize(end, NO_PRICE);
         self.ratings.resize(end, NO_RATING);
         self.popularities.resize(end, 0);
+        self.most_popular.resize(end.div_ceil(WINDOW_ROWS), 0);
         self.releases.resize(end, 0);
         self.brand_ids.resize(end, NO_ID);
         self.places.resize(end, NO_ID);
@@ -130,6 +136,13 @@ impl Rows {
         self.prices[at] = columns.price.unwrap_or(NO_PRICE);
         self.ratings[at] = columns.rating.unwrap_or(NO_RATING);
         self.popularities[at] = columns.popularity;
+        let most = &mut self.most_popular[at / WINDOW_ROWS];
+        *most = popularity(columns.popularity).max(*most);
+    }
+
+    /// A share of popularity that no row of the stretch of `WINDOW_ROWS` around this one is above.
+    pub(crate) fn most_popular(&self, row: u32) -> u8 {
+        self.most_popular[row as usize / WINDOW_ROWS]
     }
 
     pub(crate) fn columns(&self, row: u32) -> Columns {

@@ -18,11 +18,11 @@ use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, Sort, Words};
 use crate::rank::windows::{Wanted, best};
 use crate::rank::words::{Known, Understood};
-use crate::rank::{Resolved, resolve, shown};
+use crate::rank::{Beside, Resolved, resolve, shown};
 use crate::refusal::QueryError;
 use crate::results::{Facet, Hit, Part, Results, merge};
 
-/// Says of a document whether it is in stock at this moment. Asked only for in-stock filters and facets, and of as few documents as
+/// Says of a document whether it is in stock at this moment. Asked only for in-stock filters, facets and signals, and of as few documents as
 /// the query allows; its answers may change between searches without the index being told.
 pub type Live<'a> = &'a dyn Fn(DocKey) -> bool;
 
@@ -58,8 +58,9 @@ impl Index {
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
-        let resolved = resolve(&words, (&left_out, about), &query.boosts, &self.segments, &self.head, &self.rows, &mut made);
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
+        let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live };
+        let resolved = resolve(&words, (&left_out, about), &beside, &self.segments, &self.head, &self.rows, &mut made);
         let arranged = Arranged::of(query, &self.rows);
         let search = Search { index: self, query, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;

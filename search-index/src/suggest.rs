@@ -12,7 +12,7 @@ use crate::bitset::Bitset;
 use crate::index::Index;
 use crate::postings::{List, Store, TITLE_MARK};
 use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX, Query};
-use crate::rank::resolve;
+use crate::rank::{Beside, resolve};
 use crate::results::{Completion, ProductSuggestion, Suggestions};
 
 /// Dictionary entries read a segment for one prefix; in byte order, so a one-letter prefix may miss frequent words late in the alphabet.
@@ -83,7 +83,8 @@ impl Index {
         }
         let mut of_head = Store::default();
         let words = self.known().understand(terms, &Query { typos: false, ..Query::default() }).ok()?.words;
-        let found = resolve(&words, (&[], 0), &[], &self.segments, &self.head, &self.rows, &mut of_head).all_rows(&self.rows.live);
+        let found = resolve(&words, (&[], 0), &Beside::NOTHING, &self.segments, &self.head, &self.rows, &mut of_head);
+        let found = found.all_rows(&self.rows.live);
         (found.count() > 0).then_some(found)
     }
 

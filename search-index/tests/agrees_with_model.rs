@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
     AttributeValue, Boost, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live,
-    Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
+    Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -61,8 +61,16 @@ fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {
     ]
 }
 
+fn popularity() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 0_i64..4, 2 => 0_i64..3_000_000, 1 => any::<i64>()]
+}
+
 fn columns() -> impl Strategy<Value = Columns> {
-    (option::of(-3_i64..60), option::of(0_u16..500), 0_i64..4).prop_map(|(price, rating, popularity)| Columns { price, rating, popularity })
+    (option::of(-3_i64..60), option::of(0_u16..500), popularity()).prop_map(|(price, rating, popularity)| Columns {
+        price,
+        rating,
+        popularity,
+    })
 }
 
 fn document() -> impl Strategy<Value = Document> {
@@ -196,6 +204,13 @@ fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Boost>)> {
     )
 }
 
+/// What it counts how good a product is; mostly nothing.
+fn signals() -> impl Strategy<Value = Signals> {
+    let percent = || prop_oneof![2 => Just(0), 1 => 0_u16..20, 1 => 0_u16..=400];
+    let some = (percent(), percent(), percent()).prop_map(|(popularity, rating, in_stock)| Signals { popularity, rating, in_stock });
+    prop_oneof![1 => Just(Signals::default()), 1 => some]
+}
+
 fn query() -> impl Strategy<Value = Query> {
     let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz"), 2 => select(&MISSPELT[..])];
     // A text that is still being typed mostly ends within a word.
@@ -215,8 +230,8 @@ fn query() -> impl Strategy<Value = Query> {
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
-    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..6, any::<bool>(), arrangement()).prop_map(
-        |((text, matching, typos), filters, facets, sort, limit, total, (pins, hidden, boosts))| Query {
+    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..6, any::<bool>(), (arrangement(), signals()))
+        .prop_map(|((text, matching, typos), filters, facets, sort, limit, total, ((pins, hidden, boosts), signals))| Query {
             prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
             text: text.map(|(text, _)| text),
             matching,
@@ -226,7 +241,7 @@ fn query() -> impl Strategy<Value = Query> {
             pins,
             hidden,
             boosts,
-
+            signals,
             synonyms: Arc::default(),
             filters,
             facets,
@@ -234,8 +249,7 @@ fn query() -> impl Strategy<Value = Query> {
             limit,
             total,
             after: None,
-        },
-    )
+        })
 }
 
 /// Rules of a life; nothing is typed twice in one, and what is typed may be misspelt.

@@ -2,7 +2,7 @@
 //!
 //! Reference: every match, in order of price, whose scores are looked up row by row; sorted here by score.
 
-use search_index::{Columns, DocKey, Document, Filter, Index, Matching, Query, Settings, Sort};
+use search_index::{Columns, DocKey, Document, Filter, Index, Matching, Query, Settings, Signals, Sort};
 
 /// Keys are below this.
 const DOCUMENTS: u64 = 140_000;
@@ -34,13 +34,20 @@ fn document(key: u64) -> Document {
     }
     let brand = key.is_multiple_of(5).then(|| format!("w{}", key % 15));
     let category = vec![format!("c{}", key / 20_000)];
-    Document { title, description, brand, category, price: Some(key as i64), ..Document::new(DocKey(key)) }
+    // Few are popular; from some stretches of the index on, none.
+    let popularity = if draw(&mut seed).is_multiple_of(200) && (key / 20_000).is_multiple_of(2) {
+        draw(&mut seed) % 2_000_000
+    } else {
+        draw(&mut seed) % 4
+    };
+    let (rating, popularity) = (Some((key % 501) as u16), popularity as i64);
+    Document { title, description, brand, category, price: Some(key as i64), rating, popularity, ..Document::new(DocKey(key)) }
 }
 
 fn pages(index: &Index, query: &Query, pages: usize) -> Vec<(u32, DocKey)> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     for _ in 0..pages {
-        let results = index.search(&query, None).expect("within bounds");
+        let results = index.search(&query, Some(&|key| !key.0.is_multiple_of(3))).expect("within bounds");
         found.extend(results.hits.iter().map(|hit| (hit.score.to_bits(), hit.key)));
         query.after = results.next;
         if query.after.is_none() {
@@ -50,7 +57,13 @@ fn pages(index: &Index, query: &Query, pages: usize) -> Vec<(u32, DocKey)> {
     found
 }
 
-fn check(index: &Index) {
+const KINDS: [Signals; 3] = [
+    Signals { popularity: 0, rating: 0, in_stock: 0 },
+    Signals { popularity: 40, rating: 0, in_stock: 0 },
+    Signals { popularity: 100, rating: 15, in_stock: 30 },
+];
+
+fn check(index: &Index, signals: Signals) {
     for text in ["w0", "w0 w1", "w1 w2", "w0 w1 w2 w3", "w3 w9", "near w0", "far w0", "far near", "far", "w12 w13 w0", "w5 w6 w7 w8", "w11"]
     {
         for matching in [Matching::All, Matching::Any] {
@@ -59,7 +72,7 @@ fn check(index: &Index) {
                 vec![Filter::Category(vec!["c3".into()])],
                 vec![Filter::Brand(vec!["w0".into(), "w5".into()]), Filter::Price { min: Some(30_000), max: None }],
             ] {
-                let query = Query { text: Some(text.into()), matching, filters, limit: 7, ..Query::default() };
+                let query = Query { text: Some(text.into()), matching, filters, limit: 7, signals, ..Query::default() };
                 let everything = Query { sort: Sort::Price, limit: 100, ..query.clone() };
                 let mut wanted = pages(index, &everything, usize::MAX);
                 wanted.sort_by_key(|(score, key)| (std::cmp::Reverse(*score), *key));
@@ -76,7 +89,7 @@ fn check(index: &Index) {
 fn the_best_rows_are_found_without_reading_all() {
     // Every match is listed by pages of 100, each of which looks at every match: a twentieth of the documents keeps that short.
     let mut index = Index::build(Settings { head_rows_max: 500 }, (0..DOCUMENTS).step_by(20).map(document)).expect("within bounds");
-    check(&index);
+    KINDS.into_iter().for_each(|signals| check(&index, signals));
     // Gone, changed and new documents, in several parts of the index.
     for key in (0..DOCUMENTS).step_by(140) {
         index.remove(DocKey(key));
@@ -86,5 +99,5 @@ fn the_best_rows_are_found_without_reading_all() {
         index.maintain(1_000);
     }
     index.set_columns(DocKey(20), Columns { price: Some(9), ..Columns::default() }).expect("not reserved");
-    check(&index);
+    KINDS.into_iter().for_each(|signals| check(&index, signals));
 }

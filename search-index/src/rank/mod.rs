@@ -2,7 +2,7 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`] and [`boosts`].
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`], [`boosts`] and [`signals`].
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
@@ -11,6 +11,7 @@ mod called;
 mod extras;
 mod groups;
 pub(crate) mod sets;
+pub(crate) mod signals;
 pub(crate) mod spelling;
 mod ways;
 pub(crate) mod windows;
@@ -22,6 +23,7 @@ use self::boosts::Boosts;
 use self::called::Called;
 use self::extras::extras;
 use self::groups::{Likeness, Union};
+use self::signals::Shares;
 use self::ways::Phrases;
 use self::words::Word;
 use crate::arrangement::{BOOST_PERCENT_MAX, Boost};
@@ -31,17 +33,20 @@ use crate::postings::{List, Store};
 use crate::query::TERMS_MAX;
 use crate::rows::Rows;
 use crate::segment::Segment;
+use crate::signals::Signals;
 
 /// Of a term's inverse document frequency, one is this many units of weight.
 const WEIGHT_UNITS: f64 = 256.0;
 /// A weight is at most this: the inverse frequency of one document in 2^32 is 22.9, one in 16 million 17.3.
 pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
+/// A score is at most so many times what the most words of the greatest weight give.
+const SCORE_TIMES_MAX: u32 = 20;
 const _: () = assert!(
-    100 + extras::PERCENT_MAX + called::PERCENT_MAX + BOOST_PERCENT_MAX as u32 <= 8 * 100,
-    "a score is at most eight times what the most words of the greatest weight give"
+    100 + extras::PERCENT_MAX + called::PERCENT_MAX + BOOST_PERCENT_MAX as u32 + signals::PERCENT_MAX <= SCORE_TIMES_MAX * 100,
+    "words, extras, names of categories, boosts and signals together"
 );
 const _: () = assert!(
-    8 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
+    SCORE_TIMES_MAX as u64 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
     "scores are compared as signed integers, for which every machine has an instruction"
 );
 
@@ -63,6 +68,19 @@ pub(crate) struct Resolved<'a> {
     terms: usize,
     called: SmallVec<[Called<'a>; 2]>,
     boosts: Boosts<'a>,
+    shares: Shares<'a>,
+}
+
+/// What a query says of documents beside words.
+pub(crate) struct Beside<'a> {
+    pub(crate) boosts: &'a [Boost],
+    pub(crate) signals: Signals,
+    /// Of a row.
+    pub(crate) in_stock: &'a dyn Fn(u32) -> bool,
+}
+
+impl Beside<'_> {
+    pub(crate) const NOTHING: Self = Self { boosts: &[], signals: Signals { popularity: 0, rating: 0, in_stock: 0 }, in_stock: &|_| false };
 }
 
 /// Where a word's list in a part of the index is.
@@ -78,7 +96,7 @@ enum Numbered<'a> {
 pub(crate) fn resolve<'a>(
     words: &[Word],
     (left_out, about): (&[&str], usize),
-    boosts: &[Boost],
+    beside: &Beside<'a>,
     segments: &'a [Segment],
     head: &Head,
     rows: &'a Rows,
@@ -127,9 +145,11 @@ pub(crate) fn resolve<'a>(
     let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
     let called = called::called(words, &weights, &rows.categories);
-    let boosts = if boosts.is_empty() { Boosts::default() } else { Boosts::of(boosts, weights.iter().sum(), rows) };
+    let of_all = weights.iter().sum();
+    let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows) };
+    let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);
     weights.extend(of_extras);
-    Resolved { parts, weights, terms, called, boosts }
+    Resolved { parts, weights, terms, called, boosts, shares }
 }
 
 /// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
@@ -186,14 +206,15 @@ impl Resolved<'_> {
         self.terms
     }
 
-    /// The score of a row that matches. O(parts · terms · log).
+    /// The score of a row that matches; what it gets for being in stock is asked. O(parts · terms · log).
     pub(crate) fn score(&self, row: u32) -> u32 {
         let of_part = |lists: &Lists<'_>| -> Option<u32> {
             // A row in use is in one part only.
             let found = |(list, weight): (&List<'_>, &u32)| weight * list.find(row).map_or(0, u32::from);
             let of_lists: SmallVec<[u32; 8]> = lists.iter().zip(&self.weights).map(found).collect();
             let has_any = of_lists[..self.terms].iter().any(|score| *score > 0);
-            has_any.then(|| self.boosts.of_row(row, of_lists.iter().sum::<u32>() + called::score(&self.called, row)))
+            let of_texts = || self.boosts.of_row(row, of_lists.iter().sum::<u32>() + called::score(&self.called, row));
+            has_any.then(|| of_texts() + self.shares.of_columns(row) + self.shares.of_stock(row))
         };
         self.parts.iter().find_map(of_part).unwrap_or(0)
     }

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::boosts::Boosts;
 use super::called::{self, Called};
+use super::signals::Shares;
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
 use crate::collect::Collector;
@@ -99,8 +100,10 @@ fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &m
                 extras,
                 called: &resolved.called,
                 boosts: &resolved.boosts,
+                shares: &resolved.shares,
                 of_called: 0,
                 of_boosts: 0,
+                of_columns: 0,
                 wanted,
                 collector: &mut *collector,
             }
@@ -125,9 +128,12 @@ struct Chunk<'a, 'c, 'r> {
     called: &'c [Called<'a>],
     /// What becomes of a score then.
     boosts: &'c Boosts<'a>,
-    /// What a row of the window gets at most of the categories, and of the boosts.
+    /// Added after those.
+    shares: &'c Shares<'a>,
+    /// What a row of the window gets at most of the categories, of the boosts, and of the signals that are columns.
     of_called: u32,
     of_boosts: u32,
+    of_columns: u32,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
 }
@@ -161,6 +167,7 @@ impl Chunk<'_, '_, '_> {
             }
             self.of_called = called::bound(self.called, self.base + u32::from(first), WINDOW_ROWS as u32);
             self.of_boosts = self.boosts.bound(self.base + u32::from(first), WINDOW_ROWS);
+            self.of_columns = self.shares.bound(self.base + u32::from(first));
             match self.wanted {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
@@ -170,7 +177,7 @@ impl Chunk<'_, '_, '_> {
 
     /// What a row of the window gets at most of everything but the terms; each extra knows its own part of it then.
     fn bound_extras(&mut self) -> u32 {
-        let mut sum = self.of_called + self.of_boosts;
+        let mut sum = self.of_called + self.of_boosts + self.of_columns + self.shares.stock_bound();
         for extra in &mut self.extras {
             extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
             sum += extra.bound;
@@ -194,7 +201,7 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, called, boosts, collector, .. } = self;
+        let Self { base, lanes, extras, called, boosts, shares, of_columns, collector, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
@@ -213,11 +220,12 @@ impl Chunk<'_, '_, '_> {
                 score += part;
             }
             let row = *base | u32::from(low);
-            if score + of_extras >= least && collector.passes(row) {
+            let columns = shares.of_columns(row);
+            if score + (of_extras - *of_columns) + columns >= least && collector.passes(row) {
                 score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
-                score = boosts.of_row(row, score);
-                if score >= least {
-                    collector.offer(row, score);
+                score = boosts.of_row(row, score) + columns;
+                if score + shares.stock_bound() >= least {
+                    shares.offer(collector, row, score);
                     least = collector.least();
                 }
             }
@@ -315,6 +323,12 @@ impl Chunk<'_, '_, '_> {
     /// A row that may be wanted: adds what the optional lists give, the one that can give the most first, as long as it still may.
     fn settle(&mut self, low: u16, mut score: u32, optional: &[usize], mut rest: u32) {
         let (row, least) = (self.base | u32::from(low), self.collector.least());
+        if score + rest < least {
+            return;
+        }
+        // Known at once, at the price of a column each, and often less than it might have been.
+        let columns = self.shares.of_columns(row);
+        rest = rest - self.of_columns + columns;
         if score + rest < least || !self.collector.passes(row) {
             return;
         }
@@ -336,14 +350,14 @@ impl Chunk<'_, '_, '_> {
         if self.of_called > 0 {
             score += called::score(self.called, row);
         }
-        score = self.boosts.of_row(row, score);
+        score = self.boosts.of_row(row, score) + columns;
         if self.wanted == Wanted::Some {
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
-            if !self.collector.wants(row, score) || self.lanes.iter().all(has) {
+            if !self.shares.may_be_wanted(self.collector, row, score) || self.lanes.iter().all(has) {
                 return;
             }
         }
-        self.collector.offer(row, score);
+        self.shares.offer(self.collector, row, score);
     }
 }
 

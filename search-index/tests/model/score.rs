@@ -1,8 +1,8 @@
 //! What a document that matches gets for a query: each part of it as it is defined.
 
-use search_index::{Document, Query};
+use search_index::{Document, Query, Signals};
 
-use super::{Model, STOP_WORD, passes, title_impact};
+use super::{Model, STOP_WORD, in_stock, passes, title_impact};
 
 impl Model {
     pub(super) fn score(&self, document: &Document, terms: &[&str], left_out: bool, query: &Query) -> u32 {
@@ -21,7 +21,7 @@ impl Model {
         let boosts = query.boosts.iter().filter(|boost| passes(document, &boost.filter));
         let percent: i64 = boosts.map(|boost| i64::from(boost.percent)).sum();
         let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
-        (i64::from(sum) + most * percent.clamp(-400, 400) / 100).max(1) as u32
+        (i64::from(sum) + most * percent.clamp(-400, 400) / 100).max(1) as u32 + of_signals(document, most as u64, query.signals)
     }
 
     /// What a document gets for being in categories that the query names.
@@ -38,4 +38,21 @@ impl Model {
         }
         sum
     }
+}
+
+/// What it gets for what a shop knows of it; `most` is what all words can give.
+fn of_signals(document: &Document, most: u64, signals: Signals) -> u32 {
+    let worth = |percent: u16| most * u64::from(percent) / 100;
+    let doublings = match document.popularity {
+        ..=0 => 0.0,
+        popularity => {
+            // Straight between powers of two, as far as the eighth digit behind the first.
+            let power = popularity.ilog2();
+            f64::from(power + 1) + ((popularity as f64 / 2_f64.powi(power as i32) - 1.0) * 256.0).floor() / 256.0
+        }
+    };
+    let popularity = (doublings.min(21.0) * 255.0 / 21.0).floor() as u64;
+    let rating = u64::from(document.rating.unwrap_or(0).min(500));
+    let stock = if in_stock(document.key) { worth(signals.in_stock) } else { 0 };
+    (worth(signals.popularity) * popularity / 255 + worth(signals.rating) * rating / 500 + stock) as u32
 }

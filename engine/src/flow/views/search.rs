@@ -30,6 +30,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         pins: Vec::new(),
         hidden: Vec::new(),
         boosts: Vec::new(),
+        signals: search_index::Signals::default(),
         filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
         facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
         sort: match sort {

@@ -11,9 +11,11 @@ use crate::bitset::Bitset;
 use crate::collect::{Top, score_at};
 use crate::cursor::Tier;
 use crate::document::DocKey;
+use crate::index::Columns;
 use crate::postings::Store;
 use crate::query::{Filter, Query};
 use crate::rows::Rows;
+use crate::signals::{Signals, popularity};
 
 /// More than three chunks.
 const ROWS: u32 = 200_000;
@@ -52,7 +54,10 @@ fn as_adding_everything_up() {
     rows.fresh(ROWS as usize);
     for row in 0..ROWS {
         rows.keys[row as usize] = DocKey(u64::from(row.wrapping_mul(2_654_435_761)));
-        rows.prices[row as usize] = i64::from(row / 5_000 % 8);
+        // Popular rows are few, and in some stretches there are none.
+        let popular = if row / 8_192 % 3 > 0 && draw.below(500) == 0 { draw.below(1 << 22) } else { draw.below(5) };
+        let rating = (draw.below(3) > 0).then(|| draw.below(501) as u16);
+        rows.set(row, Columns { price: Some(i64::from(row / 5_000 % 8)), rating, popularity: popular.into() });
         if draw.below(20) > 0 {
             rows.live.insert(row);
         }
@@ -85,12 +90,18 @@ fn as_adding_everything_up() {
             .collect();
         // The last of them are extras.
         let terms = lists.len().div_ceil(1 + round / 10);
+        let percents = [0, 0, 0, 5, 60, 400];
+        let mut percent = || if round < 10 { 0 } else { percents[draw.below(6) as usize] };
+        let signals = Signals { popularity: percent(), rating: percent(), in_stock: percent() };
+        let live = |row: u32| row % 10 > 3;
+        let words = weights[..terms].iter().sum::<u32>();
         let resolved = Resolved {
             parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()],
             weights: weights.clone(),
             terms,
             called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
-            boosts: Boosts::of(&boosts, weights[..terms].iter().sum(), &rows),
+            boosts: Boosts::of(&boosts, words, &rows),
+            shares: Shares::of(signals, words, &rows, &live),
         };
         let mut set = Bitset::default();
         (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));
@@ -110,8 +121,12 @@ fn as_adding_everything_up() {
                 _ => far.contains(row),
             };
             let percent: i64 = boosts.iter().filter(is_about).map(|boost| i64::from(boost.percent)).sum();
-            let words = i64::from(weights[..terms].iter().sum::<u32>()) * 255;
-            *score = (i64::from(*score) + words * percent.clamp(-400, 400) / 100).max(1) as u32;
+            *score = (i64::from(*score) + i64::from(words) * 255 * percent.clamp(-400, 400) / 100).max(1) as u32;
+            let most = |percent: u16| words * 255 * u32::from(percent) / 100;
+            let columns = rows.columns(*row);
+            *score += (u64::from(most(signals.popularity)) * u64::from(popularity(columns.popularity)) / 255) as u32;
+            *score += (u64::from(most(signals.rating)) * u64::from(columns.rating.unwrap_or(0)) / 500) as u32;
+            *score += if live(*row) { most(signals.in_stock) } else { 0 };
         }
         for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {
             let enough = |lists_of_row: usize| match wanted {

@@ -38,6 +38,7 @@ fn search_answer() -> Frame {
         score: 12.5,
         highlight: None,
         pinned: false,
+        explanation: None,
     };
     let facet = |name: &str| FacetResult {
         name: name.into(),

@@ -65,7 +65,7 @@ kinds! {
     CategoryCreated = 4 "category.created";
     /// A category has another name. `category`, `key`, `name`.
     CategoryRenamed = 5 "category.renamed";
-    /// A setting of the search came to be, or is another. `name`, its kind (`synonyms` or `rule`), `key`, `version`.
+    /// A setting of the search came to be, or is another. `name`, its kind (`synonyms`, `rule` or `ranking`), `key`, `version`.
     SearchSettingPut = 6 "search_setting.put";
     /// A setting of the search is gone. Likewise.
     SearchSettingDeleted = 7 "search_setting.deleted";

@@ -259,6 +259,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         sku: SkuId(RawId(id)),
         score: 1.5,
         pinned: true,
+        explanation: Some(vec![ScorePart { what: "word".into(), detail: Some("ink".into()), score: 1.5 }]),
         highlight: Some(Highlight { title, description: None }),
     });
     let result = prop_oneof![

@@ -78,6 +78,10 @@ pub const RULE_HIDDEN_MAX: usize = 100;
 pub const RULE_BOOSTS_MAX: usize = 16;
 /// Hundredths by which something is boosted, either way.
 pub const BOOST_PERCENT_MAX: i16 = 400;
+/// A query so often searched for is suggested to others.
+pub const POPULAR_SEARCHES_MIN: u64 = 5;
+/// Preferences of one search.
+pub const PREFERENCES_MAX: usize = 8;
 /// Bytes of a banner's text.
 pub const BANNER_BYTES_MAX: usize = 1_024;
 /// Bytes of an address that a rule leads to.

@@ -114,7 +114,14 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) | Op::Snapshots { shard, .. } => {
             return Route::Shard(*shard);
         }
-        Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_) | Op::ListOrders { .. } | Op::Feed { .. } => return Route::Any,
+        Op::Search(_)
+        | Op::Suggest { .. }
+        | Op::GetAvailability(_)
+        | Op::ListOrders { .. }
+        | Op::Feed { .. }
+        | Op::SearchQueries { .. } => {
+            return Route::Any;
+        }
     };
     // An id from outside may name a partition that does not exist; its owner answers "not found".
     Route::Partition(PartitionId(partition.0 % topology.partitions))

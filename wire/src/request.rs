@@ -371,6 +371,13 @@ pub enum Op {
         /// Those behind this key.
         after: Option<String>,
     },
+    /// Merchandiser. [`crate::Body::SearchQueries`], most frequent first: what shoppers search for. Of about the last days, and forgotten by a restart.
+    SearchQueries {
+        /// Those that found nothing, by how often they did.
+        without_results: bool,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+    },
 }
 
 /// Work outside the engine, leased to an adapter.

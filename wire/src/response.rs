@@ -1,8 +1,9 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal, Reserved,
-    SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions, Upserted,
+    CartView, CategoryView, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal,
+    Reserved, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions,
+    Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -100,6 +101,8 @@ pub enum Body {
     },
     /// A page of settings of the search.
     SearchSettings(Vec<SearchSettingView>),
+    /// Queries, most frequent first.
+    SearchQueries(Vec<CountedQuery>),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

@@ -1,6 +1,6 @@
 //! Search, suggestions and their answers. Names of fields are the HTTP contract's.
 
-use crate::{Banner, Money, ProductId, SkuId};
+use crate::{Banner, Boost, Money, ProductId, SkuId};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// A condition that every hit meets; values of one filter are alternatives.
@@ -100,6 +100,10 @@ pub struct SearchQuery {
     pub highlight: bool,
     /// No word stands for one that is spelt nearly so, even if no product has it.
     pub exact: bool,
+    /// Say of each hit what its score is made of.
+    pub explain: bool,
+    /// What this shopper is likely to want, at most [`crate::limits::PREFERENCES_MAX`]; as boosts of a rule, behind those of the shop's own.
+    pub preferences: Vec<Boost>,
 }
 
 /// A product found.
@@ -129,6 +133,19 @@ pub struct SearchHit {
     pub highlight: Option<Highlight>,
     /// A rule put it where it is.
     pub pinned: bool,
+    /// What the score is made of, if asked for; the parts add up to it.
+    pub explanation: Option<Vec<ScorePart>>,
+}
+
+/// A part of a score.
+#[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
+pub struct ScorePart {
+    /// What for, such as `word` or `boost`.
+    pub what: String,
+    /// More about it: which word, found by which other, or which category.
+    pub detail: Option<String>,
+    /// How much of the score.
+    pub score: f32,
 }
 
 /// A hit's texts as HTML, with `<em>` around the words found.
@@ -201,4 +218,17 @@ pub struct Suggestions {
     pub products: Vec<(ProductId, String, String)>,
     /// Categories whose name begins so: key, name.
     pub categories: Vec<(String, String)>,
+    /// What others searched for that begins so and found something, most frequent first; only what [`crate::limits::POPULAR_SEARCHES_MIN`] searches had.
+    pub queries: Vec<String>,
+}
+
+/// A query that was searched for.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct CountedQuery {
+    /// In lower case.
+    pub text: String,
+    /// How often; what is a day ago counts half.
+    pub searches: u64,
+    /// How often it found nothing.
+    pub without_results: u64,
 }

@@ -10,7 +10,12 @@ pub enum SearchSettingKind {
     Synonyms,
     /// What is shown for some queries.
     Rule,
+    /// What counts beside the words. There is one, of the key [`RANKING_KEY`].
+    Ranking,
 }
+
+/// Key of the one setting of its kind.
+pub const RANKING_KEY: &str = "default";
 
 /// A setting.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
@@ -19,6 +24,8 @@ pub enum SearchSetting {
     Synonyms(Synonyms),
     /// What is shown for some queries.
     Rule(Box<SearchRule>),
+    /// What counts beside the words.
+    Ranking(Ranking),
 }
 
 impl SearchSetting {
@@ -28,6 +35,7 @@ impl SearchSetting {
         match self {
             Self::Synonyms(_) => SearchSettingKind::Synonyms,
             Self::Rule(_) => SearchSettingKind::Rule,
+            Self::Ranking(_) => SearchSettingKind::Ranking,
         }
     }
 }
@@ -98,6 +106,18 @@ pub struct Banner {
     pub text: String,
     /// Where it leads: a path of the shop, or an `https` address.
     pub url: Option<String>,
+}
+
+/// How much counts beside the words, in order of relevance: what a product with the most of it gets, in hundredths of what all words of the query weigh; each at
+/// most [`crate::limits::BOOST_PERCENT_MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Ranking {
+    /// Of popularity, by its logarithm.
+    pub popularity: u16,
+    /// Of stars.
+    pub rating: u16,
+    /// Of what can be had.
+    pub in_stock: u16,
 }
 
 /// A setting as it is kept.

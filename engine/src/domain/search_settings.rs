@@ -5,11 +5,11 @@
 //! Bounds: `SYNONYMS_MAX` and `SEARCH_RULES_MAX` settings, and those of each in [`check`].
 
 use super::{check_count, check_text};
-use crate::record::v1::search::{Banner, Boost, QueryPattern, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait};
+use crate::record::v1::search::{Banner, Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
-use wire::{FieldError, limits};
+use wire::{FieldError, RANKING_KEY, limits};
 
 /// A setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,7 @@ pub fn check(key: &str, setting: &SearchSetting) -> Result<(), FieldError> {
     match setting {
         SearchSetting::Synonyms(synonyms) => check_synonyms(synonyms),
         SearchSetting::Rule(rule) => check_rule(rule),
+        SearchSetting::Ranking(ranking) => check_ranking(key, ranking),
     }
 }
 
@@ -133,6 +134,16 @@ fn check_rule(rule: &SearchRule) -> Result<(), FieldError> {
         return Err(wrong("", "no_effect", "at least one of pin, hide, boost, redirect and banner"));
     }
     Ok(())
+}
+
+fn check_ranking(key: &str, Ranking { popularity, rating, in_stock }: &Ranking) -> Result<(), FieldError> {
+    let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
+    for (name, percent) in [("popularity", popularity), ("rating", rating), ("in_stock", in_stock)] {
+        if *percent > max {
+            return Err(wrong(&format!("/{name}"), "out_of_range", &format!("0 to {max}")));
+        }
+    }
+    if key == RANKING_KEY { Ok(()) } else { Err(wrong("/key", "unknown_value", RANKING_KEY)) }
 }
 
 fn check_boost(pointer: &str, Boost { of, percent }: &Boost) -> Result<(), FieldError> {
@@ -236,6 +247,21 @@ mod tests {
             from: None,
             until: None,
             enabled: true,
+        }
+    }
+
+    #[test] // Each row: key and hundredths, and what is said of them.
+    fn there_is_one_ranking() {
+        let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
+        for (key, popularity, in_stock, wanted) in [
+            (RANKING_KEY, max, 0, ""),
+            (RANKING_KEY, max + 1, 0, "/popularity out_of_range"),
+            (RANKING_KEY, 0, max + 1, "/in_stock out_of_range"),
+            ("other", 1, 1, "/key unknown_value"),
+        ] {
+            let said = check(key, &SearchSetting::Ranking(Ranking { popularity, rating: 0, in_stock }));
+            let said = said.err().map_or_else(String::new, |error| format!("{} {}", error.pointer, error.code));
+            assert_eq!(said, wanted);
         }
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn is_command(op: &Op) -> bool {
             | Op::Snapshots { .. }
             | Op::GetSearchSetting { .. }
             | Op::ListSearchSettings { .. }
+            | Op::SearchQueries { .. }
     );
     !is_browsing(op) && !reads
 }
@@ -190,6 +191,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::DeleteSearchSetting { kind, key } => search_settings::delete(ctx, &head, trail, kind, key).await,
         Op::GetSearchSetting { kind, key } => search_settings::get(ctx, &head, kind, &key),
         Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
+        Op::SearchQueries { without_results, limit } => search::queries(ctx, &head, without_results, limit).await,
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)
         | Op::CommitReserved { .. }

@@ -3,24 +3,28 @@
 //! Path: `wire` query → [`views::query`] → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
 //! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
 
-use super::{refused, views};
+use super::{Head, refused, views};
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
 use search_index::{DocKey, Part, Words};
-use std::{collections::BTreeMap, sync::Arc};
-use wire::{Body, Failure, Refusal, SearchHit, SearchQuery, SearchResults, Suggestions};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use wire::{
+    Body, CountedQuery, Failure, Refusal, Role, SearchHit, SearchQuery, SearchResults, Suggestions,
+    limits::{PAGE_MAX, POPULAR_SEARCHES_MIN},
+};
 
-pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failure> {
+pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Failure> {
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
     let (highlight, now) = (query.highlight, ctx.now().wall);
-    let text = query.text.clone();
+    let (text, is_first_page) = (query.text.clone(), query.after.is_none());
+    let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
     let mut query = views::query(query, &tree).map_err(refused)?;
-    query.synonyms = rules.synonyms();
+    rules.set_up(&mut query);
     let mut matched = rules.matching(&text, Words::default(), now);
-    let mut said = rules.arrange(&matched, &tree, &mut query);
+    let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
     let mut query = Arc::new(query);
     let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
@@ -30,11 +34,15 @@ pub(super) async fn search(ctx: &Ctx, query: SearchQuery) -> Result<Body, Failur
         // What some shard took for misspelt is a word on another.
         let mut again = search_index::Query { known, ..(*query).clone() };
         matched = matched_misspelt;
-        said = rules.arrange(&matched, &tree, &mut again);
+        said = rules.arrange(&matched, &preferences, &tree, &mut again);
         query = Arc::new(again);
         (parts, shown) = self::parts(ctx, &query, highlight).await?;
     }
     let merged = search_index::merge(parts, &query);
+    if is_first_page {
+        // Who goes on to the next page, or back, looks for nothing new.
+        ctx.with_mut(|state| state.queries.note(&text, !merged.hits.is_empty(), now));
+    }
     let card = |hit: &search_index::Hit| Some(SearchHit { pinned: hit.pinned, ..shown.remove(&hit.key)? });
     let items = merged.hits.iter().filter_map(card).collect();
     let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet)).collect();
@@ -74,9 +82,11 @@ pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body,
     let text: Arc<str> = text.into();
     let mut parts = Vec::new();
     let mut shown = BTreeMap::new();
+    let mut queries = BTreeMap::<String, u64>::new();
     for answer in ctx.ask_all(Ask::Suggest(Arc::clone(&text), limit)).await? {
         match answer {
-            Answer::Suggest(part, products) => {
+            Answer::Suggest(part, products, searched) => {
+                searched.into_iter().for_each(|(text, count)| *queries.entry(text).or_default() += count);
                 shown.extend(products.into_iter().map(|(key, id, product_key, title)| (key, (id, product_key, title))));
                 parts.push(part);
             }
@@ -88,9 +98,30 @@ pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body,
     let tree = ctx.config(|config| config.shared.categories());
     let begins = |name: &str| !prefix.is_empty() && name.to_lowercase().starts_with(&prefix);
     let categories = tree.iter().filter(|category| begins(&category.name)).take(usize::from(limit));
+    let mut queries: Vec<(String, u64)> = queries.into_iter().filter(|(_, count)| *count >= POPULAR_SEARCHES_MIN).collect();
+    queries.sort_by_key(|(_, count)| Reverse(*count));
+    queries.truncate(usize::from(limit));
     Ok(Body::Suggestions(Suggestions {
         completions: merged.completions.into_iter().map(|completion| completion.text).collect(),
         products: merged.products.iter().filter_map(|product| shown.remove(&product.key)).collect(),
         categories: categories.map(|category| (category.key.to_string(), category.name.to_string())).collect(),
+        queries: queries.into_iter().map(|(text, _)| text).collect(),
     }))
+}
+
+pub(super) async fn queries(ctx: &Ctx, head: &Head, without_results: bool, limit: u16) -> Result<Body, Failure> {
+    head.staff(&[Role::Merchandiser])?;
+    let mut all = BTreeMap::<String, CountedQuery>::new();
+    for answer in ctx.ask_all(Ask::SearchQueries { without_results }).await? {
+        let Answer::SearchQueries(part) = answer else { return Err(unexpected(&answer)) };
+        for CountedQuery { text, searches, without_results } in part {
+            let counted = all.entry(text.clone()).or_insert_with(|| CountedQuery { text, searches: 0, without_results: 0 });
+            counted.searches += searches;
+            counted.without_results += without_results;
+        }
+    }
+    let mut all: Vec<CountedQuery> = all.into_values().collect();
+    all.sort_by_key(|query| Reverse(if without_results { query.without_results } else { query.searches }));
+    all.truncate(usize::from(limit.clamp(1, PAGE_MAX)));
+    Ok(Body::SearchQueries(all))
 }

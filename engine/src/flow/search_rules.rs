@@ -11,11 +11,13 @@ use crate::domain::{
     search_settings::{SearchSettings, Setting},
 };
 use crate::flow::views;
-use crate::record::v1::search::{Boost, QueryPattern, SearchRule, SearchSetting, SearchSettingKind};
+use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
 use crate::shard::core::doc_key;
-use search_index::{BOOSTS_MAX, HIDDEN_MAX, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Synonym, Synonyms, Typed, Words};
+use search_index::{
+    BOOSTS_MAX, HIDDEN_MAX, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Signals, Synonym, Synonyms, Typed, Words,
+};
 use std::sync::{Arc, OnceLock};
-use wire::{Banner, Millis};
+use wire::{Banner, Millis, RANKING_KEY};
 
 /// The settings as last published.
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ pub(crate) struct SearchRules {
 #[derive(Debug, Default)]
 struct Compiled {
     synonyms: Arc<Synonyms>,
+    signals: Signals,
     rules: Vec<Compared>,
 }
 
@@ -41,7 +44,7 @@ impl Compared {
     fn rule(&self) -> Option<&SearchRule> {
         match &self.setting.content {
             SearchSetting::Rule(rule) => Some(rule),
-            SearchSetting::Synonyms(_) => None,
+            SearchSetting::Synonyms(_) | SearchSetting::Ranking(_) => None,
         }
     }
 }
@@ -65,9 +68,10 @@ impl SearchRules {
         self.compiled.get_or_init(|| Compiled::of(&self.settings))
     }
 
-    /// For [`Query::synonyms`].
-    pub(crate) fn synonyms(&self) -> Arc<Synonyms> {
-        Arc::clone(&self.compiled().synonyms)
+    /// Sets a query up as it is for any text.
+    pub(crate) fn set_up(&self, query: &mut Query) {
+        let Compiled { synonyms, signals, rules: _ } = self.compiled();
+        (query.synonyms, query.signals) = (Arc::clone(synonyms), *signals);
     }
 
     /// The rules for a text at a time, in the order of their keys. `unknown` are its words that no document has: these count as what they may be misspelt from.
@@ -85,8 +89,8 @@ impl SearchRules {
         rules.iter().enumerate().filter(|(_, compared)| applies(compared)).map(|(place, _)| place).collect()
     }
 
-    /// Sets a query up as these rules say.
-    pub(crate) fn arrange(&self, matched: &Matched, tree: &CategoryTree, query: &mut Query) -> Shown {
+    /// Sets a query up as these rules say; what the shopper is likely to want counts behind what they do.
+    pub(crate) fn arrange(&self, matched: &Matched, preferences: &[Boost], tree: &CategoryTree, query: &mut Query) -> Shown {
         let rules = matched.iter().filter_map(|place| self.compiled().rules.get(*place)?.rule());
         let mut shown = Shown::default();
         let (mut pins, mut hidden, mut boosts) = (Vec::<Pin>::new(), Vec::new(), Vec::new());
@@ -103,16 +107,15 @@ impl SearchRules {
                     pins.push(Pin { place, key });
                 }
             }
-            for Boost { of, percent } in &rule.boosts {
-                boosts.push(search_index::Boost { filter: views::indexed_trait(of, tree), percent: *percent });
-            }
+            boosts.extend(&rule.boosts);
             shown.redirect = shown.redirect.or_else(|| rule.redirect.clone());
             shown.banner = shown.banner.or_else(|| rule.banner.clone().map(|banner| Banner { text: banner.text, url: banner.url }));
         }
         pins.retain(|pin| !hidden.contains(&pin.key));
         pins.truncate(PINS_MAX);
-        boosts.truncate(BOOSTS_MAX);
-        (query.pins, query.hidden, query.boosts) = (pins, hidden, boosts);
+        let indexed = |boost: &Boost| search_index::Boost { filter: views::indexed_trait(&boost.of, tree), percent: boost.percent };
+        let boosts = boosts.into_iter().chain(preferences).take(BOOSTS_MAX).map(indexed);
+        (query.pins, query.hidden, query.boosts) = (pins, hidden, boosts.collect());
         shown
     }
 }
@@ -127,11 +130,19 @@ impl Compiled {
         };
         let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
             SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
-            SearchSetting::Rule(_) => None,
+            SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
         });
         // Likewise, one by one.
         let synonyms: Vec<Synonym> = synonyms.filter(|synonym| Synonyms::new([synonym]).is_ok()).collect();
+        let ranking = settings.get(SearchSettingKind::Ranking, RANKING_KEY).map(|setting| &setting.content);
+        let signals = match ranking {
+            Some(SearchSetting::Ranking(Ranking { popularity, rating, in_stock })) => {
+                Signals { popularity: *popularity, rating: *rating, in_stock: *in_stock }
+            }
+            Some(SearchSetting::Synonyms(_) | SearchSetting::Rule(_)) | None => Signals::default(),
+        };
         Self {
+            signals,
             synonyms: Arc::new(Synonyms::new(&synonyms).unwrap_or_default()),
             rules: settings.iter().filter_map(|(_, setting)| rules(setting)).collect(),
         }

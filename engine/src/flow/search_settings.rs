@@ -16,8 +16,8 @@ use crate::{
 use search_index::Synonyms;
 use std::sync::Arc;
 use wire::{
-    Body, Failure, FieldError, PartitionId, ProductId, ProductRef, Refusal, Role, SearchSetting, SearchSettingKind, SearchSettingView,
-    Upserted, limits, placement, placement::Space,
+    Body, Failure, FieldError, PartitionId, ProductId, ProductRef, RANKING_KEY, Refusal, Role, SearchSetting, SearchSettingKind,
+    SearchSettingView, Upserted, limits, placement, placement::Space,
 };
 
 fn partition(ctx: &Ctx) -> PartitionId {
@@ -29,6 +29,9 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, key: String, 
     let setting = match setting {
         SearchSetting::Synonyms(wire::Synonyms { typed, found }) => v1::SearchSetting::Synonyms(v1::Synonyms { typed, found }),
         SearchSetting::Rule(rule) => v1::SearchSetting::Rule(Box::new(stored_rule(ctx, *rule).await?)),
+        SearchSetting::Ranking(wire::Ranking { popularity, rating, in_stock }) => {
+            v1::SearchSetting::Ranking(v1::Ranking { popularity, rating, in_stock })
+        }
     };
     search_settings::check(&key, &setting).and_then(|()| analysed(&setting)).map_err(|error| refused(Refusal::Invalid(vec![error])))?;
     let (kind, partition) = (setting.kind(), partition(ctx));
@@ -57,7 +60,15 @@ pub(super) fn get(ctx: &Ctx, head: &Head, kind: SearchSettingKind, key: &str) ->
     head.staff(&[Role::Merchandiser])?;
     let kind = views::stored_kind(kind);
     let found = read(ctx, partition(ctx), |p| p.search_settings().get(kind, key).map(|setting| view(key, setting)))?;
-    let setting = Box::new(found.ok_or_else(|| refused(Refusal::NotFound))?);
+    // A shop that has set none has one that changes nothing.
+    let unset = || {
+        (kind == v1::SearchSettingKind::Ranking && key == RANKING_KEY).then(|| SearchSettingView {
+            key: key.to_owned(),
+            version: 0,
+            setting: SearchSetting::Ranking(wire::Ranking::default()),
+        })
+    };
+    let setting = Box::new(found.or_else(unset).ok_or_else(|| refused(Refusal::NotFound))?);
     Ok(Body::SearchSetting { setting, what: Upserted::Unchanged })
 }
 
@@ -94,6 +105,7 @@ fn analysed(setting: &v1::SearchSetting) -> Result<(), FieldError> {
             };
             rule.queries.iter().enumerate().find_map(bad).map_or(Ok(()), Err)
         }
+        v1::SearchSetting::Ranking(_) => Ok(()),
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) fn put(shared: &mut Arc<SearchSettings>, ctx: &mut ApplyContext<'_>, 
             let (what, max) = match kind {
                 SearchSettingKind::Synonyms => ("rules of synonyms", limits::SYNONYMS_MAX),
                 SearchSettingKind::Rule => ("rules for queries", limits::SEARCH_RULES_MAX),
+                // Of one key.
+                SearchSettingKind::Ranking => ("rankings", 1),
             };
             if shared.count(kind) >= max {
                 return Err(Refusal::LimitReached { what: what.to_owned(), max: max as u64 });
@@ -52,6 +54,7 @@ fn tell(ctx: &mut ApplyContext<'_>, event: EventKind, kind: SearchSettingKind, k
     let kind = match kind {
         SearchSettingKind::Synonyms => "synonyms",
         SearchSettingKind::Rule => "rule",
+        SearchSettingKind::Ranking => "ranking",
     };
     ctx.tell(event, vec![EventField::Name(kind.to_owned()), EventField::Key(key.to_owned()), EventField::Version(version)]);
 }

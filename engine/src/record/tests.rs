@@ -242,6 +242,13 @@ fn commands() -> Vec<(&'static str, Command)> {
             "put_search_setting, rule",
             Command::PutSearchSetting { key: text("headphones"), setting: v1::search::SearchSetting::Rule(Box::new(rule())) },
         ),
+        (
+            "put_search_setting, ranking",
+            Command::PutSearchSetting {
+                key: text("default"),
+                setting: v1::search::SearchSetting::Ranking(v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 }),
+            },
+        ),
         ("delete_search_setting", Command::DeleteSearchSetting { kind: v1::search::SearchSettingKind::Rule, key: text("headphones") }),
         ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
     ]

@@ -165,7 +165,8 @@ const fn reach(op: &Op) -> Reach {
         | Op::PutSearchSetting { .. }
         | Op::DeleteSearchSetting { .. }
         | Op::GetSearchSetting { .. }
-        | Op::ListSearchSettings { .. } => Reach::Shop,
+        | Op::ListSearchSettings { .. }
+        | Op::SearchQueries { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

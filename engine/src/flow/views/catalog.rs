@@ -246,6 +246,7 @@ pub(crate) fn search_hit(
         sku,
         score,
         pinned: false,
+        explanation: None,
         highlight: marks
             .map(|marks| Highlight { title: marks.mark(content.title.as_str()), description: marks.snippet(content.description.as_str()) }),
     })

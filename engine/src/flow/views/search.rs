@@ -14,7 +14,7 @@ pub(crate) fn index_settings() -> search_index::Settings {
 
 /// The query for the index. Categories may be named by id; the index knows their keys.
 pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
-    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact } = query;
+    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain: _, preferences: _ } = query;
     let after = match after {
         Some(bytes) => Some(search_index::Cursor::decode(&bytes).map_err(|_| Refusal::BadCursor)?),
         None => None,

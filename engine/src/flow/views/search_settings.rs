@@ -3,12 +3,16 @@
 use super::search::indexed_filter;
 use crate::domain::category::CategoryTree;
 use crate::record::v1::search as v1;
-use wire::{Banner, Boost, Filter, Pin, ProductRef, QueryPattern, SearchRule, SearchSetting, SearchSettingKind, Synonyms};
+use wire::{
+    Banner, Boost, FieldError, Filter, Pin, ProductRef, QueryPattern, Ranking, Refusal, SearchRule, SearchSetting, SearchSettingKind,
+    Synonyms, limits,
+};
 
 pub(crate) fn stored_kind(kind: SearchSettingKind) -> v1::SearchSettingKind {
     match kind {
         SearchSettingKind::Synonyms => v1::SearchSettingKind::Synonyms,
         SearchSettingKind::Rule => v1::SearchSettingKind::Rule,
+        SearchSettingKind::Ranking => v1::SearchSettingKind::Ranking,
     }
 }
 
@@ -36,6 +40,24 @@ fn filter(of: &v1::Trait) -> Filter {
     }
 }
 
+/// What a shopper is likely to want, as rules have it.
+///
+/// # Errors
+/// More than the bound, or what is no trait of a product.
+pub(crate) fn preferences(preferences: Vec<Boost>) -> Result<Vec<v1::Boost>, Refusal> {
+    if preferences.len() > limits::PREFERENCES_MAX {
+        return Err(Refusal::LimitReached { what: "preferences".to_owned(), max: limits::PREFERENCES_MAX as u64 });
+    }
+    let stored = |boost: Boost| {
+        let max = limits::BOOST_PERCENT_MAX;
+        stored_trait(boost.filter).map(|of| v1::Boost { of, percent: boost.percent.clamp(-max, max) }).ok_or_else(|| {
+            let detail = "a filter that does not change with every sale".to_owned();
+            Refusal::Invalid(vec![FieldError { pointer: "/prefer".to_owned(), code: "bad_filter".to_owned(), detail }])
+        })
+    };
+    preferences.into_iter().map(stored).collect()
+}
+
 /// For the index.
 pub(crate) fn indexed_trait(of: &v1::Trait, tree: &CategoryTree) -> search_index::Filter {
     indexed_filter(filter(of), tree)
@@ -48,6 +70,9 @@ pub(crate) fn search_setting(setting: &v1::SearchSetting) -> SearchSetting {
             SearchSetting::Synonyms(Synonyms { typed: typed.clone(), found: found.clone() })
         }
         v1::SearchSetting::Rule(rule) => SearchSetting::Rule(Box::new(search_rule(rule))),
+        v1::SearchSetting::Ranking(v1::Ranking { popularity, rating, in_stock }) => {
+            SearchSetting::Ranking(Ranking { popularity: *popularity, rating: *rating, in_stock: *in_stock })
+        }
     }
 }
 

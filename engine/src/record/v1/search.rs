@@ -7,12 +7,14 @@ use wire::{Millis, ProductId};
 pub enum SearchSettingKind {
     Synonyms,
     Rule,
+    Ranking,
 }
 
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub enum SearchSetting {
     Synonyms(Synonyms),
     Rule(Box<SearchRule>),
+    Ranking(Ranking),
 }
 
 impl SearchSetting {
@@ -22,6 +24,7 @@ impl SearchSetting {
         match self {
             Self::Synonyms(_) => SearchSettingKind::Synonyms,
             Self::Rule(_) => SearchSettingKind::Rule,
+            Self::Ranking(_) => SearchSettingKind::Ranking,
         }
     }
 }
@@ -94,4 +97,12 @@ pub enum Trait {
 pub struct Banner {
     pub text: String,
     pub url: Option<String>,
+}
+
+/// Hundredths of what all words weigh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Ranking {
+    pub popularity: u16,
+    pub rating: u16,
+    pub in_stock: u16,
 }

@@ -76,8 +76,9 @@ impl State {
                     Some((suggestion.key, product.id, product.content.key.as_str().to_owned(), product.content.title.as_str().to_owned()))
                 });
                 let products = products.collect();
-                Ok(Answer::Suggest(found, products))
+                Ok(Answer::Suggest(found, products, self.queries.beginning(&text)))
             }
+            Ask::SearchQueries { without_results } => Ok(Answer::SearchQueries(self.queries.top(without_results))),
             Ask::CategoryCounts => {
                 let counts = views::category_counts(&self.index).map_err(|error| views::query_refusal(&error))?;
                 Ok(Answer::CategoryCounts(counts))

@@ -4,6 +4,7 @@
 //! what was saved of the index ([`Builder::take_index`]) → [`ShardCore`], which sends every effect that is left. A builder is `Send`; the core it makes
 //! stays on its thread.
 
+use super::queries::Queries;
 use super::{
     Config, ShardCore,
     clock::LogClock,
@@ -232,6 +233,7 @@ impl Builder {
             timers: Timers::default(),
             index,
             index_files,
+            queries: Queries::default(),
             docs,
             row_stock: HashMap::default(),
             pipeline: Pipeline::new(writer),

@@ -16,6 +16,7 @@ mod files;
 pub mod index_files;
 pub mod peer;
 mod pipeline;
+pub(crate) mod queries;
 mod release;
 mod snapshots;
 pub(crate) mod state;

@@ -7,8 +7,8 @@ use crate::partition::Applied;
 use crate::record::v1::Entry;
 use std::sync::Arc;
 use wire::{
-    Availability, EventId, Failure, FeedEvent, FeedFrom, FeedPlace, HoldView, InventoryRow, Money, OrderId, OrderStatus, OrderView,
-    PartitionId, Position, ProductId, ProductRef, PurchaseLimit, SearchHit, SkuId, StockRow,
+    Availability, CountedQuery, EventId, Failure, FeedEvent, FeedFrom, FeedPlace, HoldView, InventoryRow, Money, OrderId, OrderStatus,
+    OrderView, PartitionId, Position, ProductId, ProductRef, PurchaseLimit, SearchHit, SkuId, StockRow,
 };
 
 /// A message between shards.
@@ -56,6 +56,11 @@ pub enum Ask {
     },
     /// The shard's part of suggestions.
     Suggest(Arc<str>, u16),
+    /// Queries that the shard's searches had; those that found nothing, or all.
+    SearchQueries {
+        /// Only those.
+        without_results: bool,
+    },
     /// Active products per category key, at the shard.
     CategoryCounts,
     /// The shard's latest orders.
@@ -95,8 +100,10 @@ pub enum Answer {
     Supply(Vec<Supply>),
     /// Hits with what is shown of them, those that are pinned included.
     Search(Box<search_index::Part>, Vec<(search_index::DocKey, SearchHit)>),
-    /// Completions, and products with what is shown of them.
-    Suggest(search_index::Suggestions, Vec<(search_index::DocKey, ProductId, String, String)>),
+    /// Completions, products with what is shown of them, and queries that begin so with how often they found something.
+    Suggest(search_index::Suggestions, Vec<(search_index::DocKey, ProductId, String, String)>, Vec<(String, u64)>),
+    /// In no order that says anything.
+    SearchQueries(Vec<CountedQuery>),
     /// By category key.
     CategoryCounts(Vec<(String, u64)>),
     /// Latest first.

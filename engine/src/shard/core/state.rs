@@ -3,6 +3,7 @@
 //! Path: flows read and propose through [`Ctx`](super::ctx::Ctx), the core reports what became durable. Borrowed in short sections, never over an
 //! `.await`. Read first: [`State`]; then `pipeline.rs` (proposal to apply), `wait.rs`, `deliver.rs` (outbox).
 
+use super::queries::Queries;
 use super::{
     Config,
     clock::LogClock,
@@ -74,6 +75,8 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     pub(crate) index: search_index::Index,
     pub(crate) index_files: IndexFiles,
+    /// What was searched for here.
+    pub(crate) queries: Queries,
     /// By the index's key; looked up, never iterated.
     pub(crate) docs: HashMap<search_index::DocKey, Doc, Hash>,
     /// Words of SKUs whose rows are here; looked up, never iterated.

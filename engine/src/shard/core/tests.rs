@@ -32,6 +32,7 @@ use wire::{
 mod contention;
 mod feed;
 mod reservations;
+mod search_queries;
 mod search_settings;
 mod snapshots;
 mod warehouse;

@@ -204,6 +204,8 @@ pub(super) fn with_everything() -> Made {
     made.done(Command::PutSearchSetting { key: text("tv"), setting: v1::search::SearchSetting::Synonyms(synonyms) });
     let setting = v1::search::SearchSetting::Rule(Box::new(crate::record::tests::rule()));
     made.done(Command::PutSearchSetting { key: text("headphones"), setting });
+    let setting = v1::search::SearchSetting::Ranking(v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 });
+    made.done(Command::PutSearchSetting { key: text("default"), setting });
     made.partition.check().expect("consistent");
     made
 }

@@ -1,7 +1,10 @@
 //! What a merchant sets for the search: seen by the next search of any shard, and after a restart.
 
 use super::*;
-use wire::{Banner, Boost, Pin, ProductRef, QueryPattern, SearchRule, SearchSetting, SearchSettingKind, SearchSettingView, Synonyms};
+use wire::{
+    Banner, Boost, Pin, ProductRef, QueryPattern, RANKING_KEY, Ranking, SearchRule, SearchSetting, SearchSettingKind, SearchSettingView,
+    Synonyms,
+};
 
 fn shop(shards: u16) -> Node {
     let mut node = Node::start(shards, Vec::new());
@@ -127,6 +130,41 @@ fn rules_pin_hide_boost_redirect_and_tell() {
         assert_eq!(found(&mut node, "headphones", Vec::new())[0], "q-9");
         put_rule(&mut node, "dear", boosted(-200));
         assert_eq!(found(&mut node, "headphones", Vec::new()).last().map(String::as_str), Some("q-9"));
+    }
+}
+
+#[test]
+fn popularity_and_a_shoppers_likings_count_as_much_as_is_set() {
+    for shards in [1, 3] {
+        let mut node = Node::start(shards, Vec::new());
+        for (key, title, brand, popularity) in
+            [("a", "Kettle", "Norden", 0), ("b", "Kettle of steel", "Sudwerk", 5_000), ("c", "Kettle of brass", "Ostra", 3)]
+        {
+            let Op::PutProduct(input) = product(key, title, 100, 1) else { unreachable!("it is one") };
+            let input = ProductInput { brand: Some(brand.to_owned()), popularity, ..*input };
+            assert!(matches!(node.admin(Op::PutProduct(Box::new(input))), Ok(Body::Upserted { .. })));
+        }
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "a");
+        let ranking = |popularity| SearchSetting::Ranking(Ranking { popularity, rating: 0, in_stock: 0 });
+        assert_eq!(put(&mut node, RANKING_KEY, ranking(100)), Ok((1, Upserted::Created)));
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "b");
+        let get = Op::GetSearchSetting { kind: SearchSettingKind::Ranking, key: RANKING_KEY.to_owned() };
+        let Ok(Body::SearchSetting { setting, .. }) = node.admin(get.clone()) else { panic!("a setting") };
+        assert_eq!(setting.setting, ranking(100));
+        assert_eq!(put(&mut node, RANKING_KEY, ranking(0)), Ok((2, Upserted::Updated)));
+        let mut liking = |preferences| {
+            let query = SearchQuery { text: "kettle".to_owned(), limit: 10, preferences, ..SearchQuery::default() };
+            match node.call(Principal::Anonymous, Op::Search(query)) {
+                Ok(Body::Search(results)) => results.items[0].key.clone(),
+                other => panic!("results were expected, not {other:?}"),
+            }
+        };
+        let brand = |name: &str, percent| Boost { filter: Filter::Brand(own(&[name])), percent };
+        assert_eq!(liking(vec![]), "a");
+        assert_eq!(liking(vec![brand("Ostra", 100), brand("Norden", -100)]), "c");
+        let many =
+            SearchQuery { preferences: vec![brand("Ostra", 1); wire::limits::PREFERENCES_MAX + 1], limit: 1, ..SearchQuery::default() };
+        assert!(matches!(node.admin(Op::Search(many)), Err(Failure::Refused(Refusal::LimitReached { .. }))));
     }
 }
 

@@ -1,0 +1,52 @@
+//! What shoppers search for: counted by whichever shard answered, told of all.
+
+use super::*;
+use wire::{CountedQuery, limits::POPULAR_SEARCHES_MIN};
+
+/// Asks a given shard.
+fn search_on(node: &mut Node, shard: usize, text: &str, after: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let query = SearchQuery { text: text.to_owned(), limit: 1, after, ..SearchQuery::default() };
+    node.next_token += 1;
+    let token = CallToken(node.next_token);
+    node.run([(shard, Input::Call { token, request: Request::system(Op::Search(query)) })].into());
+    match node.reply(token).expect("nothing it waits for is outside").result {
+        Ok(Body::Search(results)) => results.next,
+        other => panic!("results were expected, not {other:?}"),
+    }
+}
+
+fn queries(node: &mut Node, without_results: bool, limit: u16) -> String {
+    match node.admin(Op::SearchQueries { without_results, limit }) {
+        Ok(Body::SearchQueries(all)) => {
+            let shown = |query: CountedQuery| format!("{} {}/{}", query.text, query.searches, query.without_results);
+            all.into_iter().map(shown).collect::<Vec<_>>().join(", ")
+        }
+        other => panic!("queries were expected, not {other:?}"),
+    }
+}
+
+#[test]
+fn searches_are_counted_over_all_shards_and_popular_ones_suggested() {
+    let mut node = Node::start(3, Vec::new());
+    for (key, title) in [("1", "Garden chair"), ("2", "Garden table")] {
+        assert!(matches!(node.admin(product(key, title, 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    let suggested = |node: &mut Node| match node.admin(Op::Suggest { text: "Gar".to_owned(), limit: 5 }) {
+        Ok(Body::Suggestions(found)) => found.queries,
+        other => panic!("suggestions were expected, not {other:?}"),
+    };
+    for nth in 0..POPULAR_SEARCHES_MIN as usize - 1 {
+        let next = search_on(&mut node, nth % 3, "Garden  chair", None);
+        assert_eq!(search_on(&mut node, nth % 3, "Garden  chair", next), None, "a further page is no other search");
+    }
+    search_on(&mut node, 1, "garage", None);
+    search_on(&mut node, 2, "garage", None);
+    search_on(&mut node, 0, "zzzz", None);
+    assert_eq!(queries(&mut node, false, 10), "garden chair 4/0, garage 2/2, zzzz 1/1");
+    assert_eq!(queries(&mut node, true, 1), "garage 2/2");
+    assert_eq!(suggested(&mut node), [""; 0], "what few typed is told to nobody");
+    search_on(&mut node, 0, "garden chair", None);
+    assert_eq!(suggested(&mut node), ["garden chair"]);
+    let all = Op::SearchQueries { without_results: false, limit: 10 };
+    assert_eq!(node.call(Principal::Anonymous, all), Err(Failure::Refused(Refusal::Forbidden)));
+}

@@ -60,6 +60,7 @@ fn page() -> SearchResults {
         score: 12.5,
         highlight: None,
         pinned: false,
+        explanation: None,
     };
     let value = |n: u64| FacetValue { value: format!("Brand {n}"), count: 100 - n, selected: n == 0 };
     SearchResults {

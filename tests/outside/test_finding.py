@@ -125,6 +125,21 @@ class Finding(Contract):
         some = self.search(q="quibbling zorplex vlimmerig").json
         self.assertEqual(([item["product"]["key"] for item in some["items"]], some["relaxed"]), ([key], True))
 
+    def test_queries_are_counted(self):
+        key = self.fresh(title="Wubblerish flonk")
+        for _ in range(6):
+            self.assertEqual(self.keys(q="Wubblerish  FLONK"), [key])
+            self.assertEqual(self.keys(q="xqzzyv"), [])
+        answer = self.merchant.ask("GET", "/v1/admin/search-queries?limit=100")
+        self.assertEqual(answer.status, 200, str(answer))
+        counted = {row["query"]: (row["searches"], row["without_results"]) for row in answer.json["items"]}
+        self.assertEqual((counted["wubblerish flonk"], counted["xqzzyv"]), ((6, 0), (6, 6)))
+        empty = self.merchant.ask("GET", "/v1/admin/search-queries?limit=100&without_results=true").json["items"]
+        self.assertIn("xqzzyv", [row["query"] for row in empty])
+        self.assertNotIn("wubblerish flonk", [row["query"] for row in empty])
+        self.assertEqual(self.ask("GET", "/v1/suggest?q=wubb").json["queries"], ["wubblerish flonk"])
+        self.problem(self.ask("GET", "/v1/admin/search-queries"), 401, "unauthenticated")
+
     # -- what a merchant sets --------------------------------------------------------------------------------------------------------------
 
     def set_up(self, path, body, status=201):
@@ -207,6 +222,22 @@ class Finding(Contract):
             {"queries": rule["queries"]},
         ):
             self.problem(self.merchant.ask("PUT", f"/v1/admin/{path}", wrong), 422, "validation_failed")
+
+    def test_ranking_and_preferences(self):
+        keys = [self.fresh(title=f"Tromble {word}", brand=brand, popularity=popularity, price=price)
+                for word, brand, popularity, price in (("", "Ada", 0, 500), ("of tin", "Bob", 900_000, 900), ("of zinc", "Cyd", 0, 700))]
+        self.assertEqual(self.keys(q="tromble")[0], keys[0])
+        self.assertEqual(self.keys(q="tromble", prefer="brand:Cyd|Dan^90")[0], keys[2])
+        self.assertEqual(self.keys(q="tromble", prefer=["price:800..^90", "brand:Bob^-200"])[-1], keys[1])
+        before = self.merchant.ask("GET", "/v1/admin/search-ranking")
+        self.assertEqual((before.status, before.json["popularity"]), (200, 0), str(before))
+        self.addCleanup(self.merchant.ask, "PUT", "/v1/admin/search-ranking", {})
+        put = self.merchant.ask("PUT", "/v1/admin/search-ranking", {"popularity": 100})
+        self.assertEqual((put.status in (200, 201), put.json["popularity"], put.json["rating"]), (True, 100, 0), str(put))
+        self.assertEqual(self.keys(q="tromble")[0], keys[1])
+        self.problem(self.merchant.ask("PUT", "/v1/admin/search-ranking", {"rating": 401}), 422, "validation_failed")
+        self.problem(self.merchant.ask("PUT", "/v1/admin/search-ranking", {"margin": 1}), 422, "validation_failed")
+        self.problem(self.ask("GET", "/v1/search?q=a&prefer=brand:HP"), 422, "validation_failed")
 
     def test_completions(self):
         self.fresh(title="Zanzibarian teapot")

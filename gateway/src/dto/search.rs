@@ -45,6 +45,22 @@ pub struct Hit {
     /// Present, and true, where a rule put it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pinned: bool,
+    /// What the score is made of, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Vec<ScorePart>>,
+}
+
+/// A part of a score; the parts add up to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScorePart {
+    /// What for: `word`, `title_as_typed`, `about`, `stop_word`, `category`, `boost`, `popularity`, `rating` or `in_stock`.
+    #[schema(example = "word")]
+    what: String,
+    /// More about it: which word, found by which other, or which category.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// How much of the score.
+    score: f32,
 }
 
 /// A hit's texts as HTML, with `<em>` around the words found; everything else is escaped.
@@ -144,8 +160,15 @@ impl From<wire::SearchHit> for Hit {
             sku: Shown(hit.sku),
             score: hit.score,
             pinned: hit.pinned,
+            explanation: hit.explanation.map(|parts| parts.into_iter().map(Into::into).collect()),
             highlight: hit.highlight.map(|marked| Highlight { title: marked.title, description: marked.description }),
         }
+    }
+}
+
+impl From<wire::ScorePart> for ScorePart {
+    fn from(part: wire::ScorePart) -> Self {
+        Self { what: part.what, detail: part.detail, score: part.score }
     }
 }
 
@@ -202,12 +225,41 @@ pub struct Suggestions {
     products: Vec<SuggestedProduct>,
     /// Categories.
     categories: Vec<SuggestedCategory>,
+    /// What others searched for, most frequent first.
+    queries: Vec<String>,
 }
 
 impl From<wire::Suggestions> for Suggestions {
     fn from(found: wire::Suggestions) -> Self {
         let products = found.products.into_iter().map(|(id, key, title)| SuggestedProduct { id: Shown(id), key, title });
         let categories = found.categories.into_iter().map(|(key, name)| SuggestedCategory { key, name });
-        Self { completions: found.completions, products: products.collect(), categories: categories.collect() }
+        Self { completions: found.completions, products: products.collect(), categories: categories.collect(), queries: found.queries }
+    }
+}
+
+/// A query that shoppers searched for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchedQuery {
+    /// In lower case.
+    query: String,
+    /// How often; what is a day ago counts half.
+    searches: u64,
+    /// How often it found nothing.
+    without_results: u64,
+}
+
+/// Queries, most frequent first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchedQueries {
+    items: Vec<SearchedQuery>,
+    /// Always null: this list has one page.
+    #[schema(value_type = Option<String>)]
+    next: (),
+}
+
+impl From<Vec<wire::CountedQuery>> for SearchedQueries {
+    fn from(counted: Vec<wire::CountedQuery>) -> Self {
+        let item = |wire::CountedQuery { text, searches, without_results }| SearchedQuery { query: text, searches, without_results };
+        Self { items: counted.into_iter().map(item).collect(), next: () }
     }
 }

@@ -231,6 +231,42 @@ pub struct Rule {
     enabled: bool,
 }
 
+/// What counts beside the words, in order of relevance: what a product with the most of it gets, in hundredths of what all words of the query weigh. Each 0 to
+/// 400; what is not given is 0.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankingBody {
+    /// Of popularity, by its logarithm; all of it from about a million on.
+    #[serde(default)]
+    pub popularity: u16,
+    /// Of stars; all of it with five.
+    #[serde(default)]
+    pub rating: u16,
+    /// All of it for what can be had at the moment of the search.
+    #[serde(default)]
+    pub in_stock: u16,
+}
+
+impl From<RankingBody> for SearchSetting {
+    fn from(body: RankingBody) -> Self {
+        let RankingBody { popularity, rating, in_stock } = body;
+        Self::Ranking(wire::Ranking { popularity, rating, in_stock })
+    }
+}
+
+/// What counts beside the words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ranking {
+    /// Rises with each change; 0 before the first.
+    pub version: u64,
+    /// Hundredths of what all words weigh.
+    popularity: u16,
+    /// Likewise.
+    rating: u16,
+    /// Likewise.
+    in_stock: u16,
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
@@ -244,6 +280,7 @@ pub struct Page<T> {
 pub(crate) enum Setting {
     Synonyms(Synonyms),
     Rule(Box<Rule>),
+    Ranking(Ranking),
 }
 
 impl From<SearchSettingView> for Setting {
@@ -257,6 +294,9 @@ impl From<SearchSettingView> for Setting {
                 Self::Synonyms(Synonyms { key, version, words: None, typed: Some(typed), found: Some(found) })
             }
             SearchSetting::Rule(rule) => Self::Rule(Box::new(shown(key, version, *rule))),
+            SearchSetting::Ranking(wire::Ranking { popularity, rating, in_stock }) => {
+                Self::Ranking(Ranking { version, popularity, rating, in_stock })
+            }
         }
     }
 }

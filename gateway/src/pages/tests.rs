@@ -43,6 +43,7 @@ fn hit(n: u128, title: &str) -> SearchHit {
         score: 1.0,
         highlight: None,
         pinned: false,
+        explanation: None,
     }
 }
 

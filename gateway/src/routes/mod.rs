@@ -65,6 +65,8 @@ pub(crate) fn table() -> Vec<Row> {
             &["GET", "PUT", "DELETE"],
             get(search_settings::get_search_rule).put(search_settings::put_search_rule).delete(search_settings::delete_search_rule),
         ),
+        ("/v1/admin/search-ranking", &["GET", "PUT"], get(search_settings::get_ranking).put(search_settings::put_ranking)),
+        ("/v1/admin/search-queries", &["GET"], get(search_settings::list_queries)),
         ("/v1/admin/stock/adjust", &["POST"], post(stock::adjust_stock)),
         ("/v1/admin/stock/{sku}", &["GET"], get(stock::get_stock)),
         ("/v1/admin/stock/{sku}/policies/{location}", &["PUT"], put(warehouse::set_policy)),

@@ -34,7 +34,8 @@ const SUGGESTIONS: u16 = 8;
         ("after" = Option<String>, Query, description = "`next` of the page before"),
         ("total" = Option<bool>, Query, description = "Count all hits"),
         ("highlight" = Option<bool>, Query, description = "Give title and description of each hit as HTML with `<em>` around the words found"),
-        ("explain" = Option<bool>, Query, description = "Taken"),
+        ("explain" = Option<bool>, Query, description = "Say of each hit what its score is made of"),
+        ("prefer" = Option<Vec<String>>, Query, description = "What this shopper is likely to want, such as brand:HP^20: these products get so many hundredths of what all words of the query weigh; -400 to 400, at most 8"),
         ("typo" = Option<bool>, Query, description = "false: no word stands for one that is spelt nearly so, even if no product has it"),
     ),
     responses((status = 200, body = search::SearchPage), (status = 422, body = dto::Problem, content_type = "application/problem+json")))]

@@ -5,12 +5,13 @@
 //! name   = brand | category | price | rating | in_stock | attr.NAME
 //! values = value *("|" value)       alternatives; a backslash takes "|" and itself as they are
 //!        | [low] ".." [high]        price in minor units, rating in stars, attributes as numbers; both ends included
+//! prefer = filter "^" percent        one parameter a preference; not in_stock
 //! facets = facet *("," facet)
 //! facet  = brand | category | price | price:histogram(N) | in_stock | attr.NAME
 //! ```
 
 use crate::http::{problem::Problem, query::Query};
-use wire::{Facet, Filter, SearchQuery, Sort, limits};
+use wire::{Boost, Facet, Filter, SearchQuery, Sort, limits};
 
 /// Buckets of a histogram.
 const BUCKETS_MAX: u16 = 100;
@@ -57,10 +58,26 @@ pub(crate) fn parse(raw: Option<&str>) -> Result<SearchQuery, Problem> {
     let limit = query.limit(LIMIT)?;
     let (total, highlight) = (query.flag("total")?.unwrap_or(false), query.flag("highlight")?.unwrap_or(false));
     let exact = query.flag("typo")? == Some(false);
-    // Taken and checked; the engine has no use for it.
-    let _explain = query.flag("explain")?;
+    let explain = query.flag("explain")?.unwrap_or(false);
+    let preferences = query.all("prefer")?.iter().map(|text| preference(text)).collect::<Result<Vec<Boost>, String>>();
+    let preferences = preferences.map_err(|wanted| Problem::field("/prefer", "bad_preference", wanted))?;
+    if preferences.len() > limits::PREFERENCES_MAX {
+        return Err(Problem::field("/prefer", "too_many", format!("at most {}", limits::PREFERENCES_MAX)));
+    }
     query.end()?;
-    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact })
+    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact, explain, preferences })
+}
+
+/// `FILTER^PERCENT`, or what was wanted.
+fn preference(text: &str) -> Result<Boost, String> {
+    let max = limits::BOOST_PERCENT_MAX;
+    let (of, percent) = text.rsplit_once('^').ok_or("FILTER^PERCENT")?;
+    let percent = percent.parse().ok().filter(|percent| *percent != 0 && (-max..=max).contains(percent));
+    let percent = percent.ok_or_else(|| format!("hundredths from -{max} to {max}, and not 0"))?;
+    match filter(of)? {
+        Filter::InStock(_) => Err("no in_stock: the shop's ranking has it".to_owned()),
+        filter => Ok(Boost { filter, percent }),
+    }
 }
 
 /// Splits at bars that no backslash precedes.
@@ -205,7 +222,7 @@ mod tests {
     fn a_whole_search() {
         let raw = "q=ink%20jet&category=printers%2Fink&filter=brand:HP%7CCanon&filter=price:1000..5000&filter=rating:4..&filter=in_stock:true\
                    &filter=attr.t_type:Original&filter=attr.n_width:1.5..&facets=brand,price:histogram(10),attr.t_type&sort=-price&limit=5\
-                   &total=true&highlight=true&explain=true&typo=false&after=AAH_";
+                   &total=true&highlight=true&explain=true&typo=false&after=AAH_&prefer=brand:A%5E%7CB%5E20&prefer=price:..900%5E-5";
         let query = parse(Some(raw)).expect("well formed");
         let text = |text: &str| text.to_owned();
         assert_eq!(
@@ -228,6 +245,11 @@ mod tests {
                 total: true,
                 highlight: true,
                 exact: true,
+                explain: true,
+                preferences: vec![
+                    Boost { filter: Filter::Brand(vec![text("A^"), text("B")]), percent: 20 },
+                    Boost { filter: Filter::Price { min: None, max: Some(900) }, percent: -5 },
+                ],
             }
         );
         assert_eq!(parse(None).expect("empty browses"), SearchQuery { limit: 20, ..SearchQuery::default() });
@@ -236,6 +258,11 @@ mod tests {
     #[test] // Each row: a query, and the pointer its problem names.
     fn bad_searches_are_refused() {
         for (raw, pointer) in [
+            ("prefer=brand:HP", "/prefer"),
+            ("prefer=brand:HP%5E0", "/prefer"),
+            ("prefer=brand:HP%5E401", "/prefer"),
+            ("prefer=in_stock:true%5E5", "/prefer"),
+            ("prefer=5", "/prefer"),
             ("filter=brand", "/filter"),
             ("filter=brand:", "/filter"),
             ("filter=brand:HP|", "/filter"),

@@ -5,8 +5,8 @@ use crate::{
     App,
     dto::{
         self,
-        search::cursor,
-        search_setting::{self, Page, Rule, SearchRuleBody, Setting, Synonyms, SynonymsBody},
+        search::{SearchedQueries, cursor},
+        search_setting::{self, Page, Ranking, RankingBody, Rule, SearchRuleBody, Setting, Synonyms, SynonymsBody},
     },
     http::{
         caller::{CALL_MS, Caller, Keyed},
@@ -23,7 +23,7 @@ use axum::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-use wire::{Body, Op, Role, SearchSetting, SearchSettingKind};
+use wire::{Body, Op, RANKING_KEY, Role, SearchSetting, SearchSettingKind};
 
 async fn put(app: &App, caller: &Caller, key: String, json: &Json, setting: SearchSetting) -> Result<Reply, Problem> {
     let principal = caller.staff(&[Role::Merchandiser])?;
@@ -39,6 +39,7 @@ fn reply(view: wire::SearchSettingView, none_match: Option<&str>) -> Reply {
     match view.into() {
         Setting::Synonyms(synonyms) => Reply::json(&synonyms),
         Setting::Rule(rule) => Reply::json(&*rule),
+        Setting::Ranking(ranking) => Reply::json(&ranking),
     }
     .etag(&tag, none_match)
 }
@@ -121,7 +122,7 @@ pub(crate) async fn delete_synonyms(State(app): State<Arc<App>>, caller: Caller,
 pub(crate) async fn list_synonyms(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
     let shown = |setting| match setting {
         Setting::Synonyms(synonyms) => Some(synonyms),
-        Setting::Rule(_) => None,
+        Setting::Rule(_) | Setting::Ranking(_) => None,
     };
     list(&app, &caller, (SearchSettingKind::Synonyms, "/v1/admin/synonyms"), shown).await
 }
@@ -169,7 +170,43 @@ pub(crate) async fn delete_search_rule(State(app): State<Arc<App>>, caller: Call
 pub(crate) async fn list_search_rules(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
     let shown = |setting| match setting {
         Setting::Rule(rule) => Some(*rule),
-        Setting::Synonyms(_) => None,
+        Setting::Synonyms(_) | Setting::Ranking(_) => None,
     };
     list(&app, &caller, (SearchSettingKind::Rule, "/v1/admin/search-rules"), shown).await
+}
+
+/// What counts beside the words; all 0 where nothing is set.
+#[utoipa::path(get, path = "/v1/admin/search-ranking", tag = "admin", security(("staff" = [])), responses((status = 200, body = Ranking)))]
+pub(crate) async fn get_ranking(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
+    get(&app, &caller, SearchSettingKind::Ranking, RANKING_KEY.to_owned()).await
+}
+
+/// Set what counts beside the words.
+#[utoipa::path(put, path = "/v1/admin/search-ranking", tag = "admin", security(("staff" = [])), request_body = RankingBody,
+    responses((status = 200, body = Ranking), (status = 201, body = Ranking),
+        (status = 412, body = dto::Problem, content_type = "application/problem+json"),
+        (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn put_ranking(State(app): State<Arc<App>>, caller: Caller, json: Json) -> Result<Reply, Problem> {
+    caller.staff(&[Role::Merchandiser])?;
+    let body: RankingBody = json.shape()?;
+    put(&app, &caller, RANKING_KEY.to_owned(), &json, body.into()).await
+}
+
+/// What shoppers search for, most frequent first.
+///
+/// Counted in memory over about the last days: a restart begins anew. With `without_results`, those that found nothing, by how often they did.
+#[utoipa::path(get, path = "/v1/admin/search-queries", tag = "admin", security(("staff" = [])),
+    params(
+        ("without_results" = Option<bool>, Query, description = "Only those that found nothing"),
+        ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
+    ),
+    responses((status = 200, body = SearchedQueries)))]
+pub(crate) async fn list_queries(State(app): State<Arc<App>>, caller: Caller) -> Result<Reply, Problem> {
+    let principal = caller.staff(&[Role::Merchandiser])?;
+    let mut query = Query::parse(caller.raw_query.as_deref())?;
+    let (limit, without_results) = (query.limit(LIMIT)?, query.flag("without_results")?.unwrap_or(false));
+    query.end()?;
+    let answer = caller.ask(&app, principal, Op::SearchQueries { without_results, limit }).await?;
+    let Body::SearchQueries(counted) = answer.body else { return Err(unexpected(&answer)) };
+    Ok(Reply::json(&SearchedQueries::from(counted)))
 }

@@ -61,6 +61,7 @@
 //! [`Query::boosts`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
 //! words which nobody has ([`unknown`]).
 //! [`Query::signals`] say how much it counts, beside the words, that a document is popular, well rated and in stock: nothing, unless they do.
+//! With [`Query::explain`] an answer says of each hit what its score was added up from ([`Explanation`]).
 //!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
@@ -89,8 +90,9 @@
 //! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
 //! | `patterns` | which queries such a rule is for |
+//! | `explanation` | why a hit has its score |
 //! | `signals` | what popularity, ratings and stock count beside words |
-//! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets |
+//! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `suggest` | completions of the last word |
@@ -142,6 +144,7 @@ mod collect;
 mod compaction;
 mod cursor;
 mod document;
+mod explanation;
 mod facet;
 mod filter;
 mod forward;
@@ -176,6 +179,7 @@ pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,
     DocumentError, FACETABLE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
 };
+pub use explanation::{Explanation, ScoreOf, ScorePart};
 pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
 pub use operators::OPERATORS_MAX;

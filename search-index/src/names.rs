@@ -114,9 +114,9 @@ fn name_of(key: &str) -> &str {
 }
 
 impl Categories {
-    /// The rows of each category that is called so, by the stems of its name.
-    pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = &RoaringBitmap> {
-        self.by_name.get(name).into_iter().flatten().map(|id| self.keys.rows(*id))
+    /// The key and the rows of each category that is called so, by the stems of its name.
+    pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
+        self.by_name.get(name).into_iter().flatten().map(|id| (&**self.keys.text(*id), self.keys.rows(*id)))
     }
 
     /// Key ids on the path, root first.

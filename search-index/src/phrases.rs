@@ -62,6 +62,15 @@ pub(crate) fn in_segment(segment: &Segment, phrase: &Phrase, mut found: impl FnM
     }
 }
 
+/// The least impact of the phrase's words in the nth row of a segment, if it stands there.
+pub(crate) fn in_row(segment: &Segment, phrase: &Phrase, nth: usize) -> Option<u8> {
+    let row = segment.forward().rows()[nth];
+    let impact = |term: &String| segment.postings(term.as_bytes())?.0.find(row);
+    let least = phrase.iter().try_fold(u8::MAX, |least, term| Some(least.min(impact(term)?)))?;
+    let terms: Option<SmallVec<[u32; 8]>> = phrase.iter().map(|term| segment.term(term.as_bytes())).collect();
+    stands(segment.forward().tokens(nth), &terms?, |form| segment.terms_of(form).term).then_some(least)
+}
+
 /// Whether the terms, each with a number, come side by side in a field.
 pub(crate) fn stands(tokens: Tokens<'_>, terms: &[u32], term_of: impl Fn(u32) -> u32) -> bool {
     // The words before the one at hand, as far back as the phrase is long.

@@ -272,6 +272,8 @@ pub struct Query {
     pub after: Option<Cursor>,
     /// Whether to count matches exactly.
     pub total: bool,
+    /// Whether to say why each hit has the score that it has: [`Results::explanations`](crate::Results::explanations).
+    pub explain: bool,
 }
 
 impl Default for Query {
@@ -294,6 +296,7 @@ impl Default for Query {
             limit: 20,
             after: None,
             total: false,
+            explain: false,
         }
     }
 }
@@ -353,7 +356,7 @@ impl Query {
         self.after.map(|after| after.place()).filter(|place| self.sort != Sort::Relevance || *place != BEFORE_ALL)
     }
 
-    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets and total may change from page to page, and so may a shop's rules: synonyms,
+    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets, total and explain may change from page to page, and so may a shop's rules: synonyms,
     /// pins, hidden documents, boosts and signals.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();

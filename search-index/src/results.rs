@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::arrangement::interleave;
 use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
 use crate::document::DocKey;
+use crate::explanation::Explanation;
 use crate::query::{FacetField, FacetRequest, Query, Sort, Words};
 use crate::rank::spelling::{Spelling, corrected};
 
@@ -144,6 +145,8 @@ pub struct Part {
     pub more: bool,
     /// Whether a document that is not pinned matches all terms and passes all filters, wherever the cursor stands.
     pub any_all_terms: bool,
+    /// Of each hit, pinned ones after the others, when asked for.
+    pub explanations: Vec<(DocKey, Explanation)>,
     /// Documents that match all terms, or are pinned, and pass; counted when `total` was asked for.
     pub total_all_terms: u64,
     /// Documents that match at least one term, or are pinned, and pass; counted when no document has all terms.
@@ -195,6 +198,8 @@ pub struct Results {
     /// The text with its misspelt words spelt right, when asked for and there are any: words that no document has and that are like some that documents have.
     /// Those are written as the dictionary has them, in lower case and without diacritics.
     pub did_you_mean: Option<String>,
+    /// Why each hit has its score, when asked for: one a hit, in their order.
+    pub explanations: Vec<(DocKey, Explanation)>,
 }
 
 /// Joins the parts of all shards for one query. O(all hits · log + all facet values · log).
@@ -215,7 +220,9 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);
     let mut pinned: Vec<Hit> = Vec::new();
+    let mut explanations: BTreeMap<DocKey, Explanation> = BTreeMap::new();
     for part in parts {
+        explanations.extend(part.explanations);
         pinned.extend(&part.pinned);
         more |= part.more && part.hits.last().is_none_or(keep);
         results.hits.extend(part.hits.iter().filter(|hit| keep(hit)));
@@ -235,6 +242,7 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     results.hits.sort_unstable_by_key(|hit| hit.sort);
     let (page, left_over) = interleave(results.hits, pinned, &query.pins, query.limit);
     (results.hits, more) = (page, more | left_over);
+    results.explanations = results.hits.iter().filter_map(|hit| explanations.remove_entry(&hit.key)).collect();
     results.relaxed = results.hits.iter().any(|hit| hit.sort.tier == Tier::SomeTerms && !hit.pinned);
     let last = results.hits.iter().rfind(|hit| query.sort != Sort::Relevance || !hit.pinned).map_or(BEFORE_ALL, |hit| hit.sort);
     results.next = more.then(|| Cursor::new(last, query.fingerprint()));

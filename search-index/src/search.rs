@@ -8,7 +8,7 @@ use crate::analysis::QueryTerms;
 use crate::arrangement::Arranged;
 use crate::bitset::Bitset;
 use crate::collect::{Candidate, Collector, Top, score_at};
-use crate::cursor::Tier;
+use crate::cursor::{SortKey, Tier};
 use crate::document::DocKey;
 use crate::facet::Faceting;
 use crate::filter::Test;
@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::operators::Operators;
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, Sort, Words};
+use crate::rank::explain::Asked;
 use crate::rank::windows::{Wanted, best};
 use crate::rank::words::{Known, Understood};
 use crate::rank::{Beside, Resolved, resolve, shown};
@@ -57,12 +58,15 @@ impl Index {
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
+        let typed = if query.explain { terms.iter().map(|term| term.form.clone()).collect() } else { Vec::new() };
         let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live };
         let resolved = resolve(&words, (&left_out, about), &beside, &self.segments, &self.head, &self.rows, &mut made);
         let arranged = Arranged::of(query, &self.rows);
-        let search = Search { index: self, query, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
+        let asked = Asked { typed, words: &words };
+        let search =
+            Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
         Ok(Part { words: Words::first(places), known, guessed, spellings, ..part })
@@ -75,6 +79,8 @@ const ASKED_AT_ONCE: usize = 64;
 struct Search<'a> {
     index: &'a Index,
     query: &'a Query,
+    /// What explanations are made from.
+    asked: Asked<'a>,
     resolved: Resolved<'a>,
     /// Rows that have what is quoted and nothing that is forbidden; all if there is none of either.
     within: Option<Bitset>,
@@ -189,28 +195,32 @@ impl Search<'_> {
     }
 
     fn finish(self, mut part: Part) -> Part {
-        part.pinned = self.pinned();
-        let rows = &self.index.rows;
-        let (candidates, more) = self.top.finish(self.query.limit);
-        let (text, relevance) = (self.resolved.len() > 0, self.query.sort == Sort::Relevance);
-        let hits = candidates.into_iter().map(|Candidate { place, row }| Hit {
-            key: place.key,
-            partition: rows.partitions[row as usize],
-            score: shown(match (text, relevance) {
+        let pinned = self.pinned();
+        let Self { index, query, asked, resolved, top, .. } = self;
+        let mut hit = |row: u32, score: u32, sort: SortKey, pinned: bool| {
+            if query.explain {
+                part.explanations.push((sort.key, resolved.explain(row, score, &asked, &index.known())));
+            }
+            Hit { key: sort.key, partition: index.rows.partitions[row as usize], score: shown(score), sort, pinned }
+        };
+        let (candidates, more) = top.finish(query.limit);
+        let (text, relevance) = (resolved.len() > 0, query.sort == Sort::Relevance);
+        let found = candidates.into_iter().map(|Candidate { place, row }| {
+            let score = match (text, relevance) {
                 (true, true) => score_at(place),
-                (true, false) => self.resolved.score(row),
+                (true, false) => resolved.score(row),
                 (false, _) => 0,
-            }),
-            sort: place,
-            pinned: false,
+            };
+            hit(row, score, place, false)
         });
-        part.hits = hits.collect();
+        part.hits = found.collect();
+        part.pinned = pinned.into_iter().map(|(row, score, sort)| hit(row, score, sort, true)).collect();
         part.more = more;
         part
     }
 
-    /// The pinned documents that may be on the page, by row.
-    fn pinned(&self) -> Vec<Hit> {
+    /// The pinned documents that may be on the page, by row, with their scores and places in the order.
+    fn pinned(&self) -> Vec<(u32, u32, SortKey)> {
         let (query, rows) = (self.query, &self.index.rows);
         let relevance = query.sort == Sort::Relevance;
         if self.arranged.pinned.is_empty() || (relevance && query.after.is_some()) {
@@ -225,12 +235,11 @@ impl Search<'_> {
                 passing = rows.passing(&passing, filter, self.live);
             }
         }
-        let hit = |row: u32| {
+        let scored = |row: u32| {
             let score = self.resolved.score(row);
-            let sort = rows.sort_key(row, query.sort, Tier::AllTerms, (self.resolved.len() > 0).then_some(score));
-            Hit { key: sort.key, partition: rows.partitions[row as usize], score: shown(score), sort, pinned: true }
+            (row, score, rows.sort_key(row, query.sort, Tier::AllTerms, (self.resolved.len() > 0).then_some(score)))
         };
-        passing.iter().map(hit).collect()
+        passing.iter().map(scored).collect()
     }
 
     /// Whether in-stock filters wait until a row is about to become a hit: nothing that counts all matches was asked for.

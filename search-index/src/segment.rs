@@ -83,6 +83,19 @@ impl Segment {
         found
     }
 
+    /// Calls `found` with each form that begins with `prefix` and goes on, in byte order. O(these forms).
+    pub(crate) fn each_longer_form(&self, prefix: &str, mut found: impl FnMut(&str)) {
+        let mut forms = self.forms.range().gt(prefix).into_stream();
+        while let Some((form, _)) = forms.next() {
+            if !form.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            if let Ok(form) = std::str::from_utf8(form) {
+                found(form);
+            }
+        }
+    }
+
     /// Whether a live row has a form that begins with `prefix`.
     pub(crate) fn begins_any(&self, prefix: &str) -> bool {
         let mut forms = self.forms.range().ge(prefix).into_stream();

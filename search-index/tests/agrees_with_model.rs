@@ -2,7 +2,8 @@
 
 mod model;
 
-use model::{MISSPELT, Model, ModelResults, WORDS, in_stock};
+use model::score::label;
+use model::{MISSPELT, Model, ModelHit, ModelResults, WORDS, in_stock, shown};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -230,25 +231,36 @@ fn query() -> impl Strategy<Value = Query> {
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
     let matching = prop_oneof![3 => Just(Matching::AllThenAny), 1 => Just(Matching::All), 1 => Just(Matching::Any)];
-    ((text, matching, any::<bool>()), vec(filter(), 0..3), vec(facet(), 0..4), sort, 1_usize..6, any::<bool>(), (arrangement(), signals()))
-        .prop_map(|((text, matching, typos), filters, facets, sort, limit, total, ((pins, hidden, boosts), signals))| Query {
-            prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
-            text: text.map(|(text, _)| text),
-            matching,
-            typos,
-            known: Words::default(),
-            did_you_mean: false,
-            pins,
-            hidden,
-            boosts,
-            signals,
-            synonyms: Arc::default(),
-            filters,
-            facets,
-            sort,
-            limit,
-            total,
-            after: None,
+    (
+        (text, matching, any::<bool>()),
+        vec(filter(), 0..3),
+        vec(facet(), 0..4),
+        sort,
+        1_usize..6,
+        any::<(bool, bool)>(),
+        (arrangement(), signals()),
+    )
+        .prop_map(|((text, matching, typos), filters, facets, sort, limit, (total, explain), ((pins, hidden, boosts), signals))| {
+            Query {
+                prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
+                text: text.map(|(text, _)| text),
+                matching,
+                typos,
+                known: Words::default(),
+                did_you_mean: false,
+                pins,
+                hidden,
+                boosts,
+                signals,
+                synonyms: Arc::default(),
+                filters,
+                facets,
+                sort,
+                limit,
+                total,
+                explain,
+                after: None,
+            }
         })
 }
 
@@ -277,6 +289,24 @@ fn op() -> impl Strategy<Value = Op> {
 
 const STOCK: Option<Live<'static>> = Some(&in_stock);
 
+/// What is said of each hit adds up to its score, and where that is the model's, is what it says.
+fn check_explanations(found: &Results, wanted: &[ModelHit], query: &Query, scores: bool) -> Result<(), TestCaseError> {
+    let explained: Vec<DocKey> = found.explanations.iter().map(|(key, _)| *key).collect();
+    let hits: Vec<DocKey> = if query.explain { found.hits.iter().map(|hit| hit.key).collect() } else { Vec::new() };
+    prop_assert_eq!(explained, hits);
+    for ((_, explanation), (hit, wanted)) in found.explanations.iter().zip(found.hits.iter().zip(wanted)) {
+        let parts = &explanation.parts;
+        let score: f32 = parts.iter().map(|part| part.score).sum();
+        prop_assert!(query.text.is_none() || (score - hit.score).abs() <= 1e-4 * (1.0 + hit.score), "{} {:?}", hit.score, parts);
+        if scores {
+            let parts: Vec<_> = parts.iter().map(|part| (label(&part.what), part.score)).collect();
+            let wanted: Vec<_> = wanted.parts.iter().map(|(label, score)| (label.clone(), shown(*score))).collect();
+            prop_assert_eq!(parts, wanted, "{:?} {:?}", hit, query);
+        }
+    }
+    Ok(())
+}
+
 /// Reads every page and checks each against the model's whole answer.
 fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: impl FnMut(&Query) -> Results) -> Result<(), TestCaseError> {
     let mut query = query.clone();
@@ -290,6 +320,7 @@ fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: i
             prop_assert!(!scores || hit.score == wanted.score || query.text.is_none(), "{} {}", hit.score, wanted.score);
             prop_assert_eq!(hit.partition, (hit.key.0 % 5) as u16);
         }
+        check_explanations(&found, page, &query, scores)?;
         prop_assert_eq!(found.relaxed, page.iter().any(|hit| hit.tier == Tier::SomeTerms && !hit.pinned));
         prop_assert_eq!(found.total, query.total.then_some(wanted.total));
         prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", &query);
@@ -370,6 +401,7 @@ proptest! {
                 prop_assert_eq!(found.total, query.total.then_some(wanted.total));
                 prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", query);
                 prop_assert_eq!(found.hits.len(), wanted.hits.len().min(query.limit));
+                check_explanations(&found, &wanted.hits, &query, false)?;
                 let shape = |pinned: bool, key: DocKey, tier: Tier| (pinned.then_some(key), tier);
                 prop_assert_eq!(
                     found.hits.iter().map(|hit| shape(hit.pinned, hit.key, hit.sort.tier)).collect::<Vec<_>>(),

@@ -14,11 +14,18 @@ use crate::rows::Rows;
 /// All boosts of a query.
 #[derive(Default)]
 pub(crate) struct Boosts<'a> {
-    each: SmallVec<[(About<'a>, i64); 2]>,
+    each: SmallVec<[OfQuery<'a>; 2]>,
     /// What a row gets at most for having all words.
     words: i64,
     /// There if there are any.
     rows: Option<&'a Rows>,
+}
+
+struct OfQuery<'a> {
+    /// Among the boosts of the query.
+    nth: usize,
+    about: About<'a>,
+    percent: i64,
 }
 
 /// Which rows a boost is about.
@@ -30,21 +37,38 @@ enum About<'a> {
 impl<'a> Boosts<'a> {
     /// `weight` is that of all words. O(rows of the brands and categories named, and a bit a row for each of these boosts).
     pub(crate) fn of(boosts: &[Boost], weight: u32, rows: &'a Rows) -> Self {
-        let about = |boost: &Boost| {
+        let of_query = |(nth, boost): (usize, &Boost)| {
             let set = rows.named(&boost.filter).map(About::Rows);
-            Some((set.or_else(|| rows.test(&boost.filter).map(About::Test))?, i64::from(boost.percent)))
+            let about = set.or_else(|| rows.test(&boost.filter).map(About::Test))?;
+            Some(OfQuery { nth, about, percent: i64::from(boost.percent) })
         };
-        Self { each: boosts.iter().filter_map(about).collect(), words: i64::from(weight) * 255, rows: Some(rows) }
+        Self { each: boosts.iter().enumerate().filter_map(of_query).collect(), words: i64::from(weight) * 255, rows: Some(rows) }
     }
 
     /// What a row's score becomes.
     pub(crate) fn of_row(&self, row: u32, score: u32) -> u32 {
         let Some(rows) = self.rows.filter(|_| !self.each.is_empty()) else { return score };
-        let is_about = |about: &About<'_>| match about {
-            About::Rows(set) => set.contains(row),
-            About::Test(test) => test.passes(rows, row),
+        let percent = self.each.iter().filter(|boost| boost.is_about(rows, row)).map(|boost| boost.percent).sum();
+        self.moved(score, percent)
+    }
+
+    /// By how much each boost that is about a row moves its score, after those before it.
+    pub(super) fn explain(&self, row: u32, score: u32) -> Vec<(usize, i64)> {
+        let Some(rows) = self.rows else { return Vec::new() };
+        let (mut percent, mut before) = (0, score);
+        let of_row = self.each.iter().filter(|boost| boost.is_about(rows, row));
+        let change = |boost: &OfQuery<'_>| {
+            percent += boost.percent;
+            let after = self.moved(score, percent);
+            let change = i64::from(after) - i64::from(before);
+            before = after;
+            (boost.nth, change)
         };
-        let percent = self.each.iter().filter(|(about, _)| is_about(about)).map(|(_, percent)| percent).sum();
+        of_row.map(change).collect()
+    }
+
+    /// What becomes of a score by so many hundredths.
+    fn moved(&self, score: u32, percent: i64) -> u32 {
         u32::try_from(i64::from(score) + self.share(percent)).map_or(1, |score| score.max(1))
     }
 
@@ -54,13 +78,22 @@ impl<'a> Boosts<'a> {
             About::Rows(set) => set.any_in(first as usize / 64, rows / 64),
             About::Test(_) => true,
         };
-        let percent = self.each.iter().filter(|(about, percent)| *percent > 0 && any(about)).map(|(_, percent)| percent).sum();
+        let percent = self.each.iter().filter(|boost| boost.percent > 0 && any(&boost.about)).map(|boost| boost.percent).sum();
         u32::try_from(self.share(percent)).unwrap_or(0)
     }
 
     fn share(&self, percent: i64) -> i64 {
         let most = i64::from(BOOST_PERCENT_MAX);
         self.words * percent.clamp(-most, most) / 100
+    }
+}
+
+impl OfQuery<'_> {
+    fn is_about(&self, rows: &Rows, row: u32) -> bool {
+        match &self.about {
+            About::Rows(set) => set.contains(row),
+            About::Test(test) => test.passes(rows, row),
+        }
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) const PERCENT_MAX: u32 = CALLED_MAX as u32 * PERCENT;
 
 /// Some words of a query that are what categories are called.
 pub(crate) struct Called<'a> {
-    /// Of each such category.
-    rows: SmallVec<[&'a RoaringBitmap; 2]>,
+    /// Each such category: its key and its rows.
+    categories: SmallVec<[(&'a str, &'a RoaringBitmap); 2]>,
     /// What a row in any of them gets.
     score: u32,
 }
@@ -38,9 +38,9 @@ pub(crate) fn called<'a>(words: &[Word], weights: &[u32], categories: &'a Catego
                 name.push(' ');
             }
             name.push_str(words[to].name());
-            let rows: SmallVec<[&RoaringBitmap; 2]> = categories.called(&name).collect();
-            if !rows.is_empty() && found.len() < CALLED_MAX {
-                found.push(Called { rows, score: weights[from..=to].iter().sum::<u32>() * 255 * PERCENT / 100 });
+            let called: SmallVec<[(&str, &RoaringBitmap); 2]> = categories.called(&name).collect();
+            if !called.is_empty() && found.len() < CALLED_MAX {
+                found.push(Called { categories: called, score: weights[from..=to].iter().sum::<u32>() * 255 * PERCENT / 100 });
             }
         }
     }
@@ -50,11 +50,16 @@ pub(crate) fn called<'a>(words: &[Word], weights: &[u32], categories: &'a Catego
 impl<'a> Called<'a> {
     #[cfg(test)]
     pub(crate) fn new(rows: &'a RoaringBitmap, score: u32) -> Self {
-        Self { rows: [rows].into_iter().collect(), score }
+        Self { categories: [("", rows)].into_iter().collect(), score }
     }
 
     fn has(&self, row: u32) -> bool {
-        self.rows.iter().any(|rows| rows.contains(row))
+        self.categories.iter().any(|(_, rows)| rows.contains(row))
+    }
+
+    /// The category that a row is in, and what it gets for it.
+    pub(super) fn explain(&self, row: u32) -> Option<(&'a str, u32)> {
+        self.categories.iter().find(|(_, rows)| rows.contains(row)).map(|(key, _)| (*key, self.score))
     }
 }
 
@@ -66,6 +71,6 @@ pub(crate) fn score(called: &[Called<'_>], row: u32) -> u32 {
 /// What a row of so many from `first` on gets at most.
 pub(crate) fn bound(called: &[Called<'_>], first: u32, rows: u32) -> u32 {
     let last = first.saturating_add(rows - 1);
-    let any = |called: &&Called<'_>| called.rows.iter().any(|rows| rows.range_cardinality(first..=last) > 0);
+    let any = |called: &&Called<'_>| called.categories.iter().any(|(_, rows)| rows.range_cardinality(first..=last) > 0);
     called.iter().filter(any).map(|called| called.score).sum()
 }

@@ -34,41 +34,52 @@ const _: () = assert!(20 * STOP_WEIGHT < WEIGHT_MAX && STOP_WORDS.len() <= TERMS
 pub(crate) struct Extra {
     /// Terms that bring it, each as good as any other.
     terms: SmallVec<[Vec<u8>; 1]>,
-    worth: Worth,
+    kind: Kind,
 }
 
-/// What an extra weighs.
-enum Worth {
-    /// So many hundredths of the word of this number.
-    OfWord {
-        nth: usize,
-        percent: u32,
-    },
+/// What an extra is for.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// The title has the word of this number as it was typed.
+    AsTyped { nth: usize },
+    /// The title is about the word of this number.
+    About { nth: usize },
+    /// The title has a stop word.
     Stop,
 }
 
 /// All of a query's; `about` is the place of the word that says what is looked for.
 pub(crate) fn extras(words: &[Word], left_out: &[&str], about: usize) -> SmallVec<[Extra; 8]> {
     let marked = |mark: u8, word: &str| [&[mark], word.as_bytes()].concat();
-    let exact = words.iter().enumerate().map(|(nth, word)| Extra {
-        terms: word.exact().map(|form| marked(TITLE_MARK, form)).collect(),
-        worth: Worth::OfWord { nth, percent: EXACT_PERCENT },
-    });
+    let exact = words
+        .iter()
+        .enumerate()
+        .map(|(nth, word)| Extra { terms: word.exact().map(|form| marked(TITLE_MARK, form)).collect(), kind: Kind::AsTyped { nth } });
     let head = words.iter().enumerate().filter(|(_, word)| word.is_at(about)).map(|(nth, word)| Extra {
         terms: word.others.iter().map(|(term, _)| term).chain([&word.term]).map(|term| marked(HEAD_MARK, term)).collect(),
-        worth: Worth::OfWord { nth, percent: HEAD_PERCENT },
+        kind: Kind::About { nth },
     });
-    let stops = left_out.iter().map(|stop| Extra { terms: [marked(TITLE_MARK, stop)].into_iter().collect(), worth: Worth::Stop });
+    let stops = left_out.iter().map(|stop| Extra { terms: [marked(TITLE_MARK, stop)].into_iter().collect(), kind: Kind::Stop });
     exact.chain(head).chain(stops).collect()
 }
 
 impl Extra {
     /// `weights` are those of the words.
     pub(crate) fn weight(&self, weights: &[u32]) -> u32 {
-        match self.worth {
-            Worth::OfWord { nth, percent } => weights[nth] * percent / 100,
-            Worth::Stop => STOP_WEIGHT,
+        match self.kind {
+            Kind::AsTyped { nth } => weights[nth] * EXACT_PERCENT / 100,
+            Kind::About { nth } => weights[nth] * HEAD_PERCENT / 100,
+            Kind::Stop => STOP_WEIGHT,
         }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Marked, as the dictionary has them.
+    pub(super) fn terms(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.terms.iter().map(Vec::as_slice)
     }
 
     /// Its rows in a segment.

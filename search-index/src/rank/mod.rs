@@ -2,12 +2,14 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`], [`boosts`] and [`signals`].
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`], [`boosts`] and [`signals`];
+//! [`explain`] tells what it was for a row that is shown.
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
 
 mod boosts;
 mod called;
+pub(crate) mod explain;
 mod extras;
 mod groups;
 pub(crate) mod sets;
@@ -21,7 +23,7 @@ use smallvec::SmallVec;
 
 use self::boosts::Boosts;
 use self::called::Called;
-use self::extras::extras;
+use self::extras::{Extra, extras};
 use self::groups::{Likeness, Union};
 use self::signals::Shares;
 use self::ways::Phrases;
@@ -66,6 +68,7 @@ pub(crate) struct Resolved<'a> {
     weights: SmallVec<[u32; 8]>,
     /// So many of them are terms.
     terms: usize,
+    extras: SmallVec<[Extra; 8]>,
     called: SmallVec<[Called<'a>; 2]>,
     boosts: Boosts<'a>,
     shares: Shares<'a>,
@@ -149,7 +152,7 @@ pub(crate) fn resolve<'a>(
     let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows) };
     let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);
     weights.extend(of_extras);
-    Resolved { parts, weights, terms, called, boosts, shares }
+    Resolved { parts, weights, terms, extras, called, boosts, shares }
 }
 
 /// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
@@ -208,14 +211,19 @@ impl Resolved<'_> {
 
     /// The score of a row that matches; what it gets for being in stock is asked. O(parts · terms · log).
     pub(crate) fn score(&self, row: u32) -> u32 {
-        let of_part = |lists: &Lists<'_>| -> Option<u32> {
+        let Some(of_lists) = self.of_lists(row) else { return 0 };
+        let of_texts = of_lists.iter().sum::<u32>() + called::score(&self.called, row);
+        self.boosts.of_row(row, of_texts) + self.shares.of_columns(row) + self.shares.of_stock(row)
+    }
+
+    /// What each list gives a row, terms and then extras; `None` for one that does not match.
+    fn of_lists(&self, row: u32) -> Option<SmallVec<[u32; 8]>> {
+        let of_part = |lists: &Lists<'_>| {
             // A row in use is in one part only.
             let found = |(list, weight): (&List<'_>, &u32)| weight * list.find(row).map_or(0, u32::from);
             let of_lists: SmallVec<[u32; 8]> = lists.iter().zip(&self.weights).map(found).collect();
-            let has_any = of_lists[..self.terms].iter().any(|score| *score > 0);
-            let of_texts = || self.boosts.of_row(row, of_lists.iter().sum::<u32>() + called::score(&self.called, row));
-            has_any.then(|| of_texts() + self.shares.of_columns(row) + self.shares.of_stock(row))
+            of_lists[..self.terms].iter().any(|score| *score > 0).then_some(of_lists)
         };
-        self.parts.iter().find_map(of_part).unwrap_or(0)
+        self.parts.iter().find_map(of_part)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It knows only words that analysis leaves as they are (see [`WORDS`]); how text becomes words is tested beside the analyser.
 
-mod score;
+pub(crate) mod score;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,12 +28,13 @@ pub(crate) struct Model {
     pub(crate) rules: Vec<Synonym>,
 }
 
-/// A hit of the model: place in the order, then the score.
+/// A hit of the model: place in the order, then the score and what it was added up from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ModelHit {
     pub(crate) key: DocKey,
     pub(crate) tier: Tier,
     pub(crate) score: f32,
+    pub(crate) parts: Vec<score::Part>,
     pub(crate) pinned: bool,
 }
 
@@ -221,6 +222,11 @@ fn impact_of_way(document: &Document, way: &str) -> u32 {
     if stands(document, &words) { words.iter().map(|word| impact(document, word)).min().unwrap_or(0) } else { 0 }
 }
 
+/// A score as it is answered.
+pub(crate) fn shown(score: i64) -> f32 {
+    (score as f64 / (256.0 * 255.0)) as f32
+}
+
 /// All hits, with the pinned ones put where they belong on the first page.
 fn with_pins(hits: Vec<ModelHit>, query: &Query) -> Vec<ModelHit> {
     let (mut pinned, mut others): (Vec<ModelHit>, Vec<ModelHit>) = hits.into_iter().partition(|hit| hit.pinned);
@@ -325,7 +331,7 @@ impl Model {
         let any_all = query.matching != Matching::AllThenAny || self.documents.values().any(|document| full(document) && ok(document));
         let enough = |document: &Document| pinned(document) || full(document) || (!any_all && matched(document) > 0 && may(document));
 
-        let mut hits: Vec<(Tier, i128, DocKey, u32)> = Vec::new();
+        let mut hits: Vec<(Tier, i128, DocKey, Vec<score::Part>)> = Vec::new();
         let placed = |document: &Document| pinned(document) && query.sort == Sort::Relevance;
         for document in self.documents.values().filter(|document| ok(document) && (pinned(document) || may(document))) {
             let first = if pinned(document) { any_all } else { full(document) } || placed(document);
@@ -333,7 +339,8 @@ impl Model {
             let relaxes = query.matching == Matching::AllThenAny && (query.sort == Sort::Relevance || !any_all);
             let near = tier == Tier::SomeTerms && matched(document) > 0 && relaxes;
             if pinned(document) || tier == Tier::AllTerms || near {
-                let score = if matched(document) > 0 { self.score(document, &terms, left_out, query) } else { 0 };
+                let parts = if matched(document) > 0 { self.parts(document, &terms, left_out, query) } else { Vec::new() };
+                let score: i64 = parts.iter().map(|(_, score)| score).sum();
                 let value = match query.sort {
                     Sort::Relevance if !terms.is_empty() => -i128::from(score),
                     Sort::Relevance | Sort::Popularity => -i128::from(document.popularity),
@@ -342,14 +349,15 @@ impl Model {
                     Sort::Rating => document.rating.map_or(i128::MAX, |rating| -i128::from(rating)),
                     Sort::Newest => -i128::from(document.released),
                 };
-                hits.push((tier, value, document.key, score));
+                hits.push((tier, value, document.key, parts));
             }
         }
         hits.sort_by_key(|hit| (hit.0, hit.1, hit.2));
-        let shown = hits.into_iter().map(|(tier, _, key, score)| ModelHit {
+        let shown = hits.into_iter().map(|(tier, _, key, parts)| ModelHit {
             key,
             tier,
-            score: (f64::from(score) / (256.0 * 255.0)) as f32,
+            score: shown(parts.iter().map(|(_, score)| score).sum()),
+            parts,
             pinned: pinned(&self.documents[&key]),
         });
         ModelResults {

@@ -1,48 +1,77 @@
 //! What a document that matches gets for a query: each part of it as it is defined.
 
-use search_index::{Document, Query, Signals};
+use search_index::{Document, Query, ScoreOf, Signals};
 
-use super::{Model, STOP_WORD, in_stock, passes, title_impact};
+use super::{Model, STOP_WORD, impact, in_stock, passes, title_impact};
+
+/// A part of a score, and what it is for: as [`label`] has it.
+pub(crate) type Part = (String, i64);
+
+/// What a part of a score is for, without what may be one or another of several that weigh the same.
+pub(crate) fn label(what: &ScoreOf) -> String {
+    match what {
+        ScoreOf::Word { typed, found } => format!("{typed}{}", if found.is_some() { " otherwise" } else { "" }),
+        ScoreOf::TitleAsTyped { .. } => "title".into(),
+        ScoreOf::StopWord { word } => format!("stop word {word}"),
+        ScoreOf::Category { name } => format!("category {}", name.rsplit('/').next().unwrap_or(name)),
+        ScoreOf::Boost { nth } => format!("boost {nth}"),
+        other => format!("{other:?}"),
+    }
+}
 
 impl Model {
-    pub(super) fn score(&self, document: &Document, terms: &[&str], left_out: bool, query: &Query) -> u32 {
+    /// What a document with any of the terms has its score of, but for parts of 0.
+    pub(super) fn parts(&self, document: &Document, terms: &[&str], left_out: bool, query: &Query) -> Vec<Part> {
         let n = self.documents.len() as f64;
         let weight_of = |term: &str| {
             let df = self.documents.values().filter(|document| self.of_word(document, term, query) > 0).count() as f64;
             (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32
         };
-        let of_term = |term: &&str| {
-            let weight = weight_of(term);
-            weight * self.of_word(document, term, query) + weight * 12 / 100 * self.of_title(document, term, query)
-        };
-        let sum = terms.iter().map(of_term).sum::<u32>()
-            + if left_out { 256 * title_impact(document, STOP_WORD) } else { 0 }
-            + self.of_categories(document, terms, &weight_of, query);
-        let boosts = query.boosts.iter().filter(|boost| passes(document, &boost.filter));
-        let percent: i64 = boosts.map(|boost| i64::from(boost.percent)).sum();
+        let mut parts: Vec<Part> = Vec::new();
+        for term in terms {
+            let (all, itself) = (self.of_word(document, term, query), impact(document, term));
+            parts.push((format!("{term}{}", if itself < all { " otherwise" } else { "" }), (weight_of(term) * all).into()));
+        }
+        for term in terms {
+            parts.push(("title".into(), (weight_of(term) * 12 / 100 * self.of_title(document, term, query)).into()));
+        }
+        if left_out {
+            parts.push((format!("stop word {STOP_WORD}"), (256 * title_impact(document, STOP_WORD)).into()));
+        }
+        parts.extend(self.of_categories(document, terms, &weight_of, query));
+        let sum: i64 = parts.iter().map(|(_, score)| score).sum();
         let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
-        (i64::from(sum) + most * percent.clamp(-400, 400) / 100).max(1) as u32 + of_signals(document, most as u64, query.signals)
+        let boosted = |boosts: usize| {
+            let boosts = query.boosts[..boosts].iter().filter(|boost| passes(document, &boost.filter));
+            let percents: Vec<i64> = boosts.map(|boost| i64::from(boost.percent)).collect();
+            if percents.is_empty() { sum } else { (sum + most * percents.iter().sum::<i64>().clamp(-400, 400) / 100).max(1) }
+        };
+        parts.extend((0..query.boosts.len()).map(|nth| (format!("boost {nth}"), boosted(nth + 1) - boosted(nth))));
+        parts.extend(of_signals(document, most, query.signals));
+        parts.retain(|(_, score)| *score != 0);
+        parts
     }
 
     /// What a document gets for being in categories that the query names.
-    fn of_categories(&self, document: &Document, terms: &[&str], weight_of: &dyn Fn(&str) -> u32, query: &Query) -> u32 {
-        let mut sum = 0;
+    fn of_categories(&self, document: &Document, terms: &[&str], weight_of: &dyn Fn(&str) -> u32, query: &Query) -> Vec<Part> {
+        let mut parts = Vec::new();
         for from in 0..terms.len() {
             for to in from..terms.len() {
                 let name = terms[from..=to].iter().map(|term| self.name(term, query)).collect::<Vec<_>>().join(" ");
                 let is_called = |key: &&String| key.rsplit('/').next() == Some(&name);
                 if document.category.iter().any(|key| is_called(&key)) {
-                    sum += terms[from..=to].iter().map(|term| weight_of(term)).sum::<u32>() * 255 * 25 / 100;
+                    let words: u32 = terms[from..=to].iter().map(|term| weight_of(term)).sum();
+                    parts.push((format!("category {name}"), (words * 255 * 25 / 100).into()));
                 }
             }
         }
-        sum
+        parts
     }
 }
 
 /// What it gets for what a shop knows of it; `most` is what all words can give.
-fn of_signals(document: &Document, most: u64, signals: Signals) -> u32 {
-    let worth = |percent: u16| most * u64::from(percent) / 100;
+fn of_signals(document: &Document, most: i64, signals: Signals) -> [Part; 3] {
+    let worth = |percent: u16| most * i64::from(percent) / 100;
     let doublings = match document.popularity {
         ..=0 => 0.0,
         popularity => {
@@ -51,8 +80,11 @@ fn of_signals(document: &Document, most: u64, signals: Signals) -> u32 {
             f64::from(power + 1) + ((popularity as f64 / 2_f64.powi(power as i32) - 1.0) * 256.0).floor() / 256.0
         }
     };
-    let popularity = (doublings.min(21.0) * 255.0 / 21.0).floor() as u64;
-    let rating = u64::from(document.rating.unwrap_or(0).min(500));
-    let stock = if in_stock(document.key) { worth(signals.in_stock) } else { 0 };
-    (worth(signals.popularity) * popularity / 255 + worth(signals.rating) * rating / 500 + stock) as u32
+    let popularity = (doublings.min(21.0) * 255.0 / 21.0).floor() as i64;
+    let rating = i64::from(document.rating.unwrap_or(0).min(500));
+    [
+        ("Popularity".into(), worth(signals.popularity) * popularity / 255),
+        ("Rating".into(), worth(signals.rating) * rating / 500),
+        ("InStock".into(), if in_stock(document.key) { worth(signals.in_stock) } else { 0 }),
+    ]
 }

@@ -44,6 +44,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         limit: usize::from(limit),
         after,
         total,
+        explain: false,
     })
 }
 

@@ -99,6 +99,7 @@ fn as_adding_everything_up() {
             parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()],
             weights: weights.clone(),
             terms,
+            extras: SmallVec::new(),
             called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
             boosts: Boosts::of(&boosts, words, &rows),
             shares: Shares::of(signals, words, &rows, &live),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use draw::{Draw, SEED, word};
-use search_index::{AttributeValue, Columns, DocKey, Document, FacetField, FacetRequest, Filter, Index, Query, Settings, Sort};
+use search_index::{AttributeValue, Columns, DocKey, Document, FacetField, FacetRequest, Filter, Index, Query, Settings, Signals, Sort};
 
 struct Corpus {
     name: &'static str,
@@ -109,6 +109,8 @@ fn measure(c: &mut Criterion, corpus: &Corpus) {
     let brands = Filter::Brand(corpus.brands.clone());
     let shapes = [
         ("top20", Query::default()),
+        ("top20_signals", Query { signals: Signals { popularity: 40, rating: 10, in_stock: 0 }, ..Query::default() }),
+        ("top20_explained", Query { explain: true, ..Query::default() }),
         ("top20_total", Query { total: true, ..Query::default() }),
         ("top20_3_facets", Query { facets: facets(corpus), ..Query::default() }),
         ("top20_price_histogram", Query { facets: vec![histogram], ..Query::default() }),

@@ -43,7 +43,11 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         // Who goes on to the next page, or back, looks for nothing new.
         ctx.with_mut(|state| state.queries.note(&text, !merged.hits.is_empty(), now));
     }
-    let card = |hit: &search_index::Hit| Some(SearchHit { pinned: hit.pinned, ..shown.remove(&hit.key)? });
+    let mut explained: BTreeMap<DocKey, search_index::Explanation> = merged.explanations.into_iter().collect();
+    let card = |hit: &search_index::Hit| {
+        let explanation = explained.remove(&hit.key).map(|why| why.parts.iter().map(views::score_part).collect());
+        Some(SearchHit { pinned: hit.pinned, explanation, ..shown.remove(&hit.key)? })
+    };
     let items = merged.hits.iter().filter_map(card).collect();
     let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet)).collect();
     Ok(Body::Search(Box::new(SearchResults {

@@ -1,7 +1,7 @@
 //! Queries and facets between `wire` and the index.
 
 use crate::domain::category::CategoryTree;
-use search_index::{FacetCounts, FacetField, FacetKey, FacetRequest, FilterValue, QueryError};
+use search_index::{FacetCounts, FacetField, FacetKey, FacetRequest, FilterValue, QueryError, ScoreOf};
 use wire::{Facet, FacetResult, FacetStats, FacetValue, Failure, FieldError, Filter, Refusal, SearchQuery, Sort};
 
 /// Values answered for one facet.
@@ -14,7 +14,7 @@ pub(crate) fn index_settings() -> search_index::Settings {
 
 /// The query for the index. Categories may be named by id; the index knows their keys.
 pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
-    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain: _, preferences: _ } = query;
+    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain, preferences: _ } = query;
     let after = match after {
         Some(bytes) => Some(search_index::Cursor::decode(&bytes).map_err(|_| Refusal::BadCursor)?),
         None => None,
@@ -44,7 +44,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         limit: usize::from(limit),
         after,
         total,
-        explain: false,
+        explain,
     })
 }
 
@@ -81,6 +81,25 @@ fn field(facet: &Facet) -> FacetField {
         Facet::InStock => FacetField::InStock,
         Facet::Attribute(name) => FacetField::Attribute(name.clone()),
     }
+}
+
+/// What a score is made of, as answered.
+pub(crate) fn score_part(part: &search_index::ScorePart) -> wire::ScorePart {
+    let (what, detail) = match &part.what {
+        ScoreOf::Word { typed, found: None } => ("word", Some(typed.clone())),
+        ScoreOf::Word { typed, found: Some(found) } => ("word", Some(format!("{typed}, found as {found}"))),
+        ScoreOf::TitleAsTyped { word } => ("title_as_typed", Some(word.clone())),
+        ScoreOf::About { word } => ("about", Some(word.clone())),
+        ScoreOf::StopWord { word } => ("stop_word", Some(word.clone())),
+        ScoreOf::Category { name } => ("category", Some(name.clone())),
+        ScoreOf::Boost { nth } => ("boost", Some((nth + 1).to_string())),
+        ScoreOf::Popularity => ("popularity", None),
+        ScoreOf::Rating => ("rating", None),
+        ScoreOf::InStock => ("in_stock", None),
+        // The index may come to know more.
+        _ => ("other", None),
+    };
+    wire::ScorePart { what: what.to_owned(), detail, score: part.score }
 }
 
 /// The name a facet is answered under.

@@ -168,6 +168,31 @@ fn popularity_and_a_shoppers_likings_count_as_much_as_is_set() {
     }
 }
 
+#[test]
+fn a_hit_says_what_its_score_is_made_of() {
+    for shards in [1, 3] {
+        let mut node = shop(shards);
+        put_rule(
+            &mut node,
+            "boost",
+            SearchRule { boosts: vec![Boost { filter: Filter::Brand(own(&["Korvan"])), percent: 50 }], ..rule(&["lamp"]) },
+        );
+        let mut search = |explain| {
+            let query = SearchQuery { text: "dsek lamps".to_owned(), limit: 10, explain, ..SearchQuery::default() };
+            match node.call(Principal::Anonymous, Op::Search(query)) {
+                Ok(Body::Search(results)) => results.items[0].clone(),
+                other => panic!("results were expected, not {other:?}"),
+            }
+        };
+        assert_eq!(search(false).explanation, None);
+        let hit = search(true);
+        let parts = hit.explanation.expect("asked for");
+        let said: Vec<String> = parts.iter().map(|part| format!("{} {}", part.what, part.detail.as_deref().unwrap_or_default())).collect();
+        assert_eq!(said, ["word dsek, found as desk", "word lamps", "title_as_typed desk", "boost 1"]);
+        assert!((parts.iter().map(|part| part.score).sum::<f32>() - hit.score).abs() < 0.01, "{parts:?} {}", hit.score);
+    }
+}
+
 #[test] // Each row: from, until and enabled, and whether it does anything now and an hour later.
 fn a_rule_has_its_time() {
     const HOUR_MS: u64 = 60 * 60 * 1_000;

@@ -7,10 +7,13 @@
 //! Both sides are analysed as queries are: words by their stems, in any order, one that comes twice counted once, stop words not counted where there are others. What a
 //! query forbids is not among its words, and what it quotes is.
 
+use std::cell::OnceCell;
+
 use crate::analysis::{Analyzer, QueryTerm};
 use crate::near::{Near, slips_of};
 use crate::operators::Operators;
 use crate::query::{QUERY_BYTES_MAX, TERMS_MAX, Words};
+use crate::rank::words::UNKNOWN_MAX;
 
 /// Distinct words of a pattern. More is refused.
 pub const PATTERN_WORDS_MAX: usize = 16;
@@ -74,9 +77,13 @@ pub struct Typed {
 
 struct TypedWord {
     term: String,
-    /// What is near the word as it stands, and near its stem; of words that may have slips.
-    near: Option<[Near; 2]>,
+    form: String,
+    /// What is near the word as it stands, and near its stem; of words that may have slips. Made when it is first asked.
+    near: OnceCell<Option<[Near; 2]>>,
 }
+
+/// Characters that a word and what it may be meant to be differ by at most: two slips, and an ending of either.
+const LENGTHS_APART_MAX: usize = 5;
 
 impl Typed {
     /// O(text). A text that no index takes, for its length or for what it has too many of, is to patterns one without words.
@@ -90,10 +97,7 @@ impl Typed {
         if terms.len() > TERMS_MAX {
             return Self { words: Vec::new() };
         }
-        let word = |QueryTerm { term, form, .. }: QueryTerm| {
-            let near = slips_of(&form).map(|slips| [&form, &term].map(|word| Near::new(word, slips, false, false)));
-            TypedWord { term, near }
-        };
+        let word = |QueryTerm { term, form, .. }: QueryTerm| TypedWord { term, form, near: OnceCell::new() };
         Self { words: terms.into_iter().map(word).collect() }
     }
 }
@@ -105,7 +109,11 @@ impl TypedWord {
 
     /// Whether it may be the word with a slip or two; by stems as well, so that number does not matter here either.
     fn may_be(&self, (term, form): &(String, String)) -> bool {
-        self.near.as_ref().is_some_and(|[of_form, of_term]| of_form.of(form).is_some() || of_term.of(term).is_some())
+        if self.form.chars().count().abs_diff(form.chars().count()) > LENGTHS_APART_MAX {
+            return false;
+        }
+        let near = || slips_of(&self.form).map(|slips| [&self.form, &self.term].map(|word| Near::new(word, slips, false, false)));
+        self.near.get_or_init(near).as_ref().is_some_and(|[of_form, of_term]| of_form.of(form).is_some() || of_term.of(term).is_some())
     }
 }
 
@@ -132,14 +140,15 @@ impl Pattern {
         self.fits(typed.words.len()) && self.words.iter().all(|word| typed.words.iter().any(|typed| typed.is(word)))
     }
 
-    /// As [`Pattern::matches`], where words at the places in `unknown` may be slips of the finger away from those of the pattern, as far as a search looks
-    /// for them: one from 4 letters on, two from 8. Each of the others is meant as it stands, and none stands for two of the pattern. O(words² of the pattern · words
+    /// As [`Pattern::matches`], where words at the first few places in `unknown` may be slips of the finger away from those of the pattern, as far as a search looks
+    /// for them: four words, one slip from 4 letters on, two from 8. Each of the others is meant as it stands, and none stands for two of the pattern. O(words² of the pattern · words
     /// of the query) at worst.
     #[must_use]
     pub fn matches_misspelt(&self, typed: &Typed, unknown: Words) -> bool {
         if !self.fits(typed.words.len()) {
             return false;
         }
+        let unknown = unknown.first_of(UNKNOWN_MAX);
         let may_be = |nth: usize, place: usize| {
             let (word, typed) = (&self.words[nth], &typed.words[place]);
             typed.is(word) || (unknown.contains(place) && typed.may_be(word))
@@ -177,7 +186,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{DocKey, Document, Index, Query, Settings, unknown};
+    use std::sync::Arc;
+
+    use crate::{DocKey, Document, Index, Query, Settings, Synonym, Synonyms, unknown};
 
     fn is(text: &str) -> Pattern {
         Pattern::new(text, PatternKind::Is).expect("within bounds")
@@ -185,6 +196,36 @@ mod tests {
 
     fn contains(text: &str) -> Pattern {
         Pattern::new(text, PatternKind::Contains).expect("within bounds")
+    }
+
+    #[test] // Synonyms, titles, query: whether a word of it may be misspelt.
+    fn what_is_meant_so_is_not_misspelt() {
+        for (synonym, titles, query, wanted) in [
+            (None, ["television"; 2], "telly", true),
+            (Some("telly"), ["television"; 2], "telly", false),
+            (None, ["smartwatch", "lamp"], "smart watch", false),
+            (None, ["lamp", "lamp"], "smart watch", true),
+        ] {
+            let synonyms = synonym.map(|typed| Synonym { typed: vec![typed.to_owned()], found: vec!["television".to_owned()] });
+            let synonyms = Arc::new(Synonyms::new(synonyms.iter()).expect("within bounds"));
+            let query = Query { text: Some(query.into()), synonyms, ..Query::default() };
+            // Each title on a shard of its own.
+            let parts = titles.map(|title| {
+                let document = Document { title: title.into(), ..Document::new(DocKey(1)) };
+                Index::build(Settings::default(), [document]).expect("within bounds").search_part(&query, None).expect("within bounds")
+            });
+            assert_eq!(!unknown(&parts).is_empty(), wanted, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_words_that_nobody_has_the_first_few_may_be_slips() {
+        let typed = Typed::new("aaaa bbbb cccc dddd eeee");
+        let unknown = Words::first(5);
+        for (pattern, wanted) in [("aaab", true), ("dddc", true), ("eeed", false), ("eeee", true)] {
+            assert_eq!(contains(pattern).matches_misspelt(&typed, unknown), wanted, "{pattern}");
+        }
+        assert!(contains("bbbc").matches_misspelt(&typed, unknown.without(Words::one(0))));
     }
 
     #[test] // Pattern, query, whether the query is it, whether it contains it.

@@ -96,6 +96,13 @@ impl Words {
         Self(self.0 & !other.0)
     }
 
+    /// The first so many of them.
+    pub(crate) fn first_of(self, most: usize) -> Self {
+        let mut left = self.0;
+        (0..most).for_each(|_| left &= left.wrapping_sub(1));
+        Self(self.0 & !left)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(self) -> bool {

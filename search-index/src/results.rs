@@ -157,6 +157,8 @@ pub struct Part {
     pub facets_some_terms: Vec<Facet>,
     /// All distinct words of the text, stop words left out where there are others.
     pub words: Words,
+    /// Of these, those that have synonyms, or make one word of this index with a neighbour.
+    pub meant_so: Words,
     /// Those of them that documents of this index have as they stand.
     pub known: Words,
     /// Words that none has, and that were looked for otherwise.
@@ -173,12 +175,12 @@ pub fn misjudged(parts: &[Part]) -> Words {
     all(|part| part.known).and(all(|part| part.guessed))
 }
 
-/// Words that no index has as they stand, whether or not it found anything to take them for: what may be misspelt.
+/// Words that no index has as they stand, whether or not it found anything to take them for, and that have no synonyms: what may be misspelt.
 /// [`Pattern::matches_misspelt`](crate::Pattern::matches_misspelt) asks for them.
 #[must_use]
 pub fn unknown(parts: &[Part]) -> Words {
     let all = |of: fn(&Part) -> Words| parts.iter().map(of).fold(Words::default(), Words::or);
-    all(|part| part.words).without(all(|part| part.known))
+    all(|part| part.words).without(all(|part| part.known)).without(all(|part| part.meant_so))
 }
 
 /// The answer to a [`Query`].

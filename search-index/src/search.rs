@@ -59,7 +59,7 @@ impl Index {
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
         let typed = if query.explain { terms.iter().map(|term| term.form.clone()).collect() } else { Vec::new() };
-        let Understood { words, known, guessed, spellings } = self.known().understand(terms, query)?;
+        let Understood { words, known, guessed, meant_so, spellings } = self.known().understand(terms, query)?;
         let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
         let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live };
         let resolved = resolve(&words, (&left_out, about), &beside, &self.segments, &self.head, &self.rows, &mut made);
@@ -69,7 +69,7 @@ impl Index {
             Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
-        Ok(Part { words: Words::first(places), known, guessed, spellings, ..part })
+        Ok(Part { words: Words::first(places), meant_so, known, guessed, spellings, ..part })
     }
 }
 

@@ -21,7 +21,7 @@ use super::spelling::Spelling;
 use super::ways::{say, ways};
 
 /// Words of a query that nobody has and that are looked for otherwise, each by walks over the dictionary; further ones find nothing.
-const UNKNOWN_MAX: usize = 4;
+pub(crate) const UNKNOWN_MAX: usize = 4;
 /// Other words that one may stand for; of more, those that most documents have.
 const NEAR_MAX: usize = 32;
 /// Characters of each half of a word that is run together from two.
@@ -53,6 +53,8 @@ pub(crate) struct Understood {
     pub(crate) known: Words,
     /// Those that it has not and looks for otherwise.
     pub(crate) guessed: Words,
+    /// Those that have synonyms, or make one with a neighbour: they are no slips, whether or not it has them.
+    pub(crate) meant_so: Words,
     /// How those may be spelt right, where the query asks that.
     pub(crate) spellings: Vec<Spelling>,
 }
@@ -157,6 +159,8 @@ impl Known<'_> {
             }
         }
         self.join(&mut words);
+        let joined = words.iter().filter(|word| !word.others.is_empty()).map(|word| Words::one(word.place));
+        let meant_so = joined.fold(right, Words::or);
         let mut found = Vec::with_capacity(words.len());
         let (mut unknown, mut spellings) = (0, Vec::new());
         for mut word in words {
@@ -179,7 +183,7 @@ impl Known<'_> {
         }
         few_enough(found.len())?;
         say(&mut found, &said, &query.synonyms);
-        Ok(Understood { words: found, known, guessed, spellings })
+        Ok(Understood { words: found, known, guessed, meant_so, spellings })
     }
 
     /// Gives a word that nobody has others to stand for; or answers the two words that it is run together from.

@@ -103,7 +103,8 @@ impl Shared {
 
     /// Publishes settings; called by the shard that owns their partition.
     pub(crate) fn publish_search_settings(&self, settings: Arc<SearchSettings>) {
-        *self.search_rules.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(SearchRules::new(settings));
+        let mut rules = self.search_rules.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *rules = Arc::new(rules.after(settings));
     }
 }
 

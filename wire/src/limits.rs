@@ -76,6 +76,8 @@ pub const RULE_PINS_MAX: usize = 20;
 pub const RULE_HIDDEN_MAX: usize = 100;
 /// Boosts of one rule.
 pub const RULE_BOOSTS_MAX: usize = 16;
+/// Bytes of all values in the filters of one rule's boosts: a page of rules fits one answer.
+pub const RULE_FILTER_BYTES_MAX: usize = 32 << 10;
 /// Hundredths by which something is boosted, either way.
 pub const BOOST_PERCENT_MAX: i16 = 400;
 /// A query so often searched for is suggested to others.

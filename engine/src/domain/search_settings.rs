@@ -49,6 +49,16 @@ impl SearchSettings {
             .map(|((_, key), setting)| (&**key, &**setting))
     }
 
+    /// Whether all of a kind are those of `other`, which this is a later form of. O(those).
+    pub(crate) fn is_same(&self, other: &Self, kind: SearchSettingKind) -> bool {
+        let of_kind = |settings: &Self| {
+            let place = (kind, Arc::from(""));
+            let all = settings.by_key.range(place..).take_while(move |((of, _), _)| *of == kind);
+            all.map(|((_, key), setting)| (Arc::clone(key), Arc::as_ptr(setting))).collect::<Vec<_>>()
+        };
+        of_kind(self) == of_kind(other)
+    }
+
     /// All, by kind and key.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Setting>)> {
         self.by_key.iter().map(|((_, key), setting)| (key, setting))
@@ -121,6 +131,13 @@ fn check_rule(rule: &SearchRule) -> Result<(), FieldError> {
     check_count("/boost", boosts.len(), 0, limits::RULE_BOOSTS_MAX)?;
     for (nth, boost) in boosts.iter().enumerate() {
         check_boost(&format!("/boost/{nth}"), boost)?;
+    }
+    let values = boosts.iter().map(|Boost { of, .. }| match of {
+        Trait::Brand(texts) | Trait::Category(texts) | Trait::Attribute { values: texts, .. } => texts.iter().map(String::len).sum(),
+        Trait::Price { .. } | Trait::Rating { .. } | Trait::AttributeRange { .. } => 0,
+    });
+    if values.sum::<usize>() > limits::RULE_FILTER_BYTES_MAX {
+        return Err(wrong("/boost", "too_long", &format!("filters of at most {} bytes in all", limits::RULE_FILTER_BYTES_MAX)));
     }
     check_url("/redirect", redirect.as_deref())?;
     if let Some(Banner { text, url }) = banner {
@@ -200,7 +217,7 @@ mod tests {
     #[test] // Each row: what is done to a good rule, and what is said of it.
     fn a_rule_is_within_its_bounds_and_says_something() {
         type Spoil = fn(&mut SearchRule);
-        let rows: [(Spoil, &str); 19] = [
+        let rows: [(Spoil, &str); 20] = [
             (|_| {}, ""),
             (|rule| rule.queries.clear(), "/queries too_few"),
             (|rule| rule.queries.push(QueryPattern::Is(String::new())), "/queries/2 too_short"),
@@ -216,6 +233,7 @@ mod tests {
                 |rule| rule.boosts[0].of = Trait::AttributeRange { name: "n".to_owned(), min: Some(f64::NAN), max: None },
                 "/boost/0/filter out_of_range",
             ),
+            (|rule| rule.boosts[0].of = Trait::Brand(vec!["x".repeat(limits::RULE_FILTER_BYTES_MAX / 4); 5]), "/boost too_long"),
             (|rule| rule.until = rule.from, "/until out_of_range"),
             (|rule| rule.until = rule.from.map(|from| Millis(from.0 + 1)), ""),
             (|rule| rule.redirect = Some("javascript:alert(1)".to_owned()), "/redirect bad_url"),

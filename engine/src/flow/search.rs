@@ -4,11 +4,12 @@
 //! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
 
 use super::{Head, refused, views};
+use crate::shard::core::queries::Found;
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
-use search_index::{DocKey, Part, Words};
+use search_index::{DocKey, Part};
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use wire::{
     Body, CountedQuery, Failure, Refusal, Role, SearchHit, SearchQuery, SearchResults, Suggestions,
@@ -19,29 +20,39 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
     let (highlight, now) = (query.highlight, ctx.now().wall);
-    let (text, is_first_page) = (query.text.clone(), query.after.is_none());
+    let (text, exact) = (query.text.clone(), query.exact);
+    // Who narrows a search down, sorts it or goes on to the next page looks for nothing new.
+    let is_new = query.after.is_none() && query.filters.is_empty() && query.sort == wire::Sort::Relevance;
     let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
     let mut query = views::query(query, &tree).map_err(refused)?;
     rules.set_up(&mut query);
-    let mut matched = rules.matching(&text, Words::default(), now);
+    let mut matched = rules.matching(&text, now);
     let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
     let mut query = Arc::new(query);
     let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
-    // Words that nobody has may be slips of those that a rule is for.
-    let matched_misspelt = rules.matching(&text, search_index::unknown(&parts), now);
-    if !known.is_empty() || matched_misspelt != matched {
+    let mut again = !known.is_empty();
+    if matched.is_empty() && !exact {
+        // Words that nobody has may be slips of those that a rule is for.
+        matched = rules.matching_misspelt(&text, search_index::unknown(&parts), now);
+        again |= !matched.is_empty();
+    }
+    if again {
         // What some shard took for misspelt is a word on another.
-        let mut again = search_index::Query { known, ..(*query).clone() };
-        matched = matched_misspelt;
-        said = rules.arrange(&matched, &preferences, &tree, &mut again);
-        query = Arc::new(again);
+        let mut next = search_index::Query { known, ..(*query).clone() };
+        said = rules.arrange(&matched, &preferences, &tree, &mut next);
+        query = Arc::new(next);
         (parts, shown) = self::parts(ctx, &query, highlight).await?;
     }
+    let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    if is_first_page {
-        // Who goes on to the next page, or back, looks for nothing new.
-        ctx.with_mut(|state| state.queries.note(&text, !merged.hits.is_empty(), now));
+    if is_new && !has_operators(&text) {
+        let found = match (merged.hits.is_empty(), has_whole) {
+            (true, _) => Found::Nothing,
+            (false, false) => Found::Some,
+            (false, true) => Found::Whole,
+        };
+        ctx.with_mut(|state| state.queries.note(&text, found, now));
     }
     let mut explained: BTreeMap<DocKey, search_index::Explanation> = merged.explanations.into_iter().collect();
     let card = |hit: &search_index::Hit| {
@@ -60,6 +71,11 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         redirect: said.redirect,
         banner: said.banner,
     })))
+}
+
+/// Whether a text has quotations or forbidden words, which are one shopper's own.
+fn has_operators(text: &str) -> bool {
+    text.contains(['"', '“', '”', '„']) || text.split_whitespace().any(|word| word.starts_with('-'))
 }
 
 /// Every shard's part, with what is shown of its hits.

@@ -4,7 +4,8 @@
 //! rules that are for it ([`SearchRules::matching`]) → what the index is told to do and the shopper is shown ([`SearchRules::arrange`]).
 //! Where rules contradict each other the one whose key comes first is followed, but for a product that any of them hides: it is not shown.
 //! Bounds: those of the index on pins, hidden documents and boosts of one query; what rules further back would add to a full list is left out.
-//! Cost: a change costs the next search some 2 µs a way to say a thing; a search costs a look at every pattern, some 50 ns each.
+//! Cost: a change costs the next search some 2 µs a way to say a thing, of all synonyms or of all rules, whichever changed; a search costs a look at every
+//! pattern, some 50 ns each, and where no rule is for it and nobody has some of its words, up to four more dear looks at those.
 
 use crate::domain::{
     category::CategoryTree,
@@ -16,6 +17,7 @@ use crate::shard::core::doc_key;
 use search_index::{
     BOOSTS_MAX, HIDDEN_MAX, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Signals, Synonym, Synonyms, Typed, Words,
 };
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use wire::{Banner, Millis, RANKING_KEY};
 
@@ -23,14 +25,9 @@ use wire::{Banner, Millis, RANKING_KEY};
 #[derive(Debug, Default)]
 pub(crate) struct SearchRules {
     settings: Arc<SearchSettings>,
-    compiled: OnceLock<Compiled>,
-}
-
-#[derive(Debug, Default)]
-struct Compiled {
-    synonyms: Arc<Synonyms>,
     signals: Signals,
-    rules: Vec<Compared>,
+    synonyms: Arc<OnceLock<Arc<Synonyms>>>,
+    rules: Arc<OnceLock<Vec<Compared>>>,
 }
 
 /// A rule that is not switched off.
@@ -60,80 +57,9 @@ pub(crate) struct Shown {
 }
 
 impl SearchRules {
-    pub(crate) fn new(settings: Arc<SearchSettings>) -> Self {
-        Self { settings, compiled: OnceLock::new() }
-    }
-
-    fn compiled(&self) -> &Compiled {
-        self.compiled.get_or_init(|| Compiled::of(&self.settings))
-    }
-
-    /// Sets a query up as it is for any text.
-    pub(crate) fn set_up(&self, query: &mut Query) {
-        let Compiled { synonyms, signals, rules: _ } = self.compiled();
-        (query.synonyms, query.signals) = (Arc::clone(synonyms), *signals);
-    }
-
-    /// The rules for a text at a time, in the order of their keys. `unknown` are its words that no document has: these count as what they may be misspelt from.
-    pub(crate) fn matching(&self, text: &str, unknown: Words, now: Millis) -> Matched {
-        let rules = &self.compiled().rules;
-        if rules.is_empty() {
-            return Matched::new();
-        }
-        let typed = Typed::new(text);
-        let is_for = |pattern: &Pattern| pattern.matches(&typed) || (!unknown.is_empty() && pattern.matches_misspelt(&typed, unknown));
-        let applies = |compared: &Compared| {
-            compared.rule().is_some_and(|rule| rule.from.is_none_or(|from| from <= now) && rule.until.is_none_or(|until| now < until))
-                && compared.patterns.iter().any(is_for)
-        };
-        rules.iter().enumerate().filter(|(_, compared)| applies(compared)).map(|(place, _)| place).collect()
-    }
-
-    /// Sets a query up as these rules say; what the shopper is likely to want counts behind what they do.
-    pub(crate) fn arrange(&self, matched: &Matched, preferences: &[Boost], tree: &CategoryTree, query: &mut Query) -> Shown {
-        let rules = matched.iter().filter_map(|place| self.compiled().rules.get(*place)?.rule());
-        let mut shown = Shown::default();
-        let (mut pins, mut hidden, mut boosts) = (Vec::<Pin>::new(), Vec::new(), Vec::new());
-        for rule in rules {
-            for product in &rule.hidden {
-                let key = doc_key(*product);
-                if !hidden.contains(&key) && hidden.len() < HIDDEN_MAX {
-                    hidden.push(key);
-                }
-            }
-            for pin in &rule.pins {
-                let (key, place) = (doc_key(pin.product), pin.place - 1);
-                if pins.iter().all(|pin| pin.key != key) {
-                    pins.push(Pin { place, key });
-                }
-            }
-            boosts.extend(&rule.boosts);
-            shown.redirect = shown.redirect.or_else(|| rule.redirect.clone());
-            shown.banner = shown.banner.or_else(|| rule.banner.clone().map(|banner| Banner { text: banner.text, url: banner.url }));
-        }
-        pins.retain(|pin| !hidden.contains(&pin.key));
-        pins.truncate(PINS_MAX);
-        let indexed = |boost: &Boost| search_index::Boost { filter: views::indexed_trait(&boost.of, tree), percent: boost.percent };
-        let boosts = boosts.into_iter().chain(preferences).take(BOOSTS_MAX).map(indexed);
-        (query.pins, query.hidden, query.boosts) = (pins, hidden, boosts.collect());
-        shown
-    }
-}
-
-impl Compiled {
-    fn of(settings: &SearchSettings) -> Self {
-        let rules = |setting: &Arc<Setting>| {
-            let SearchSetting::Rule(rule) = &setting.content else { return None };
-            // What was taken once and is a pattern no more, by some later way to take texts apart, is passed over.
-            let patterns: Vec<Pattern> = rule.queries.iter().filter_map(|query| pattern(query).ok()).collect();
-            rule.enabled.then(|| Compared { patterns, setting: Arc::clone(setting) })
-        };
-        let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
-            SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
-            SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
-        });
-        // Likewise, one by one.
-        let synonyms: Vec<Synonym> = synonyms.filter(|synonym| Synonyms::new([synonym]).is_ok()).collect();
+    /// Of changed settings. What was compiled of a kind that did not change is kept. O(settings).
+    pub(crate) fn after(&self, settings: Arc<SearchSettings>) -> Self {
+        let same = |kind| settings.is_same(&self.settings, kind);
         let ranking = settings.get(SearchSettingKind::Ranking, RANKING_KEY).map(|setting| &setting.content);
         let signals = match ranking {
             Some(SearchSetting::Ranking(Ranking { popularity, rating, in_stock })) => {
@@ -143,10 +69,86 @@ impl Compiled {
         };
         Self {
             signals,
-            synonyms: Arc::new(Synonyms::new(&synonyms).unwrap_or_default()),
-            rules: settings.iter().filter_map(|(_, setting)| rules(setting)).collect(),
+            synonyms: if same(SearchSettingKind::Synonyms) { Arc::clone(&self.synonyms) } else { Arc::default() },
+            rules: if same(SearchSettingKind::Rule) { Arc::clone(&self.rules) } else { Arc::default() },
+            settings,
         }
     }
+
+    /// Sets a query up as it is for any text.
+    pub(crate) fn set_up(&self, query: &mut Query) {
+        query.synonyms = Arc::clone(self.synonyms.get_or_init(|| Arc::new(synonyms_of(&self.settings))));
+        query.signals = self.signals;
+    }
+
+    /// The rules for a text at a time, in the order of their keys.
+    pub(crate) fn matching(&self, text: &str, now: Millis) -> Matched {
+        self.those_for(text, now, Pattern::matches)
+    }
+
+    /// Those for what a text may be misspelt from, where none is for the text as it stands. `unknown` are its words that no document has.
+    pub(crate) fn matching_misspelt(&self, text: &str, unknown: Words, now: Millis) -> Matched {
+        if unknown.is_empty() {
+            return Matched::new();
+        }
+        self.those_for(text, now, |pattern, typed| pattern.matches_misspelt(typed, unknown))
+    }
+
+    fn those_for(&self, text: &str, now: Millis, is_for: impl Fn(&Pattern, &Typed) -> bool) -> Matched {
+        let rules = self.rules.get_or_init(|| rules_of(&self.settings));
+        if rules.is_empty() {
+            return Matched::new();
+        }
+        let typed = Typed::new(text);
+        let is_due = |rule: &SearchRule| rule.from.is_none_or(|from| from <= now) && rule.until.is_none_or(|until| now < until);
+        let applies =
+            |compared: &Compared| compared.rule().is_some_and(is_due) && compared.patterns.iter().any(|pattern| is_for(pattern, &typed));
+        rules.iter().enumerate().filter(|(_, compared)| applies(compared)).map(|(place, _)| place).collect()
+    }
+
+    /// Sets a query up as these rules say; what the shopper is likely to want counts behind what they do.
+    pub(crate) fn arrange(&self, matched: &Matched, preferences: &[Boost], tree: &CategoryTree, query: &mut Query) -> Shown {
+        let all = self.rules.get_or_init(|| rules_of(&self.settings));
+        let rules = || matched.iter().filter_map(|place| all.get(*place)?.rule());
+        let mut seen = BTreeSet::new();
+        let hidden = rules().flat_map(|rule| &rule.hidden).map(|product| doc_key(*product)).filter(|key| seen.insert(*key));
+        let hidden: Vec<_> = hidden.take(HIDDEN_MAX).collect();
+        // Each product once, and none that is hidden.
+        let pins = rules().flat_map(|rule| &rule.pins).map(|pin| Pin { place: pin.place - 1, key: doc_key(pin.product) });
+        let pins: Vec<Pin> = pins.filter(|pin| seen.insert(pin.key)).take(PINS_MAX).collect();
+        let boosts = rules().flat_map(|rule| &rule.boosts);
+        let shown = Shown {
+            redirect: rules().find_map(|rule| rule.redirect.clone()),
+            banner: rules().find_map(|rule| rule.banner.clone()).map(|banner| Banner { text: banner.text, url: banner.url }),
+        };
+        let indexed = |boost: &Boost| search_index::Boost { filter: views::indexed_trait(&boost.of, tree), percent: boost.percent };
+        let boosts = boosts.chain(preferences).take(BOOSTS_MAX).map(indexed);
+        (query.pins, query.hidden, query.boosts) = (pins, hidden, boosts.collect());
+        shown
+    }
+}
+
+fn rules_of(settings: &SearchSettings) -> Vec<Compared> {
+    let compared = |setting: &Arc<Setting>| {
+        let SearchSetting::Rule(rule) = &setting.content else { return None };
+        // What was taken once and is a pattern no more, by some later way to take texts apart, is passed over.
+        let patterns: Vec<Pattern> = rule.queries.iter().filter_map(|query| pattern(query).ok()).collect();
+        rule.enabled.then(|| Compared { patterns, setting: Arc::clone(setting) })
+    };
+    settings.iter().filter_map(|(_, setting)| compared(setting)).collect()
+}
+
+fn synonyms_of(settings: &SearchSettings) -> Synonyms {
+    let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
+        SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
+        SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
+    });
+    let synonyms: Vec<Synonym> = synonyms.collect();
+    Synonyms::new(&synonyms).unwrap_or_else(|_| {
+        // Likewise, one by one.
+        let good = synonyms.iter().filter(|synonym| Synonyms::new([*synonym]).is_ok());
+        Synonyms::new(good).unwrap_or_default()
+    })
 }
 
 /// As the index takes it.

@@ -4,7 +4,8 @@
 //! typing the same again.
 //! Counters are Space-Saving (Metwally, Agrawal, El Abbadi, ICDT 2005): a query that has none takes that of the least frequent one and its count, so that one asked
 //! often enough is never missed, and a count is at most too high by the least of all. All are halved every [`HALF_LIFE_MS`].
-//! In memory only: what somebody typed is in no log and no file. What few typed is shown to nobody but staff.
+//! In memory only: what somebody typed is in no log and no file. What few typed is shown to nobody but staff: for others counts only what was surely counted, and
+//! only where some product had all of the words, so that nobody can put a message there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,9 +20,23 @@ pub(crate) const HALF_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
+    /// Those of the query whose counter it was before among them.
     searches: u64,
-    /// That found nothing.
+    /// That found nothing; of this query alone.
     empty: u64,
+    /// That found a product with all words; likewise.
+    whole: u64,
+}
+
+/// What a search found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// Something, but nothing that has all words.
+    Some,
+    /// Something that has all words.
+    Whole,
 }
 
 /// The most frequent queries of a shard.
@@ -34,7 +49,7 @@ pub(crate) struct Queries {
 
 impl Queries {
     /// Counts a search. Case and blanks make no other query. O(log n), and all counters once in a half-life.
-    pub(crate) fn note(&mut self, text: &str, found_any: bool, now: Millis) {
+    pub(crate) fn note(&mut self, text: &str, found: Found, now: Millis) {
         self.age(now);
         let text = folded(text);
         if text.is_empty() || text.len() > COUNTED_BYTES_MAX {
@@ -52,10 +67,14 @@ impl Queries {
                     self.by_text.remove(&text);
                     searches
                 });
-                (Arc::from(text), Count { searches, empty: 0 })
+                (Arc::from(text), Count { searches, ..Count::default() })
             }
         };
-        let count = Count { searches: before.searches + 1, empty: before.empty + u64::from(!found_any) };
+        let count = Count {
+            searches: before.searches + 1,
+            empty: before.empty + u64::from(found == Found::Nothing),
+            whole: before.whole + u64::from(found == Found::Whole),
+        };
         self.by_count.insert((count.searches, Arc::clone(&text)));
         self.by_text.insert(text, count);
     }
@@ -69,7 +88,7 @@ impl Queries {
         self.halve_at = Some(due.plus(halvings * HALF_LIFE_MS));
         let half = |count: u64| count.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0);
         for count in self.by_text.values_mut() {
-            *count = Count { searches: half(count.searches), empty: half(count.empty) };
+            *count = Count { searches: half(count.searches), empty: half(count.empty), whole: half(count.whole) };
         }
         self.by_text.retain(|_, count| count.searches > 0);
         self.by_count = self.by_text.iter().map(|(text, count)| (count.searches, Arc::clone(text))).collect();
@@ -85,7 +104,7 @@ impl Queries {
         self.by_text.iter().filter(|(_, count)| !empty || count.empty > 0).map(shown).collect()
     }
 
-    /// Those that begin so and found something, with how often they did. O(log n + those).
+    /// Those that begin so and found products with all words, with how often they did. O(log n + those).
     pub(crate) fn beginning(&self, text: &str) -> Vec<(String, u64)> {
         let text = folded(text);
         if text.is_empty() {
@@ -93,10 +112,7 @@ impl Queries {
         }
         let begin = self.by_text.range::<str, _>((std::ops::Bound::Included(text.as_str()), std::ops::Bound::Unbounded));
         let begin = begin.take_while(|(known, _)| known.starts_with(&text));
-        begin
-            .filter(|(_, count)| count.searches > count.empty)
-            .map(|(known, count)| (known.to_string(), count.searches - count.empty))
-            .collect()
+        begin.filter(|(_, count)| count.whole > 0).map(|(known, count)| (known.to_string(), count.whole)).collect()
     }
 }
 
@@ -119,20 +135,34 @@ mod tests {
     #[test]
     fn what_is_asked_is_counted_and_forgotten() {
         let mut queries = Queries::default();
-        for (text, found) in [("Ink", true), (" ink  ", true), ("INK jet", true), ("zzz", false), ("ink", false), ("  ", true)] {
+        use Found::{Nothing, Some, Whole};
+        for (text, found) in
+            [("Ink", Whole), (" ink  ", Whole), ("INK jet", Whole), ("zzz", Nothing), ("ink", Nothing), ("ink you", Some), ("  ", Whole)]
+        {
             queries.note(text, found, T);
         }
-        queries.note(&"x".repeat(COUNTED_BYTES_MAX + 1), true, T);
-        assert_eq!(shown(&queries, false), "ink:3/1 ink jet:1/0 zzz:1/1");
+        queries.note(&"x".repeat(COUNTED_BYTES_MAX + 1), Whole, T);
+        assert_eq!(shown(&queries, false), "ink:3/1 ink jet:1/0 ink you:1/0 zzz:1/1");
         assert_eq!(shown(&queries, true), "ink:3/1 zzz:1/1");
         assert_eq!(queries.beginning("In"), [("ink".to_owned(), 2), ("ink jet".to_owned(), 1)]);
         assert_eq!((queries.beginning("z"), queries.beginning(" ")), (vec![], vec![]));
-        queries.note("zzz", true, T.plus(HALF_LIFE_MS - 1));
-        assert_eq!(shown(&queries, false), "ink:3/1 ink jet:1/0 zzz:2/1");
-        queries.note("new", true, T.plus(HALF_LIFE_MS));
+        queries.note("zzz", Whole, T.plus(HALF_LIFE_MS - 1));
+        assert_eq!(shown(&queries, false), "ink:3/1 ink jet:1/0 ink you:1/0 zzz:2/1");
+        queries.note("new", Whole, T.plus(HALF_LIFE_MS));
         assert_eq!(shown(&queries, false), "ink:1/0 new:1/0 zzz:1/0");
-        queries.note("newer", true, T.plus(90 * HALF_LIFE_MS));
+        queries.note("newer", Whole, T.plus(90 * HALF_LIFE_MS));
         assert_eq!(shown(&queries, false), "newer:1/0");
+    }
+
+    #[test] // Else whoever fills the counters could read what others typed once.
+    fn a_counter_that_is_taken_over_does_not_count_for_others() {
+        let mut queries = Queries::default();
+        for text in 0..QUERIES_MAX {
+            (0..9).for_each(|_| queries.note(&text.to_string(), Found::Whole, T));
+        }
+        queries.note("jane doe", Found::Whole, T);
+        assert_eq!(queries.top(false).iter().find(|query| query.text == "jane doe").map(|query| query.searches), Some(10));
+        assert_eq!(queries.beginning("jane"), [("jane doe".to_owned(), 1)]);
     }
 
     proptest! {
@@ -141,7 +171,7 @@ mod tests {
             let (mut queries, mut exact) = (Queries::default(), BTreeMap::<String, u64>::new());
             for (rare, kind) in &asked {
                 let text = if *kind == 0 { rare.to_string() } else { (rare % 40).to_string() };
-                queries.note(&text, true, T);
+                queries.note(&text, Found::Whole, T);
                 *exact.entry(text).or_default() += 1;
             }
             let found: BTreeMap<String, u64> = queries.top(false).into_iter().map(|query| (query.text, query.searches)).collect();

@@ -47,6 +47,15 @@ fn searches_are_counted_over_all_shards_and_popular_ones_suggested() {
     assert_eq!(suggested(&mut node), [""; 0], "what few typed is told to nobody");
     search_on(&mut node, 0, "garden chair", None);
     assert_eq!(suggested(&mut node), ["garden chair"]);
+    // Nobody writes there what they like: no product has all of it, or it is no search for words.
+    for nth in 0..2 * POPULAR_SEARCHES_MIN as usize {
+        search_on(&mut node, nth % 3, "garden calls 555 0100", None);
+        search_on(&mut node, nth % 3, "garden -calls", None);
+        let narrowed =
+            SearchQuery { text: "garden table".to_owned(), filters: vec![Filter::InStock(true)], limit: 1, ..SearchQuery::default() };
+        assert!(node.call(Principal::Anonymous, Op::Search(narrowed)).is_ok());
+    }
+    assert_eq!(suggested(&mut node), ["garden chair"]);
     let all = Op::SearchQueries { without_results: false, limit: 10 };
     assert_eq!(node.call(Principal::Anonymous, all), Err(Failure::Refused(Refusal::Forbidden)));
 }

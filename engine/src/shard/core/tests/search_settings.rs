@@ -133,6 +133,25 @@ fn rules_pin_hide_boost_redirect_and_tell() {
     }
 }
 
+#[test] // Whichever comes first by key; and not at all where the shopper wants no slips.
+fn a_rule_for_what_was_typed_goes_before_those_for_what_may_have_been_meant() {
+    for shards in [1, 3] {
+        let mut node = shop(shards);
+        for (key, query) in [("kitchen", "stove"), ("stores", "store")] {
+            put_rule(&mut node, key, SearchRule { redirect: Some(format!("/{query}")), ..rule(&[query]) });
+        }
+        assert_eq!(search(&mut node, "stores").redirect.as_deref(), Some("/store"));
+        assert_eq!(search(&mut node, "stovw").redirect.as_deref(), Some("/stove"));
+        let exact = SearchQuery { text: "stovw".to_owned(), limit: 10, exact: true, ..SearchQuery::default() };
+        let Ok(Body::Search(results)) = node.call(Principal::Anonymous, Op::Search(exact)) else { panic!("results") };
+        assert_eq!(results.redirect, None);
+        let telly = SearchSetting::Synonyms(Synonyms { typed: own(&["stovw"]), found: own(&["lamp"]) });
+        put(&mut node, "telly", telly).expect("synonyms");
+        let results = search(&mut node, "stovw");
+        assert_eq!((results.items[0].key.as_str(), results.redirect), ("lamp", None), "it is a word of the shop's own");
+    }
+}
+
 #[test]
 fn popularity_and_a_shoppers_likings_count_as_much_as_is_set() {
     for shards in [1, 3] {

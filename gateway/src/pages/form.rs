@@ -37,9 +37,14 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
 }
 
 /// Host and port as a browser writes them, without the port that https implies.
-fn authority(text: &str) -> String {
+pub(super) fn authority(text: &str) -> String {
     let text = text.to_ascii_lowercase();
     text.strip_suffix(":443").map(str::to_owned).unwrap_or(text)
+}
+
+/// Host and port as the request names them: HTTP/2 and HTTP/3 in the address, HTTP/1.1 in a header.
+pub(super) fn host(parts: &Parts) -> Option<&str> {
+    parts.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| header_text(&parts.headers, &header::HOST))
 }
 
 /// Was the request made by a page of this very origin? Browsers say so in `Sec-Fetch-Site`, which scripts cannot forge; older ones
@@ -51,8 +56,7 @@ fn same_origin(parts: &Parts) -> bool {
         Some("none") | None => {}
         Some(_) => return false,
     }
-    // HTTP/2 and HTTP/3 name the host in the address, HTTP/1.1 in a header.
-    let host = parts.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| header_text(&parts.headers, &header::HOST));
+    let host = host(parts);
     let origin = header_text(&parts.headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
     matches!((origin, host), (Some(origin), Some(host)) if authority(origin) == authority(host))
 }

@@ -4,6 +4,7 @@
 //! Lenient where the HTTP contract is strict: parameters nobody knows are ignored, and a price that is none is told and left out.
 
 use super::{
+    form::authority,
     session::{No, Visitor, unexpected},
     view::{Card, Failed, Shell, money, path_label, public, see_other},
 };
@@ -13,7 +14,7 @@ use crate::{
     http::{
         caller::CALL_MS,
         problem::Problem,
-        query::{Query, encode},
+        query::{Query, decode, encode},
         reply::Reply,
     },
 };
@@ -303,12 +304,31 @@ fn chosen(asked: &Asked, category: Option<&CategoryView>) -> Vec<Link> {
     links
 }
 
-/// Whether an address is that of a search for some words, which a rule may send elsewhere again, and so in a circle.
-fn is_search(address: &str) -> bool {
-    address.strip_prefix("/search").is_some_and(|rest| {
-        let query = rest.strip_prefix('?').unwrap_or_default();
-        query.split('&').any(|pair| pair.strip_prefix("q=").is_some_and(|words| !words.is_empty()))
-    })
+/// Whether an address is that of this shop's search for words and nothing else, which a rule may send elsewhere again, and so in a circle.
+fn leads_back(to: &str, host: Option<&str>) -> bool {
+    let path = match to.strip_prefix("https://") {
+        None => to,
+        Some(rest) => {
+            let (of, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+            if host.is_none_or(|host| authority(of) != *host) {
+                return false;
+            }
+            path
+        }
+    };
+    let address = path.split('#').next().unwrap_or_default();
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let mut steps = Vec::new();
+    for step in path.split('/').filter_map(decode).filter(|step| !step.is_empty() && step != ".") {
+        if step == ".." {
+            steps.pop();
+        } else {
+            steps.push(step);
+        }
+    }
+    let is_search = steps == ["search"];
+    // A query that is refused is no search, and goes nowhere else.
+    is_search && Asked::parse(Some(query)).is_ok_and(|(asked, _)| asked.is_words_alone() && !asked.q.is_empty())
 }
 
 fn counted(total: Option<u64>, shown: usize) -> String {
@@ -341,7 +361,7 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
         Err(No::Refused(Refusal::BadCursor)) if asked.after.is_some() => return Ok(see_other(&asked.url())),
         Err(no) => return Err(no.into()),
     };
-    if let Some(to) = found.redirect.as_deref().filter(|to| asked.is_words_alone() && !is_search(to)) {
+    if let Some(to) = found.redirect.as_deref().filter(|to| asked.is_words_alone() && !leads_back(to, visitor.host.as_deref())) {
         return Ok(see_other(to));
     }
     if found.relaxed && !found.items.is_empty() {
@@ -397,6 +417,27 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test] // Where a rule leads, and whether that may be a circle.
+    fn a_redirect_does_not_lead_back() {
+        for (to, wanted) in [
+            ("/search?q=ink", true),
+            ("/search?%71=ink", true),
+            ("/./search/?q=ink", true),
+            ("/%73earch?q=ink#top", true),
+            ("/sale/%2e%2e/search?q=ink", true),
+            ("https://shop.example/search?q=ink", true),
+            ("https://SHOP.example:443/search?q=ink", true),
+            ("https://other.example/search?q=ink", false),
+            ("/search?q=ink&brand=HP", false),
+            ("/search?q=", false),
+            ("/search", false),
+            ("/search/help?q=ink", false),
+            ("/sale?q=ink", false),
+        ] {
+            assert_eq!(leads_back(to, Some("shop.example")), wanted, "{to}");
+        }
+    }
 
     #[test]
     fn prices_are_read_as_people_write_them() {

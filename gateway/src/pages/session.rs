@@ -114,6 +114,8 @@ pub(super) struct Visitor {
     pub(super) session: Session,
     pub(super) raw_query: Option<String>,
     pub(super) none_match: Option<String>,
+    /// Host and port of the address that the visitor sees.
+    pub(super) host: Option<String>,
     id: RequestId,
 }
 
@@ -126,6 +128,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
             session: Session::read(&parts.headers, &app.carts),
             raw_query: parts.uri.query().map(str::to_owned),
             none_match,
+            host: super::form::host(parts).map(super::form::authority),
             id: parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::random),
         })
     }

@@ -182,7 +182,7 @@ pub use document::{
 pub use explanation::{Explanation, ScoreOf, ScorePart};
 pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
-pub use operators::OPERATORS_MAX;
+pub use operators::{OPERATORS_MAX, has_operators};
 pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,

@@ -15,6 +15,12 @@ use crate::refusal::QueryError;
 /// Quotations and forbidden words of one query. More is refused.
 pub const OPERATORS_MAX: usize = 8;
 
+/// Whether a text has quotations or forbidden words, or more of them than are taken: it says more than words to look for. O(text).
+#[must_use]
+pub fn has_operators(text: &str) -> bool {
+    Operators::of(text, &Analyzer::default()).map_or(true, |found| !found.required.is_empty() || !found.unwanted.is_empty())
+}
+
 /// Words that stand side by side, as the dictionary has them; at least one.
 pub(crate) type Phrase = Vec<String>;
 

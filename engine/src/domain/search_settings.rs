@@ -51,12 +51,10 @@ impl SearchSettings {
 
     /// Whether all of a kind are those of `other`, which this is a later form of. O(those).
     pub(crate) fn is_same(&self, other: &Self, kind: SearchSettingKind) -> bool {
-        let of_kind = |settings: &Self| {
-            let place = (kind, Arc::from(""));
-            let all = settings.by_key.range(place..).take_while(move |((of, _), _)| *of == kind);
-            all.map(|((_, key), setting)| (Arc::clone(key), Arc::as_ptr(setting))).collect::<Vec<_>>()
-        };
-        of_kind(self) == of_kind(other)
+        fn of_kind(settings: &SearchSettings, kind: SearchSettingKind) -> impl Iterator<Item = (&str, *const Setting)> {
+            settings.of_kind(kind, None).map(|(key, setting)| (key, std::ptr::from_ref(setting)))
+        }
+        of_kind(self, kind).eq(of_kind(other, kind))
     }
 
     /// All, by kind and key.

@@ -46,7 +46,8 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     }
     let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    if is_new && !has_operators(&text) {
+    // What is quoted or forbidden is one shopper's own.
+    if is_new && !search_index::has_operators(&text) {
         let found = match (merged.hits.is_empty(), has_whole) {
             (true, _) => Found::Nothing,
             (false, false) => Found::Some,
@@ -71,11 +72,6 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         redirect: said.redirect,
         banner: said.banner,
     })))
-}
-
-/// Whether a text has quotations or forbidden words, which are one shopper's own.
-fn has_operators(text: &str) -> bool {
-    text.contains(['"', '“', '”', '„']) || text.split_whitespace().any(|word| word.starts_with('-'))
 }
 
 /// Every shard's part, with what is shown of its hits.

@@ -23,10 +23,10 @@ use axum::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-use wire::{Body, Op, RANKING_KEY, Role, SearchSetting, SearchSettingKind};
+use wire::{Body, Op, Principal, RANKING_KEY, Role, SearchSetting, SearchSettingKind};
 
-async fn put(app: &App, caller: &Caller, key: String, json: &Json, setting: SearchSetting) -> Result<Reply, Problem> {
-    let principal = caller.staff(&[Role::Merchandiser])?;
+/// `principal` may: asked before the body is looked at.
+async fn put(app: &App, caller: &Caller, principal: Principal, key: String, json: &Json, setting: SearchSetting) -> Result<Reply, Problem> {
     let idempotency = caller.idempotency(principal, Keyed::Optional, json.fingerprint())?;
     let key = search_setting::key(key)?;
     let answer = caller.call(app, principal, idempotency, CALL_MS, Op::PutSearchSetting { key, setting }).await?;
@@ -91,9 +91,9 @@ pub(crate) async fn put_synonyms(
     Path(key): Path<String>,
     json: Json,
 ) -> Result<Reply, Problem> {
-    caller.staff(&[Role::Merchandiser])?;
+    let principal = caller.staff(&[Role::Merchandiser])?;
     let body: SynonymsBody = json.shape()?;
-    put(&app, &caller, key, &json, body.check()?).await
+    put(&app, &caller, principal, key, &json, body.check()?).await
 }
 
 /// Ways to say one thing.
@@ -139,9 +139,9 @@ pub(crate) async fn put_search_rule(
     Path(key): Path<String>,
     json: Json,
 ) -> Result<Reply, Problem> {
-    caller.staff(&[Role::Merchandiser])?;
+    let principal = caller.staff(&[Role::Merchandiser])?;
     let body: SearchRuleBody = json.shape()?;
-    put(&app, &caller, key, &json, body.check()?).await
+    put(&app, &caller, principal, key, &json, body.check()?).await
 }
 
 /// A rule.
@@ -187,9 +187,9 @@ pub(crate) async fn get_ranking(State(app): State<Arc<App>>, caller: Caller) -> 
         (status = 412, body = dto::Problem, content_type = "application/problem+json"),
         (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn put_ranking(State(app): State<Arc<App>>, caller: Caller, json: Json) -> Result<Reply, Problem> {
-    caller.staff(&[Role::Merchandiser])?;
+    let principal = caller.staff(&[Role::Merchandiser])?;
     let body: RankingBody = json.shape()?;
-    put(&app, &caller, RANKING_KEY.to_owned(), &json, body.into()).await
+    put(&app, &caller, principal, RANKING_KEY.to_owned(), &json, body.into()).await
 }
 
 /// What shoppers search for, most frequent first.

@@ -4,12 +4,15 @@
 //! → `stem` (English) → terms. Documents also get the other spellings of what mixes letters and digits, so that `tn2110`,
 //! `TN-2110`, `8 GB` and `8gb` find each other; queries keep to one spelling and fall back to its pieces.
 
+mod fold;
+mod tokens;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use std::borrow::Cow;
-use std::ops::Range;
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
-use unicode_segmentation::UnicodeSegmentation;
+
+pub(crate) use self::fold::fold;
+pub(crate) use self::tokens::last_word;
+use self::tokens::{Token, ends_phrase, pieces, tokens};
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
@@ -35,129 +38,6 @@ pub(crate) const UNITS: [&str; 34] = [
     "gb", "tb", "mb", "kb", "ghz", "mhz", "khz", "hz", "mm", "cm", "m", "km", "ml", "cl", "l", "g", "kg", "mg", "w", "kw", "wh", "kwh",
     "v", "a", "ma", "mah", "mp", "fps", "dpi", "ppm", "in", "inch", "ft", "bit",
 ];
-
-/// Case, compatibility forms and Latin diacritics folded away; `men's` is `men`, `don't` is `dont`, `1,000` is `1000`.
-pub(crate) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    if text.is_ascii() {
-        folded.push_str(text);
-        folded.make_ascii_lowercase();
-    } else {
-        // Only marks of the Latin, Greek and Cyrillic block go: elsewhere a mark may be a vowel.
-        let plain = text.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).nfc();
-        for c in plain {
-            match c {
-                'ß' | 'ẞ' => folded.push_str("ss"),
-                'æ' | 'Æ' => folded.push_str("ae"),
-                'œ' | 'Œ' => folded.push_str("oe"),
-                'ø' | 'Ø' => folded.push('o'),
-                'ł' | 'Ł' => folded.push('l'),
-                'đ' | 'Đ' => folded.push('d'),
-                '’' | 'ʼ' => folded.push('\''),
-                '‐' | '‑' | '–' | '—' | '−' => folded.push('-'),
-                c => folded.extend(c.to_lowercase().filter(|c| !('\u{300}'..='\u{36f}').contains(c))),
-            }
-        }
-    }
-    if folded.contains(['\'', ',']) { unpunctuate(&folded) } else { folded }
-}
-
-/// Takes out apostrophes inside words, possessive endings, and commas between thousands.
-fn unpunctuate(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut skip = 0;
-    for (at, c) in text.char_indices() {
-        if skip > 0 {
-            skip -= 1;
-            continue;
-        }
-        let after = &text[at + c.len_utf8()..];
-        let before = out.chars().next_back();
-        match c {
-            '\'' if before.is_some_and(char::is_alphabetic) => {
-                let mut next = after.chars();
-                match (next.next(), next.next()) {
-                    (Some('s'), Some(then)) if !then.is_alphanumeric() => skip = 1,
-                    (Some('s'), None) => skip = 1,
-                    (Some(letter), _) if letter.is_alphabetic() => {}
-                    (Some(_), _) | (None, _) => out.push(' '),
-                }
-            }
-            ',' if before.is_some_and(|c| c.is_ascii_digit())
-                && after.len() >= 3
-                && after.bytes().take(3).all(|b| b.is_ascii_digit())
-                && !after[3..].starts_with(|c: char| c.is_ascii_digit()) => {}
-            '\'' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// A token's place in the folded text, cut to [`TOKEN_BYTES_MAX`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Token {
-    range: Range<usize>,
-    /// Only a hyphen, slash, dot or underscore stands between the token before and this one.
-    joined: bool,
-}
-
-/// Words of folded text, in order. Scripts without spaces are cut as Unicode's word rules cut them (ideographs one by one).
-fn tokens(text: &str) -> Vec<Token> {
-    let mut found: Vec<Token> = Vec::with_capacity(text.len() / 6 + 1);
-    let mut push = |range: Range<usize>| {
-        let joined = found.last().is_some_and(|last: &Token| matches!(text.get(last.range.end..range.start), Some("-" | "/" | "_" | ".")));
-        let mut end = range.end.min(range.start + TOKEN_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        found.push(Token { range: range.start..end, joined });
-    };
-    let mut start = None;
-    let mut finish = |start: usize, end: usize| {
-        let run = &text[start..end];
-        if run.is_ascii() {
-            push(start..end);
-        } else {
-            for (at, word) in run.unicode_word_indices() {
-                push(start + at..start + at + word.len());
-            }
-        }
-    };
-    let mut digit_before = false;
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let inside = if c.is_ascii() {
-            c.is_ascii_alphanumeric() || (c == '.' && digit_before && chars.peek().is_some_and(|(_, next)| next.is_ascii_digit()))
-        } else {
-            c.is_alphanumeric() || is_combining_mark(c)
-        };
-        digit_before = c.is_ascii_digit();
-        match (inside, start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                finish(from, at);
-                start = None;
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
-    }
-    if let Some(from) = start {
-        finish(from, text.len());
-    }
-    found
-}
-
-/// The two pieces of a token of letters then digits or digits then letters; nothing for any other token.
-fn pieces(token: &str) -> Option<(&str, &str)> {
-    let bytes = token.as_bytes();
-    if !bytes.iter().all(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    let digit_first = bytes.first()?.is_ascii_digit();
-    let cut = bytes.iter().position(|b| b.is_ascii_digit() != digit_first)?;
-    bytes[cut..].iter().all(|b| b.is_ascii_digit() != digit_first).then(|| token.split_at(cut))
-}
 
 /// A word or number of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,16 +187,6 @@ impl Analyzer {
     }
 }
 
-/// Whether what stands between two words ends a phrase.
-fn ends_phrase(gap: &str) -> bool {
-    gap.contains([',', ';', ':', '|', '(', ')', '[', ']', '/', '\n', '"', '″', '”']) || gap.contains(" - ")
-}
-
-/// Where the last word of folded text begins; the end of the text when it ends in something else.
-pub(crate) fn last_word(folded: &str) -> usize {
-    tokens(folded).last().filter(|token| token.range.end == folded.len()).map_or(folded.len(), |token| token.range.start)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,12 +306,5 @@ mod tests {
         assert_eq!(query(&long).len(), 42);
         assert_eq!(query(&"ж".repeat(100)).len(), TOKEN_BYTES_MAX);
         assert_eq!(query(&"x".repeat(300)), "x".repeat(TOKEN_BYTES_MAX));
-    }
-
-    #[test]
-    fn last_words() {
-        for (text, start) in [("hp in", 3), ("hp ", 3), ("", 0), ("hp", 0), ("hp-8", 3)] {
-            assert_eq!(last_word(text), start, "{text}");
-        }
     }
 }

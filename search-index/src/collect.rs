@@ -7,9 +7,13 @@ use std::collections::BinaryHeap;
 
 use crate::bitset::Bitset;
 use crate::cursor::{SortKey, Tier};
+use crate::document::DocKey;
 use crate::filter::Test;
 use crate::query::{Query, Sort};
 use crate::rows::Rows;
+
+/// In the place of a row: memory ends before there are so many.
+const NO_ROW: u32 = u32::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
@@ -32,6 +36,20 @@ impl Top {
     /// The first so many rows after a place.
     pub(crate) fn after(after: Option<SortKey>, room: usize) -> Self {
         Self { room, after, heap: BinaryHeap::with_capacity(room) }
+    }
+
+    /// The first so many rows of more than a score, for [`Top::found`]. It is full from the start, of candidates that are no row and that any such row displaces:
+    /// so no list is read for a row that is not enough.
+    pub(crate) fn above(score: u32, room: usize) -> Self {
+        let nobody = Candidate { place: SortKey { tier: Tier::AllTerms, value: value_of(score), key: DocKey(0) }, row: NO_ROW };
+        Self { room, after: None, heap: BinaryHeap::from(vec![nobody; room]) }
+    }
+
+    /// The rows of more than the score, in order.
+    pub(crate) fn found(self) -> Vec<Candidate> {
+        let mut rows = self.heap.into_sorted_vec();
+        rows.retain(|candidate| candidate.row != NO_ROW);
+        rows
     }
 
     pub(crate) fn is_empty(&self) -> bool {

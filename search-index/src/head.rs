@@ -171,6 +171,16 @@ impl Head {
         true
     }
 
+    /// Each term of a row with its impact there, marked ones among them, in no order; `None` when the row is not here. O(terms · log).
+    pub(crate) fn terms_of_row(&self, row: u32) -> Option<Vec<(Vec<u8>, u8)>> {
+        let with_impact = |id: &u32| {
+            let term = &self.terms[*id as usize];
+            let at = term.rows.binary_search(&row).ok()?;
+            Some((term.bytes.to_vec(), term.impacts[at]))
+        };
+        Some(self.rows.get(&row)?.terms.iter().filter_map(with_impact).collect())
+    }
+
     /// A term's rows and impacts; nothing when no row has it.
     pub(crate) fn postings(&self, bytes: &[u8]) -> impl ExactSizeIterator<Item = (u32, u8)> + '_ {
         let id = self.table.find(HASHER.hash_one(bytes), |id| *self.terms[*id as usize].bytes == *bytes);

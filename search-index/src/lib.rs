@@ -63,6 +63,9 @@
 //! [`Query::signals`] say how much it counts, beside the words, that a document is popular, well rated and in stock: nothing, unless they do.
 //! With [`Query::explain`] an answer says of each hit what its score was added up from ([`Explanation`]).
 //!
+//! [`Index::similar`] answers another question: what is like a document. The words of it that tell most are looked for, and what it is about, its category and its
+//! price count beside them.
+//!
 //! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
 //!
@@ -72,6 +75,9 @@
 //! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash.
 //! An index in which no document has `hp80` looks for `hp` and `80` instead, and takes `lamp` for `lamb`: where [`misjudged`] says that another has the
 //! word, all are asked again. What a word that nobody has stands for is each index's own judgement.
+//!
+//! What is like a document is found with the same weights by all, which come of the [`Frequencies`] of all: [`merge_similar`] gives what one index over all documents
+//! would, score by score.
 //!
 //! # How it works
 //!
@@ -92,9 +98,10 @@
 //! | `patterns` | which queries such a rule is for |
 //! | `explanation` | why a hit has its score |
 //! | `signals` | what popularity, ratings and stock count beside words |
-//! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from |
+//! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from, words with weights of their own |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
+//! | `similar` | what is like a document |
 //! | `suggest` | completions of the last word |
 //! | `saved` | segments as bytes, so that a start need not analyse every text again |
 //! | `highlight` | which words of a shown text a query found, and the part that shows them |
@@ -169,6 +176,7 @@ mod saved;
 mod search;
 mod segment;
 mod signals;
+mod similar;
 mod stretches;
 mod suggest;
 mod synonyms;
@@ -198,4 +206,5 @@ pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, 
 pub use search::Live;
 pub use segment::SegmentId;
 pub use signals::{SIGNAL_PERCENT_MAX, Signals};
+pub use similar::{Frequencies, Profile, SIMILAR_CANDIDATES_MAX, SIMILAR_TERMS_MAX, SimilarQuery, SimilarTo, merge_similar};
 pub use synonyms::{SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};

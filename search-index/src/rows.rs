@@ -154,6 +154,13 @@ impl Rows {
         }
     }
 
+    /// Keys of the categories that a row is in, from the root on.
+    pub(crate) fn category(&self, row: u32) -> Vec<String> {
+        let place = self.places[row as usize];
+        let path = if place == NO_ID { &[][..] } else { self.categories.path(place) };
+        path.iter().map(|key| self.categories.keys.text(*key).to_string()).collect()
+    }
+
     /// Takes a live row out of every set and column; its number stays taken until [`Rows::release`].
     pub(crate) fn retire(&mut self, row: u32) {
         let at = row as usize;

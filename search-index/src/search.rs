@@ -325,19 +325,19 @@ impl Search<'_> {
 
     fn rank(&mut self, wanted: Wanted, tier: Tier, set: Option<&Bitset>, tests: &[Test<'_>]) {
         let (query, live, late) = (self.query, self.live, self.asks_late());
-        let in_stock = |row: u32| !late || stock_passes(query, live, row);
+        let in_stock = |row: u32| !late || stock_passes(&query.filters, live, row);
         let mut collector = Collector { rows: &self.index.rows, tier, set, tests, in_stock: &in_stock, top: &mut self.top };
         best(&self.resolved, wanted, &mut collector);
     }
 
     fn in_stock(&self, row: u32) -> bool {
-        stock_passes(self.query, self.live, row)
+        stock_passes(&self.query.filters, self.live, row)
     }
 }
 
-/// Whether the in-stock filters of the query let a row pass.
-fn stock_passes(query: &Query, live: &dyn Fn(u32) -> bool, row: u32) -> bool {
-    query.filters.iter().all(|filter| match filter {
+/// Whether those of the filters that are of stock let a row pass.
+pub(crate) fn stock_passes(filters: &[Filter], live: &dyn Fn(u32) -> bool, row: u32) -> bool {
+    filters.iter().all(|filter| match filter {
         Filter::InStock(wanted) => live(row) == *wanted,
         Filter::Brand(_)
         | Filter::Category(_)

@@ -62,6 +62,21 @@ impl Segment {
         (live > 0).then(|| (self.list(term), live))
     }
 
+    /// Each term of a row with its impact there, marked ones among them, in byte order; `None` when the row is not here. O(terms · log).
+    pub(crate) fn terms_of_row(&self, row: u32) -> Option<Vec<(Vec<u8>, u8)>> {
+        let nth = self.forward.rows().binary_search(&row).ok()?;
+        let of_form = |form: u32| {
+            let TermsOf { term, title, head } = self.terms_of(form);
+            [term, title, head]
+        };
+        let mut terms: Vec<u32> = self.forward.tokens(nth).flat_map(|token| of_form(token.form)).filter(|term| *term != NO_TERM).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        // A form leads to what some title is about, or has in it: the lists say whether this one does.
+        let with_impact = |term: u32| Some((self.terms.as_fst().get_key(u64::from(term))?, self.list(term as usize).find(row)?));
+        Some(terms.into_iter().filter_map(with_impact).collect())
+    }
+
     /// The number of a term.
     pub(crate) fn term(&self, term: &[u8]) -> Option<u32> {
         self.terms.get(term).map(|number| number as u32)

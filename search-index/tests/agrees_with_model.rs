@@ -11,8 +11,9 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Boost, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Index, Live,
-    Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, Sort, Synonym, Synonyms, Tier, Words, Written, merge, misjudged,
+    AttributeValue, Boost, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Frequencies, Index,
+    Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo, Sort, Synonym, Synonyms, Tier,
+    Words, Written, merge, merge_similar, misjudged,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -34,6 +35,16 @@ enum Op {
         halves: bool,
     },
     Search(Box<Query>),
+    Similar(Box<Similar>),
+}
+
+/// A question for what is like a document.
+#[derive(Clone, Debug)]
+struct Similar {
+    key: DocKey,
+    filters: Vec<Filter>,
+    signals: Signals,
+    limit: usize,
 }
 
 fn text(words: usize) -> impl Strategy<Value = String> {
@@ -264,6 +275,11 @@ fn query() -> impl Strategy<Value = Query> {
         })
 }
 
+fn similar() -> impl Strategy<Value = Similar> {
+    let filters = prop_oneof![2 => Just(Vec::new()), 1 => vec(filter(), 1..3)];
+    (key(), filters, signals(), 1_usize..8).prop_map(|(key, filters, signals, limit)| Similar { key, filters, signals, limit })
+}
+
 /// Rules of a life; nothing is typed twice in one, and what is typed may be misspelt.
 fn rules() -> impl Strategy<Value = Vec<Synonym>> {
     let typed = subsequence([&WORDS[..WORDS.len() - 1], &MISSPELT[..2], &["zzzz"]].concat(), 1..3).prop_map(|words| words.join(" "));
@@ -284,6 +300,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_usize..4).prop_map(Op::Save),
         1 => any::<bool>().prop_map(|halves| Op::Restart { halves }),
         4 => query().prop_map(|query| Op::Search(Box::new(query))),
+        2 => similar().prop_map(|asked| Op::Similar(Box::new(asked))),
     ]
 }
 
@@ -331,6 +348,22 @@ fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: i
     }
 }
 
+/// What indexes find that is like a document of one of them is what the model finds in all their documents, score by score.
+fn check_similar(model: &Model, indexes: &[Index], asked: &Similar) -> Result<(), TestCaseError> {
+    let Similar { key, filters, signals, limit } = asked;
+    let found = indexes.iter().find_map(|index| index.profile(*key)).map(|profile| {
+        let mut all = Frequencies::default();
+        indexes.iter().for_each(|index| all.add(&index.frequencies(&profile)));
+        let query = SimilarQuery { to: SimilarTo::new(profile, &all), filters: filters.clone(), signals: *signals, limit: *limit };
+        let parts = indexes.iter().map(|index| index.similar_part(&query, STOCK).expect("within bounds"));
+        merge_similar(parts.collect(), *limit).iter().map(|hit| (hit.key, hit.score)).collect::<Vec<_>>()
+    });
+    let mut wanted = model.similar(*key, filters, *signals);
+    wanted.iter_mut().for_each(|wanted| wanted.truncate(*limit));
+    prop_assert_eq!(found, wanted, "{:?}", asked);
+    Ok(())
+}
+
 fn config() -> Config {
     Config { cases: 400, max_shrink_iters: 4_000, failure_persistence: None, ..Config::default() }
 }
@@ -366,6 +399,7 @@ proptest! {
                     let query = Query { synonyms: synonyms.clone(), ..*query };
                     check_pages(&model.search(&query), &query, true, |query| index.search(query, STOCK).expect("within bounds"))?;
                 }
+                Op::Similar(asked) => check_similar(&model, std::slice::from_ref(&index), &asked)?,
             }
             prop_assert_eq!(index.len(), model.documents.len());
             files.step(&index);
@@ -377,7 +411,12 @@ proptest! {
     }
 
     #[test] // Scores are each index's own, so only orders by columns are compared in full.
-    fn two_indexes(documents in vec(document(), 0..40), rules in rules(), queries in vec(query(), 1..8)) {
+    fn two_indexes(
+        documents in vec(document(), 0..40),
+        rules in rules(),
+        queries in vec(query(), 1..8),
+        like in vec(similar(), 1..8),
+    ) {
         let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
         let mut model = Model { rules, ..Model::default() };
         let mut indexes = [Index::new(Settings::default()), Index::new(Settings { head_rows_max: 2 })];
@@ -386,6 +425,7 @@ proptest! {
             index.extend([document.clone()]).expect("the documents are within bounds");
             model.documents.insert(document.key, document);
         }
+        like.iter().try_for_each(|asked| check_similar(&model, &indexes, asked))?;
         for query in queries {
             let query = Query { synonyms: synonyms.clone(), ..query };
             let parts = |query: &Query| indexes.iter().map(|index| index.search_part(query, STOCK).expect("within bounds")).collect::<Vec<_>>();

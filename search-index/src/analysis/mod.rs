@@ -97,6 +97,11 @@ impl Analyzer {
         if token.len() > 2 && token.bytes().all(|b| b.is_ascii_lowercase()) { self.stemmer.stem(token) } else { Cow::Borrowed(token) }
     }
 
+    /// Whether a term is that of a stop word. Stemming leaves all of these as they are.
+    pub(crate) fn is_stop_word(term: &[u8]) -> bool {
+        STOP_WORDS.iter().any(|stop| stop.as_bytes() == term)
+    }
+
     /// Every unstemmed token under which a document with this folded text can be found.
     pub(crate) fn document_tokens(folded: &str, mut emit: impl FnMut(&str, Role)) {
         let found = tokens(folded);
@@ -199,6 +204,14 @@ mod tests {
             terms.push(format!("{mark}{}", analyzer.stem(token)));
         });
         terms.join(" ")
+    }
+
+    #[test]
+    fn stems_of_stop_words_are_the_words() {
+        for word in STOP_WORDS {
+            assert!(Analyzer::is_stop_word(Analyzer::default().stem(word).as_bytes()), "{word}");
+        }
+        assert!(!Analyzer::is_stop_word(b"lamp"));
     }
 
     #[test] // Text, then its words; `|` where a phrase ends.

@@ -16,6 +16,7 @@ pub(crate) mod sets;
 pub(crate) mod signals;
 pub(crate) mod spelling;
 mod ways;
+pub(crate) mod weighed;
 pub(crate) mod windows;
 pub(crate) mod words;
 
@@ -137,14 +138,8 @@ pub(crate) fn resolve<'a>(
     }
     of_head.extend(extras.iter().map(|extra| Numbered::Made(extra.in_head(head, made))));
     sources.push(of_head);
-    let made: &'a Store = made;
-    let list = |source: Numbered<'a>| match source {
-        Numbered::List(list) => list,
-        Numbered::Made(number) => made.list(number as usize),
-    };
-    let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
     let terms = words.len();
-    parts.retain(|lists| lists[..terms].iter().any(|list| !list.is_empty()));
+    let parts = lists_of(sources, terms, made);
     let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
     let called = called::called(words, &weights, &rows.categories);
@@ -153,6 +148,17 @@ pub(crate) fn resolve<'a>(
     let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);
     weights.extend(of_extras);
     Resolved { parts, weights, terms, extras, called, boosts, shares }
+}
+
+/// The lists of each part of the index, but for parts that have none of the terms.
+fn lists_of<'a>(sources: Vec<SmallVec<[Numbered<'a>; 8]>>, terms: usize, made: &'a Store) -> Vec<Lists<'a>> {
+    let list = |source: Numbered<'a>| match source {
+        Numbered::List(list) => list,
+        Numbered::Made(number) => made.list(number as usize),
+    };
+    let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
+    parts.retain(|lists| lists[..terms].iter().any(|list| !list.is_empty()));
+    parts
 }
 
 /// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
@@ -198,7 +204,7 @@ fn in_head(word: &Word, also: impl Iterator<Item = (u32, u8)>, head: &Head) -> V
 }
 
 /// `ln(1 + (n - df + ½) / (df + ½))` in units, at least 1: a term that everybody has still counts.
-fn weight(documents: u64, frequency: u64) -> u32 {
+pub(crate) fn weight(documents: u64, frequency: u64) -> u32 {
     let inverse = (1.0 + (documents as f64 - frequency as f64 + 0.5) / (frequency as f64 + 0.5)).ln();
     ((inverse * WEIGHT_UNITS).round() as u32).clamp(1, WEIGHT_MAX)
 }

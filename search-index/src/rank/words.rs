@@ -69,8 +69,13 @@ pub(crate) struct Known<'a> {
 impl Known<'_> {
     /// Documents that have the term.
     pub(super) fn frequency(&self, term: &str) -> u64 {
-        let of_segments = self.segments.iter().filter_map(|segment| segment.postings(term.as_bytes()));
-        of_segments.map(|(_, live)| u64::from(live)).sum::<u64>() + self.head.postings(term.as_bytes()).len() as u64
+        self.frequency_of(term.as_bytes())
+    }
+
+    /// As [`Known::frequency`].
+    pub(crate) fn frequency_of(&self, term: &[u8]) -> u64 {
+        let of_segments = self.segments.iter().filter_map(|segment| segment.postings(term));
+        of_segments.map(|(_, live)| u64::from(live)).sum::<u64>() + self.head.postings(term).len() as u64
     }
 
     fn has(&self, term: &str) -> bool {

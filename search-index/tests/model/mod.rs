@@ -3,6 +3,7 @@
 //! It knows only words that analysis leaves as they are (see [`WORDS`]); how text becomes words is tested beside the analyser.
 
 pub(crate) mod score;
+mod similar;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -22,11 +22,8 @@ pub(crate) fn label(what: &ScoreOf) -> String {
 impl Model {
     /// What a document with any of the terms has its score of, but for parts of 0.
     pub(super) fn parts(&self, document: &Document, terms: &[&str], left_out: bool, query: &Query) -> Vec<Part> {
-        let n = self.documents.len() as f64;
-        let weight_of = |term: &str| {
-            let df = self.documents.values().filter(|document| self.of_word(document, term, query) > 0).count() as f64;
-            (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32
-        };
+        let having = |term: &str| self.documents.values().filter(|document| self.of_word(document, term, query) > 0).count();
+        let weight_of = |term: &str| weight(self.documents.len(), having(term));
         let mut parts: Vec<Part> = Vec::new();
         for term in terms {
             let (all, itself) = (self.of_word(document, term, query), impact(document, term));
@@ -69,8 +66,14 @@ impl Model {
     }
 }
 
+/// What a word weighs that so many of all documents have.
+pub(super) fn weight(documents: usize, having: usize) -> u32 {
+    let (n, df) = (documents as f64, having as f64);
+    (256.0 * (1.0 + (n - df + 0.5) / (df + 0.5)).ln()).round().max(1.0) as u32
+}
+
 /// What it gets for what a shop knows of it; `most` is what all words can give.
-fn of_signals(document: &Document, most: i64, signals: Signals) -> [Part; 3] {
+pub(super) fn of_signals(document: &Document, most: i64, signals: Signals) -> [Part; 3] {
     let worth = |percent: u16| most * i64::from(percent) / 100;
     let doublings = match document.popularity {
         ..=0 => 0.0,

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
+use crate::fields::called;
 use crate::names::HASHER;
 use crate::query::FilterValue;
 use crate::results::FacetKey;
@@ -242,6 +243,8 @@ pub(crate) struct Attributes {
     ids: HashMap<Box<str>, u32, foldhash::fast::FixedState>,
     columns: Vec<Column>,
     names: Vec<Box<str>>,
+    /// By what they are called in texts of queries: `Screen size` and `screen_size` are the same there. Most names are the only ones that are called so.
+    called: HashMap<Box<str>, SmallVec<[u32; 1]>, foldhash::fast::FixedState>,
     free: Vec<u32>,
 }
 
@@ -253,6 +256,17 @@ impl Attributes {
     /// The attribute's id, as rows' lists have it, and its column.
     pub(crate) fn numbered(&self, name: &str) -> Option<(u32, &Column)> {
         self.ids.get(name).map(|id| (*id, &self.columns[*id as usize]))
+    }
+
+    /// The columns of attributes that are called so in texts of queries.
+    pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = &Column> {
+        self.called.get(name).into_iter().flatten().map(|id| &self.columns[*id as usize])
+    }
+
+    /// Whether a document has an attribute that is called so.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        // Ids may be without rows for a while.
+        self.called(name).any(|column| column.entries > 0)
     }
 
     /// Enters a row's values and answers the list to take them out by.
@@ -304,6 +318,7 @@ impl Attributes {
         });
         self.names[id as usize] = name.into();
         self.ids.insert(name.into(), id);
+        self.called.entry(called(name).into()).or_default().push(id);
         id
     }
 
@@ -314,7 +329,15 @@ impl Attributes {
             column.remove(row, value);
             if column.entries == 0 {
                 *column = Column::default();
-                self.ids.remove(&*self.names[id as usize]);
+                let name = &*self.names[id as usize];
+                self.ids.remove(name);
+                let called = called(name);
+                if let Some(of_name) = self.called.get_mut(&*called) {
+                    of_name.retain(|other| *other != id);
+                    if of_name.is_empty() {
+                        self.called.remove(&*called);
+                    }
+                }
                 self.free.push(id);
             }
         }

@@ -12,7 +12,6 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, UNITS, fold};
 use crate::index::Index;
-use crate::operators::Operators;
 use crate::query::Query;
 use crate::refusal::QueryError;
 
@@ -52,7 +51,7 @@ impl Index {
     /// A query over its bounds.
     pub fn highlighter(&self, query: &Query) -> Result<Highlighter<'_>, QueryError> {
         query.check()?;
-        let operators = Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer)?;
+        let operators = self.operators(query)?;
         let terms = self.analyzer.query_terms(&operators.words, query.prefix);
         let (mut marked, mut begins) = (Vec::new(), None);
         for word in self.known().understand(terms, query)?.words {

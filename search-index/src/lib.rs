@@ -54,7 +54,8 @@
 //! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
 //! `ipadstand` finds `ipad stand`. Words in quotation marks must stand side by side in one field, stop words among them; a `-word` or `-"some words"` must not
-//! stand anywhere. No match is an empty answer, never an error.
+//! stand anywhere. `brand:hp`, `title:"usb c"`, `-category:toner`, `sku:tn-2110` and, by the names of attributes that documents have, `screen_size:15.6` are conditions on
+//! one field: they say what is found and not in which order. A name in front of a colon that is of nothing is a word. No match is an empty answer, never an error.
 //! With [`Query::synonyms`] neighbouring words also stand for other ways to say the same: `usb stick` finds what has both words and what says `flash drive`, or
 //! `pendrive`. What was typed comes first where all else is equal.
 //! What a shop sets for a query comes with it too: [`Query::pins`] stand at their places of the first page, [`Query::hidden`] documents nowhere, and
@@ -93,7 +94,7 @@
 //! | `near` | words a slip of the finger away |
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
 //! | `synonyms` | other ways to say what is typed, which come with a query |
-//! | `operators`, `phrases` | quotations and forbidden words, and the rows that pass them |
+//! | `operators`, `fields`, `phrases` | quotations, forbidden words and conditions on one field, and the rows that pass them |
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
 //! | `patterns` | which queries such a rule is for |
 //! | `explanation` | why a hit has its score |
@@ -153,6 +154,7 @@ mod cursor;
 mod document;
 mod explanation;
 mod facet;
+mod fields;
 mod filter;
 mod forward;
 mod head;
@@ -190,7 +192,7 @@ pub use document::{
 pub use explanation::{Explanation, ScoreOf, ScorePart};
 pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
-pub use operators::{OPERATORS_MAX, has_operators};
+pub use operators::{OPERATORS_MAX, has_operators, named_fields};
 pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
     FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,

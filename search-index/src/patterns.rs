@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 
 use crate::analysis::{Analyzer, QueryTerm};
 use crate::near::{Near, slips_of};
-use crate::operators::Operators;
+use crate::operators::{Operators, is_among};
 use crate::query::{QUERY_BYTES_MAX, TERMS_MAX, Words};
 use crate::rank::words::UNKNOWN_MAX;
 
@@ -86,11 +86,18 @@ struct TypedWord {
 const LENGTHS_APART_MAX: usize = 5;
 
 impl Typed {
-    /// O(text). A text that no index takes, for its length or for what it has too many of, is to patterns one without words.
+    /// As [`Typed::with_fields`], where there are no attributes.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        Self::with_fields(text, &[])
+    }
+
+    /// O(text). A text that no index takes, for its length or for what it has too many of, is to patterns one without words. What it says of `fields`, as
+    /// [`Query::fields`](crate::Query::fields) has them, are no words of it.
+    #[must_use]
+    pub fn with_fields(text: &str, fields: &[String]) -> Self {
         let analyzer = Analyzer::default();
-        let terms = match Operators::of(text, &analyzer) {
+        let terms = match Operators::of(text, &analyzer, &mut |name| is_among(name, fields)) {
             Ok(operators) if text.len() <= QUERY_BYTES_MAX => analyzer.query_terms(&operators.words, false),
             Ok(_) | Err(_) => Vec::new(),
         };

@@ -241,8 +241,11 @@ pub struct FacetRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// Words to look for. `None`, or text without a single letter or digit, matches every document. Words in `"quotation marks"` must stand side by
-    /// side, in one field; a `-word` or `-"some words"` must not be there.
+    /// side, in one field; a `-word` or `-"some words"` must not be there; `brand:hp` and `-title:"usb c"` are conditions on one field.
     pub text: Option<String>,
+    /// The attributes that `name:value` in the text may be a condition on, as [`named_fields`](crate::named_fields) has their names; other names are words. `None`: those
+    /// that the index has. Several indexes are all given what any of them has ([`Index::fields_among`](crate::Index::fields_among)), so that they read the text alike.
+    pub fields: Option<Vec<String>>,
     /// Which of them a document must have.
     pub matching: Matching,
     /// Whether the text is still being typed: a word at its very end, of two characters or more, stands for all words that begin with it. They are
@@ -287,6 +290,7 @@ impl Default for Query {
     fn default() -> Self {
         Self {
             text: None,
+            fields: None,
             matching: Matching::AllThenAny,
             prefix: false,
             typos: true,

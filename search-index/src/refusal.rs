@@ -22,8 +22,8 @@ pub enum QueryError {
         /// Terms found.
         len: usize,
     },
-    /// The text has more quotations and forbidden words than [`OPERATORS_MAX`].
-    #[error("query of {len} quotations and forbidden words, at most {OPERATORS_MAX} are taken")]
+    /// The text has more quotations, forbidden words and conditions on fields than [`OPERATORS_MAX`].
+    #[error("query of {len} quotations, forbidden words and conditions on fields, at most {OPERATORS_MAX} are taken")]
     TooManyOperators {
         /// Found.
         len: usize,

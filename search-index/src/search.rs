@@ -13,7 +13,7 @@ use crate::document::DocKey;
 use crate::facet::Faceting;
 use crate::filter::Test;
 use crate::index::Index;
-use crate::operators::Operators;
+use crate::operators::{Operators, is_among};
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, Sort, Words};
 use crate::rank::explain::Asked;
@@ -49,12 +49,24 @@ impl Index {
         Known { analyzer: &self.analyzer, segments: &self.segments, head: &self.head }
     }
 
+    /// The query's text taken apart.
+    ///
+    /// # Errors
+    /// [`QueryError::TooManyOperators`].
+    pub(crate) fn operators<'a>(&self, query: &'a Query) -> Result<Operators<'a>, QueryError> {
+        let is_attribute = &mut |name: &str| match &query.fields {
+            Some(fields) => is_among(name, fields),
+            None => self.rows.attributes.is_called(name),
+        };
+        Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer, is_attribute)
+    }
+
     fn part(&self, query: &Query, live: Option<Live<'_>>, complete: bool) -> Result<Part, QueryError> {
         query.check()?;
         if live.is_none() && query.needs_liveness() {
             return Err(QueryError::NoLiveness);
         }
-        let operators = Operators::of(query.text.as_deref().unwrap_or_default(), &self.analyzer)?;
+        let operators = self.operators(query)?;
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
         let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
@@ -82,7 +94,7 @@ struct Search<'a> {
     /// What explanations are made from.
     asked: Asked<'a>,
     resolved: Resolved<'a>,
-    /// Rows that have what is quoted and nothing that is forbidden; all if there is none of either.
+    /// Rows that have what is quoted and nothing that is forbidden, and meet all conditions on fields; all if there is nothing of these.
     within: Option<Bitset>,
     arranged: &'a Arranged,
     live: &'a dyn Fn(u32) -> bool,

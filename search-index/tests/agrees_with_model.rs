@@ -223,6 +223,31 @@ fn signals() -> impl Strategy<Value = Signals> {
     prop_oneof![1 => Just(Signals::default()), 1 => some]
 }
 
+/// A condition on a field, before all else; some are on attributes that no document may have.
+fn condition() -> impl Strategy<Value = String> {
+    let named = select(vec![
+        "brand:hp",
+        "brand:fan",
+        "title:lamp",
+        "title:\"desk lamp\"",
+        "model:80",
+        "model:\"for ink\"",
+        "category:x",
+        "category:b/ink",
+        "category:\"desk lamp\"",
+        "colour:red",
+        "colour:c-8",
+        "colour:1.5",
+        "size:7",
+        "size:0",
+        "new:true",
+        "new:red",
+        "none:red",
+    ]);
+    let named = (named, any::<bool>()).prop_map(|(named, not)| format!("{}{named} ", if not { "-" } else { "" }));
+    prop_oneof![2 => Just(String::new()), 1 => named]
+}
+
 fn query() -> impl Strategy<Value = Query> {
     let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz"), 2 => select(&MISSPELT[..])];
     // A text that is still being typed mostly ends within a word.
@@ -237,7 +262,8 @@ fn query() -> impl Strategy<Value = Query> {
     let quoted =
         prop_oneof![4 => Just(String::new()), 1 => vec(select(&WORDS[..]), 1..3).prop_map(|words| format!("\"{}\" ", words.join(" ")))];
     let forbidden = prop_oneof![5 => Just(String::new()), 1 => select(&WORDS[..]).prop_map(|word| format!("-{word} "))];
-    let text = (text, quoted, forbidden).prop_map(|((text, prefix), quoted, forbidden)| (format!("{quoted}{forbidden}{text}"), prefix));
+    let text = (vec(condition(), 0..2), quoted, forbidden, text)
+        .prop_map(|(conditions, quoted, forbidden, (text, prefix))| (format!("{}{quoted}{forbidden}{text}", conditions.concat()), prefix));
     let text = option::of(text);
     let sort = select(vec![Sort::Relevance, Sort::Price, Sort::PriceDesc, Sort::Rating, Sort::Newest, Sort::Popularity]);
     let sort = prop_oneof![Just(Sort::Relevance), sort];
@@ -255,6 +281,7 @@ fn query() -> impl Strategy<Value = Query> {
             Query {
                 prefix: text.as_ref().is_some_and(|(_, prefix)| *prefix),
                 text: text.map(|(text, _)| text),
+                fields: None,
                 matching,
                 typos,
                 known: Words::default(),
@@ -428,6 +455,8 @@ proptest! {
         like.iter().try_for_each(|asked| check_similar(&model, &indexes, asked))?;
         for query in queries {
             let query = Query { synonyms: synonyms.clone(), ..query };
+            let names = search_index::named_fields(query.text.as_deref().unwrap_or_default());
+            let query = Query { fields: Some(indexes.iter().flat_map(|index| index.fields_among(&names)).collect()), ..query };
             let parts = |query: &Query| indexes.iter().map(|index| index.search_part(query, STOCK).expect("within bounds")).collect::<Vec<_>>();
             let search = |query: &Query| {
                 let known = misjudged(&parts(query));

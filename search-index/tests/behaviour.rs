@@ -3,7 +3,7 @@
 use search_index::{
     ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
     FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, OPERATORS_MAX,
-    QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged,
+    QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged, named_fields,
 };
 
 fn titled(key: u64, title: &str) -> Document {
@@ -81,6 +81,127 @@ fn quotations_stand_and_forbidden_words_do_not() {
         assert_eq!(results.total == Some(1) && !results.relaxed, matches, "{title} / {query}");
         assert_eq!(found(&one, &text(query)).len(), usize::from(matches), "{title} / {query}, ranked");
     }
+}
+
+/// Some products of a shop, with attributes of all kinds.
+fn shop() -> Index {
+    let text = |text: &str| AttributeValue::Text(text.into());
+    let product = |key, title: &str, brand: &str, category: &[&str], keywords: &str, attributes: Vec<(&str, AttributeValue)>| Document {
+        brand: Some(brand.into()),
+        category: category.iter().map(ToString::to_string).collect(),
+        keywords: keywords.into(),
+        description: "Sold by HP".into(),
+        attributes: attributes.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        ..titled(key, title)
+    };
+    let code = AttributeValue::Keyword("AC-30".into());
+    let printers = &["office", "office/laser-printers"];
+    Index::build(
+        Settings::default(),
+        [
+            product(1, "Laser printer for HP toner", "Brother", printers, "HL-1110", vec![("Print colour", text("Black & White"))]),
+            product(
+                2,
+                "LaserJet printer",
+                "HP",
+                printers,
+                "CF-410X",
+                vec![("Print colour", text("Full colour")), ("duplex", AttributeValue::Bool(true))],
+            ),
+            product(
+                3,
+                "Laptop, USB C",
+                "Hewlett-Packard",
+                &["laptops"],
+                "",
+                vec![("screen", AttributeValue::Number(15.6)), ("adapter", code)],
+            ),
+            product(4, "Laptop with a C-type USB cable", "Canon", &["laptops"], "", vec![("brand", text("Kanon"))]),
+        ],
+    )
+    .expect("within bounds")
+}
+
+#[test] // Query, the keys of what has all of it.
+fn conditions_are_on_one_field() {
+    let index = shop();
+    for (query, wanted) in [
+        ("hp", &[1, 2, 3, 4][..]),
+        ("brand:hp", &[2]),
+        ("Brand:HP printers", &[2]),
+        ("title:hp", &[1]),
+        ("-brand:hp laser", &[1]),
+        ("brand:packard", &[3]),
+        ("brand:\"hewlett packard\"", &[3]),
+        ("brand:hewlett-packard", &[3]),
+        ("brand:printer", &[]),
+        ("description:hp -title:laptops", &[1, 2]),
+        ("title:\"usb c\" laptop", &[3]),
+        ("title:\"the usb\"", &[]),
+        ("category:printer", &[1, 2]),
+        ("category:office", &[1, 2]),
+        ("category:office/laser-printers -brand:brother", &[2]),
+        ("sku:hl1110", &[1]),
+        ("keywords:cf-410x", &[2]),
+        ("sku:laser", &[]),
+        ("print_colour:white", &[1]),
+        ("Print-Colour:\"full colours\" printer", &[2]),
+        ("-print_colour:black", &[2, 3, 4]),
+        ("duplex:true", &[2]),
+        ("screen:15.60", &[3]),
+        ("screen:15", &[]),
+        ("adapter:ac30", &[3]),
+        ("attr.brand:kanon", &[4]),
+        ("brand:kanon", &[]),
+        // Words, for lack of a field that is called so.
+        ("brand: hp", &[]),
+        ("usb:c", &[3, 4]),
+        ("http://usb", &[]),
+        ("colour:white", &[]),
+    ] {
+        let all = Query { matching: Matching::All, total: true, ..text(query) };
+        let results = index.search(&all, None).expect("within bounds");
+        let mut keys = found(&index, &Query { matching: Matching::All, ..text(query) });
+        keys.sort_unstable();
+        assert_eq!((keys, results.total), (wanted.to_vec(), Some(wanted.len() as u64)), "{query}");
+    }
+}
+
+#[test]
+fn conditions_leave_order_spelling_and_counts_to_the_rest() {
+    let index = shop();
+    let plain = Query { filters: vec![Filter::Brand(vec!["HP".into(), "Brother".into()])], ..text("laser pirnter") };
+    let among = Query { explain: true, ..text("category:printers laser pirnter") };
+    let (plain, among) = (index.search(&plain, None).expect("within bounds"), index.search(&among, None).expect("within bounds"));
+    assert_eq!(plain.hits, among.hits, "the words are ranked, and misspelt, as without");
+    assert_eq!(found(&index, &text("category:pirnter laser")), [] as [u64; 0], "a value is as it stands");
+    let facets = vec![FacetRequest { field: FacetField::Brand, limit: 9 }];
+    let results = index.search(&Query { facets, ..text("category:printers") }, None).expect("within bounds");
+    let FacetCounts::Values(brands) = &results.facets[0].counts else { panic!("brands are counted by value") };
+    assert_eq!(brands.len(), 2, "what is not found is not counted");
+    let marked = index.highlighter(&text("brand:hp laser")).expect("within bounds");
+    assert_eq!(marked.mark("HP laser"), "HP <em>laser</em>");
+}
+
+#[test] // What is an attribute to one index is one to all of them.
+fn several_indexes_read_a_text_alike() {
+    let coloured = Document { attributes: vec![("Colour".into(), AttributeValue::Text("red".into()))], ..titled(1, "lamp") };
+    let one = Index::build(Settings::default(), [coloured]).expect("within bounds");
+    let other = index(&["colour red lamp"]);
+    let query = text("colour:red lamp");
+    assert_eq!((found(&one, &query), found(&other, &query)), (vec![1], vec![1]), "for itself it is words to the other");
+    let names = named_fields("colour:red lamp size:7 brand:hp");
+    assert_eq!(names, ["colour", "size"]);
+    assert_eq!((one.fields_among(&names), other.fields_among(&names)), (vec!["colour".to_owned()], vec![]));
+    let query = Query { fields: Some(one.fields_among(&names)), ..query };
+    assert_eq!((found(&one, &query), found(&other, &query)), (vec![1], vec![]));
+    let query = Query { fields: Some(Vec::new()), ..query };
+    assert_eq!((found(&one, &query), found(&other, &query)), (vec![1], vec![1]), "one has some of the words");
+    // An attribute that is gone is a word again.
+    let mut one = one;
+    one.upsert(&titled(1, "lamp, colour red")).expect("within bounds");
+    assert_eq!(one.fields_among(&names), [] as [&str; 0]);
+    assert_eq!(found(&one, &text("colour:red lamp")), [1]);
 }
 
 #[test] // Documents with some words only must have the quotation all the same.

@@ -85,6 +85,47 @@ class Finding(Contract):
             self.problem(self.ask("GET", f"/v1/search?{wrong}"), 422, "validation_failed")
         self.problem(self.ask("GET", "/v1/search?after=AAAA"), 400, "bad_cursor")
 
+    def test_conditions_on_fields(self):
+        brands = ["Zephyr & Sons", "Yonder"]
+        lines = [
+            product(
+                f"field-{n:02}",
+                title=f"Wombat {'desk' if n < 8 else 'floor'} lamp",
+                description="Yonder in the dark",
+                brand=brands[n % 2],
+                category=f"fields/{'reading-lamps' if n % 4 else 'torches'}",
+                attributes={"Lamp colour": ["dark red", "green"][n % 2], "n_watts": float(n)},
+            )
+            for n in range(16)
+        ]
+        # One product alone has it, on whichever shard.
+        lines.append(product("field-odd", title="Wombat", brand="Yonder", attributes={"Only here": "wombat lamp"}))
+        _, summary = self.merchant.load(*lines)
+        self.assertEqual((summary["created"], summary["refused"]), (17, 0))
+        every = [f"field-{n:02}" for n in range(16)]
+
+        def keys(q, **more):
+            return sorted(self.keys(q=q, limit=100, **more))
+
+        self.assertEqual(keys("wombat lamp brand:yonder -only_here:lamp"), every[1::2])
+        self.assertEqual(keys("wombat brand:\"zephyr sons\""), every[0::2])
+        self.assertEqual(keys("wombat -brand:yonder lamp_colour:RED title:lamps"), every[0::2])
+        self.assertEqual(keys("category:torch wombat"), every[0::4])
+        self.assertEqual(keys("category:fields title:\"floor lamp\""), every[8:])
+        self.assertEqual(keys("n_watts:3 womabt"), ["field-03"])
+        self.assertEqual(keys("only_here:lamp"), ["field-odd"])
+        self.assertEqual(keys("brand:yonder wombat", filter="attr.n_watts:3"), ["field-03"])
+        # What is of no field is words: of a quarter of these no shard has all.
+        found = self.search(q="yonder:wombat lamp", limit=100).json
+        self.assertEqual((found["relaxed"], len(found["items"])), (False, 16))
+        page = self.search(q="title:wombat brand:yonder", limit=4, total="true", facets="brand").json
+        self.assertEqual((page["total"], len(page["items"])), (9, 4))
+        self.assertEqual([row["value"] for row in page["facets"]["brand"]["values"]], ["Yonder"])
+        rest = self.search(q="title:wombat brand:yonder", limit=100, after=page["next"]).json["items"]
+        self.assertEqual(len(rest), 5)
+        refused = self.ask("GET", "/v1/search?" + urllib.parse.urlencode({"q": "brand:x " * 9}))
+        self.assertEqual((refused.status, refused.json["code"]), (422, "validation_failed"))
+
     def test_writes_are_found_at_once(self):
         for n in range(10):
             key = self.fresh(title=f"Wombat stool {n}", on_hand=1)

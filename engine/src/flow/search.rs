@@ -1,6 +1,6 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
-//! Path: `wire` query → [`views::query`] → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
+//! Path: `wire` query → [`views::query`] → attributes that its text names → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
 //! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
 
 use super::{Head, refused, views};
@@ -10,7 +10,11 @@ use crate::shard::core::{
     peer::{Answer, Ask},
 };
 use search_index::{DocKey, Part};
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use wire::{
     Body, CountedQuery, Failure, Refusal, Role, SearchHit, SearchQuery, SearchResults, Suggestions,
     limits::{PAGE_MAX, POPULAR_SEARCHES_MIN},
@@ -26,15 +30,17 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
     let mut query = views::query(query, &tree).map_err(refused)?;
     rules.set_up(&mut query);
-    let mut matched = rules.matching(&text, now);
+    let fields = fields_of(ctx, &text).await?;
+    let mut matched = rules.matching(&text, &fields, now);
     let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
+    query.fields = Some(fields.clone());
     let mut query = Arc::new(query);
     let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
     let mut again = !known.is_empty();
     if matched.is_empty() && !exact {
         // Words that nobody has may be slips of those that a rule is for.
-        matched = rules.matching_misspelt(&text, search_index::unknown(&parts), now);
+        matched = rules.matching_misspelt(&text, &fields, search_index::unknown(&parts), now);
         again |= !matched.is_empty();
     }
     if again {
@@ -46,8 +52,8 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     }
     let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    // What is quoted or forbidden is one shopper's own.
-    if is_new && !search_index::has_operators(&text) {
+    // What is quoted, forbidden or asked of one field is one shopper's own.
+    if is_new && !search_index::has_operators(&text, &fields) {
         let found = match (merged.hits.is_empty(), has_whole) {
             (true, _) => Found::Nothing,
             (false, false) => Found::Some,
@@ -72,6 +78,22 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         redirect: said.redirect,
         banner: said.banner,
     })))
+}
+
+/// The names in front of colons in a text that are of attributes at any shard: every shard is told of all of them, so that they read the text alike.
+async fn fields_of(ctx: &Ctx, text: &str) -> Result<Vec<String>, Failure> {
+    let names: Arc<[String]> = search_index::named_fields(text).into();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = BTreeSet::new();
+    for answer in ctx.ask_all(Ask::SearchFields(names)).await? {
+        match answer {
+            Answer::SearchFields(names) => known.extend(names),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    Ok(known.into_iter().collect())
 }
 
 /// Every shard's part, with what is shown of its hits.

@@ -81,25 +81,25 @@ impl SearchRules {
         query.signals = self.signals;
     }
 
-    /// The rules for a text at a time, in the order of their keys.
-    pub(crate) fn matching(&self, text: &str, now: Millis) -> Matched {
-        self.those_for(text, now, Pattern::matches)
+    /// The rules for a text at a time, in the order of their keys. `fields` are the attributes that the text may have conditions on, which are no words of it.
+    pub(crate) fn matching(&self, text: &str, fields: &[String], now: Millis) -> Matched {
+        self.those_for(text, fields, now, Pattern::matches)
     }
 
     /// Those for what a text may be misspelt from, where none is for the text as it stands. `unknown` are its words that no document has.
-    pub(crate) fn matching_misspelt(&self, text: &str, unknown: Words, now: Millis) -> Matched {
+    pub(crate) fn matching_misspelt(&self, text: &str, fields: &[String], unknown: Words, now: Millis) -> Matched {
         if unknown.is_empty() {
             return Matched::new();
         }
-        self.those_for(text, now, |pattern, typed| pattern.matches_misspelt(typed, unknown))
+        self.those_for(text, fields, now, |pattern, typed| pattern.matches_misspelt(typed, unknown))
     }
 
-    fn those_for(&self, text: &str, now: Millis, is_for: impl Fn(&Pattern, &Typed) -> bool) -> Matched {
+    fn those_for(&self, text: &str, fields: &[String], now: Millis, is_for: impl Fn(&Pattern, &Typed) -> bool) -> Matched {
         let rules = self.rules.get_or_init(|| rules_of(&self.settings));
         if rules.is_empty() {
             return Matched::new();
         }
-        let typed = Typed::new(text);
+        let typed = Typed::with_fields(text, fields);
         let is_due = |rule: &SearchRule| rule.from.is_none_or(|from| from <= now) && rule.until.is_none_or(|until| now < until);
         let applies =
             |compared: &Compared| compared.rule().is_some_and(is_due) && compared.patterns.iter().any(|pattern| is_for(pattern, &typed));

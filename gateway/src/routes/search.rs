@@ -25,7 +25,7 @@ const SUGGESTIONS: u16 = 8;
 /// `attr.NAME:1.5..3`. `facets` is a comma list of `brand`, `category`, `price`, `price:histogram(10)`, `in_stock`, `attr.NAME`.
 #[utoipa::path(get, path = "/v1/search", tag = "shop",
     params(
-        ("q" = Option<String>, Query, description = "What was typed; without it everything is browsed. Words in \"quotation marks\" must stand side by side; a -word or -\"some words\" must not be there"),
+        ("q" = Option<String>, Query, description = "What was typed; without it everything is browsed. Words in \"quotation marks\" must stand side by side; a -word or -\"some words\" must not be there; brand:hp, -title:\"usb c\", category:printers, sku:tn-2110 and, by its name, any attribute are conditions on one field"),
         ("category" = Option<String>, Query, description = "Id or key, with all below it"),
         ("filter" = Option<Vec<String>>, Query, description = "Conditions, all of which must hold"),
         ("facets" = Option<String>, Query, description = "What to count"),

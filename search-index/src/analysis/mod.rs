@@ -144,6 +144,16 @@ impl Analyzer {
         tokens(&folded).into_iter().map(|token| self.stem(&folded[token.range]).into_owned()).collect()
     }
 
+    /// The term of all words of a text together, where documents that spell them as one are found by that too: `tn2110` of `TN-2110`.
+    pub(crate) fn spelling_of_all(&self, text: &str) -> Option<String> {
+        let (mut all, mut spelling) = (String::new(), None);
+        Self::document_tokens(&fold(text), |token, role| match role {
+            Role::Word { .. } => all.push_str(token),
+            Role::Spelling => spelling = Some(token.to_owned()),
+        });
+        spelling.filter(|spelling| *spelling == all).map(|spelling| self.stem(&spelling).into_owned())
+    }
+
     /// The stems of a name, one behind the other, stop words left out when there is anything else: what a query is held against that may say it.
     pub(crate) fn name(&self, text: &str) -> String {
         let terms = self.query_terms(text, false);

@@ -44,7 +44,7 @@ impl Home<'_> {
             Self::Segment(segment, nth) => phrases::in_row(segment, way, *nth),
             Self::Head(head) => {
                 let mut found = None;
-                head.with_phrase(way, |other, impact| found = found.or((other == row).then_some(impact)));
+                head.with_phrase(way, None, |other, impact| found = found.or((other == row).then_some(impact)));
                 found
             }
         }

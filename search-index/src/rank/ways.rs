@@ -113,7 +113,7 @@ impl<'w> Phrases<'w> {
         let mut store = Store::default();
         for way in &self.distinct {
             let mut rows = Vec::new();
-            phrases::in_segment(segment, way, |row, impact| rows.push((row, impact)));
+            phrases::in_segment(segment, way, None, |row, impact| rows.push((row, impact)));
             store.push(rows.into_iter());
         }
         store
@@ -123,7 +123,7 @@ impl<'w> Phrases<'w> {
     pub(super) fn in_head(&self, head: &Head) -> Vec<Vec<(u32, u8)>> {
         let rows = |way: &&Way| {
             let mut rows = Vec::new();
-            head.with_phrase(way, |row, impact| rows.push((row, impact)));
+            head.with_phrase(way, None, |row, impact| rows.push((row, impact)));
             rows
         };
         self.distinct.iter().map(rows).collect()

@@ -159,28 +159,45 @@ fn on_field(filter: &Filter, field: &FacetField) -> bool {
     }
 }
 
-/// A query's text as the tests write it: quotations and words to forbid first, then words.
+/// A query's text as the tests write it: conditions on fields first, quotations and words to forbid, then words.
 struct Asked<'a> {
     /// In order, those of quotations among them.
     words: Vec<&'a str>,
     quoted: Vec<Vec<&'a str>>,
-    forbidden: Vec<&'a str>,
+    forbidden: Vec<Vec<&'a str>>,
+    /// Field, value, and whether it must not be.
+    conditions: Vec<(&'a str, &'a str, bool)>,
     /// Whether the last one may still go on.
     goes_on: bool,
 }
 
 impl<'a> Asked<'a> {
-    fn of(query: &'a Query) -> Self {
-        let text = query.text.as_deref().unwrap_or_default();
-        let mut asked = Self { words: Vec::new(), quoted: Vec::new(), forbidden: Vec::new(), goes_on: false };
-        for (nth, part) in text.split('"').enumerate() {
+    fn of(query: &'a Query, fields: &BTreeSet<String>) -> Self {
+        let mut rest = query.text.as_deref().unwrap_or_default();
+        let mut asked = Self { words: Vec::new(), quoted: Vec::new(), forbidden: Vec::new(), conditions: Vec::new(), goes_on: false };
+        while let Some((name, behind)) = rest.split_once(':') {
+            let (value, next) = behind.split_once(' ').expect("a word follows, or a space");
+            let (value, next) = match value.strip_prefix('"') {
+                Some(_) => behind[1..].split_once("\" ").expect("a quotation ends"),
+                None => (value, next),
+            };
+            let (name, not) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
+            let known = ["title", "brand", "category", "model"].contains(&name) || fields.contains(name);
+            match (known, not) {
+                (true, _) => asked.conditions.push((name, value, not)),
+                (false, false) => asked.words.extend([name, value]),
+                (false, true) => asked.forbidden.push(vec![name, value]),
+            }
+            rest = next;
+        }
+        for (nth, part) in rest.split('"').enumerate() {
             let words = part.split_whitespace();
             if nth % 2 == 1 {
                 asked.quoted.push(words.clone().collect());
                 asked.words.extend(words);
             } else {
                 let (forbidden, words): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('-'));
-                asked.forbidden.extend(forbidden.into_iter().map(|word| &word[1..]));
+                asked.forbidden.extend(forbidden.into_iter().map(|word| vec![&word[1..]]));
                 asked.goes_on = query.prefix && !words.is_empty();
                 asked.words.extend(words);
             }
@@ -188,9 +205,11 @@ impl<'a> Asked<'a> {
         asked
     }
 
-    /// Whether a document has what is quoted, and nothing that is forbidden.
+    /// Whether a document has what is quoted, nothing that is forbidden, and in its fields what it should.
     fn allows(&self, document: &Document) -> bool {
-        self.quoted.iter().all(|phrase| stands(document, phrase)) && !self.forbidden.iter().any(|word| stands(document, &[word]))
+        self.quoted.iter().all(|phrase| stands(document, phrase))
+            && !self.forbidden.iter().any(|phrase| stands(document, phrase))
+            && self.conditions.iter().all(|(field, value, not)| has_in(document, field, value) != *not)
     }
 
     /// The words to look for, each once, and whether a stop word was left out.
@@ -215,6 +234,26 @@ fn stands(document: &Document, phrase: &[&str]) -> bool {
         let text = text.to_lowercase();
         text.split_whitespace().collect::<Vec<_>>().windows(phrase.len()).any(|words| words == phrase)
     })
+}
+
+/// Whether a field of a document has a value.
+fn has_in(document: &Document, field: &str, value: &str) -> bool {
+    let says = |text: &str| {
+        let words = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(String::from).collect::<Vec<_>>();
+        let value = words(value);
+        words(text).windows(value.len()).any(|words| words == value)
+    };
+    match field {
+        "title" => says(&document.title),
+        "model" => says(&document.model),
+        "brand" => document.brand.as_deref().is_some_and(says),
+        "category" => document.category.iter().any(|key| says(key)),
+        _ => document.attributes.iter().filter(|(name, _)| name == field).any(|(_, found)| match found {
+            AttributeValue::Text(text) | AttributeValue::Keyword(text) => says(text),
+            AttributeValue::Number(number) => value.parse() == Ok(*number),
+            AttributeValue::Bool(flag) => value == flag.to_string(),
+        }),
+    }
 }
 
 /// What a way to say something weighs in a document.
@@ -252,29 +291,35 @@ impl Model {
         true
     }
 
+    /// A query's text, where what attributes there are says what is a condition on one.
+    fn asked<'a>(&self, query: &'a Query) -> Asked<'a> {
+        let names = self.documents.values().flat_map(|document| document.attributes.iter().map(|(name, _)| name.clone()));
+        Asked::of(query, &names.collect())
+    }
+
     fn is_used(&self, word: &str) -> bool {
         self.documents.values().any(|document| impact(document, word) > 0)
     }
 
     /// Whether the word is still being typed.
-    fn goes_on(word: &str, query: &Query) -> bool {
-        let Asked { words, goes_on, .. } = Asked::of(query);
+    fn goes_on(&self, word: &str, query: &Query) -> bool {
+        let Asked { words, goes_on, .. } = self.asked(query);
         goes_on && words.iter().position(|other| *other == word) == Some(words.len() - 1)
     }
 
     /// The words that one begins.
-    fn longer(word: &str, query: &Query) -> Vec<&'static str> {
-        let goes_on = Self::goes_on(word, query);
+    fn longer(&self, word: &str, query: &Query) -> Vec<&'static str> {
+        let goes_on = self.goes_on(word, query);
         WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect()
     }
 
     /// What a word that no document has may be meant to be.
     fn meant(&self, word: &str, query: &Query) -> Vec<&'static str> {
-        let is_known = self.is_used(word) || Self::longer(word, query).iter().any(|other| self.is_used(other));
+        let is_known = self.is_used(word) || self.longer(word, query).iter().any(|other| self.is_used(other));
         if is_known || !query.typos || word.len() < 4 || !self.ways(word, query, str::to_owned).is_empty() {
             return Vec::new();
         }
-        WORDS.into_iter().filter(|other| self.is_used(other) && is_near(word, other, Self::goes_on(word, query))).collect()
+        WORDS.into_iter().filter(|other| self.is_used(other) && is_near(word, other, self.goes_on(word, query))).collect()
     }
 
     /// The word, or the only one that it can be meant to be.
@@ -287,7 +332,7 @@ impl Model {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let (terms, _) = Asked::of(query).terms();
+        let (terms, _) = self.asked(query).terms();
         let mut ways = Vec::new();
         for from in 0..terms.len() {
             for to in (from..terms.len()).take(4).filter(|to| terms[from..=*to].contains(&word)) {
@@ -309,14 +354,14 @@ impl Model {
     /// What a word of a query weighs in a document.
     fn of_word(&self, document: &Document, word: &str, query: &Query) -> u32 {
         let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
-        let others = Self::longer(word, query).into_iter().chain(self.meant(word, query)).map(|other| share(impact(document, other)));
+        let others = self.longer(word, query).into_iter().chain(self.meant(word, query)).map(|other| share(impact(document, other)));
         let typed = self.ways(word, query, str::to_owned);
         let ways = typed.into_iter().chain(self.ways(word, query, |term| self.name(term, query)));
         others.chain(ways.map(|way| impact_of_way(document, way))).chain([impact(document, word)]).max().unwrap_or(0)
     }
 
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
-        let asked = Asked::of(query);
+        let asked = self.asked(query);
         let (terms, left_out) = asked.terms();
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));

@@ -21,6 +21,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
     };
     Ok(search_index::Query {
         text: Some(text).filter(|text| !text.trim().is_empty()),
+        fields: Some(Vec::new()),
         matching: search_index::Matching::AllThenAny,
         prefix: false,
         typos: !exact,

@@ -60,6 +60,7 @@ impl State {
             Ask::Stock(skus) => Ok(Answer::Stock(skus.iter().flat_map(|sku| self.stock_at(*sku)).collect())),
             Ask::Inventory(sku) => Ok(Answer::Inventory(Box::new(self.inventory_at(sku)))),
             Ask::Supply(skus) => Ok(Answer::Supply(skus.iter().flat_map(|sku| self.supply_of(*sku)).collect())),
+            Ask::SearchFields(names) => Ok(Answer::SearchFields(self.index.fields_among(&names))),
             Ask::Search { query, highlight } => {
                 let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;

@@ -47,6 +47,8 @@ pub enum Ask {
     Inventory(SkuId),
     /// What can be had of SKUs at the shard's locations.
     Supply(Arc<[SkuId]>),
+    /// Which of these are names of attributes at the shard, as conditions in a search's text have them.
+    SearchFields(Arc<[String]>),
     /// The shard's part of a search.
     Search {
         /// What is looked for.
@@ -98,6 +100,8 @@ pub enum Answer {
     Inventory(Box<InventoryAt>),
     /// Likewise.
     Supply(Vec<Supply>),
+    /// In the order asked.
+    SearchFields(Vec<String>),
     /// Hits with what is shown of them, those that are pinned included.
     Search(Box<search_index::Part>, Vec<(search_index::DocKey, SearchHit)>),
     /// Completions, products with what is shown of them, and queries that begin so with how often they found something.

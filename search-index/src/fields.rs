@@ -1,0 +1,277 @@
+//! Conditions on one field, in the text of a query: `brand:hp laptop`, `title:"usb c"`, `-brand:canon`, `screen_size:15.6`.
+//!
+//! Path: text → [`Named::at`] (a name, a colon and a value, without spaces between them) → what the name is of: a field of every document, or an attribute that some
+//! document has → [`Condition`] → [`Index::rows_of_condition`], a set of rows. Where the name is of nothing, the text is words as it stands.
+//! A value is looked for by its words, as they are folded and stemmed everywhere, side by side in the field; a single one in any spelling that finds the document too. It
+//! is looked for as it stands: without slips and synonyms. It says which documents are found and not in which order.
+//! Attributes are called by their names, each stretch of what is no letter or digit being one underscore: `Screen size (inch)` is `screen_size_inch`.
+//! Cost: a sheet read for each row that has all words of the value; of brands, categories and attributes a look at each distinct value.
+
+use smallvec::SmallVec;
+
+use crate::analysis::{Analyzer, Role, fold};
+use crate::attributes::Column;
+use crate::bitset::Bitset;
+use crate::impact::Field;
+use crate::index::Index;
+use crate::names::Names;
+use crate::operators::{Phrase, is_quote, of_quotation};
+use crate::phrases;
+use crate::results::FacetKey;
+
+/// Before the name of an attribute that is called as a field is: `attr.brand:x`.
+const OF_ATTRIBUTE: &str = "attr.";
+
+/// What a condition is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A searched text of the document.
+    Text(Field),
+    Brand,
+    /// Any key of the path.
+    Category,
+    /// All attributes that are called so, see [`called`].
+    Attribute(String),
+}
+
+/// Fields that every index has, by what they are called.
+const PLACES: [(&str, Place); 7] = [
+    ("title", Place::Text(Field::Title)),
+    ("description", Place::Text(Field::Description)),
+    ("model", Place::Text(Field::Model)),
+    ("keywords", Place::Text(Field::Keywords)),
+    // The keywords of a product are what its variants are called.
+    ("sku", Place::Text(Field::Keywords)),
+    ("brand", Place::Brand),
+    ("category", Place::Category),
+];
+
+/// What an attribute is called in a query's text: folded, and each stretch of what is no letter or digit one underscore. Empty for a name without any.
+pub(crate) fn called(name: &str) -> String {
+    let folded = fold(name);
+    let words = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_")
+}
+
+/// What a row must have, or must not, in one field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Condition {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
+    /// Whether rows that have it are not wanted.
+    pub(crate) not: bool,
+}
+
+/// What is looked for in a field; text, a number or a flag, whatever the field has.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Value {
+    /// Any of these: the words, and other spellings of all of them together.
+    pub(crate) any_of: SmallVec<[Phrase; 2]>,
+    number: Option<f64>,
+    flag: Option<bool>,
+}
+
+impl Value {
+    /// `None` for what has no words.
+    fn of(text: &str, analyzer: &Analyzer) -> Option<Self> {
+        let words = analyzer.phrase(text);
+        if words.is_empty() {
+            return None;
+        }
+        let mut any_of: SmallVec<[Phrase; 2]> = SmallVec::new();
+        any_of.extend(analyzer.spelling_of_all(text).map(|spelling| vec![spelling]).filter(|spelling| *spelling != words));
+        any_of.insert(0, words);
+        let text = text.trim();
+        let is_number = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
+        let flag = ["false", "true"].iter().position(|flag| text.eq_ignore_ascii_case(flag)).map(|at| at == 1);
+        Some(Self { any_of, number: text.parse().ok().filter(|_| is_number), flag })
+    }
+
+    /// Whether a text says it.
+    fn is_in(&self, text: &str, analyzer: &Analyzer) -> bool {
+        // Words as such for phrases, each token for a single one.
+        let (mut words, mut tokens): (SmallVec<[String; 8]>, SmallVec<[String; 8]>) = (SmallVec::new(), SmallVec::new());
+        Analyzer::document_tokens(&fold(text), |token, role| {
+            let term = analyzer.stem(token).into_owned();
+            match role {
+                Role::Word { .. } => words.push(term),
+                Role::Spelling => tokens.push(term),
+            }
+        });
+        self.any_of.iter().any(|phrase| match &phrase[..] {
+            [one] => words.contains(one) || tokens.contains(one),
+            several => words.windows(several.len()).any(|stretch| stretch == several),
+        })
+    }
+
+    fn is(&self, key: &FacetKey, analyzer: &Analyzer) -> bool {
+        match key {
+            FacetKey::Text(text) => self.is_in(text, analyzer),
+            FacetKey::Number(number) => self.number == Some(*number),
+            FacetKey::Bool(flag) => self.flag == Some(*flag),
+        }
+    }
+}
+
+/// A name with a colon and a value behind it.
+pub(crate) struct Named<'a> {
+    pub(crate) name: &'a str,
+    value: &'a str,
+    /// Where the text goes on.
+    pub(crate) end: usize,
+}
+
+impl<'a> Named<'a> {
+    /// What stands at this place of a text, where a word begins: a name that begins with a letter, a colon, and a quotation or all up to the next space.
+    pub(crate) fn at(text: &'a str, at: usize) -> Option<Self> {
+        let rest = &text[at..];
+        let len = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))?;
+        let (name, behind) = rest.split_at(len);
+        let value = behind.strip_prefix(':').filter(|_| name.starts_with(char::is_alphabetic))?;
+        let (from, first) = (text.len() - value.len(), value.chars().next()?);
+        if is_quote(first) {
+            let (value, end) = of_quotation(text, from, first)?;
+            return Some(Self { name, value, end });
+        }
+        let value = &value[..value.find(char::is_whitespace).unwrap_or(value.len())];
+        let begins = value.strip_prefix('-').unwrap_or(value).starts_with(char::is_alphanumeric);
+        begins.then_some(Self { name, value, end: from + value.len() })
+    }
+
+    /// The condition that it is, if it is one. `is_attribute` says whether there are attributes that are [`called`] so.
+    pub(crate) fn condition(&self, not: bool, analyzer: &Analyzer, is_attribute: &mut dyn FnMut(&str) -> bool) -> Option<Condition> {
+        let of_attribute = self.name.get(..OF_ATTRIBUTE.len()).filter(|begin| begin.eq_ignore_ascii_case(OF_ATTRIBUTE));
+        let known = PLACES.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(self.name)).map(|(_, place)| place);
+        let place = known.or_else(|| {
+            let called = called(&self.name[of_attribute.map_or(0, str::len)..]);
+            (!called.is_empty() && is_attribute(&called)).then_some(Place::Attribute(called))
+        })?;
+        Some(Condition { place, value: Value::of(self.value, analyzer)?, not })
+    }
+}
+
+impl Index {
+    /// Which of these are names of attributes here, as [`named_fields`](crate::named_fields) has them.
+    #[must_use]
+    pub fn fields_among(&self, names: &[String]) -> Vec<String> {
+        names.iter().filter(|name| self.rows.attributes.is_called(name)).cloned().collect()
+    }
+
+    /// Rows that have what the condition is of, some of them perhaps not in use.
+    pub(crate) fn rows_of_condition(&self, condition: &Condition) -> Bitset {
+        let Condition { place, value, .. } = condition;
+        match place {
+            Place::Text(field) => {
+                let mut rows = Bitset::default();
+                for phrase in &value.any_of {
+                    for segment in &self.segments {
+                        phrases::in_segment(segment, phrase, Some(*field), |row, _| rows.insert(row));
+                    }
+                    self.head.with_phrase(phrase, Some(*field), |row, _| rows.insert(row));
+                }
+                rows
+            }
+            Place::Brand => self.rows_of_names(&self.rows.brands, value),
+            Place::Category => self.rows_of_names(&self.rows.categories.keys, value),
+            Place::Attribute(name) => {
+                let mut rows = Bitset::default();
+                self.rows.attributes.called(name).for_each(|column| self.add_rows_of_column(column, value, &mut rows));
+                rows
+            }
+        }
+    }
+
+    fn rows_of_names(&self, names: &Names, value: &Value) -> Bitset {
+        let mut rows = Bitset::default();
+        let ids = (0..names.id_end() as u32).filter(|id| !names.rows(*id).is_empty() && value.is_in(names.text(*id), &self.analyzer));
+        ids.for_each(|id| names.rows(id).iter().for_each(|row| rows.insert(row)));
+        rows
+    }
+
+    fn add_rows_of_column(&self, column: &Column, value: &Value, rows: &mut Bitset) {
+        let wanted: Vec<bool> = (0..column.value_end() as u32).map(|id| value.is(column.value(id), &self.analyzer)).collect();
+        if wanted.contains(&true) {
+            column.for_each_in(&self.rows.live, |row, id| {
+                if wanted[id as usize] {
+                    rows.insert(row);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // Attribute's name, and how it is called.
+    fn names_of_attributes() {
+        for (name, wanted) in [
+            ("colour", "colour"),
+            ("Screen size (inch)", "screen_size_inch"),
+            ("t_operating_temperature__t_t_", "t_operating_temperature_t_t"),
+            ("Größe", "grosse"),
+            ("--", ""),
+        ] {
+            assert_eq!(called(name), wanted);
+            assert_eq!(called(wanted), wanted, "it is called as it is called");
+        }
+    }
+
+    #[test] // Text, and the condition that it begins with; `colour` and `brand` are attributes.
+    fn conditions() {
+        let rows: [(&str, Option<(Place, &str)>); 22] = [
+            ("brand:hp laptop", Some((Place::Brand, "hp"))),
+            ("Brand:HP", Some((Place::Brand, "hp"))),
+            ("title:\"usb cables\" x", Some((Place::Text(Field::Title), "usb cabl"))),
+            ("title:“usb c”", Some((Place::Text(Field::Title), "usb c"))),
+            ("sku:TN-2110", Some((Place::Text(Field::Keywords), "tn 2110 | tn2110"))),
+            ("colour:dark-red", Some((Place::Attribute("colour".into()), "dark red"))),
+            ("attr.colour:red", Some((Place::Attribute("colour".into()), "red"))),
+            ("attr.brand:hp", Some((Place::Attribute("brand".into()), "hp"))),
+            ("colour:-5", Some((Place::Attribute("colour".into()), "5"))),
+            ("attr.title:x", None),
+            ("size:42", None),
+            ("http://example.com", None),
+            ("16:9", None),
+            ("4:3 ratio", None),
+            ("brand: hp", None),
+            ("brand:", None),
+            ("brand", None),
+            ("brand::hp", None),
+            ("brand:\"hp", None),
+            ("brand:\"\"", None),
+            ("(brand:hp", None),
+            ("brand hp:x", None),
+        ];
+        for (text, wanted) in rows {
+            let analyzer = Analyzer::default();
+            let found = Named::at(text, 0)
+                .and_then(|named| named.condition(false, &analyzer, &mut |name| ["colour", "brand"].contains(&name)))
+                .map(|found| (found.place, found.value.any_of.iter().map(|phrase| phrase.join(" ")).collect::<Vec<_>>().join(" | ")));
+            assert_eq!(found, wanted.map(|(place, value)| (place, value.to_owned())), "{text}");
+        }
+    }
+
+    #[test] // Value that is looked for, text that has it, text that has not.
+    fn values_are_looked_for_by_words() {
+        let analyzer = Analyzer::default();
+        for (value, has, has_not) in [
+            ("hp", "HP", "HPE"),
+            ("packard", "Hewlett-Packard", "Packardbell"),
+            ("hewlett-packard", "Hewlett Packard", "Packard Hewlett"),
+            ("printer", "Laser printers", "printed"),
+            ("tn2110", "TN-2110", "TN 2110"),
+            ("tn-2110", "TN2110", "2110 TN"),
+            ("8gb", "8 GB", "8 x GB"),
+            ("the", "For the desk", "these"),
+        ] {
+            let value = Value::of(value, &analyzer).expect("it has words");
+            assert!(value.is_in(has, &analyzer) && !value.is_in(has_not, &analyzer), "{value:?}");
+        }
+        let number = Value::of("1.50", &analyzer).expect("it has words");
+        assert!(number.is(&FacetKey::Number(1.5), &analyzer) && !number.is(&FacetKey::Number(1.0), &analyzer));
+        let flag = Value::of("True", &analyzer).expect("it has words");
+        assert!(flag.is(&FacetKey::Bool(true), &analyzer) && !flag.is(&FacetKey::Bool(false), &analyzer));
+    }
+}

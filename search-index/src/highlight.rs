@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, UNITS, fold};
+use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, fold};
 use crate::index::Index;
 use crate::query::Query;
 use crate::refusal::QueryError;
@@ -116,20 +116,38 @@ impl Highlighter<'_> {
         let between = |at: usize| text.get(words[at - 1].0 + words[at - 1].1.len()..words[at].0);
         let joined = |at: usize| matches!(between(at), Some("-" | "/" | "_" | "." | "‐" | "‑" | "–"));
         let mut from = 0;
-        for at in 1..words.len() {
-            if !joined(at) {
+        for at in 0..words.len() {
+            if words[at].1.starts_with(|c: char| c.is_ascii_digit()) {
+                self.mark_measure(text, words, at, places);
+            }
+            if at == 0 || !joined(at) {
                 from = at;
-                let unit = fold(words[at].1);
-                let number = words[at - 1].1;
-                let is_number = number.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
-                if is_number && UNITS.contains(&&*unit) && between(at).is_some_and(|between| between.trim().is_empty()) {
-                    self.mark_run(&(fold(number) + &unit), &mut places[at - 1..=at]);
-                }
             } else if at + 1 == words.len() || !joined(at + 1) {
                 let glued: String = words[from..=at].iter().map(|(_, word)| fold(word)).collect();
                 if glued.len() <= TOKEN_BYTES_MAX && glued.bytes().any(|b| b.is_ascii_digit()) {
                     self.mark_run(&glued, &mut places[from..=at]);
                 }
+            }
+        }
+    }
+
+    /// A number with the unit behind it, or a sign.
+    fn mark_measure(&self, text: &str, words: &[(usize, &str)], at: usize, places: &mut [Option<u8>]) {
+        let (begin, number) = words[at];
+        let behind = begin + number.len();
+        if let Some(said) = text[behind..].chars().next().filter(|next| !next.is_whitespace()).and_then(|sign| {
+            // Two apostrophes are one sign.
+            let signs = if sign == '\'' { 2 } else { sign.len_utf8() };
+            Analyzer::measure(&fold(text.get(begin..behind + signs)?))
+        }) {
+            self.mark_run(&said, &mut places[at..=at]);
+        }
+        if let Some((next, unit)) = words.get(at + 1).filter(|(next, _)| next - behind <= 2) {
+            let folded = fold(&text[begin..next + unit.len()]);
+            if let Some(said) = Analyzer::measure(&folded) {
+                self.mark_run(&said, &mut places[at..=at + 1]);
+                let glued: String = folded.chars().filter(|c| c.is_alphanumeric() || *c == '.').collect();
+                self.mark_run(&glued, &mut places[at..=at + 1]);
             }
         }
     }
@@ -245,6 +263,8 @@ mod tests {
             ("tn-2110", "Brother [TN]-[2110] toner"),
             ("8gb", "with [8] [GB] of memory, 16 GB for more"),
             ("8 gb", "with [8GB] of memory"),
+            ("1500ml", "holds [1.5] [litres], or [1,5] [l], not 1.5 m"),
+            ("15.6 inch", "[15.6]\" [15.6]″ [15,6]'' [15.6]-[inch] [15.6in] 15.6 cm"),
             ("men", "[Men's] shoes"),
             ("the lamp", "the [lamp]"),
             ("headphnoes", "[Headphones] for heads"),

@@ -51,7 +51,7 @@
 //! before monitor arms. And so does one that is in a category which the query names: `casual shoes` finds what is filed under that before what only says it. A
 //! category is called by its key, or by what is behind the last slash of it.
 //! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
-//! (`TN-2110`, `tn2110`; `8GB`, `8 gb`). With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
+//! (`TN-2110`, `tn2110`). Numbers with units are found by what they say: `8GB`, `8 gigabytes`; `15,6"`, `15.6 inch`; `1.5 l`, `1500ml`. With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
 //! `ipadstand` finds `ipad stand`. Words in quotation marks must stand side by side in one field, stop words among them; a `-word` or `-"some words"` must not
 //! stand anywhere. `brand:hp`, `title:"usb c"`, `-category:toner`, `sku:tn-2110` and, by the names of attributes that documents have, `screen_size:15.6` are conditions on

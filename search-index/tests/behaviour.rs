@@ -41,6 +41,24 @@ fn spellings_meet() {
         ("Brother TN2110 toner", "tn-2110", true),
         ("8GB memory", "8 gb", true),
         ("8 GB memory", "8gb", true),
+        ("16 GB memory", "16 gigabytes", true),
+        ("4/8 GB memory", "4gb", true),
+        ("Laptop 15.6\" HD", "15.6 inch laptop", true),
+        ("Laptop 15,6 inches", "15.6\" laptop", true),
+        ("Laptop 15.6-inch", "15.6in", true),
+        ("Laptop 15.6″", "laptop 15.6 in", true),
+        ("Laptop 15.6", "laptop 15.6\"", true), // nobody says the unit
+        ("Kettle, 1.5 litres", "1500ml", true),
+        ("Kettle 150 cl", "1,5 l kettle", true),
+        ("Kettle 15 cl", "1.5 l kettle", false),
+        ("Flour 0.5 kg", "500 grams flour", true),
+        ("Flour 500g", "0.5kg", true),
+        ("Cable 1 m", "cable 100cm", true),
+        ("Cable 10 m", "cable 100cm", false),
+        ("Drive 1TB", "1000 gb drive", true),
+        ("Memory 2048 MB", "2gb", true),
+        ("Paper 210 x 297 mm", "21 cm paper", true),
+        ("802.11 b/g router", "802.11 g", true),
         ("CB541A toner", "cb541a", true),
         ("CB541A toner", "cb541b", false),
         ("Ink cartridges", "cartridge", true),
@@ -72,6 +90,10 @@ fn quotations_stand_and_forbidden_words_do_not() {
         ("Lamp", "-usb", true),
         ("Brother TN-2110 toner", "toner -tn2110", false),
         ("15.6\" screen", "15.6\" screen", true),
+        ("15.6\" screen", "\"15.6 inch\" screen", true),
+        ("Flour, 500 g", "\"0.5 kg\"", true),
+        ("Flour, 500 g", "flour -0.5kg", false),
+        ("Flour, 5 kg", "flour -500g", true),
         ("Lamp for a desk", "\"lamp\"", true),
         ("Lamp", "\"lamp", true),
     ] {
@@ -120,6 +142,22 @@ fn shop() -> Index {
         ],
     )
     .expect("within bounds")
+}
+
+#[test] // A number and a unit that stand apart are no measure, where anybody has one.
+fn a_number_is_with_its_unit() {
+    let index = index(&["Laptop, 8 GB, 16 ports", "Laptop 16GB", "Laptop 15.6 kg", "Laptop 15.6\""]);
+    let all = |query: &str| Query { matching: Matching::All, ..text(query) };
+    for (query, wanted) in [("16 gb", &[2][..]), ("laptop 8gb", &[1]), ("15.6 inch", &[4]), ("15600 g laptop", &[3]), ("16 ports", &[1])] {
+        assert_eq!(found(&index, &all(query)), wanted, "{query}");
+    }
+    for (query, wanted) in
+        [("title:16384mb", &[2][..]), ("title:\"15,6 inches\"", &[4]), ("laptop -title:15.6kg", &[1, 2, 4]), ("laptop -16gb", &[1, 3, 4])]
+    {
+        let mut keys = found(&index, &all(query));
+        keys.sort_unstable();
+        assert_eq!(keys, wanted, "{query}");
+    }
 }
 
 #[test] // Query, the keys of what has all of it.

@@ -126,6 +126,36 @@ class Finding(Contract):
         refused = self.ask("GET", "/v1/search?" + urllib.parse.urlencode({"q": "brand:x " * 9}))
         self.assertEqual((refused.status, refused.json["code"]), (422, "validation_failed"))
 
+    def test_numbers_with_units(self):
+        titles = {
+            "unit-inch": 'Ocelot notebook 15,6", 16 GB',
+            "unit-words": "Ocelot notebook of 14 inches with 8 gigabytes, 16 ports",
+            "unit-litre": "Ocelot kettle 1.5 litres",
+            "unit-ml": "Ocelot flask 1500 ml",
+            "unit-kilo": "Ocelot sand 0.5 kg",
+        }
+        _, summary = self.merchant.load(*(product(key, title=title) for key, title in titles.items()))
+        self.assertEqual((summary["created"], summary["refused"]), (5, 0))
+        for query, wanted in [
+            ("ocelot 15.6 inch", ["unit-inch"]),
+            ("ocelot 15.6in notebook", ["unit-inch"]),
+            ('14" ocelot', ["unit-words"]),
+            ("ocelot 16gb", ["unit-inch"]),
+            ("ocelot 16384 MB", ["unit-inch"]),
+            ("ocelot 1,5 l", ["unit-litre", "unit-ml"]),
+            ("150cl ocelot", ["unit-litre", "unit-ml"]),
+            ("ocelot 500 grams", ["unit-kilo"]),
+            ("title:500g", ["unit-kilo"]),
+        ]:
+            page = self.search(q=query, total="true", highlight="true").json
+            full = page["items"][: page["total"]]
+            self.assertEqual((sorted(item["product"]["key"] for item in full), page["total"]), (wanted, len(wanted)), query)
+        marked = self.search(q="ocelot 1500ml", highlight="true").json["items"][:2]
+        self.assertEqual(
+            sorted(item["highlight"]["title"] for item in marked),
+            ["<em>Ocelot</em> flask <em>1500</em> <em>ml</em>", "<em>Ocelot</em> kettle <em>1.5</em> <em>litres</em>"],
+        )
+
     def test_writes_are_found_at_once(self):
         for n in range(10):
             key = self.fresh(title=f"Wombat stool {n}", on_hand=1)

@@ -2,7 +2,9 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Case, compatibility forms and Latin diacritics folded away; `men's` is `men`, `don't` is `dont`, `1,000` is `1000`.
+use super::measures::is_point;
+
+/// Case, compatibility forms and Latin diacritics folded away; `men's` is `men`, `don't` is `dont`, `1,000` is `1000`, `2,5 mm` is `2.5 mm`, `15''` is `15"`.
 pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
@@ -28,7 +30,7 @@ pub(crate) fn fold(text: &str) -> String {
     if folded.contains(['\'', ',']) { unpunctuate(&folded) } else { folded }
 }
 
-/// Takes out apostrophes inside words, possessive endings, and commas between thousands.
+/// Takes out apostrophes inside words, possessive endings, and commas between thousands; puts a point in the place of those before fractions.
 fn unpunctuate(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut skip = 0;
@@ -48,6 +50,11 @@ fn unpunctuate(text: &str) -> String {
                     (Some(letter), _) if letter.is_alphabetic() => {}
                     (Some(_), _) | (None, _) => out.push(' '),
                 }
+            }
+            ',' if is_point(&out, after) => out.push('.'),
+            '\'' if before.is_some_and(|c| c.is_ascii_digit()) && after.starts_with('\'') => {
+                out.push('"');
+                skip = 1;
             }
             ',' if before.is_some_and(|c| c.is_ascii_digit())
                 && after.len() >= 3

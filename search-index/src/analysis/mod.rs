@@ -1,22 +1,25 @@
 //! From text to terms, the same way for documents and queries.
 //!
 //! Path: text → `fold` (compatibility forms, case, diacritics, apostrophes) → `tokens` (Unicode words, model numbers in one piece)
-//! → `stem` (English) → terms. Documents also get the other spellings of what mixes letters and digits, so that `tn2110`,
-//! `TN-2110`, `8 GB` and `8gb` find each other; queries keep to one spelling and fall back to its pieces.
+//! → `stem` (English) → terms. Documents also get the other spellings of what mixes letters and digits, so that `tn2110`
+//! and `TN-2110` find each other, and numbers with units in the one way that `measures` has for each, which is what a query looks for: `8 GB` and `8gb`, `1.5 litres`
+//! and `1500ml`. Queries keep to one spelling and fall back to its pieces.
 
 mod fold;
+mod measures;
 mod tokens;
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::borrow::Cow;
 
 pub(crate) use self::fold::fold;
+use self::measures::{Measure, Reading};
 pub(crate) use self::tokens::last_word;
 use self::tokens::{Token, ends_phrase, pieces, tokens};
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
-pub(crate) const ANALYSIS_VERSION: u32 = 4;
+pub(crate) const ANALYSIS_VERSION: u32 = 5;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;
@@ -32,12 +35,6 @@ pub(crate) const STOP_WORDS: [&str; 24] = [
 
 /// What comes after these is what the thing is for, or where it is from.
 pub(crate) const BEFORE_OTHERS: [&str; 10] = ["for", "with", "w", "f", "in", "by", "from", "to", "compatible", "replaces"];
-
-/// Units that stick to the number before them: a document with `8 GB` also has `8gb`.
-pub(crate) const UNITS: [&str; 34] = [
-    "gb", "tb", "mb", "kb", "ghz", "mhz", "khz", "hz", "mm", "cm", "m", "km", "ml", "cl", "l", "g", "kg", "mg", "w", "kw", "wh", "kwh",
-    "v", "a", "ma", "mah", "mp", "fps", "dpi", "ppm", "in", "inch", "ft", "bit",
-];
 
 /// A word or number of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +102,7 @@ impl Analyzer {
     /// Every unstemmed token under which a document with this folded text can be found.
     pub(crate) fn document_tokens(folded: &str, mut emit: impl FnMut(&str, Role)) {
         let found = tokens(folded);
-        let mut glued = String::new();
+        let (mut glued, mut begun) = (String::new(), None);
         for (at, token) in found.iter().enumerate() {
             let text = &folded[token.range.clone()];
             let ends = found.get(at + 1).is_none_or(|next| ends_phrase(&folded[token.range.end..next.range.start]));
@@ -126,21 +123,51 @@ impl Analyzer {
                     emit(&glued, Role::Spelling);
                 }
             }
-            if at > 0 && !token.joined && UNITS.contains(&text) {
-                let number = &folded[found[at - 1].range.clone()];
-                if number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.len() + text.len() <= TOKEN_BYTES_MAX {
-                    glued.clear();
-                    glued.push_str(number);
-                    glued.push_str(text);
-                    emit(&glued, Role::Spelling);
-                }
+            // A measure whose unit stands by itself comes behind both.
+            if let Some((from, measure)) = begun.take() {
+                Self::measure_tokens(folded, &found, from, &measure, &mut emit);
+            }
+            match Measure::at(folded, &found, at, Reading::Document) {
+                Some(measure) if measure.tokens > 1 => begun = Some((at, measure)),
+                Some(measure) => Self::measure_tokens(folded, &found, at, &measure, &mut emit),
+                None => {}
             }
         }
     }
 
-    /// The terms of words that stand side by side, stop words among them.
+    /// A measure's further spellings: as it stands without a space, and in the one way; and those of numbers that share its unit.
+    fn measure_tokens(folded: &str, tokens: &[Token], from: usize, measure: &Measure<'_>, emit: &mut impl FnMut(&str, Role)) {
+        let Measure { number, unit, is_sign, said, tokens: len } = measure;
+        let glued = [*number, *unit].concat();
+        // What is joined by signs is a spelling already.
+        let joined = |at: usize| tokens.get(at).is_some_and(|token| token.joined);
+        let is_known = *len == 1 || (joined(from + 1) && !joined(from) && !joined(from + 2));
+        if !is_known && glued.len() <= TOKEN_BYTES_MAX {
+            emit(&glued, Role::Spelling);
+        }
+        if *len == 1 && !is_sign && pieces(&glued).is_none() {
+            emit(number, Role::Spelling);
+            emit(unit, Role::Spelling);
+        }
+        if *said != glued || *is_sign {
+            emit(said, Role::Spelling);
+        }
+        measure.sharing(folded, tokens, from, |said| emit(said, Role::Spelling));
+    }
+
+    /// What all of a text is, if it is a number with a unit, in the one way.
+    pub(crate) fn measure(folded: &str) -> Option<String> {
+        let found = tokens(folded);
+        let measure = found.first().and_then(|_| Measure::at(folded, &found, 0, Reading::Document))?;
+        (measure.tokens == found.len()).then_some(measure.said)
+    }
+
+    /// The terms of words that stand side by side, stop words among them; of a number with a unit alone the one way to say it.
     pub(crate) fn phrase(&self, text: &str) -> Vec<String> {
         let folded = fold(text);
+        if let Some(measure) = Self::measure(&folded) {
+            return vec![measure];
+        }
         tokens(&folded).into_iter().map(|token| self.stem(&folded[token.range]).into_owned()).collect()
     }
 
@@ -179,7 +206,18 @@ impl Analyzer {
         let mut terms: Vec<QueryTerm> = Vec::with_capacity(tokens.len());
         let mut left_out: Vec<&'static str> = Vec::new();
         let mut about = None;
-        for token in &tokens {
+        let reading = if unfinished { Reading::Unfinished } else { Reading::Query };
+        let mut at = 0;
+        while let Some(token) = tokens.get(at) {
+            if let Some(measure) = Measure::at(&folded, &tokens, at, reading) {
+                at += measure.tokens;
+                if terms.iter().all(|known| known.term != measure.said) {
+                    let goes_on = is_last(&tokens[at - 1]);
+                    terms.push(self.measured(measure, goes_on));
+                }
+                continue;
+            }
+            at += 1;
             let word = &folded[token.range.clone()];
             if !only_stop_words && stops(token) {
                 left_out.extend(STOP_WORDS.iter().filter(|stop| **stop == word));
@@ -199,6 +237,15 @@ impl Analyzer {
         left_out.dedup();
         let about = about.unwrap_or(terms.len().saturating_sub(1));
         QueryTerms { terms, left_out, about }
+    }
+
+    /// A number with a unit, to be looked for in the one way it is said; where nobody has that, the number and the word behind it.
+    fn measured(&self, measure: Measure<'_>, goes_on: bool) -> QueryTerm {
+        let Measure { number, unit, is_sign, said, .. } = measure;
+        // A sign is nothing to look for.
+        let (form, word) =
+            if is_sign { (number.to_owned(), number.to_owned()) } else { ([number, unit].concat(), self.stem(unit).into_owned()) };
+        QueryTerm { term: said, form, pieces: Some([number.to_owned(), word]), goes_on }
     }
 }
 
@@ -267,9 +314,17 @@ mod tests {
             ("TN2110", "tn2110 +tn +2110"),
             ("8GB", "8gb +8 +gb"),
             ("8 GB RAM", "8 gb +8gb ram"),
-            ("15.6\" screen", "15.6 screen"),
+            ("8-GB RAM", "8 gb +8gb ram"),
+            ("4/8 GB", "4 8 +48 gb +8gb +4gb"),
+            ("4/8-GB", "4 8 gb +48gb +8gb +4gb"),
+            ("1500 ml", "1500 ml +1500ml +1.5l"),
+            ("1500ml", "1500ml +1500 +ml +1.5l"),
+            ("1.5l", "1.5l +1.5 +l"),
+            ("16 gigabytes", "16 gigabyt +16gigabytes +16gb"),
+            ("15.6-inch", "15.6 inch +15.6inch +15.6in"),
+            ("15.6\" screen", "15.6 +15.6in screen"),
             ("v2.0", "v2.0"),
-            ("1,000 sheets, 2,5 mm", "1000 sheet 2 5 mm +5mm"),
+            ("1,000 sheets, 2,5 mm", "1000 sheet 2.5 mm +2.5mm"),
             ("Men's don't O’Neill", "men dont oneil"),
             ("Café Müller Straße Ångström", "cafe muller strass angstrom"),
             ("ﬁre ①②", "fire 12"),
@@ -295,12 +350,22 @@ mod tests {
             ("for the", "for the"),
             ("printers printer", "printer"),
             ("brother tn-2110 toner", "brother tn 2110 toner"),
+            ("1500 ml kettle of 8 GB", "1.5l kettl 8gb"),
+            ("15,6\" laptop \"iphone 11\" case", "15.6in laptop iphon 11 case"),
+            ("2 in 1 laptop in 15 in", "2 1 laptop 15in"),
+            ("1tb 1000 gb", "1tb"),
             ("  ?! ", ""),
         ] {
             assert_eq!(query(text), terms, "{text}");
         }
         let term = &Analyzer::default().query_terms("HP80", false)[0];
         assert_eq!(term.pieces, Some(["hp".into(), "80".into()]));
+        for (text, form, pieces) in
+            [("2000 grams", "2000grams", ["2000", "gram"]), ("15.6\" x", "15.6", ["15.6", "15.6"]), ("1.5l", "1.5l", ["1.5", "l"])]
+        {
+            let term = &Analyzer::default().query_terms(text, false)[0];
+            assert_eq!((&*term.form, &term.pieces), (form, &Some(pieces.map(String::from))), "{text}");
+        }
     }
 
     #[test] // Text, then its terms while it is being typed; `*` marks a word that may go on.
@@ -315,6 +380,11 @@ mod tests {
             ("hp l", "hp l"),
             ("ink ink", "ink"),
             ("tn-21", "tn 21*"),
+            ("ssd 500 g", "ssd 500g*"),
+            ("ssd 500 g ", "ssd 500g"),
+            ("tv 55 in", "tv 55 in*"),
+            ("tv 55 in ", "tv 55in"),
+            ("tv 55\"", "tv 55in"),
             ("", ""),
         ] {
             let found = Analyzer::default().query_terms(text, true);

@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
+use crate::budget::{Meter, cost};
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
 use crate::fields::called;
 use crate::names::HASHER;
@@ -186,11 +187,14 @@ impl Column {
         }
     }
 
-    /// Calls `visit(row, value id)` for the entries of the set's rows, ascending.
+    /// Calls `visit(row, value id)` for the entries of the set's rows, ascending, as far as the budget goes.
     ///
     /// A chunk is walked entry by entry, or by binary search for each row of the set where that is the shorter way.
-    pub(crate) fn for_each_in(&self, set: &Bitset, mut visit: impl FnMut(u32, u32)) {
+    pub(crate) fn for_each_in(&self, set: &Bitset, meter: &Meter, mut visit: impl FnMut(u32, u32)) {
         for chunk in &self.chunks {
+            if !meter.may_go_on() {
+                return;
+            }
             let first_word = chunk.at as usize * CHUNK_WORDS;
             let mut words = [0_u64; CHUNK_WORDS];
             let mut rows = 0;
@@ -199,6 +203,7 @@ impl Column {
                 rows += word.count_ones() as usize;
             }
             let base = chunk.at * CHUNK_ROWS;
+            meter.charge((rows * 12).min(chunk.lows.len()) as u64 * cost::COLUMN + CHUNK_WORDS as u64);
             if rows * 12 < chunk.lows.len() {
                 for (at, word) in (0_u32..).zip(words) {
                     for low in (Ones { word, base: at * 64 }) {

@@ -2,6 +2,11 @@
 //!
 //! Stored sets that may be sparse are roaring; a match set is read once by every filter and facet, and there a word at a time wins.
 
+use crate::budget::Meter;
+
+/// Words that are gone through at once.
+const BLOCK_WORDS: usize = 64;
+
 /// Rows `0..64 · words`; rows beyond are absent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bitset {
@@ -49,6 +54,11 @@ impl Bitset {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
     }
 
+    /// Adds what the other has.
+    pub(crate) fn or(&mut self, other: &Self) {
+        self.words_mut(0, other.words.len()).iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    }
+
     /// Takes out what the other has.
     pub(crate) fn and_not(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
@@ -76,6 +86,21 @@ impl Bitset {
     /// The 64 rows from `64 · at` on.
     pub(crate) fn word(&self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or(0)
+    }
+
+    /// Calls `visit` with the rows in ascending order, as far as the budget goes; each costs so much.
+    pub(crate) fn each(&self, meter: &Meter, cost: u64, mut visit: impl FnMut(u32)) {
+        for (block, words) in (0_u32..).zip(self.words.chunks(BLOCK_WORDS)) {
+            let rows: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+            if rows > 0 {
+                if !meter.may_spend(rows * cost + BLOCK_WORDS as u64) {
+                    return;
+                }
+                for (at, &word) in (0_u32..).zip(words) {
+                    (Ones { word, base: (block * BLOCK_WORDS as u32 + at) * 64 }).for_each(&mut visit);
+                }
+            }
+        }
     }
 
     /// Rows in ascending order.

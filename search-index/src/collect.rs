@@ -113,6 +113,11 @@ pub(crate) struct Collector<'a> {
 }
 
 impl Collector<'_> {
+    /// What it costs to ask of a row whether it passes, but for whoever is asked last.
+    pub(crate) fn cost(&self) -> u64 {
+        self.tests.iter().map(Test::cost).sum()
+    }
+
     /// Rows of a lower score are of no use.
     pub(crate) fn least(&self) -> u32 {
         self.top.least(self.tier)

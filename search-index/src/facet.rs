@@ -1,9 +1,10 @@
-//! Exact counts over a set of rows.
+//! Counts over a set of rows: exact, unless the budget is used up, and then at most what they would be.
 //!
 //! Path: matching rows → `Faceting::new` (filters applied, each one on a counted field kept apart) → per request the rows that pass all
 //! filters but the field's own → dense counters by value id → `Facet`. One pass over rows or column entries a facet.
 
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::filter::same_field;
 use crate::query::{FacetField, FacetRequest, Filter, FilterValue};
 use crate::results::{Facet, FacetCounts, FacetKey, FacetValue, PriceStats, histogram, top_values};
@@ -19,22 +20,36 @@ pub(crate) struct Faceting<'a> {
     pub(crate) passing: Bitset,
     /// Rows of `narrowed` in stock, if a facet asks.
     in_stock: Option<Bitset>,
+    /// Whether those are all of them.
+    all_asked: bool,
 }
 
 impl<'a> Faceting<'a> {
     /// Applies `filters` to `matches`; those on fields that `requests` count are kept apart.
-    pub(crate) fn new(rows: &Rows, matches: Bitset, filters: &[&'a Filter], requests: &[FacetRequest], live: &dyn Fn(u32) -> bool) -> Self {
+    pub(crate) fn new(
+        rows: &Rows,
+        matches: Bitset,
+        filters: &[&'a Filter],
+        requests: &[FacetRequest],
+        live: &dyn Fn(u32) -> bool,
+        meter: &Meter,
+    ) -> Self {
         let counted = |filter: &Filter| requests.iter().any(|request| same_field(filter, &request.field));
         let stock = |filter: &Filter| matches!(filter, Filter::InStock(_));
         let mut narrowed = matches;
         // The liveness function is the caller's and may be slow: it is asked last, about the fewest rows.
         for last in [false, true] {
             for filter in filters.iter().copied().filter(|filter| !counted(filter) && stock(filter) == last) {
-                narrowed = rows.passing(&narrowed, filter, live);
+                narrowed = rows.passing(&narrowed, filter, live, meter);
             }
         }
+        if requests.is_empty() {
+            // No filter is on a counted field then.
+            return Self { passing: narrowed, narrowed: Bitset::default(), apart: Vec::new(), in_stock: None, all_asked: true };
+        }
         let facet_of_stock = requests.iter().any(|request| request.field == FacetField::InStock);
-        let in_stock = facet_of_stock.then(|| rows.passing(&narrowed, &Filter::InStock(true), live));
+        let in_stock = facet_of_stock.then(|| rows.passing(&narrowed, &Filter::InStock(true), live, meter));
+        let all_asked = !facet_of_stock || meter.may_go_on();
         let mut passing = narrowed.clone();
         let apart: Vec<(&Filter, Bitset)> = filters
             .iter()
@@ -43,16 +58,16 @@ impl<'a> Faceting<'a> {
             .map(|filter| {
                 // One answer of the liveness function serves the filter and the facet, so that the two agree.
                 let asked = |row: u32| in_stock.as_ref().is_some_and(|set| set.contains(row));
-                let pass = rows.passing(&narrowed, filter, &asked);
+                let pass = rows.passing(&narrowed, filter, &asked, meter);
                 passing.and(&pass);
                 (filter, pass)
             })
             .collect();
-        Self { narrowed, apart, passing, in_stock }
+        Self { narrowed, apart, passing, in_stock, all_asked }
     }
 
     /// Answers one request; every value when `complete`, else the most frequent ones.
-    pub(crate) fn count(&self, rows: &Rows, request: &FacetRequest, filters: &[&Filter], complete: bool) -> Facet {
+    pub(crate) fn count(&self, rows: &Rows, request: &FacetRequest, filters: &[&Filter], complete: bool, meter: &Meter) -> Facet {
         let own = |filter: &Filter| same_field(filter, &request.field);
         let without_own;
         let set = if self.apart.iter().any(|(filter, _)| own(filter)) {
@@ -68,17 +83,18 @@ impl<'a> Faceting<'a> {
         let counts = match &request.field {
             FacetField::Brand => {
                 let mut counts = vec![0_u32; rows.brands.id_end()];
-                for row in set.iter() {
+                set.each(meter, cost::COLUMN, |row| {
                     if let Some(count) = counts.get_mut(rows.brand_ids[row as usize] as usize) {
                         *count += 1;
                     }
-                }
-                values(&counts, limit, selected, |id| FacetKey::Text(rows.brands.text(id).clone()))
+                });
+                values(&counts, limit, selected, meter, |id| FacetKey::Text(rows.brands.text(id).clone()))
             }
             FacetField::Category => {
                 let mut places = vec![0_u32; rows.categories.place_end()];
                 rows.stretches.each(
                     set,
+                    meter,
                     |row| rows.places[row as usize],
                     |place, word, _| {
                         if let Some(count) = places.get_mut(place as usize) {
@@ -90,41 +106,44 @@ impl<'a> Faceting<'a> {
                 for (place, count) in (0_u32..).zip(places).filter(|(_, count)| *count > 0) {
                     rows.categories.path(place).iter().for_each(|key| counts[*key as usize] += count);
                 }
-                values(&counts, limit, selected, |id| FacetKey::Text(rows.categories.keys.text(id).clone()))
+                values(&counts, limit, selected, meter, |id| FacetKey::Text(rows.categories.keys.text(id).clone()))
             }
             FacetField::Attribute(name) => match rows.attributes.column(name) {
                 Some(column) => {
                     let mut counts = vec![0_u32; column.value_end()];
-                    column.for_each_in(set, |_, value| counts[value as usize] += 1);
-                    values(&counts, limit, selected, |id| column.value(id).clone())
+                    column.for_each_in(set, meter, |_, value| counts[value as usize] += 1);
+                    values(&counts, limit, selected, meter, |id| column.value(id).clone())
                 }
-                None => values(&[], limit, selected, |_| FacetKey::Bool(false)),
+                None => values(&[], limit, selected, meter, |_| FacetKey::Bool(false)),
             },
-            FacetField::Price => FacetCounts::Range(stats(rows, set)),
-            FacetField::PriceHistogram { buckets } => histogram(
-                stats(rows, set),
-                *buckets,
-                set.iter().map(|row| rows.prices[row as usize]).filter(|price| *price != NO_PRICE).map(|price| (price, 1)),
-            ),
+            FacetField::Price => FacetCounts::Range(stats(rows, set, meter)),
+            FacetField::PriceHistogram { buckets } => histogram(stats(rows, set, meter), *buckets, |add| {
+                set.each(meter, 5 * cost::COLUMN, |row| match rows.prices[row as usize] {
+                    NO_PRICE => {}
+                    price => add(price, 1),
+                });
+            }),
             FacetField::InStock => {
                 let mut yes = set.clone();
                 match &self.in_stock {
                     Some(in_stock) => yes.and(in_stock),
                     None => yes = Bitset::default(),
                 }
-                let counts = [(set.count() - yes.count()) as u32, yes.count() as u32];
-                values(&counts, limit, selected, |id| FacetKey::Bool(id == 1))
+                let no = if self.all_asked { set.count() - yes.count() } else { 0 };
+                values(&[no as u32, yes.count() as u32], limit, selected, meter, |id| FacetKey::Bool(id == 1))
             }
         };
         Facet { field: request.field.clone(), counts }
     }
 }
 
-fn stats(rows: &Rows, set: &Bitset) -> Option<PriceStats> {
-    set.iter().map(|row| rows.prices[row as usize]).filter(|price| *price != NO_PRICE).fold(None, |stats, price| match stats {
-        None => Some(PriceStats { min: price, max: price, count: 1 }),
-        Some(PriceStats { min, max, count }) => Some(PriceStats { min: min.min(price), max: max.max(price), count: count + 1 }),
-    })
+fn stats(rows: &Rows, set: &Bitset, meter: &Meter) -> Option<PriceStats> {
+    let mut stats = PriceStats { min: i64::MAX, max: i64::MIN, count: 0 };
+    set.each(meter, cost::COLUMN, |row| match rows.prices[row as usize] {
+        NO_PRICE => {}
+        price => stats = PriceStats { min: stats.min.min(price), max: stats.max.max(price), count: stats.count + 1 },
+    });
+    (stats.count > 0).then_some(stats)
 }
 
 /// Values that the query's filters on the field name.
@@ -148,7 +167,8 @@ fn selected(filters: &[&Filter], field: &FacetField) -> Vec<FacetKey> {
 }
 
 /// Counters by value id as facet values. With a limit, names are only looked up for values that can still be among the first.
-fn values(counts: &[u32], limit: Option<u16>, mut selected: Vec<FacetKey>, key: impl Fn(u32) -> FacetKey) -> FacetCounts {
+fn values(counts: &[u32], limit: Option<u16>, mut selected: Vec<FacetKey>, meter: &Meter, key: impl Fn(u32) -> FacetKey) -> FacetCounts {
+    meter.charge(counts.len() as u64);
     let mut counted: Vec<(u32, u32)> = (0_u32..).zip(counts.iter().copied()).filter(|(_, count)| *count > 0).collect();
     if let Some(limit) = limit.map(usize::from).filter(|limit| counted.len() > *limit && selected.is_empty()) {
         let (_, least, _) = counted.select_nth_unstable_by(limit - 1, |a, b| b.1.cmp(&a.1));
@@ -157,6 +177,7 @@ fn values(counts: &[u32], limit: Option<u16>, mut selected: Vec<FacetKey>, key: 
     }
     let mut values: Vec<FacetValue> = counted
         .into_iter()
+        .take_while(|_| meter.may_spend(cost::VALUE))
         .map(|(id, count)| {
             let value = key(id);
             let chosen = selected.iter().position(|wanted| *wanted == value);

@@ -5,22 +5,26 @@
 //! A value is looked for by its words, as they are folded and stemmed everywhere, side by side in the field; a single one in any spelling that finds the document too. It
 //! is looked for as it stands: without slips and synonyms. It says which documents are found and not in which order.
 //! Attributes are called by their names, each stretch of what is no letter or digit being one underscore: `Screen size (inch)` is `screen_size_inch`.
-//! Cost: a sheet read for each row that has all words of the value; of brands, categories and attributes a look at each distinct value.
+//! Cost: a sheet read for each row that has all words of the value; of brands, categories and attributes a look at each distinct value. Where the budget ends, rows that
+//! were not looked at are not found, whichever way the condition is.
 
 use smallvec::SmallVec;
 
 use crate::analysis::{Analyzer, Role, fold};
 use crate::attributes::Column;
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::impact::Field;
 use crate::index::Index;
 use crate::names::Names;
 use crate::operators::{Phrase, is_quote, of_quotation};
-use crate::phrases;
 use crate::results::FacetKey;
 
 /// Before the name of an attribute that is called as a field is: `attr.brand:x`.
 const OF_ATTRIBUTE: &str = "attr.";
+
+/// A value looked at: folded, cut into words, and these brought to their stems.
+const VALUE_COST: u64 = 3 * cost::STEM;
 
 /// What a condition is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,41 +161,46 @@ impl Index {
         names.iter().filter(|name| self.rows.attributes.is_called(name)).cloned().collect()
     }
 
-    /// Rows that have what the condition is of, some of them perhaps not in use.
-    pub(crate) fn rows_of_condition(&self, condition: &Condition) -> Bitset {
-        let Condition { place, value, .. } = condition;
-        match place {
+    /// Rows that have what the condition is of, some of them perhaps not of `among`. Where the budget ends they are fewer, and of a condition that forbids them more.
+    pub(crate) fn rows_of_condition(&self, condition: &Condition, among: &Bitset, meter: &Meter) -> Bitset {
+        let Condition { place, value, not } = condition;
+        let rows = match place {
             Place::Text(field) => {
                 let mut rows = Bitset::default();
-                for phrase in &value.any_of {
-                    for segment in &self.segments {
-                        phrases::in_segment(segment, phrase, Some(*field), |row, _| rows.insert(row));
-                    }
-                    self.head.with_phrase(phrase, Some(*field), |row, _| rows.insert(row));
-                }
-                rows
+                value.any_of.iter().for_each(|phrase| rows.or(&self.rows_with(phrase, Some(*field), among, *not, meter)));
+                return rows;
             }
-            Place::Brand => self.rows_of_names(&self.rows.brands, value),
-            Place::Category => self.rows_of_names(&self.rows.categories.keys, value),
+            Place::Brand => self.rows_of_names(&self.rows.brands, value, meter),
+            Place::Category => self.rows_of_names(&self.rows.categories.keys, value, meter),
             Place::Attribute(name) => {
                 let mut rows = Bitset::default();
-                self.rows.attributes.called(name).for_each(|column| self.add_rows_of_column(column, value, &mut rows));
+                self.rows.attributes.called(name).for_each(|column| self.add_rows_of_column(column, value, &mut rows, meter));
                 rows
             }
-        }
+        };
+        // Of those that were not looked at nobody knows that they may be found.
+        if *not && !meter.may_go_on() { among.clone() } else { rows }
     }
 
-    fn rows_of_names(&self, names: &Names, value: &Value) -> Bitset {
+    fn rows_of_names(&self, names: &Names, value: &Value, meter: &Meter) -> Bitset {
         let mut rows = Bitset::default();
-        let ids = (0..names.id_end() as u32).filter(|id| !names.rows(*id).is_empty() && value.is_in(names.text(*id), &self.analyzer));
-        ids.for_each(|id| names.rows(id).iter().for_each(|row| rows.insert(row)));
+        for id in (0..names.id_end() as u32).filter(|id| !names.rows(*id).is_empty()) {
+            if !meter.may_spend(VALUE_COST) {
+                break;
+            }
+            if value.is_in(names.text(id), &self.analyzer) {
+                meter.charge(names.rows(id).len() * cost::COLUMN);
+                names.rows(id).iter().for_each(|row| rows.insert(row));
+            }
+        }
         rows
     }
 
-    fn add_rows_of_column(&self, column: &Column, value: &Value, rows: &mut Bitset) {
-        let wanted: Vec<bool> = (0..column.value_end() as u32).map(|id| value.is(column.value(id), &self.analyzer)).collect();
+    fn add_rows_of_column(&self, column: &Column, value: &Value, rows: &mut Bitset, meter: &Meter) {
+        let is_wanted = |id: u32| meter.may_spend(VALUE_COST) && value.is(column.value(id), &self.analyzer);
+        let wanted: Vec<bool> = (0..column.value_end() as u32).map(is_wanted).collect();
         if wanted.contains(&true) {
-            column.for_each_in(&self.rows.live, |row, id| {
+            column.for_each_in(&self.rows.live, meter, |row, id| {
                 if wanted[id as usize] {
                     rows.insert(row);
                 }

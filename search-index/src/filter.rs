@@ -4,11 +4,16 @@
 //! the sets of rows kept per brand and category, or the column entries of the rows in the set.
 //! Where no set is needed (only the best rows are wanted) a filter is a set of its own if it names brands or categories ([`Rows::named`]), else a
 //! [`Test`] of the rows that are good enough.
+//! Where the budget is used up, rows that were not looked at do not pass: what is cut short finds less, and nothing wrong.
 
 use crate::attributes::Column;
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::query::{FacetField, Filter};
 use crate::rows::{NO_PRICE, NO_RATING, Rows};
+
+/// Rows of a brand that are gone through at once.
+const BRAND_ROWS: usize = 4096;
 
 /// Whether a filter is on the field that a facet counts, and so is left out of that facet's counts.
 pub(crate) fn same_field(filter: &Filter, field: &FacetField) -> bool {
@@ -48,6 +53,15 @@ pub(crate) enum Test<'a> {
 }
 
 impl Test<'_> {
+    /// What it costs to ask it of a row.
+    pub(crate) fn cost(&self) -> u64 {
+        match self {
+            Self::Price(..) | Self::Rating(..) | Self::Never => cost::COLUMN,
+            Self::Values(_, wanted) => cost::TEST + wanted.len() as u64 / cost::TEST_VALUES,
+            Self::Numbers(..) | Self::NoneOf(_) => cost::TEST,
+        }
+    }
+
     pub(crate) fn passes(&self, rows: &Rows, row: u32) -> bool {
         let values = |attribute: u32| rows.values.of(row).iter().filter(move |entry| entry.0 == attribute).map(|entry| entry.1);
         match self {
@@ -75,16 +89,16 @@ fn ratings(min: Option<u16>, max: Option<u16>) -> (u16, u16) {
 
 impl Rows {
     /// The rows in use that pass a filter on brands or categories. O(rows found, and a bit a row).
-    pub(crate) fn named(&self, filter: &Filter) -> Option<Bitset> {
+    pub(crate) fn named(&self, filter: &Filter, meter: &Meter) -> Option<Bitset> {
         match filter {
             Filter::Brand(wanted) => {
                 let mut set = Bitset::with_rows(self.end());
                 for id in wanted.iter().filter_map(|name| self.brands.find(name)) {
-                    self.brands.rows(id).iter().for_each(|row| set.insert(row));
+                    self.insert_brand(id, meter, |row| set.insert(row));
                 }
                 Some(set)
             }
-            Filter::Category(keys) => Some(self.in_categories(&self.live, keys)),
+            Filter::Category(keys) => Some(self.in_categories(&self.live, keys, meter)),
             Filter::Price { .. }
             | Filter::Rating { .. }
             | Filter::Attribute { .. }
@@ -115,24 +129,25 @@ impl Rows {
     }
 
     /// Rows of `set` that pass. `in_stock` is asked by [`Filter::InStock`] alone.
-    pub(crate) fn passing(&self, set: &Bitset, filter: &Filter, in_stock: &dyn Fn(u32) -> bool) -> Bitset {
+    pub(crate) fn passing(&self, set: &Bitset, filter: &Filter, in_stock: &dyn Fn(u32) -> bool, meter: &Meter) -> Bitset {
         match filter {
-            Filter::Brand(names) => self.of_brands(set, names),
-            Filter::Category(keys) => self.in_categories(set, keys),
+            _ if !meter.may_go_on() => Bitset::default(),
+            Filter::Brand(names) => self.of_brands(set, names, meter),
+            Filter::Category(keys) => self.in_categories(set, keys, meter),
             Filter::Price { min, max } => {
                 let (min, max) = prices(*min, *max);
-                self.scan(set, |row| (min..=max).contains(&self.prices[row]))
+                self.scan(set, meter, |row| (min..=max).contains(&self.prices[row]))
             }
             Filter::Rating { min, max } => {
                 let (min, max) = ratings(*min, *max);
-                self.scan(set, |row| (min..=max).contains(&self.ratings[row]))
+                self.scan(set, meter, |row| (min..=max).contains(&self.ratings[row]))
             }
             Filter::Attribute { name, any_of } => {
                 let Some(column) = self.attributes.column(name) else { return Bitset::default() };
                 let wanted: Vec<u32> = any_of.iter().filter_map(|value| column.find_wanted(value)).collect();
                 let mut passing = Bitset::with_rows(self.end());
                 if !wanted.is_empty() {
-                    column.for_each_in(set, |row, value| {
+                    column.for_each_in(set, meter, |row, value| {
                         if wanted.contains(&value) {
                             passing.insert(row);
                         }
@@ -144,29 +159,31 @@ impl Rows {
                 let Some(column) = self.attributes.column(name) else { return Bitset::default() };
                 let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
                 let mut passing = Bitset::with_rows(self.end());
-                column.for_each_in(set, |row, value| {
+                column.for_each_in(set, meter, |row, value| {
                     if column.number(value).is_some_and(|number| (min..=max).contains(&number)) {
                         passing.insert(row);
                     }
                 });
                 passing
             }
-            Filter::InStock(wanted) => self.scan(set, |row| in_stock(row as u32) == *wanted),
+            Filter::InStock(wanted) => self.scan(set, meter, |row| in_stock(row as u32) == *wanted),
         }
     }
 
     /// Rows of the set on a path with any of the keys. O(a bit a row, and the paths).
-    fn in_categories(&self, set: &Bitset, keys: &[String]) -> Bitset {
+    fn in_categories(&self, set: &Bitset, keys: &[String], meter: &Meter) -> Bitset {
         let wanted: Vec<u32> = keys.iter().filter_map(|key| self.categories.keys.find(key)).collect();
         if wanted.is_empty() {
             return Bitset::default();
         }
         let has = |place: u32| self.categories.path(place).iter().any(|key| wanted.contains(key));
+        meter.charge(self.categories.place_end() as u64 * 2 * cost::COLUMN);
         let places: Vec<bool> = (0..self.categories.place_end() as u32).map(has).collect();
         let mut passing = Bitset::with_rows(self.end());
         let words = passing.words_mut(0, set.words().len());
         self.stretches.each(
             set,
+            meter,
             |row| self.places[row as usize],
             |place, rows, at| {
                 if places.get(place as usize) == Some(&true) {
@@ -177,25 +194,37 @@ impl Rows {
         passing
     }
 
-    fn scan(&self, set: &Bitset, test: impl Fn(usize) -> bool) -> Bitset {
+    fn scan(&self, set: &Bitset, meter: &Meter, test: impl Fn(usize) -> bool) -> Bitset {
         let mut passing = Bitset::with_rows(self.end());
-        for row in set.iter() {
+        set.each(meter, cost::COLUMN, |row| {
             if test(row as usize) {
                 passing.insert(row);
             }
-        }
+        });
         passing
     }
 
+    /// Calls `insert` with the rows of a brand, some thousand of them for each look at the budget.
+    fn insert_brand(&self, id: u32, meter: &Meter, mut insert: impl FnMut(u32)) {
+        let mut rows = self.brands.rows(id).iter();
+        while rows.len() > 0 && meter.may_spend(rows.len().min(BRAND_ROWS) as u64 * cost::COLUMN) {
+            rows.by_ref().take(BRAND_ROWS).for_each(&mut insert);
+        }
+    }
+
     /// Rows of the set that have any of the brands: by the brands' own rows when those are fewer than the set, else row by row.
-    fn of_brands(&self, set: &Bitset, wanted: &[String]) -> Bitset {
+    fn of_brands(&self, set: &Bitset, wanted: &[String], meter: &Meter) -> Bitset {
         let ids: Vec<u32> = wanted.iter().filter_map(|name| self.brands.find(name)).collect();
         if ids.iter().map(|id| self.brands.rows(*id).len()).sum::<u64>() >= set.count() {
-            return self.scan(set, |row| ids.contains(&self.brand_ids[row]));
+            return self.scan(set, meter, |row| ids.contains(&self.brand_ids[row]));
         }
         let mut passing = Bitset::with_rows(self.end());
         for id in ids {
-            self.brands.rows(id).iter().filter(|row| set.contains(*row)).for_each(|row| passing.insert(row));
+            self.insert_brand(id, meter, |row| {
+                if set.contains(row) {
+                    passing.insert(row);
+                }
+            });
         }
         passing
     }

@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::{HashMap, HashTable};
 
 use crate::analysis::Analyzer;
+use crate::budget::{Meter, cost};
 use crate::forward::{FORMS_MAX, NO_TERM, Sheet, TermsOf, Token, Tokens, occurrences};
 use crate::impact::{Field, impacts};
 use crate::names::HASHER;
@@ -191,20 +192,34 @@ impl Head {
         rows.iter().copied().zip(impacts.iter().copied())
     }
 
-    /// Calls `found` with each row in which the terms stand side by side, in that field if there is one, ascending, and the least of their impacts there. O(rows of the
-    /// rarest term · words).
-    pub(crate) fn with_phrase(&self, phrase: &[String], field: Option<Field>, mut found: impl FnMut(u32, u8)) {
+    /// Calls `found` with each row of `among` in which the terms stand side by side, in that field if there is one, ascending, and the least of their impacts there. Answers whether all were looked at.
+    /// O(rows of the rarest term · words).
+    pub(crate) fn with_phrase(
+        &self,
+        phrase: &[String],
+        field: Option<Field>,
+        (meter, among): (&Meter, &dyn Fn(u32) -> bool),
+        mut found: impl FnMut(u32, u8),
+    ) -> bool {
         let id_of =
             |term: &String| self.table.find(HASHER.hash_one(term.as_bytes()), |id| *self.terms[*id as usize].bytes == *term.as_bytes());
-        let Some(ids) = phrase.iter().map(|term| id_of(term).copied()).collect::<Option<Vec<u32>>>() else { return };
-        let Some(rarest) = ids.iter().map(|id| &self.terms[*id as usize].rows).min_by_key(|rows| rows.len()) else { return };
+        let Some(ids) = phrase.iter().map(|term| id_of(term).copied()).collect::<Option<Vec<u32>>>() else { return true };
+        let Some(rarest) = ids.iter().map(|id| &self.terms[*id as usize].rows).min_by_key(|rows| rows.len()) else { return true };
         for row in rarest {
+            if !meter.may_spend(cost::COLUMN) {
+                return false;
+            }
+            if !among(*row) {
+                continue;
+            }
+            meter.charge(cost::SHEET + self.rows.get(row).map_or(0, |row| row.sheet.len() as u64) * cost::SHEET_BYTE);
             let stands = |row: &Row| stands(Tokens::new(&row.sheet), field, &ids, |form| self.forms[form as usize].terms.term);
             if (ids.len() == 1 && field.is_none()) || self.rows.get(row).is_some_and(stands) {
                 let impact = |id: &u32| self.terms[*id as usize].rows.binary_search(row).map(|at| self.terms[*id as usize].impacts[at]);
                 found(*row, ids.iter().filter_map(|id| impact(id).ok()).min().unwrap_or(1));
             }
         }
+        true
     }
 
     /// The terms with rows of all forms that begin with `prefix`, each once. O(forms).

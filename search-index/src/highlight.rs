@@ -4,13 +4,15 @@
 //! found → [`Highlighter::mark`] or [`Highlighter::snippet`], HTML. The index keeps no text, so the caller passes the field it shows; analysis and
 //! understanding are the index's own, so what matched is what lights up: stems, other spellings of models, words still being typed, what a misspelt
 //! word was taken for, and the words of synonyms, those of longer ones wherever they stand.
-//! Bounds: [`MARKED_BYTES_MAX`] of a text are looked at, and a snippet shows [`SNIPPET_BYTES_MAX`].
+//! Bounds: [`MARKED_BYTES_MAX`] of a text are looked at, and a snippet shows [`SNIPPET_BYTES_MAX`]. All texts together may make as much work as the query may
+//! ([`Query::budget`]); in those after that nothing is marked.
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, fold};
+use crate::budget::{Meter, Stage, cost};
 use crate::index::Index;
 use crate::query::Query;
 use crate::refusal::QueryError;
@@ -35,6 +37,7 @@ pub struct Highlighter<'a> {
     terms: Vec<(String, u8)>,
     /// What a word that is still being typed begins with.
     begins: Option<(String, u8)>,
+    meter: Meter,
 }
 
 /// A word found in a text.
@@ -54,7 +57,11 @@ impl Index {
         let operators = self.operators(query)?;
         let terms = self.analyzer.query_terms(&operators.words, query.prefix);
         let (mut marked, mut begins) = (Vec::new(), None);
-        for word in self.known().understand(terms, query)?.words {
+        let meter = Meter::new(query.budget);
+        meter.begin(Stage::Words);
+        let words = self.known(&meter).understand(terms, query)?.words;
+        meter.begin(Stage::Answer);
+        for word in words {
             let place = word.place();
             if word.goes_on {
                 begins = Some((word.form, place));
@@ -65,11 +72,17 @@ impl Index {
         }
         marked.sort_unstable();
         marked.dedup_by(|next, first| next.0 == first.0);
-        Ok(Highlighter { analyzer: &self.analyzer, terms: marked, begins })
+        Ok(Highlighter { analyzer: &self.analyzer, terms: marked, begins, meter })
     }
 }
 
 impl Highlighter<'_> {
+    /// Whether the budget was used up, so that some words may not be marked.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.meter.is_cut()
+    }
+
     /// Byte ranges of matching words, ascending, on character boundaries, not overlapping. O(text · log terms).
     #[must_use]
     pub fn ranges(&self, text: &str) -> Vec<Range<usize>> {
@@ -100,10 +113,10 @@ impl Highlighter<'_> {
     }
 
     fn found(&self, text: &str) -> Vec<Found> {
-        if self.terms.is_empty() {
+        let text = &text[..text.floor_char_boundary(MARKED_BYTES_MAX)];
+        if self.terms.is_empty() || !self.meter.may_spend(text.len() as u64 * cost::TEXT_BYTE) {
             return Vec::new();
         }
-        let text = &text[..text.floor_char_boundary(MARKED_BYTES_MAX)];
         let words: Vec<(usize, &str)> = text.unicode_word_indices().collect();
         let mut places: Vec<Option<u8>> = words.iter().map(|(_, word)| self.place_of_word(word)).collect();
         self.mark_glued(text, &words, &mut places);

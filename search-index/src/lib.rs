@@ -63,6 +63,7 @@
 //! words which nobody has ([`unknown`]).
 //! [`Query::signals`] say how much it counts, beside the words, that a document is popular, well rated and in stock: nothing, unless they do.
 //! With [`Query::explain`] an answer says of each hit what its score was added up from ([`Explanation`]).
+//! A query makes no more work than its [budget](Query::budget) and an [`OVERSHOOT`]; an answer that was cut short for it is [partial](Results::partial).
 //!
 //! [`Index::similar`] answers another question: what is like a document. The words of it that tell most are looked for, and what it is about, its category and its
 //! price count beside them.
@@ -100,6 +101,7 @@
 //! | `explanation` | why a hit has its score |
 //! | `signals` | what popularity, ratings and stock count beside words |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from, words with weights of their own |
+//! | `budget` | work counted, and where it ends |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `similar` | what is like a document |
@@ -108,10 +110,11 @@
 //! | `highlight` | which words of a shown text a query found, and the part that shows them |
 //!
 //! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
-//!   the order of writes change nothing. A test compares whole random lives with a map read from end to end. One thing is settled when a document is written, by
+//!   the order of writes change nothing, but for an answer that was cut short. A test compares whole random lives with a map read from end to end. One thing is settled when a document is written, by
 //!   what is known then: what its title is about (`nouns`). It is learnt from the titles and values of all that is written to the index, this document
 //!   included, from its thousandth on; a bulk load, or a saved segment taken over, is learnt from as a whole before any of it is settled.
 //! - **Invariant:** nothing depends on hash order, time or chance: equal writes give equal indexes.
+//! - **Bound:** no query makes more work than its budget ([`Units`]), whatever it asks.
 //! - **Bound:** everything outside can send has a named limit, refused with a [`QueryError`], [`DocumentError`] or [`CursorError`].
 //!
 //! # What it costs
@@ -148,6 +151,7 @@ mod arrangement;
 mod attributes;
 mod batch;
 mod bitset;
+mod budget;
 mod collect;
 mod compaction;
 mod cursor;
@@ -184,6 +188,7 @@ mod suggest;
 mod synonyms;
 
 pub use arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, HIDDEN_MAX, PINS_MAX, Pin};
+pub use budget::{BUDGET, OVERSHOOT, Units};
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};
 pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,

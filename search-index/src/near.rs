@@ -5,6 +5,8 @@
 //! alignment). The automaton keeps the few cells of the distance table around the diagonal and the row before, so that a byte of a dictionary costs a
 //! handful of comparisons and whole branches end where all cells are too far. Slips are counted in characters, not bytes.
 
+use std::cell::Cell;
+
 use fst::Automaton;
 use smallvec::SmallVec;
 
@@ -44,11 +46,29 @@ pub(crate) struct Near {
     /// Whether the first letter must be right, as it nearly always is.
     anchored: bool,
     begins: bool,
+    /// Bytes that may be read, and those that were.
+    steps_max: u64,
+    steps: Cell<u64>,
 }
 
 impl Near {
     pub(crate) fn new(word: &str, slips: Slips, anchored: bool, begins: bool) -> Self {
-        Self { word: word.chars().collect(), slips: slips as u8 + 1, anchored, begins }
+        Self { word: word.chars().collect(), slips: slips as u8 + 1, anchored, begins, steps_max: u64::MAX, steps: Cell::new(0) }
+    }
+
+    /// Accepts nothing more once so many bytes were read.
+    pub(crate) fn within(self, steps_max: u64) -> Self {
+        Self { steps_max, ..self }
+    }
+
+    /// Bytes read until now.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
+    /// Whether it read as many as it may, so that forms may have been passed over.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.steps.get() >= self.steps_max
     }
 
     /// How far the form is that led here, or what it begins with.
@@ -153,12 +173,14 @@ impl Automaton for Near {
     }
 
     fn can_match(&self, state: &State) -> bool {
-        (self.begins && state.best <= self.slips)
+        let near = (self.begins && state.best <= self.slips)
             || state.row.iter().any(|cell| *cell <= self.slips)
-            || state.before.iter().any(|cell| *cell < self.slips) && state.depth > 1
+            || state.before.iter().any(|cell| *cell < self.slips) && state.depth > 1;
+        near && !self.is_spent()
     }
 
     fn accept(&self, state: &State, byte: u8) -> State {
+        self.steps.set(self.steps.get() + 1);
         let (partial, left) = match byte {
             0x00..0x80 => (u32::from(byte), 0),
             0x80..0xc0 => (state.partial << 6 | u32::from(byte & 0x3f), state.partial_left.saturating_sub(1)),

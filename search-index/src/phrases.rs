@@ -4,12 +4,14 @@
 //! field → a set for all conditions together, which is to the search what its filters are.
 //! Stop words count here, and endings do not: a phrase is compared as the dictionary has its words. A phrase of one word is that word, or what is spelt otherwise
 //! and found by it.
-//! Cost: a sheet read for each row that has all words of a phrase, some 100 ns; nothing for queries without.
+//! Cost: a sheet read for each row that has all words of a phrase, some 100 ns and more for long texts; nothing for queries without. A quotation is looked for in the rows
+//! that have those before it. Where the budget is used up, rows that were not looked at are taken to have nothing of what must stand, and all of what must not.
 
 use smallvec::SmallVec;
 
 use crate::analysis::Role;
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::forward::{NO_TERM, Tokens};
 use crate::impact::Field;
 use crate::index::Index;
@@ -19,53 +21,109 @@ use crate::segment::Segment;
 
 impl Index {
     /// The rows in use that have what must stand and not what must not.
-    pub(crate) fn rows_of(&self, operators: &Operators<'_>) -> Bitset {
+    pub(crate) fn rows_of(&self, operators: &Operators<'_>, meter: &Meter) -> Bitset {
         let mut rows = self.rows.live.clone();
         for phrase in &operators.required {
-            rows.and(&self.rows_with(phrase));
+            rows = self.rows_with(phrase, None, &rows, false, meter);
         }
         for phrase in &operators.unwanted {
-            rows.and_not(&self.rows_with(phrase));
+            rows.and_not(&self.rows_with(phrase, None, &rows, true, meter));
         }
         for condition in &operators.conditions {
-            let of_condition = self.rows_of_condition(condition);
+            let of_condition = self.rows_of_condition(condition, &rows, meter);
             if condition.not { rows.and_not(&of_condition) } else { rows.and(&of_condition) }
         }
         rows
     }
 
-    /// Rows that have the phrase, some of them perhaps not in use.
-    fn rows_with(&self, phrase: &Phrase) -> Bitset {
+    /// Those of the rows that have the phrase, in that field if there is one; with `doubtful`, those too that may have it and were not all looked at.
+    pub(crate) fn rows_with(&self, phrase: &Phrase, field: Option<Field>, among: &Bitset, doubtful: bool, meter: &Meter) -> Bitset {
         let mut rows = Bitset::default();
+        let wanted = |row: u32| among.contains(row);
         for segment in &self.segments {
-            in_segment(segment, phrase, None, |row, _| rows.insert(row));
+            let all = in_segment(segment, phrase, field, (meter, &wanted), |row, _| rows.insert(row));
+            if !all && doubtful {
+                rows.or(&may_have(segment, phrase));
+            }
         }
-        self.head.with_phrase(phrase, None, |row, _| rows.insert(row));
+        let all = self.head.with_phrase(phrase, field, (meter, &wanted), |row, _| rows.insert(row));
+        if !all && doubtful {
+            phrase.first().into_iter().flat_map(|term| self.head.postings(term.as_bytes())).for_each(|(row, _)| rows.insert(row));
+        }
         rows
     }
 }
 
-/// Calls `found` with each row in which the phrase stands, in that field if there is one, ascending, and the least of its words' impacts there; some rows are perhaps
-/// not in use.
-pub(crate) fn in_segment(segment: &Segment, phrase: &Phrase, field: Option<Field>, mut found: impl FnMut(u32, u8)) {
-    let lists: Option<SmallVec<[(List<'_>, u32); 8]>> =
-        phrase.iter().map(|term| Some((segment.postings(term.as_bytes())?.0, segment.term(term.as_bytes())?))).collect();
-    let Some(lists) = lists else { return };
-    let Some((shortest, (lead, _))) = lists.iter().enumerate().min_by_key(|(_, (list, _))| list.len()) else { return };
-    if lists.len() == 1 && field.is_none() {
-        return lead.iter().for_each(|(row, impact)| found(row, impact));
-    }
+/// Words of a phrase that rows are asked for where there is no time to look where the words stand.
+const WORDS_OF_DOUBTFUL: usize = 4;
+
+/// The rows that have the rarest words of a phrase, in whichever order. O(a bit a row).
+fn may_have(segment: &Segment, phrase: &Phrase) -> Bitset {
+    let mut lists = lists(segment, phrase).unwrap_or_default();
+    lists.sort_by_key(|(list, _)| list.len());
+    let sets = lists.iter().take(WORDS_OF_DOUBTFUL).map(|(list, _)| {
+        let mut rows = Bitset::default();
+        list.mark_in(&mut rows);
+        rows
+    });
+    let both = |mut rows: Bitset, others: Bitset| {
+        rows.and(&others);
+        rows
+    };
+    sets.reduce(both).unwrap_or_default()
+}
+
+/// A phrase's words in a segment, each with its list and its number; `None` where one is not there.
+type Found<'a> = SmallVec<[(List<'a>, u32); 8]>;
+
+fn lists<'a>(segment: &'a Segment, phrase: &Phrase) -> Option<Found<'a>> {
+    phrase.iter().map(|term| Some((segment.postings(term.as_bytes())?.0, segment.term(term.as_bytes())?))).collect()
+}
+
+fn shortest(lists: &Found<'_>) -> Option<usize> {
+    (0..lists.len()).min_by_key(|nth| lists[*nth].0.len())
+}
+
+/// Calls `found` with each row of `among` in which the phrase stands, in that field if there is one, ascending, and the least of its words' impacts there; some rows are
+/// perhaps not in use. Answers whether all were looked at.
+pub(crate) fn in_segment(
+    segment: &Segment,
+    phrase: &Phrase,
+    field: Option<Field>,
+    (meter, among): (&Meter, &dyn Fn(u32) -> bool),
+    mut found: impl FnMut(u32, u8),
+) -> bool {
+    let Some(lists) = lists(segment, phrase) else { return true };
+    let Some(shortest) = shortest(&lists) else { return true };
+    let lead = lists[shortest].0;
+    let others = lists.iter().enumerate().filter(|(nth, _)| *nth != shortest).map(|(_, (list, _))| list);
+    let others: SmallVec<[&List<'_>; 8]> = others.collect();
     let terms: SmallVec<[u32; 8]> = lists.iter().map(|(_, term)| *term).collect();
     let forward = segment.forward();
     let mut at = 0;
     for (row, impact) in lead.iter() {
-        let mut others = lists.iter().enumerate().filter(|(nth, _)| *nth != shortest).map(|(_, (list, _))| list.find(row));
-        let Some(least) = others.try_fold(impact, |least, other| Some(least.min(other?))) else { continue };
+        if !meter.may_spend(cost::COLUMN) {
+            return false;
+        }
+        if !among(row) {
+            continue;
+        }
+        meter.charge(others.len() as u64 * cost::FIND);
+        let Some(least) = others.iter().try_fold(impact, |least, other| Some(least.min(other.find(row)?))) else { continue };
+        if others.is_empty() && field.is_none() {
+            found(row, least);
+            continue;
+        }
         at += forward.rows()[at..].partition_point(|other| *other < row);
-        if forward.rows().get(at) == Some(&row) && stands(forward.tokens(at), field, &terms, |form| segment.terms_of(form).term) {
+        if forward.rows().get(at) != Some(&row) {
+            continue;
+        }
+        meter.charge(cost::SHEET + forward.sheet(at).len() as u64 * cost::SHEET_BYTE);
+        if stands(forward.tokens(at), field, &terms, |form| segment.terms_of(form).term) {
             found(row, least);
         }
     }
+    true
 }
 
 /// The least impact of the phrase's words in the nth row of a segment, if it stands there.

@@ -7,6 +7,8 @@
 //! Where a list has one row of [`DENSE`] in a chunk, the chunk is kept as a bitmap too: sets of rows are made of these a word at a time.
 //! Rows of documents that were removed may still be listed by a segment; whoever reads checks them against the live rows.
 
+use crate::bitset::Bitset;
+
 /// Postings that share a maximum. Fewer tell more exactly what a stretch can bring; more are read faster.
 pub(crate) const BLOCK: usize = 128;
 /// A run with at least one row of so many has a bitmap, of 8 KiB: at most 4 bits a posting.
@@ -151,6 +153,11 @@ impl Store {
             dense: &self.dense,
             bitmaps: &self.bitmaps,
         }
+    }
+
+    /// Postings of all lists, and of the chunk at hand.
+    pub(crate) fn postings(&self) -> u64 {
+        self.lows.len() as u64
     }
 
     /// Postings of a list.
@@ -340,6 +347,17 @@ impl<'a> List<'a> {
             let (base, run) = (u32::from(self.chunk_numbers[nth]) << CHUNK_BITS, self.chunk(nth));
             run.lows.iter().zip(run.impacts).map(move |(low, impact)| (base | u32::from(*low), *impact))
         })
+    }
+
+    /// Puts all rows into a set. O(chunks · a bit a row at most).
+    pub(crate) fn mark_in(self, rows: &mut Bitset) {
+        for nth in 0..self.chunks() {
+            let words = rows.words_mut(usize::from(self.chunk_numbers[nth]) * CHUNK_WORDS, CHUNK_WORDS);
+            match self.bitmap(nth) {
+                Some(bitmap) => words.iter_mut().zip(bitmap).for_each(|(word, bits)| *word |= bits),
+                None => self.chunk(nth).lows.iter().for_each(|low| words[usize::from(*low) / 64] |= 1 << (low % 64)),
+            }
+        }
     }
 
     /// The term's impact in a row, if it has it. O(log postings).

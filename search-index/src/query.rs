@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::arrangement::{Boost, Pin};
+use crate::budget::{BUDGET, Units};
 use crate::cursor::{BEFORE_ALL, Cursor, Fingerprint, SortKey};
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, DocKey};
 use crate::refusal::QueryError;
@@ -284,6 +285,8 @@ pub struct Query {
     pub total: bool,
     /// Whether to say why each hit has the score that it has: [`Results::explanations`](crate::Results::explanations).
     pub explain: bool,
+    /// The work that each index may make; where it is not enough, the answer is [partial](crate::Results::partial). [`BUDGET`] unless said otherwise.
+    pub budget: Units,
 }
 
 impl Default for Query {
@@ -308,6 +311,7 @@ impl Default for Query {
             after: None,
             total: false,
             explain: false,
+            budget: BUDGET,
         }
     }
 }
@@ -367,7 +371,7 @@ impl Query {
         self.after.map(|after| after.place()).filter(|place| self.sort != Sort::Relevance || *place != BEFORE_ALL)
     }
 
-    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets, total and explain may change from page to page, and so may a shop's rules: synonyms,
+    /// What a cursor is bound to: text, matching, filters and sort. Limit, facets, total, explain and budget may change from page to page, and so may a shop's rules: synonyms,
     /// pins, hidden documents, boosts and signals.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::arrangement::interleave;
+use crate::budget::Units;
 use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
 use crate::document::DocKey;
 use crate::explanation::Explanation;
@@ -165,6 +166,10 @@ pub struct Part {
     pub guessed: Words,
     /// How words that none has may be spelt right, when `did_you_mean` was asked for.
     pub spellings: Vec<Spelling>,
+    /// Whether the budget was used up before everything was looked at: see [`Results::partial`].
+    pub partial: bool,
+    /// The work that it was.
+    pub spent: Units,
 }
 
 /// Words that one index took for misspelt, or for written otherwise, and another has as they stand. Unless there are none, the parts are of no use: ask all
@@ -198,8 +203,12 @@ pub struct Results {
     /// Whether a hit that is not pinned lacks one of the terms, because too few documents have them all.
     pub relaxed: bool,
     /// The text with its misspelt words spelt right, when asked for and there are any: words that no document has and that are like some that documents have.
-    /// Those are written as the dictionary has them, in lower case and without diacritics.
+    /// Those are written as the dictionary has them, in lower case and without diacritics. Nothing in a partial answer.
     pub did_you_mean: Option<String>,
+    /// Whether an index used up [`Query::budget`] before it had looked at everything: there may be better hits, and more. Each hit that is there matches and passes all
+    /// filters, and comes before those behind it; scores may lack what was not looked at; the total and the facets' counts are at most what they would be, and a range
+    /// of prices is at most as wide; an explanation may be empty. A cursor is good as any other: behind it comes what the same budget finds there, no hit twice.
+    pub partial: bool,
     /// Why each hit has its score, when asked for: one a hit, in their order.
     pub explanations: Vec<(DocKey, Explanation)>,
 }
@@ -217,8 +226,9 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     };
     let known = parts.iter().map(|part| part.known).fold(query.known, Words::or);
     let spellings = parts.iter().flat_map(|part| &part.spellings);
-    let did_you_mean = query.text.as_ref().filter(|_| query.did_you_mean).and_then(|text| corrected(text, known, spellings));
-    let mut results = Results { did_you_mean, ..Results::default() };
+    let partial = parts.iter().any(|part| part.partial);
+    let did_you_mean = query.text.as_ref().filter(|_| query.did_you_mean && !partial).and_then(|text| corrected(text, known, spellings));
+    let mut results = Results { did_you_mean, partial, ..Results::default() };
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);
     let mut pinned: Vec<Hit> = Vec::new();
@@ -275,7 +285,7 @@ fn merge_facet(facets: Vec<Facet>, request: &FacetRequest) -> Facet {
                     counted.extend(buckets.into_iter().map(|bucket| (bucket.from, bucket.count)));
                 }
             }
-            histogram(all, *max, counted.into_iter())
+            histogram(all, *max, |add| counted.into_iter().for_each(|(from, count)| add(from, count)))
         }
     };
     Facet { field: request.field.clone(), counts }
@@ -319,7 +329,9 @@ fn join_stats(a: Option<PriceStats>, b: Option<PriceStats>) -> Option<PriceStats
 ///
 /// The step is the smallest of 1, 5, 10, 50, 100, … that needs at most `max` aligned buckets. Each step divides the next, so
 /// buckets of one shard fold into those of the merge without a second question, and the result is that of one index.
-pub(crate) fn histogram(stats: Option<PriceStats>, max: u16, counted: impl Iterator<Item = (i64, u64)>) -> FacetCounts {
+///
+/// `count` calls what it is given with each price and how many have it.
+pub(crate) fn histogram(stats: Option<PriceStats>, max: u16, count: impl FnOnce(&mut dyn FnMut(i64, u64))) -> FacetCounts {
     let Some(range) = stats else {
         return FacetCounts::Histogram { step: 1, stats, buckets: Vec::new() };
     };
@@ -329,12 +341,22 @@ pub(crate) fn histogram(stats: Option<PriceStats>, max: u16, counted: impl Itera
         step *= if five { 5 } else { 2 };
         five = !five;
     }
-    let mut buckets: BTreeMap<i64, u64> = BTreeMap::new();
-    for (price, count) in counted {
-        let from = i128::from(price).div_euclid(step) * step;
-        *buckets.entry(i64::try_from(from).unwrap_or(i64::MIN)).or_default() += count;
-    }
-    let buckets = buckets.into_iter().map(|(from, count)| PriceBucket { from, count }).collect();
+    // Nearly always 64 bits, which are divided several times as fast.
+    let short = i64::try_from(step).ok();
+    let bucket_of = |price: i64| match short {
+        Some(step) => i128::from(price.div_euclid(step)),
+        None => i128::from(price).div_euclid(step),
+    };
+    let first = bucket_of(range.min);
+    let mut counts = vec![0_u64; usize::from(max)];
+    count(&mut |price, count| {
+        let at = usize::try_from(bucket_of(price) - first).ok();
+        if let Some(sum) = at.and_then(|at| counts.get_mut(at)) {
+            *sum += count;
+        }
+    });
+    let filled = (first..).zip(counts).filter(|(_, count)| *count > 0);
+    let buckets = filled.map(|(bucket, count)| PriceBucket { from: i64::try_from(bucket * step).unwrap_or(i64::MIN), count }).collect();
     FacetCounts::Histogram { step: u64::try_from(step).unwrap_or(u64::MAX), stats, buckets }
 }
 
@@ -363,6 +385,8 @@ pub struct Suggestions {
     pub completions: Vec<Completion>,
     /// Most popular first, then by key.
     pub products: Vec<ProductSuggestion>,
+    /// Whether [`BUDGET`](crate::BUDGET) was used up before everything was looked at: some may be missing, and counts are at most what they would be.
+    pub partial: bool,
 }
 
 impl Suggestions {
@@ -370,8 +394,9 @@ impl Suggestions {
     #[must_use]
     pub fn merge(parts: Vec<Suggestions>, limit: usize) -> Suggestions {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        let mut products = Vec::new();
+        let (mut products, mut partial) = (Vec::new(), false);
         for part in parts {
+            partial |= part.partial;
             for completion in part.completions {
                 *counts.entry(completion.text).or_default() += completion.count;
             }
@@ -382,6 +407,6 @@ impl Suggestions {
         completions.truncate(limit);
         products.sort_by_key(|product| (!product.popularity, product.key));
         products.truncate(limit);
-        Suggestions { completions, products }
+        Suggestions { completions, products, partial }
     }
 }

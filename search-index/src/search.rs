@@ -2,11 +2,12 @@
 //!
 //! Path: `Query` → bounds → terms → where every match is to be counted or looked at: sets of rows → filters → facets and total → the best `limit` of what
 //! passes; where only the best matches are wanted: filters as a set and tests → the best `limit`, most others unread. All terms first and, where
-//! those are too few, some terms the same way → `Part` → `merge` → `Results`.
+//! those are too few, some terms the same way → `Part` → `merge` → `Results`. Hits come before facets: where the budget ends, it ends in these.
 
 use crate::analysis::QueryTerms;
 use crate::arrangement::Arranged;
 use crate::bitset::Bitset;
+use crate::budget::{Meter, Stage, cost};
 use crate::collect::{Candidate, Collector, Top, score_at};
 use crate::cursor::{SortKey, Tier};
 use crate::document::DocKey;
@@ -45,8 +46,8 @@ impl Index {
     }
 
     /// What there is to look for.
-    pub(crate) fn known(&self) -> Known<'_> {
-        Known { analyzer: &self.analyzer, segments: &self.segments, head: &self.head }
+    pub(crate) fn known<'a>(&'a self, meter: &'a Meter) -> Known<'a> {
+        Known { analyzer: &self.analyzer, segments: &self.segments, head: &self.head, meter }
     }
 
     /// The query's text taken apart.
@@ -68,20 +69,27 @@ impl Index {
         }
         let operators = self.operators(query)?;
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
-        let within = operators.are_any().then(|| self.rows_of(&operators));
         let (mut made, places) = (Store::default(), terms.len());
+        let meter = &Meter::new(query.budget);
+        meter.begin(Stage::Words);
         let typed = if query.explain { terms.iter().map(|term| term.form.clone()).collect() } else { Vec::new() };
-        let Understood { words, known, guessed, meant_so, spellings } = self.known().understand(terms, query)?;
-        let live = |row: u32| live.is_some_and(|live| live(self.rows.keys[row as usize]));
-        let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live };
+        let Understood { words, known, guessed, meant_so, spellings } = self.known(meter).understand(terms, query)?;
+        meter.begin(Stage::Phrases);
+        let within = operators.are_any().then(|| self.rows_of(&operators, meter));
+        let live = |row: u32| {
+            meter.charge(cost::ASKED);
+            live.is_some_and(|live| live(self.rows.keys[row as usize]))
+        };
+        let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live, meter };
         let resolved = resolve(&words, (&left_out, about), &beside, &self.segments, &self.head, &self.rows, &mut made);
         let arranged = Arranged::of(query, &self.rows);
         let asked = Asked { typed, words: &words };
         let search =
-            Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query) };
+            Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query), meter };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
-        Ok(Part { words: Words::first(places), meant_so, known, guessed, spellings, ..part })
+        let (partial, spent) = (meter.is_cut(), meter.spent());
+        Ok(Part { words: Words::first(places), meant_so, known, guessed, spellings, partial, spent, ..part })
     }
 }
 
@@ -100,25 +108,38 @@ struct Search<'a> {
     live: &'a dyn Fn(u32) -> bool,
     complete: bool,
     top: Top,
+    meter: &'a Meter,
 }
 
 /// What one set of matches came to.
-struct Counted {
-    /// Pinned rows not among them.
-    passing: Bitset,
-    /// Whether there are any.
+struct Counted<'a> {
+    filters: Vec<&'a Filter>,
+    /// Pinned rows among them.
+    faceting: Faceting<'a>,
+    /// Those that pass and are not pinned; all that pass if there are no pinned ones.
+    others: Option<Bitset>,
+    /// Whether there are any of those.
     any: bool,
     /// Pinned rows among them.
     total: u64,
-    facets: Vec<Facet>,
+    /// Whether the budget was enough for all of this.
+    whole: bool,
 }
 
-impl Search<'_> {
+impl Counted<'_> {
+    /// Pinned rows not among them.
+    fn passing(&self) -> &Bitset {
+        self.others.as_ref().unwrap_or(&self.faceting.passing)
+    }
+}
+
+impl<'a> Search<'a> {
     /// The best matches, in order of relevance, and nothing about the others.
     fn ranked(mut self) -> Part {
-        let index = self.index;
+        let (index, meter) = (self.index, self.meter);
+        meter.begin(Stage::Sets);
         let mut set = self.within.take();
-        for of_filter in self.query.filters.iter().filter_map(|filter| index.rows.named(filter)) {
+        for of_filter in self.query.filters.iter().filter_map(|filter| index.rows.named(filter, meter)) {
             match &mut set {
                 Some(set) => set.and(&of_filter),
                 None => set = Some(of_filter),
@@ -128,6 +149,7 @@ impl Search<'_> {
         if !self.arranged.apart.is_empty() {
             tests.push(Test::NoneOf(&self.arranged.apart));
         }
+        meter.begin(Stage::Answer);
         let after = self.query.behind().map(|place| place.tier);
         let matching = match self.query.matching {
             Matching::AllThenAny | Matching::All => Wanted::All,
@@ -147,7 +169,8 @@ impl Search<'_> {
 
     /// The best matches of all, which are counted.
     fn counted(mut self) -> Part {
-        let live = &self.index.rows.live;
+        let (live, meter) = (&self.index.rows.live, self.meter);
+        meter.begin(Stage::Sets);
         let text = self.resolved.len() > 0;
         let wanted = match self.query.matching {
             Matching::AllThenAny | Matching::All => Wanted::All,
@@ -163,38 +186,49 @@ impl Search<'_> {
         let relaxes = self.query.matching == Matching::AllThenAny;
         // Needed again where some terms must do.
         let kept = if relaxes && self.resolved.len() > 1 { all.clone() } else { Bitset::default() };
-        let Counted { passing, any, total, facets } = self.count(all, true);
-        self.offer(wanted, Tier::AllTerms, &passing);
+        let counted = self.count(all, true);
+        meter.begin(Stage::Answer);
+        self.offer(wanted, Tier::AllTerms, counted.passing());
         part.any_all_terms = if !relaxes {
             true // there is nothing else to answer with
         } else if self.asks_late() {
             // Where the liveness function is asked only about hits, a hit or the page before is what tells that there are any.
             !self.top.is_empty() || self.query.behind().is_some_and(|place| place.tier == Tier::AllTerms)
         } else {
-            any
+            counted.any
         };
-        (part.total_all_terms, part.facets_all_terms) = (total, facets);
+        (part.total_all_terms, part.facets_all_terms) = (counted.total, self.facets(&counted));
         let fill = self.query.sort == Sort::Relevance && !self.top.is_full();
         if relaxes && (fill || !part.any_all_terms) {
-            if self.resolved.len() > 1 {
+            if self.resolved.len() <= 1 {
+                if !part.any_all_terms {
+                    (part.total_some_terms, part.facets_some_terms) = (part.total_all_terms, part.facets_all_terms.clone());
+                }
+            } else if !counted.whole {
+                // It is not known which rows have all terms: none is said to have only some.
+                meter.cut();
+            } else {
+                meter.begin(Stage::Sets);
                 let mut some = self.resolved.any_rows(live);
                 self.keep_found(&mut some);
                 if part.any_all_terms {
                     some.and_not(&kept);
                     let counted = self.count(some, false);
-                    self.offer(Wanted::Some, Tier::SomeTerms, &counted.passing);
+                    meter.begin(Stage::Answer);
+                    self.offer(Wanted::Some, Tier::SomeTerms, counted.passing());
                 } else {
                     // A document with all terms has some of them: where none passes every filter, it still counts in the facet of the
                     // filter that it fails.
-                    let mut counted = self.count(some, true);
-                    counted.passing.and_not(&kept);
-                    self.offer(Wanted::Some, Tier::SomeTerms, &counted.passing);
-                    (part.total_some_terms, part.facets_some_terms) = (counted.total, counted.facets);
+                    let counted = self.count(some, true);
+                    let mut offered = counted.passing().clone();
+                    offered.and_not(&kept);
+                    meter.begin(Stage::Answer);
+                    self.offer(Wanted::Some, Tier::SomeTerms, &offered);
+                    (part.total_some_terms, part.facets_some_terms) = (counted.total, self.facets(&counted));
                 }
-            } else if !part.any_all_terms {
-                (part.total_some_terms, part.facets_some_terms) = (part.total_all_terms, part.facets_all_terms.clone());
             }
         }
+        meter.begin(Stage::Answer);
         self.finish(part)
     }
 
@@ -208,10 +242,10 @@ impl Search<'_> {
 
     fn finish(self, mut part: Part) -> Part {
         let pinned = self.pinned();
-        let Self { index, query, asked, resolved, top, .. } = self;
+        let Self { index, query, asked, resolved, top, meter, .. } = self;
         let mut hit = |row: u32, score: u32, sort: SortKey, pinned: bool| {
             if query.explain {
-                part.explanations.push((sort.key, resolved.explain(row, score, &asked, &index.known())));
+                part.explanations.push((sort.key, resolved.explain(row, score, &asked, &index.known(meter))));
             }
             Hit { key: sort.key, partition: index.rows.partitions[row as usize], score: shown(score), sort, pinned }
         };
@@ -244,7 +278,7 @@ impl Search<'_> {
         // The liveness function is asked last.
         for last in [false, true] {
             for filter in query.filters.iter().filter(|filter| is_of_stock(filter) == last) {
-                passing = rows.passing(&passing, filter, self.live);
+                passing = rows.passing(&passing, filter, self.live, &Meter::unlimited());
             }
         }
         let scored = |row: u32| {
@@ -260,33 +294,30 @@ impl Search<'_> {
         !query.total && query.facets.is_empty() && query.filters.iter().any(|filter| matches!(filter, Filter::InStock(_)))
     }
 
-    /// Applies the filters to what was found, and counts what passes together with what is pinned where facets are wanted.
-    fn count(&self, mut matches: Bitset, with_facets: bool) -> Counted {
+    /// Applies the filters to what was found, together with what is pinned where facets and a total are wanted of it.
+    fn count(&self, mut matches: Bitset, with_facets: bool) -> Counted<'a> {
+        let query = self.query;
         let pinned = if with_facets { &self.arranged.pinned[..] } else { &[] };
         pinned.iter().for_each(|row| matches.insert(*row));
-        let (passing, facets) = self.filtered(matches, with_facets);
-        let total = passing.count();
-        let mut counted = Counted { passing, any: total > 0, total, facets };
-        if !pinned.is_empty() {
-            pinned.iter().for_each(|row| counted.passing.remove(*row));
-            counted.any = counted.passing.any();
-        }
-        counted
-    }
-
-    /// What passes the filters, and the facets if they are wanted.
-    fn filtered(&self, matches: Bitset, with_facets: bool) -> (Bitset, Vec<Facet>) {
-        let query = self.query;
         let late = self.asks_late();
         let filters: Vec<&Filter> = query.filters.iter().filter(|filter| !(late && matches!(filter, Filter::InStock(_)))).collect();
         let requests = if with_facets { &query.facets[..] } else { &[] };
-        if filters.is_empty() && requests.is_empty() {
-            return (matches, Vec::new());
-        }
-        let rows = &self.index.rows;
-        let faceting = Faceting::new(rows, matches, &filters, requests, self.live);
-        let facets = requests.iter().map(|request| faceting.count(rows, request, &filters, self.complete)).collect();
-        (faceting.passing, facets)
+        let faceting = Faceting::new(&self.index.rows, matches, &filters, requests, self.live, self.meter);
+        let total = faceting.passing.count();
+        let without = |passing: &Bitset| {
+            let mut others = passing.clone();
+            pinned.iter().for_each(|row| others.remove(*row));
+            others
+        };
+        let others = (!pinned.is_empty()).then(|| without(&faceting.passing));
+        let any = others.as_ref().map_or(total > 0, Bitset::any);
+        Counted { filters, faceting, others, any, total, whole: !self.meter.is_out() }
+    }
+
+    /// The facets of what was counted.
+    fn facets(&self, counted: &Counted<'_>) -> Vec<Facet> {
+        let (rows, requests) = (&self.index.rows, self.query.facets.iter());
+        requests.map(|request| counted.faceting.count(rows, request, &counted.filters, self.complete, self.meter)).collect()
     }
 
     /// Offers the rows that pass, in whatever order is wanted.
@@ -298,12 +329,13 @@ impl Search<'_> {
         if self.asks_late() {
             return self.offer_by_place(tier, passing);
         }
-        for row in passing.iter() {
-            let place = self.index.rows.sort_key(row, self.query.sort, tier, None);
-            if self.top.wants(place) {
-                self.top.add(Candidate { place, row });
+        let Self { index, query, top, meter, .. } = self;
+        passing.each(meter, cost::PLACE, |row| {
+            let place = index.rows.sort_key(row, query.sort, tier, None);
+            if top.wants(place) {
+                top.add(Candidate { place, row });
             }
-        }
+        });
     }
 
     /// As [`Search::offer`], asking the liveness function about rows in their order and no further than the page goes: the next some hundred are
@@ -312,12 +344,12 @@ impl Search<'_> {
         let (mut after, mut room) = (self.query.behind(), 2 * self.query.limit + ASKED_AT_ONCE);
         loop {
             let mut next = Top::after(after, room);
-            for row in passing.iter() {
+            passing.each(self.meter, cost::PLACE, |row| {
                 let place = self.index.rows.sort_key(row, self.query.sort, tier, None);
                 if next.wants(place) {
                     next.add(Candidate { place, row });
                 }
-            }
+            });
             let (rows, _) = next.finish(room);
             for candidate in &rows {
                 if !self.top.wants(candidate.place) {

@@ -8,6 +8,7 @@
 
 use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
+use crate::budget::{Meter, cost};
 use crate::forward::{Forward, NO_TERM, TermsOf, occurrences};
 use crate::near::{Near, Slips};
 use crate::postings::{List, MARKS_MAX, Store};
@@ -82,12 +83,12 @@ impl Segment {
         self.terms.get(term).map(|number| number as u32)
     }
 
-    /// The terms with live rows of all forms that begin with `prefix`, ascending. O(these forms).
-    pub(crate) fn beginning(&self, prefix: &str) -> Vec<u32> {
+    /// The terms with live rows of all forms that begin with `prefix`, ascending; of the first forms in the order of bytes, where the budget ends. O(these forms).
+    pub(crate) fn beginning(&self, prefix: &str, meter: &Meter) -> Vec<u32> {
         let mut found = Vec::new();
         let mut forms = self.forms.range().ge(prefix).into_stream();
         while let Some((form, number)) = forms.next() {
-            if !form.starts_with(prefix.as_bytes()) {
+            if !form.starts_with(prefix.as_bytes()) || !meter.may_spend(cost::FORM) {
                 break;
             }
             found.push(self.terms_of(number as u32).term);
@@ -98,11 +99,11 @@ impl Segment {
         found
     }
 
-    /// Calls `found` with each form that begins with `prefix` and goes on, in byte order. O(these forms).
-    pub(crate) fn each_longer_form(&self, prefix: &str, mut found: impl FnMut(&str)) {
+    /// Calls `found` with each form that begins with `prefix` and goes on, in byte order, as far as the budget goes. O(these forms).
+    pub(crate) fn each_longer_form(&self, prefix: &str, meter: &Meter, mut found: impl FnMut(&str)) {
         let mut forms = self.forms.range().gt(prefix).into_stream();
         while let Some((form, _)) = forms.next() {
-            if !form.starts_with(prefix.as_bytes()) {
+            if !form.starts_with(prefix.as_bytes()) || !meter.may_spend(cost::FORM) {
                 break;
             }
             if let Ok(form) = std::str::from_utf8(form) {
@@ -111,12 +112,15 @@ impl Segment {
         }
     }
 
-    /// Whether a live row has a form that begins with `prefix`.
-    pub(crate) fn begins_any(&self, prefix: &str) -> bool {
+    /// Whether a live row has a form that begins with `prefix`, as a word that is being typed is taken to have one where the budget ends. Nearly always O(1).
+    pub(crate) fn begins_any(&self, prefix: &str, meter: &Meter) -> bool {
         let mut forms = self.forms.range().ge(prefix).into_stream();
         while let Some((form, number)) = forms.next() {
             if !form.starts_with(prefix.as_bytes()) {
                 return false;
+            }
+            if !meter.may_spend(cost::FORM) {
+                return true;
             }
             if self.frequencies[self.terms_of(number as u32).term as usize] > 0 {
                 return true;

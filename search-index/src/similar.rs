@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use crate::analysis::Analyzer;
 use crate::arrangement::Boost;
 use crate::bitset::Bitset;
+use crate::budget::{BUDGET, Meter, Stage, cost};
 use crate::collect::{Candidate, Collector, Top, score_at};
 use crate::cursor::Tier;
 use crate::document::DocKey;
@@ -210,12 +211,14 @@ impl Index {
     /// How many documents of this index have each word of a profile. O(words · segments · log terms).
     #[must_use]
     pub fn frequencies(&self, profile: &Profile) -> Frequencies {
-        let known = self.known();
+        let meter = Meter::unlimited(); // it is a look at each word
+        let known = self.known(&meter);
         let with = profile.words.iter().map(|said| known.frequency_of(&said.term)).collect();
         Frequencies { documents: self.len() as u64, with }
     }
 
-    /// The documents of this index that are like one of any index, in order, at most `limit`.
+    /// The documents of this index that are like one of any index, in order, at most `limit`; where the work of that is more than [`BUDGET`], the likest that were found
+    /// until then.
     ///
     /// # Errors
     /// A question over the bounds of a [`Query`], or in need of `live` without one.
@@ -227,12 +230,17 @@ impl Index {
             return Err(QueryError::NoLiveness);
         }
         let rows = &self.rows;
-        let live = |row: u32| live.is_some_and(|live| live(rows.keys[row as usize]));
-        let beside = Beside { boosts: &to.boosts, signals: *signals, in_stock: &live };
+        let meter = Meter::new(BUDGET);
+        meter.begin(Stage::Sets);
+        let live = |row: u32| {
+            meter.charge(cost::ASKED);
+            live.is_some_and(|live| live(rows.keys[row as usize]))
+        };
+        let beside = Beside { boosts: &to.boosts, signals: *signals, in_stock: &live, meter: &meter };
         let mut made = Store::default();
         let resolved = resolve(&to.weighed, &beside, &self.segments, &self.head, rows, &mut made);
         let mut set: Option<Bitset> = None;
-        for of_filter in filters.iter().filter_map(|filter| rows.named(filter)) {
+        for of_filter in filters.iter().filter_map(|filter| rows.named(filter, &meter)) {
             match &mut set {
                 Some(set) => set.and(&of_filter),
                 None => set = Some(of_filter),
@@ -244,6 +252,7 @@ impl Index {
         let in_stock = |row: u32| stock_passes(filters, &live, row);
         let mut top = Top::above(to.least, *limit);
         let mut collector = Collector { rows, tier: Tier::AllTerms, set: set.as_ref(), tests: &tests, in_stock: &in_stock, top: &mut top };
+        meter.begin(Stage::Answer);
         best(&resolved, Wanted::Any, &mut collector);
         let hit = |Candidate { place, row }: Candidate| Hit {
             key: place.key,

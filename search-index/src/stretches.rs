@@ -5,9 +5,12 @@
 //! are looked at one by one.
 
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 
 /// Rows of a stretch.
 const ROWS: u32 = 64;
+/// Stretches that are gone through at once.
+const STRETCHES: usize = 64;
 /// In the place of a path's id: rows of several.
 const MIXED: u32 = u32::MAX - 1;
 
@@ -31,20 +34,31 @@ impl Stretches {
     }
 
     /// Calls `visit(path, word of rows, place of the word)` for all rows of a set that are in use; a row of a mixed stretch comes alone, its path
-    /// told by `path_of`. The set's rows are all in use.
-    pub(crate) fn each(&self, set: &Bitset, path_of: impl Fn(u32) -> u32, mut visit: impl FnMut(u32, u64, usize)) {
-        for (at, &word) in set.words().iter().enumerate().filter(|(_, word)| **word != 0) {
-            match self.0.get(at) {
-                Some(&path) if path != MIXED => visit(path, word, at),
-                Some(_) | None => {
-                    let mut rest = word;
-                    while rest != 0 {
-                        let bit = rest & rest.wrapping_neg();
-                        rest ^= bit;
-                        visit(path_of(at as u32 * ROWS + bit.trailing_zeros()), bit, at);
+    /// told by `path_of`. The set's rows are all in use. It goes as far as the budget does.
+    pub(crate) fn each(&self, set: &Bitset, meter: &Meter, path_of: impl Fn(u32) -> u32, mut visit: impl FnMut(u32, u64, usize)) {
+        for (block, words) in set.words().chunks(STRETCHES).enumerate() {
+            if !meter.may_go_on() {
+                return;
+            }
+            let mut visits = 0;
+            for (at, &word) in (block * STRETCHES..).zip(words).filter(|(_, word)| **word != 0) {
+                match self.0.get(at) {
+                    Some(&path) if path != MIXED => {
+                        visits += 1;
+                        visit(path, word, at);
+                    }
+                    Some(_) | None => {
+                        visits += u64::from(word.count_ones());
+                        let mut rest = word;
+                        while rest != 0 {
+                            let bit = rest & rest.wrapping_neg();
+                            rest ^= bit;
+                            visit(path_of(at as u32 * ROWS + bit.trailing_zeros()), bit, at);
+                        }
                     }
                 }
             }
+            meter.charge(visits * 2 * cost::COLUMN + STRETCHES as u64);
         }
     }
 }
@@ -74,6 +88,7 @@ mod tests {
         let (mut seen, mut whole) = (Vec::new(), 0);
         stretches.each(
             &live,
+            &Meter::unlimited(),
             |row| paths[row as usize],
             |path, word, at| {
                 whole += usize::from(word.count_ones() > 1);

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::analysis::{TOKEN_BYTES_MAX, fold, last_word};
 use crate::bitset::Bitset;
+use crate::budget::{BUDGET, Meter, Stage, cost};
 use crate::index::Index;
 use crate::postings::{List, Store, TITLE_MARK};
 use crate::query::{LIMIT_MAX, QUERY_BYTES_MAX, Query};
@@ -27,7 +28,8 @@ impl Index {
     ///
     /// Completions are title words, ranked by the documents that have them and the earlier words; they come in lower case without
     /// diacritics. When no document has the earlier words, they are kept but not looked for. Text that ends in a space or sign, or over
-    /// [`QUERY_BYTES_MAX`] bytes, has no last word and no suggestions. `limit` applies to each list, at most [`LIMIT_MAX`].
+    /// [`QUERY_BYTES_MAX`] bytes, has no last word and no suggestions. `limit` applies to each list, at most [`LIMIT_MAX`]. It makes no more work than
+    /// [`BUDGET`] and an [`OVERSHOOT`](crate::OVERSHOOT), and says if that was too little.
     #[must_use]
     pub fn suggest(&self, text: &str, limit: usize) -> Suggestions {
         let limit = limit.min(LIMIT_MAX);
@@ -39,15 +41,21 @@ impl Index {
         if prefix.is_empty() || prefix.len() > TOKEN_BYTES_MAX {
             return Suggestions::default();
         }
-        let context = self.context(earlier);
+        let meter = Meter::new(BUDGET);
+        let context = self.context(earlier, &meter);
         let among = |row: u32| self.rows.live.contains(row) && context.as_ref().is_none_or(|set| set.contains(row));
         let mut completions = Vec::new();
         let (mut products, mut read) = (Bitset::default(), 0);
-        for (term, frequency) in self.candidates(prefix) {
+        for (term, frequency) in self.candidates(prefix, &meter) {
+            if !meter.may_go_on() {
+                break;
+            }
             let mut of_head = Store::default();
             of_head.push(self.head.postings(&term));
             let mut lists = self.in_segments(&term);
             lists.push(of_head.list(0));
+            let postings: usize = lists.iter().map(List::len).sum();
+            meter.charge(cost::TERM + if context.is_some() { postings as u64 * 2 * cost::COLUMN } else { 0 });
             let count = match &context {
                 None => frequency,
                 Some(_) => lists.iter().flat_map(|list| list.iter()).filter(|(row, _)| among(*row)).count() as u64,
@@ -58,6 +66,7 @@ impl Index {
             for list in &lists {
                 if read < PRODUCT_POSTINGS_MAX {
                     read += list.len();
+                    meter.charge(list.len() as u64 * cost::COLUMN);
                     list.iter().filter(|(row, _)| among(*row)).for_each(|(row, _)| products.insert(row));
                 }
             }
@@ -72,24 +81,26 @@ impl Index {
             .collect();
         products.sort_unstable_by_key(|product| (!product.popularity, product.key));
         products.truncate(limit);
-        Suggestions { completions, products }
+        Suggestions { completions, products, partial: meter.is_cut() }
     }
 
     /// Documents with all earlier words; `None` when there are no such words or no such documents.
-    fn context(&self, earlier: &str) -> Option<Bitset> {
+    fn context(&self, earlier: &str, meter: &Meter) -> Option<Bitset> {
         let terms = self.analyzer.query_terms(earlier, false);
         if terms.is_empty() {
             return None;
         }
         let mut of_head = Store::default();
-        let words = self.known().understand(terms, &Query { typos: false, ..Query::default() }).ok()?.words;
-        let found = resolve(&words, (&[], 0), &Beside::NOTHING, &self.segments, &self.head, &self.rows, &mut of_head);
+        let words = self.known(meter).understand(terms, &Query { typos: false, ..Query::default() }).ok()?.words;
+        let found = resolve(&words, (&[], 0), &Beside::nothing(meter), &self.segments, &self.head, &self.rows, &mut of_head);
+        meter.begin(Stage::Sets);
         let found = found.all_rows(&self.rows.live);
+        meter.begin(Stage::Answer);
         (found.count() > 0).then_some(found)
     }
 
     /// The most frequent title words with the prefix, marked as in the dictionary.
-    fn candidates(&self, prefix: &str) -> Vec<(Vec<u8>, u64)> {
+    fn candidates(&self, prefix: &str, meter: &Meter) -> Vec<(Vec<u8>, u64)> {
         let mut marked = vec![TITLE_MARK];
         marked.extend_from_slice(prefix.as_bytes());
         let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
@@ -98,7 +109,7 @@ impl Index {
             segment.for_each_with_prefix(&marked, |term, live| {
                 *counts.entry(term.to_vec()).or_default() += live;
                 read += 1;
-                read < PREFIX_TERMS_MAX
+                read < PREFIX_TERMS_MAX && meter.may_spend(2 * cost::FORM)
             });
         }
         for (term, count) in self.head.terms_with_prefix(&marked) {

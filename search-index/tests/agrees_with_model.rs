@@ -11,9 +11,9 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, Boost, Columns, Current, Cursor, DocKey, Document, FacetField, FacetRequest, Filter, FilterValue, Frequencies, Index,
-    Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo, Sort, Synonym, Synonyms, Tier,
-    Words, Written, merge, merge_similar, misjudged,
+    AttributeValue, BUDGET, Boost, Columns, Current, Cursor, DocKey, Document, FacetCounts, FacetField, FacetRequest, Filter, FilterValue,
+    Frequencies, Index, Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo, Sort,
+    Synonym, Synonyms, Tier, Units, Words, Written, merge, merge_similar, misjudged,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -297,6 +297,7 @@ fn query() -> impl Strategy<Value = Query> {
                 limit,
                 total,
                 explain,
+                budget: BUDGET,
                 after: None,
             }
         })
@@ -368,7 +369,7 @@ fn check_pages(wanted: &ModelResults, query: &Query, scores: bool, mut search: i
         prop_assert_eq!(found.relaxed, page.iter().any(|hit| hit.tier == Tier::SomeTerms && !hit.pinned));
         prop_assert_eq!(found.total, query.total.then_some(wanted.total));
         prop_assert_eq!(&found.facets, &wanted.facets, "{:?}", &query);
-        prop_assert_eq!(found.next.is_some(), !later.is_empty());
+        prop_assert_eq!((found.next.is_some(), found.partial), (!later.is_empty(), false));
         let Some(next) = found.next else { return Ok(()) };
         query.after = Some(Cursor::decode(&next.encode()).expect("what was encoded can be decoded"));
         rest = later;
@@ -389,6 +390,18 @@ fn check_similar(model: &Model, indexes: &[Index], asked: &Similar) -> Result<()
     wanted.iter_mut().for_each(|wanted| wanted.truncate(*limit));
     prop_assert_eq!(found, wanted, "{:?}", asked);
     Ok(())
+}
+
+/// What is under way when a budget ends, with so few documents: some rows, some hundred words of a dictionary, and what is counted before anything else.
+const OVERSHOOT_HERE: u64 = 40_000;
+
+/// All documents that a facet counts.
+fn counts(counts: &FacetCounts) -> u64 {
+    match counts {
+        FacetCounts::Values(values) => values.iter().map(|value| value.count).sum(),
+        FacetCounts::Range(stats) => stats.map_or(0, |stats| stats.count),
+        FacetCounts::Histogram { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
+    }
 }
 
 fn config() -> Config {
@@ -480,6 +493,55 @@ proptest! {
                 );
             } else {
                 check_pages(&wanted, &query, false, search)?;
+            }
+        }
+    }
+
+    #[test] // Mostly so small a budget that it ends somewhere on the way, which is anywhere.
+    fn any_budget(
+        documents in vec(document(), 0..40),
+        rules in rules(),
+        head_rows_max in 1_usize..9,
+        asked in vec((query(), prop_oneof![3 => 0_u64..60_000, 1 => 0_u64..3_000]), 1..6),
+    ) {
+        let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
+        let mut index = Index::new(Settings { head_rows_max });
+        for document in &documents {
+            index.upsert(document).expect("the documents are within bounds");
+            index.maintain(30);
+        }
+        for (query, budget) in asked {
+            let query = Query { synonyms: synonyms.clone(), ..query };
+            let search = |query: &Query| index.search(query, STOCK).expect("within bounds");
+            let small = Query { budget: Units(budget), ..query.clone() };
+            let part = index.search_part(&small, STOCK).expect("within bounds");
+            prop_assert!(part.spent <= Units(budget + OVERSHOOT_HERE), "{:?} of {} in {:?}", part.spent, budget, query);
+            let (found, whole) = (search(&small), search(&Query { budget: Units::UNLIMITED, ..query.clone() }));
+            prop_assert_eq!(&found, &search(&small), "the same work is the same answer");
+            prop_assert_eq!(&whole, &search(&query), "no budget is as good as enough of it");
+            if !found.partial {
+                prop_assert_eq!(&found, &whole);
+                continue;
+            }
+            // Whatever is found is right: a word may stand for less, so that documents with all words are taken for some with less, and no more than that.
+            let matching = if query.matching == Matching::All { Matching::All } else { Matching::Any };
+            let loose = Query { matching, sort: Sort::Price, limit: 100, total: true, ..query.clone() };
+            let all = search(&loose);
+            prop_assert!(found.total.is_none() || found.total <= all.total, "{:?} of {:?}", found.total, all.total);
+            prop_assert!(found.did_you_mean.is_none());
+            let mut page = found;
+            let mut seen = BTreeSet::new();
+            loop {
+                for hit in &page.hits {
+                    prop_assert!(all.hits.iter().any(|other| other.key == hit.key), "{:?} in {:?}", hit, query);
+                    prop_assert!(seen.insert(hit.key), "{:?} comes twice in {:?}", hit, query);
+                }
+                prop_assert!(query.sort == Sort::Relevance || page.hits.is_sorted_by_key(|hit| hit.sort));
+                let Some(after) = page.next else { break };
+                page = search(&Query { after: Some(after), ..small.clone() });
+            }
+            for (part, whole) in search(&Query { after: None, ..small }).facets.iter().zip(&all.facets) {
+                prop_assert!(counts(&part.counts) <= counts(&whole.counts) || query.matching != matching, "{:?} {:?}", part, whole);
             }
         }
     }

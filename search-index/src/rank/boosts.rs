@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::arrangement::{BOOST_PERCENT_MAX, Boost};
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::filter::Test;
 use crate::rows::Rows;
 
@@ -36,13 +37,22 @@ enum About<'a> {
 
 impl<'a> Boosts<'a> {
     /// `weight` is that of all words. O(rows of the brands and categories named, and a bit a row for each of these boosts).
-    pub(crate) fn of(boosts: &[Boost], weight: u32, rows: &'a Rows) -> Self {
+    pub(crate) fn of(boosts: &[Boost], weight: u32, rows: &'a Rows, meter: &Meter) -> Self {
         let of_query = |(nth, boost): (usize, &Boost)| {
-            let set = rows.named(&boost.filter).map(About::Rows);
+            let set = rows.named(&boost.filter, meter).map(About::Rows);
             let about = set.or_else(|| rows.test(&boost.filter).map(About::Test))?;
             Some(OfQuery { nth, about, percent: i64::from(boost.percent) })
         };
         Self { each: boosts.iter().enumerate().filter_map(of_query).collect(), words: i64::from(weight) * 255, rows: Some(rows) }
+    }
+
+    /// What it costs to look what a row's score becomes.
+    pub(crate) fn cost(&self) -> u64 {
+        let of_each = self.each.iter().map(|boost| match &boost.about {
+            About::Rows(_) => cost::COLUMN,
+            About::Test(test) => test.cost(),
+        });
+        of_each.sum()
     }
 
     /// What a row's score becomes.
@@ -121,7 +131,7 @@ mod tests {
         ] {
             let filter = Filter::Price { min: Some(5), max: None };
             let boosts: Vec<Boost> = percents.iter().map(|percent| Boost { filter: filter.clone(), percent: *percent }).collect();
-            let boosts = Boosts::of(&boosts, 2, &rows);
+            let boosts = Boosts::of(&boosts, 2, &rows, &Meter::unlimited());
             assert_eq!((boosts.of_row(0, score), boosts.of_row(1, score)), (wanted, score), "{percents:?}");
             assert!(boosts.bound(0, 64) >= wanted.saturating_sub(score), "{percents:?}");
         }

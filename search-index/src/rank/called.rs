@@ -53,6 +53,11 @@ impl<'a> Called<'a> {
         Self { categories: [("", rows)].into_iter().collect(), score }
     }
 
+    /// Categories.
+    pub(super) fn len(&self) -> usize {
+        self.categories.len()
+    }
+
     fn has(&self, row: u32) -> bool {
         self.categories.iter().any(|(_, rows)| rows.contains(row))
     }

@@ -8,6 +8,7 @@ use super::extras::Kind;
 use super::groups::Likeness;
 use super::words::{Known, Word};
 use super::{Resolved, shown};
+use crate::budget::cost;
 use crate::explanation::{Explanation, ScoreOf, ScorePart};
 use crate::head::Head;
 use crate::phrases;
@@ -39,12 +40,13 @@ impl Home<'_> {
     }
 
     /// What words that stand side by side weigh in it.
-    fn impact_of_way(&self, way: &Way, row: u32) -> Option<u8> {
+    fn impact_of_way(&self, way: &Way, row: u32, known: &Known<'_>) -> Option<u8> {
+        known.meter.charge(way.len() as u64 * cost::TERM + cost::SHEET);
         match self {
             Self::Segment(segment, nth) => phrases::in_row(segment, way, *nth),
             Self::Head(head) => {
                 let mut found = None;
-                head.with_phrase(way, None, |other, impact| found = found.or((other == row).then_some(impact)));
+                head.with_phrase(way, None, (known.meter, &|other| other == row), |_, impact| found = Some(impact));
                 found
             }
         }
@@ -55,7 +57,10 @@ impl Home<'_> {
         match self {
             Self::Segment(segment, _) => {
                 let mut found = Vec::new();
-                segment.each_longer_form(form, |longer| found.push(known.analyzer.stem(longer).into_owned()));
+                segment.each_longer_form(form, known.meter, |longer| {
+                    known.meter.charge(cost::STEM + cost::TERM);
+                    found.push(known.analyzer.stem(longer).into_owned());
+                });
                 found
             }
             Self::Head(head) => head.beginning(form).into_iter().map(|term| String::from_utf8_lossy(term).into_owned()).collect(),
@@ -64,10 +69,12 @@ impl Home<'_> {
 }
 
 impl Resolved<'_> {
-    /// Why a row has this score. What it gets for being in stock is what the rest leaves: the answer may change from one moment to the next.
+    /// Why a row has this score; nothing where the budget ends before that is found. What it gets for being in stock is what the rest leaves: the answer may change
+    /// from one moment to the next.
     pub(crate) fn explain(&self, row: u32, score: u32, asked: &Asked<'_>, known: &Known<'_>) -> Explanation {
         let mut parts = Vec::new();
-        let Some(of_lists) = self.of_lists(row).filter(|_| score > 0) else { return Explanation::default() };
+        let Some(of_lists) = self.of_lists(row).filter(|_| score > 0 && known.meter.may_go_on()) else { return Explanation::default() };
+        known.meter.charge(of_lists.len() as u64 * (cost::TERM + cost::FIND));
         let in_segment = |segment: &'_ Segment| segment.forward().rows().binary_search(&row).ok();
         let home = known.segments.iter().find_map(|segment| Some(Home::Segment(segment, in_segment(segment)?)));
         let home = home.unwrap_or(Home::Head(known.head));
@@ -110,7 +117,8 @@ impl Resolved<'_> {
         add(ScoreOf::Popularity, i64::from(popularity));
         add(ScoreOf::Rating, i64::from(rating));
         add(ScoreOf::InStock, stock);
-        Explanation { parts }
+        // Of longer words perhaps not all were looked at.
+        if known.meter.may_go_on() { Explanation { parts } } else { Explanation::default() }
     }
 }
 
@@ -122,7 +130,7 @@ impl Word {
         let longer = longer.into_iter().filter(|term| *term != self.term).map(|term| (term, Likeness::Longer));
         let terms = [(self.term.clone(), Likeness::Same)].into_iter().chain(others).chain(longer);
         let terms = terms.filter_map(|(term, likeness)| Some((likeness.share(home.impact(term.as_bytes(), row)?), term)));
-        let ways = self.phrases.iter().filter_map(|way| Some((home.impact_of_way(way, row)?, way.join(" "))));
+        let ways = self.phrases.iter().filter_map(|way| Some((home.impact_of_way(way, row, known)?, way.join(" "))));
         let mut best: Option<(u8, String)> = None;
         for (impact, name) in terms.chain(ways) {
             if best.as_ref().is_none_or(|(most, _)| impact > *most) {

@@ -13,6 +13,7 @@ use super::words::Word;
 use super::{Numbered, WEIGHT_MAX, WEIGHT_UNITS};
 use crate::analysis::STOP_WORDS;
 use crate::bitset::Bitset;
+use crate::budget::Meter;
 use crate::head::Head;
 use crate::postings::{HEAD_MARK, List, Store, TITLE_MARK};
 use crate::query::TERMS_MAX;
@@ -83,13 +84,20 @@ impl Extra {
     }
 
     /// Its rows in a segment.
-    pub(crate) fn in_segment<'a>(&self, segment: &'a Segment, live: &Bitset, union: &mut Union, made: &mut Store) -> Numbered<'a> {
+    pub(crate) fn in_segment<'a>(
+        &self,
+        segment: &'a Segment,
+        live: &Bitset,
+        union: &mut Union,
+        made: &mut Store,
+        meter: &Meter,
+    ) -> Numbered<'a> {
         let lists = self.terms.iter().filter_map(|term| Some((segment.postings(term)?.0, Likeness::Same)));
         let lists: SmallVec<[(List<'_>, Likeness); 1]> = lists.collect();
         match &lists[..] {
             [] => Numbered::List(List::default()),
             [(list, _)] => Numbered::List(*list),
-            several => Numbered::Made(union.of(several, live, made)),
+            several => Numbered::Made(union.of(several, live, made, meter)),
         }
     }
 

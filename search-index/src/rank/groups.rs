@@ -2,11 +2,13 @@
 //!
 //! Path: a word that is still being typed, misspelt or written otherwise → the terms it stands for, in one part of the index → [`Union`]: chunk by chunk the greatest
 //! impact of each row → a list like any other, so that whatever ranks and counts knows nothing of alternatives.
+//! Where the budget ends, the list has the rows of the chunks until then: a word stands for less, and for nothing wrong.
 //! Only live rows are listed, and the length of the list is how many there are: a word weighs what its alternatives weigh together.
 
 use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
+use crate::budget::{Meter, cost};
 use crate::near::Slips;
 use crate::postings::{Bitmap, CHUNK_ROWS, CHUNK_WORDS, List, Store, mark};
 
@@ -42,16 +44,22 @@ pub(crate) struct Union {
 
 impl Union {
     /// Adds to `made` a list of the live rows of all lists, each with its greatest share of an impact, and answers its number. O(postings, and a bit a row).
-    pub(crate) fn of(&mut self, lists: &[(List<'_>, Likeness)], live: &Bitset, made: &mut Store) -> u32 {
+    pub(crate) fn of(&mut self, lists: &[(List<'_>, Likeness)], live: &Bitset, made: &mut Store, meter: &Meter) -> u32 {
         self.impacts.resize(CHUNK_ROWS, 0);
         self.touched.resize(CHUNK_WORDS, 0);
         let impacts: &mut [u8; CHUNK_ROWS] = self.impacts.as_mut_slice().try_into().expect("it was made so long");
         let touched: &mut Bitmap = self.touched.as_mut_slice().try_into().expect("it was made so long");
         let mut next: SmallVec<[usize; 32]> = SmallVec::from_elem(0, lists.len());
         while let Some(number) = lists.iter().zip(&next).filter_map(|((list, _), nth)| list.chunk_number(*nth)).min() {
+            if !meter.may_spend(lists.len() as u64 * 2) {
+                break;
+            }
             for ((list, likeness), nth) in lists.iter().zip(&mut next) {
                 if list.chunk_number(*nth) == Some(number) {
                     let run = list.chunk(*nth);
+                    if !meter.may_spend(cost::LANE + 2 * run.lows.len() as u64) {
+                        break;
+                    }
                     for (&low, &impact) in run.lows.iter().zip(run.impacts) {
                         let most = &mut impacts[usize::from(low)];
                         *most = likeness.share(impact).max(*most);
@@ -64,7 +72,7 @@ impl Union {
                 }
             }
             let first_word = usize::from(number) * CHUNK_WORDS;
-            let mut any = false;
+            let (mut any, before) = (false, made.postings());
             for ((at, word), impacts) in touched.iter_mut().enumerate().zip(impacts.as_chunks_mut::<64>().0) {
                 if *word != 0 {
                     let word = std::mem::take(word) & live.word(first_word + at);
@@ -75,6 +83,7 @@ impl Union {
                     *impacts = [0; 64];
                 }
             }
+            meter.charge(CHUNK_WORDS as u64 + 2 * (made.postings() - before));
             if any {
                 made.end_chunk(number);
             }
@@ -114,8 +123,8 @@ mod tests {
         let mut union = Union::default();
         for _ in 0..2 {
             let mut made = Store::default();
-            assert_eq!(union.of(&alternatives, &live, &mut made), 0);
-            assert_eq!(union.of(&[], &live, &mut made), 1);
+            assert_eq!(union.of(&alternatives, &live, &mut made, &Meter::unlimited()), 0);
+            assert_eq!(union.of(&[], &live, &mut made, &Meter::unlimited()), 1);
             assert_eq!(made.list(0).iter().collect::<Vec<_>>(), wanted.iter().map(|(row, impact)| (*row, *impact)).collect::<Vec<_>>());
             assert!(made.list(1).is_empty());
         }

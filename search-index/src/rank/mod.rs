@@ -31,6 +31,7 @@ use self::ways::Phrases;
 use self::words::Word;
 use crate::arrangement::{BOOST_PERCENT_MAX, Boost};
 use crate::bitset::Bitset;
+use crate::budget::{Meter, Stage, cost};
 use crate::head::Head;
 use crate::postings::{List, Store};
 use crate::query::TERMS_MAX;
@@ -73,6 +74,7 @@ pub(crate) struct Resolved<'a> {
     called: SmallVec<[Called<'a>; 2]>,
     boosts: Boosts<'a>,
     shares: Shares<'a>,
+    meter: &'a Meter,
 }
 
 /// What a query says of documents beside words.
@@ -81,10 +83,14 @@ pub(crate) struct Beside<'a> {
     pub(crate) signals: Signals,
     /// Of a row.
     pub(crate) in_stock: &'a dyn Fn(u32) -> bool,
+    /// What of the budget is left.
+    pub(crate) meter: &'a Meter,
 }
 
-impl Beside<'_> {
-    pub(crate) const NOTHING: Self = Self { boosts: &[], signals: Signals { popularity: 0, rating: 0, in_stock: 0 }, in_stock: &|_| false };
+impl<'a> Beside<'a> {
+    pub(crate) fn nothing(meter: &'a Meter) -> Self {
+        Self { boosts: &[], signals: Signals::default(), in_stock: &|_| false, meter }
+    }
 }
 
 /// Where a word's list in a part of the index is.
@@ -106,7 +112,7 @@ pub(crate) fn resolve<'a>(
     rows: &'a Rows,
     made: &'a mut Store,
 ) -> Resolved<'a> {
-    let (live, documents) = (&rows.live, rows.len());
+    let (live, documents, meter) = (&rows.live, rows.len(), beside.meter);
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
     let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
@@ -114,22 +120,26 @@ pub(crate) fn resolve<'a>(
     let phrases = Phrases::of(words);
     for segment in segments {
         let mut of_segment = SmallVec::new();
-        let standing = phrases.in_segment(segment);
+        meter.begin(Stage::Phrases); // what they take, their lists cannot
+        let standing = phrases.in_segment(segment, meter);
+        meter.begin(Stage::Lists);
         for (nth, (word, frequency)) in words.iter().zip(&mut frequencies).enumerate() {
             let also = phrases.of_word(nth).iter().map(|number| standing.list(*number));
-            let (source, live_rows) = in_segment(word, also, segment, live, &mut union, made);
+            let (source, live_rows) = in_segment(word, also, segment, (live, meter), &mut union, made);
             *frequency += live_rows;
             of_segment.push(source);
         }
-        of_segment.extend(extras.iter().map(|extra| extra.in_segment(segment, live, &mut union, made)));
+        of_segment.extend(extras.iter().map(|extra| extra.in_segment(segment, live, &mut union, made, meter)));
         sources.push(of_segment);
     }
     let mut of_head = SmallVec::new();
-    let standing = phrases.in_head(head);
+    meter.begin(Stage::Phrases);
+    let standing = phrases.in_head(head, meter);
+    meter.begin(Stage::Lists);
     for (nth, (word, frequency)) in words.iter().zip(&mut frequencies).enumerate() {
         let number = if word.has_alternatives() {
             let also = phrases.of_word(nth).iter().flat_map(|number| standing[*number].iter().copied());
-            made.push(in_head(word, also, head).into_iter())
+            made.push(in_head(word, also, head, meter).into_iter())
         } else {
             made.push(head.postings(word.term.as_bytes()))
         };
@@ -144,10 +154,10 @@ pub(crate) fn resolve<'a>(
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
     let called = called::called(words, &weights, &rows.categories);
     let of_all = weights.iter().sum();
-    let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows) };
+    let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows, meter) };
     let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);
     weights.extend(of_extras);
-    Resolved { parts, weights, terms, extras, called, boosts, shares }
+    Resolved { parts, weights, terms, extras, called, boosts, shares, meter }
 }
 
 /// The lists of each part of the index, but for parts that have none of the terms.
@@ -166,21 +176,22 @@ fn in_segment<'a, 's>(
     word: &Word,
     also: impl Iterator<Item = List<'s>>,
     segment: &'a Segment,
-    live: &Bitset,
+    (live, meter): (&Bitset, &Meter),
     union: &mut Union,
     made: &mut Store,
 ) -> (Numbered<'a>, u64) {
     let same = segment.postings(word.term.as_bytes());
     if word.has_alternatives() {
         let same_term = segment.term(word.term.as_bytes());
-        let longer = if word.goes_on { segment.beginning(&word.form) } else { Vec::new() };
+        let longer = if word.goes_on { segment.beginning(&word.form, meter) } else { Vec::new() };
         let longer = longer.into_iter().filter(|term| Some(*term) != same_term);
         let mut lists: Vec<(List<'_>, Likeness)> = longer.map(|term| (segment.list(term as usize), Likeness::Longer)).collect();
         lists.extend(word.others.iter().filter_map(|(term, likeness)| Some((segment.postings(term.as_bytes())?.0, *likeness))));
         lists.extend(also.filter(|list| !list.is_empty()).map(|list| (list, Likeness::Same)));
         if !lists.is_empty() {
-            lists.extend(same.map(|(list, _)| (list, Likeness::Same)));
-            let number = union.of(&lists, live, made);
+            // The first, in case the budget ends among them.
+            lists.splice(0..0, same.map(|(list, _)| (list, Likeness::Same)));
+            let number = union.of(&lists, live, made, meter);
             return (Numbered::Made(number), u64::from(made.count(number as usize)));
         }
     }
@@ -189,7 +200,10 @@ fn in_segment<'a, 's>(
 }
 
 /// The rows of the head that have the word or one that it stands for, ascending. `also` are those of other ways to say it.
-fn in_head(word: &Word, also: impl Iterator<Item = (u32, u8)>, head: &Head) -> Vec<(u32, u8)> {
+fn in_head(word: &Word, also: impl Iterator<Item = (u32, u8)>, head: &Head, meter: &Meter) -> Vec<(u32, u8)> {
+    if word.goes_on {
+        meter.charge(head.term_count() as u64);
+    }
     let longer = if word.goes_on { head.beginning(&word.form) } else { Vec::new() };
     let longer = longer.into_iter().filter(|term| *term != word.term.as_bytes()).map(|term| (term, Likeness::Longer));
     let others = word.others.iter().map(|(term, likeness)| (term.as_bytes(), *likeness));
@@ -198,6 +212,7 @@ fn in_head(word: &Word, also: impl Iterator<Item = (u32, u8)>, head: &Head) -> V
         found.extend(head.postings(term).map(|(row, impact)| (row, likeness.share(impact))));
     }
     found.extend(also);
+    meter.charge(found.len() as u64 * cost::LOOK_UP);
     found.sort_unstable_by_key(|(row, impact)| (*row, std::cmp::Reverse(*impact)));
     found.dedup_by_key(|(row, _)| *row);
     found

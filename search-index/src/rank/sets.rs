@@ -1,11 +1,13 @@
 //! All rows that match, where they are to be counted: sets without scores.
 //!
-//! Path: the lists of each part → per chunk of rows a union, or an intersection that the shortest list leads → one set, the live rows of it.
+//! Path: the lists of each part → per chunk of rows a union, or an intersection that the shortest list leads → one set, the live rows of it; those of the chunks
+//! until the budget ends.
 
 use smallvec::SmallVec;
 
 use super::Resolved;
 use crate::bitset::Bitset;
+use crate::budget::{Meter, cost};
 use crate::postings::{Bitmap, CHUNK_WORDS, List, Run, gallop, mark};
 
 /// A list in one chunk.
@@ -35,11 +37,12 @@ impl Resolved<'_> {
             if lists.iter().any(List::is_empty) {
                 continue;
             }
-            each_chunk(lists, |number, lanes| {
+            each_chunk(lists, self.meter, |number, lanes| {
                 lanes.sort_by_key(|lane| lane.run.lows.len());
                 let Some((lead, others)) = lanes.split_first_mut() else { return };
                 let words = chunk_of(&mut found, number);
                 if let Some(lead) = lead.bitmap {
+                    self.meter.charge((1 + others.len()) as u64 * BITMAP_COST);
                     // The shortest has a bitmap, so all have.
                     words.iter_mut().zip(lead).for_each(|(word, bits)| *word |= bits);
                     for other in others.iter().filter_map(|other| other.bitmap) {
@@ -47,11 +50,17 @@ impl Resolved<'_> {
                     }
                     return;
                 }
+                let mut looked_up = 0;
                 for &low in lead.run.lows {
-                    if others.iter_mut().all(|other| other.has(low)) {
+                    let mut has = |other: &mut Lane<'_>| {
+                        looked_up += 1;
+                        other.has(low)
+                    };
+                    if others.iter_mut().all(&mut has) {
                         words[usize::from(low) / 64] |= 1 << (low % 64);
                     }
                 }
+                self.meter.charge(lead.run.lows.len() as u64 + looked_up * cost::LOOK_UP);
             });
         }
         found.and(live);
@@ -62,13 +71,14 @@ impl Resolved<'_> {
     pub(crate) fn any_rows(&self, live: &Bitset) -> Bitset {
         let mut found = Bitset::default();
         for lists in &self.parts {
-            each_chunk(&lists[..self.terms], |number, lanes| {
+            each_chunk(&lists[..self.terms], self.meter, |number, lanes| {
                 let words = chunk_of(&mut found, number);
                 for lane in lanes {
                     match lane.bitmap {
                         Some(bitmap) => words.iter_mut().zip(bitmap).for_each(|(word, bits)| *word |= bits),
                         None => mark(lane.run.lows, words),
                     }
+                    self.meter.charge(lane.bitmap.map_or(lane.run.lows.len() as u64, |_| BITMAP_COST));
                 }
             });
         }
@@ -77,15 +87,21 @@ impl Resolved<'_> {
     }
 }
 
+/// Bitmaps are read several words at a time.
+const BITMAP_COST: u64 = CHUNK_WORDS as u64 / 4;
+
 fn chunk_of(set: &mut Bitset, number: usize) -> &mut Bitmap {
     let words = set.words_mut(number * CHUNK_WORDS, CHUNK_WORDS);
     words.try_into().expect("as many words as were asked for")
 }
 
-/// Calls `visit` with each chunk's number and the lists in it, empty ones among them.
-fn each_chunk(lists: &[List<'_>], mut visit: impl FnMut(usize, &mut [Lane<'_>])) {
+/// Calls `visit` with each chunk's number and the lists in it, empty ones among them, as far as the budget goes.
+fn each_chunk(lists: &[List<'_>], meter: &Meter, mut visit: impl FnMut(usize, &mut [Lane<'_>])) {
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
     while let Some(number) = lists.iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
+        if !meter.may_spend(lists.len() as u64 * cost::LANE) {
+            return;
+        }
         let mut lanes: SmallVec<[Lane<'_>; 8]> = SmallVec::new();
         for (list, nth) in lists.iter().zip(&mut next) {
             let mut lane = Lane { run: Run::default(), bitmap: None, seek: 0 };

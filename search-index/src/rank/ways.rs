@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::groups::Likeness;
 use super::words::Word;
+use crate::budget::Meter;
 use crate::head::Head;
 use crate::phrases;
 use crate::postings::Store;
@@ -109,21 +110,21 @@ impl<'w> Phrases<'w> {
     }
 
     /// A list of each, by number: the rows in which it stands, each with the least of its words' impacts there.
-    pub(super) fn in_segment(&self, segment: &Segment) -> Store {
+    pub(super) fn in_segment(&self, segment: &Segment, meter: &Meter) -> Store {
         let mut store = Store::default();
         for way in &self.distinct {
             let mut rows = Vec::new();
-            phrases::in_segment(segment, way, None, |row, impact| rows.push((row, impact)));
+            phrases::in_segment(segment, way, None, (meter, &|_| true), |row, impact| rows.push((row, impact)));
             store.push(rows.into_iter());
         }
         store
     }
 
     /// Likewise.
-    pub(super) fn in_head(&self, head: &Head) -> Vec<Vec<(u32, u8)>> {
+    pub(super) fn in_head(&self, head: &Head, meter: &Meter) -> Vec<Vec<(u32, u8)>> {
         let rows = |way: &&Way| {
             let mut rows = Vec::new();
-            head.with_phrase(way, None, |row, impact| rows.push((row, impact)));
+            head.with_phrase(way, None, (meter, &|_| true), |row, impact| rows.push((row, impact)));
             rows
         };
         self.distinct.iter().map(rows).collect()

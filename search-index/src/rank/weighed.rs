@@ -44,7 +44,8 @@ pub(crate) fn resolve<'a>(
         terms: words.len(),
         extras: SmallVec::new(),
         called: SmallVec::new(),
-        boosts: Boosts::of(beside.boosts, of_all, rows),
+        boosts: Boosts::of(beside.boosts, of_all, rows, beside.meter),
         shares: Shares::of(beside.signals, of_all, rows, beside.in_stock),
+        meter: beside.meter,
     }
 }

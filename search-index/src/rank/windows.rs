@@ -5,7 +5,8 @@
 //! get there are looked up in the rest → [`Collector`], which raises the bar.
 //! This is MaxScore (Turtle and Flood, Information Processing & Management 1995) with maxima by block (Ding and Suel, SIGIR 2011; Chakrabarti et al.,
 //! ECIR 2011), applied a window at a time, as Lucene does.
-//! The rows found are exactly those of adding everything up: a stretch is left out only where no row of it can be wanted.
+//! The rows found are exactly those of adding everything up: a stretch is left out only where no row of it can be wanted, or where the budget ends, which is looked at
+//! between windows.
 
 use smallvec::SmallVec;
 
@@ -14,6 +15,7 @@ use super::called::{self, Called};
 use super::signals::Shares;
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
+use crate::budget::{Meter, cost};
 use crate::collect::Collector;
 use crate::postings::{BLOCK, CHUNK_ROWS, Run, gallop};
 
@@ -79,6 +81,9 @@ fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &m
     let terms = resolved.terms;
     let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
     while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
+        if !resolved.meter.may_spend(lists.len() as u64 * cost::LANE) {
+            return;
+        }
         let mut lanes: SmallVec<[Lane<'a>; 8]> = SmallVec::new();
         for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
             let mut run = Run::default();
@@ -106,6 +111,9 @@ fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &m
                 of_columns: 0,
                 wanted,
                 collector: &mut *collector,
+                meter: resolved.meter,
+                settled: 0,
+                looked_up: 0,
             }
             .windows(sums);
         }
@@ -136,6 +144,10 @@ struct Chunk<'a, 'c, 'r> {
     of_columns: u32,
     wanted: Wanted,
     collector: &'c mut Collector<'r>,
+    meter: &'c Meter,
+    /// Rows of the window that might be wanted, and lists that they were looked up in.
+    settled: u64,
+    looked_up: u64,
 }
 
 impl Chunk<'_, '_, '_> {
@@ -148,6 +160,9 @@ impl Chunk<'_, '_, '_> {
                 Wanted::Any | Wanted::Some => places.flatten().min(),
             };
             let Some(low) = low else { return };
+            if !self.meter.may_go_on() {
+                return;
+            }
             let window = usize::from(low) / WINDOW_ROWS;
             let (first, last) = ((window * WINDOW_ROWS) as u16, window + 1 == WINDOWS);
             for lane in &mut self.lanes {
@@ -156,6 +171,7 @@ impl Chunk<'_, '_, '_> {
                 lane.to = if last { lows.len() } else { gallop(lows, lane.from, first + WINDOW_ROWS as u16) };
                 lane.seek = lane.from;
             }
+            self.meter.charge((self.lanes.len() + self.extras.len()) as u64 * cost::LANE);
             if !self.collector.may_pass(self.base + u32::from(first), WINDOW_ROWS) {
                 continue;
             }
@@ -172,7 +188,16 @@ impl Chunk<'_, '_, '_> {
                 Wanted::All => self.all(),
                 Wanted::Any | Wanted::Some => self.any(sums),
             }
+            self.charge();
         }
+    }
+
+    /// Counts what the window's rows were.
+    fn charge(&mut self) {
+        let of_names: usize = self.called.iter().map(Called::len).sum();
+        let a_row = cost::PLACE + self.collector.cost() + self.boosts.cost() + of_names as u64 * cost::LOOK_UP;
+        self.meter.charge(self.settled * a_row + self.looked_up * cost::LOOK_UP + of_names as u64 * cost::CALLED);
+        (self.settled, self.looked_up) = (0, 0);
     }
 
     /// What a row of the window gets at most of everything but the terms; each extra knows its own part of it then.
@@ -201,16 +226,18 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, called, boosts, shares, of_columns, collector, .. } = self;
+        let Self { base, lanes, extras, called, boosts, shares, of_columns, collector, settled, looked_up, meter, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
+        meter.charge(lows.len() as u64);
         'rows: for (&low, &impact) in lows.iter().zip(&lead.run.impacts[lead.from..lead.to]) {
             let mut score = lead.weight * u32::from(impact);
             if score + rest < least {
                 continue;
             }
             for other in others.iter_mut() {
+                *looked_up += 1;
                 let Some(part) = other.look_up(low) else {
                     if other.seek == other.to {
                         return;
@@ -219,9 +246,11 @@ impl Chunk<'_, '_, '_> {
                 };
                 score += part;
             }
+            *settled += 1;
             let row = *base | u32::from(low);
             let columns = shares.of_columns(row);
             if score + (of_extras - *of_columns) + columns >= least && collector.passes(row) {
+                *looked_up += extras.len() as u64;
                 score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
                 score = boosts.of_row(row, score) + columns;
                 if score + shares.stock_bound() >= least {
@@ -263,6 +292,8 @@ impl Chunk<'_, '_, '_> {
     /// A single list matters: no sums, and stretches of it are passed over by their maxima.
     fn one_essential(&mut self, one: usize, optional: &[usize], rest: u32) {
         let Lane { run, weight, from, to, .. } = self.lanes[one];
+        // Several at a time.
+        self.meter.charge((to - from) as u64 / 8);
         let mut at = from;
         while at < to {
             let end = (at + BLOCK).min(to);
@@ -286,6 +317,7 @@ impl Chunk<'_, '_, '_> {
         let need = self.collector.least().saturating_sub(rest).max(1);
         let sparse = essential.iter().map(|at| self.lanes[*at].len()).sum::<usize>() < SPARSE;
         for lane in essential.iter().map(|at| &self.lanes[*at]) {
+            self.meter.charge(lane.len() as u64);
             let postings = lane.run.lows[lane.from..lane.to].iter().zip(&lane.run.impacts[lane.from..lane.to]);
             for (low, impact) in postings {
                 let low = usize::from(low & WINDOW_MASK);
@@ -296,6 +328,7 @@ impl Chunk<'_, '_, '_> {
             }
         }
         let first = self.lanes[essential[0]].run.lows[self.lanes[essential[0]].from] & !WINDOW_MASK;
+        self.meter.charge(if sparse { SPARSE } else { WINDOW_ROWS } as u64 / 8);
         if sparse {
             for (at, word) in sums.touched.iter_mut().enumerate() {
                 for low in (Ones { word: std::mem::take(word), base: 64 * at as u32 }) {
@@ -322,6 +355,7 @@ impl Chunk<'_, '_, '_> {
 
     /// A row that may be wanted: adds what the optional lists give, the one that can give the most first, as long as it still may.
     fn settle(&mut self, low: u16, mut score: u32, optional: &[usize], mut rest: u32) {
+        self.settled += 1;
         let (row, least) = (self.base | u32::from(low), self.collector.least());
         if score + rest < least {
             return;
@@ -333,6 +367,7 @@ impl Chunk<'_, '_, '_> {
             return;
         }
         for at in optional.iter().rev() {
+            self.looked_up += 1;
             let lane = &mut self.lanes[*at];
             rest -= lane.bound;
             score += lane.look_up(low).unwrap_or(0);
@@ -341,6 +376,7 @@ impl Chunk<'_, '_, '_> {
             }
         }
         for extra in &mut self.extras {
+            self.looked_up += 1;
             rest -= extra.bound;
             score += extra.look_up(low).unwrap_or(0);
             if score + rest < least {
@@ -352,6 +388,7 @@ impl Chunk<'_, '_, '_> {
         }
         score = self.boosts.of_row(row, score) + columns;
         if self.wanted == Wanted::Some {
+            self.looked_up += self.lanes.len() as u64;
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
             if !self.shares.may_be_wanted(self.collector, row, score) || self.lanes.iter().all(has) {
                 return;

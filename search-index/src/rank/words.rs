@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
+use crate::budget::{Meter, cost};
 use crate::head::Head;
 use crate::near::{Near, Slips, slips_of};
 use crate::query::{Query, TERMS_MAX, Words};
@@ -64,6 +65,7 @@ pub(crate) struct Known<'a> {
     pub(crate) analyzer: &'a Analyzer,
     pub(crate) segments: &'a [Segment],
     pub(crate) head: &'a Head,
+    pub(crate) meter: &'a Meter,
 }
 
 impl Known<'_> {
@@ -83,30 +85,44 @@ impl Known<'_> {
     }
 
     fn has_word(&self, word: &Word) -> bool {
-        let goes_on = |form: &str| self.segments.iter().any(|segment| segment.begins_any(form)) || !self.head.beginning(form).is_empty();
+        let in_head = |form: &str| {
+            self.meter.charge(self.head.term_count() as u64);
+            !self.head.beginning(form).is_empty()
+        };
+        let goes_on = |form: &str| self.segments.iter().any(|segment| segment.begins_any(form, self.meter)) || in_head(form);
         self.has(&word.term) || (word.goes_on && goes_on(&word.form))
     }
 
     /// Gives a word the terms of forms that are near it, by the fewest slips of any form, the most frequent ones.
     pub(super) fn near(&self, word: &mut Word, slips: Slips) {
         // The first letter is nearly always right, and a walk from it goes over a part of the dictionary only.
-        self.near_by(&Near::new(&word.form, slips, true, word.goes_on), word);
+        self.near_by(Near::new(&word.form, slips, true, word.goes_on), word);
         if word.others.is_empty() && slips == Slips::One {
-            self.near_by(&Near::new(&word.form, slips, false, word.goes_on), word);
+            self.near_by(Near::new(&word.form, slips, false, word.goes_on), word);
         }
     }
 
-    fn near_by(&self, near: &Near, word: &mut Word) {
+    fn near_by(&self, near: Near, word: &mut Word) {
+        if !self.meter.may_go_on() {
+            return;
+        }
+        let near = &near.within(self.meter.left() / cost::STEP);
         let forms = self.segments.iter().flat_map(|segment| segment.near_forms(near)).chain(self.head.near_forms(near));
         let mut forms: Vec<(String, Slips)> = forms.collect();
+        self.meter.charge(forms.len() as u64 * 2 * cost::STEM);
         let mut terms: Vec<(String, Slips)> = forms.iter().map(|(form, slips)| (self.analyzer.stem(form).into_owned(), *slips)).collect();
         if terms.is_empty() {
             // What only its plural is written of.
             terms = self.segments.iter().flat_map(|segment| segment.near_terms(near)).chain(self.head.near_terms(near)).collect();
         }
+        self.meter.charge(near.steps() * cost::STEP);
+        if near.is_spent() {
+            self.meter.cut();
+        }
         terms.sort_unstable();
         terms.dedup_by(|next, first| next.0 == first.0);
         if terms.len() > NEAR_MAX {
+            self.meter.charge(terms.len() as u64 * cost::TERM);
             terms.sort_by_cached_key(|(term, slips)| (*slips, std::cmp::Reverse(self.frequency(term))));
             terms.truncate(NEAR_MAX);
             terms.sort_unstable();
@@ -123,6 +139,7 @@ impl Known<'_> {
         if !form.chars().all(char::is_alphabetic) {
             return None;
         }
+        self.meter.charge(form.len() as u64 * 2 * (cost::STEM + cost::TERM));
         let mut best: Option<(u64, [String; 2])> = None;
         for (at, _) in form.char_indices() {
             let (left, right) = form.split_at(at);
@@ -144,6 +161,7 @@ impl Known<'_> {
     /// [`QueryError::TooManyTerms`].
     pub(crate) fn understand(&self, terms: Vec<QueryTerm>, query: &Query) -> Result<Understood, QueryError> {
         few_enough(terms.len())?;
+        self.meter.charge((terms.len() * (1 + self.segments.len())) as u64 * cost::TERM);
         let (mut known, mut guessed) = (Words::default(), Words::default());
         let names: Vec<&str> = terms.iter().map(|term| &*term.term).collect();
         let all_of = |stretch: Range<usize>| stretch.map(Words::one).fold(Words::default(), Words::or);
@@ -197,7 +215,8 @@ impl Known<'_> {
         if slips.is_some() {
             self.near(word, Slips::One);
         }
-        if !word.others.is_empty() {
+        if !word.others.is_empty() || !self.meter.may_go_on() {
+            // What is farther away is for words that have nothing nearer, which nobody knows of this one.
             return None;
         }
         let halves = self.halves(&word.form);

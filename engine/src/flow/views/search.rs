@@ -46,6 +46,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         after,
         total,
         explain,
+        budget: search_index::BUDGET,
     })
 }
 
@@ -147,6 +148,8 @@ pub(crate) fn category_counts(index: &search_index::Index) -> Result<Vec<(String
     let query = search_index::Query {
         facets: vec![FacetRequest { field: FacetField::Category, limit: search_index::FACET_LIMIT_MAX }],
         limit: 1,
+        // Sets are counted whole words at a time, and what is counted must be all.
+        budget: search_index::Units::UNLIMITED,
         ..search_index::Query::default()
     };
     // A part's facets are complete: the limit is applied when parts are merged.

@@ -95,14 +95,16 @@ fn as_adding_everything_up() {
         let signals = Signals { popularity: percent(), rating: percent(), in_stock: percent() };
         let live = |row: u32| row % 10 > 3;
         let words = weights[..terms].iter().sum::<u32>();
+        let meter = Meter::unlimited();
         let resolved = Resolved {
             parts: vec![(0..lists.len()).map(|number| store.list(number)).collect()],
             weights: weights.clone(),
             terms,
             extras: SmallVec::new(),
             called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
-            boosts: Boosts::of(&boosts, words, &rows),
+            boosts: Boosts::of(&boosts, words, &rows, &meter),
             shares: Shares::of(signals, words, &rows, &live),
+            meter: &meter,
         };
         let mut set = Bitset::default();
         (0..ROWS).filter(|row| row / 30_000 % 2 == 0).for_each(|row| set.insert(row));

@@ -18,6 +18,7 @@ use utoipa::{
         routes::catalog::get_category,
         routes::search::search,
         routes::search::suggest,
+        routes::search::similar,
         routes::stock::list_availability,
         routes::carts::create_cart,
         routes::carts::get_cart,

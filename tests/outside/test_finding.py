@@ -184,6 +184,49 @@ class Finding(Contract):
         self.assertLess(len(marks["description"]), 320)
         self.assertNotIn("highlight", self.search(q="blorfin").json["items"][0], "only when asked for")
 
+    def similar(self, key, **query):
+        """Keys of what is like a product, in order."""
+        answer = self.ask("GET", f"/v1/products/{path_key(key)}/similar?" + urllib.parse.urlencode(query, doseq=True))
+        self.assertEqual(answer.status, 200, str(answer))
+        self.assertIsNone(answer.json["next"])
+        return [item["product"]["key"] for item in answer.json["items"]]
+
+    def test_similar_products(self):
+        def lamp(key, title, price, on_hand, category="vombatia/lamps"):
+            return product(key, title=title, price=price, on_hand=on_hand, category=category, brand="Vombat")
+
+        rows, _ = self.merchant.load(
+            lamp("sim-desk", "Vombat plurnish desk lamp", 5000, 3),
+            lamp("sim-desk-2", "Vombat plurnish desk lamp, tall", 5500, 3),
+            lamp("sim-desk-3", "Vombat plurnish desk lamp, long", 19000, 3),
+            lamp("sim-desk-4", "Vombat plurnish desk lamp, wide", 5400, 0),
+            lamp("sim-floor", "Vombat plurnish floor lamp", 5100, 3),
+            lamp("sim-chair", "Vombat chair", 5000, 3, category="vombatia/chairs"),
+        )
+        self.assertEqual({row["status"] for row in rows}, {"created"})
+        found = self.similar("sim-desk")
+        self.assertEqual(set(found[:2]), {"sim-desk-2", "sim-desk-4"}, "the same kind at about the same price")
+        self.assertEqual(set(found[2:4]), {"sim-desk-3", "sim-floor"}, found)
+        self.assertNotIn("sim-desk", found, "the product itself")
+        self.assertEqual(found, self.similar("sim-desk"), "asked again")
+        self.assertEqual(self.similar("sim-desk", limit=2), found[:2])
+        self.assertEqual(self.similar("sim-desk", filter=["in_stock:true", "price:..6000", "brand:Vombat"])[:2], ["sim-desk-2", "sim-floor"])
+        self.assertEqual(self.similar("sim-desk", filter="brand:Nobody"), [])
+
+        answer = self.ask("GET", f"/v1/products/{path_key('sim-desk')}/similar?limit=1")
+        (item,) = answer.json["items"]
+        self.assertEqual(set(item["product"]) - {"image", "rating"}, {"id", "key", "title", "brand", "category", "price", "in_stock"})
+        self.assertRegex(item["sku"], r"^sku_[0-9a-z]{26}$")
+        by_id = self.ask("GET", f"/v1/products/{item['product']['id']}/similar")
+        self.assertIn("sim-desk", [other["product"]["key"] for other in by_id.json["items"]], "likeness is mutual here")
+
+        self.assertEqual(self.merchant.ask("DELETE", f"/v1/admin/products/{path_key('sim-desk-2')}").status, 204)
+        self.assertNotIn("sim-desk-2", self.similar("sim-desk", limit=100), "what is gone is gone at once")
+        self.problem(self.ask("GET", f"/v1/products/{path_key('sim-desk-2')}/similar"), 404, "not_found")
+        self.problem(self.ask("GET", f"/v1/products/{path_key('no such thing')}/similar"), 404, "not_found")
+        for wrong in ("limit=0", "limit=101", "filter=colour:red", "q=lamp", "after=AAAA"):
+            self.problem(self.ask("GET", f"/v1/products/{path_key('sim-desk')}/similar?{wrong}"), 422, "validation_failed")
+
     def test_did_you_mean(self):
         key = self.fresh(title="Quibbling zorplex")
         found = self.search(q="Quibbling zorpelx").json

@@ -28,6 +28,7 @@ class Icecat(unittest.TestCase):
             print(f"\nimported {PRODUCTS} products in {time.monotonic() - began:.1f} s, {shop.memory_mb():.0f} MB resident")
             self.connect()
             self.finds_ink()
+            self.finds_others_like_it()
             self.sells_out("1399")
             self.load(file, unchanged=PRODUCTS)
             self.stock_is("1400", on_hand=25, available=23, committed=2)
@@ -84,6 +85,31 @@ class Icecat(unittest.TestCase):
         self.assertEqual(self.search("q=zzzz&total=true")["total"], 0)
         self.assertEqual(self.search("total=true&limit=1")["total"], PRODUCTS)
         print(f"'hp ink cartridge': {found['total']} found in {found['took_us']} us, first {found['items'][0]['product']['title']!r}")
+
+    def finds_others_like_it(self):
+        """What is like a thing of a kind is of that kind, nine times of ten at least: like a scanner may be a printer that scans."""
+        for query, kind in [
+            ("q=laserjet+laser+printer&filter=price:20000..", r"printer|laserjet|multifunction|mfp"),
+            ("q=black+toner+cartridge", r"toner"),
+            ("q=designjet+ink+cartridge+cyan", r"ink|printhead"),
+            ("q=notebook+case", r"case|bag|sleeve|backpack|briefcase"),
+            ("q=lcd+monitor", r"monitor|display"),
+            ("q=sheet-fed+scanner", r"scan"),
+            ("q=memory+module+1gb", r"memory|ram"),
+            ("q=power+adapter", r"adapter|power|charger"),
+        ]:
+            (item,) = self.search(f"{query}&limit=1")["items"]
+            one = item["product"]
+            answer = trade.ask(self.client, "GET", f"/v1/products/{one['id']}/similar?limit=10&filter=in_stock:true")
+            self.assertEqual(answer.status, 200, str(answer))
+            others = [other["product"] for other in answer.json["items"]]
+            self.assertEqual(len(others), 10, f"{one['title']!r} is like {[other['title'] for other in others]}")
+            self.assertNotIn(one["id"], [other["id"] for other in others])
+            products = [trade.ask(self.client, "GET", f"/v1/products/{other['id']}").json for other in others]
+            texts = [f"{product['title']} {product['description']}".lower() for product in products]
+            of_kind = [text for text in texts if re.search(kind, text)]
+            self.assertGreaterEqual(len(of_kind), 9, f"{one['title']!r} is like {texts}")
+            print(f"like {one['title']!r}: {others[0]['title']!r}, {others[1]['title']!r}")
 
     def sells_out(self, key):
         """Two of 1400; then all of `key`, which the in-stock filter forgets at once."""

@@ -79,7 +79,7 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         ProductRef::Key(key) => by_key(Space::Product, key),
     };
     let partition = match op {
-        Op::GetProduct(reference) | Op::DeleteProduct(reference) => product(reference),
+        Op::GetProduct(reference) | Op::DeleteProduct(reference) | Op::SimilarProducts { product: reference, .. } => product(reference),
         Op::PutProduct(input) => by_key(Space::Product, &input.key),
         Op::ListCategories | Op::PutCategory(_) => categories_partition(topology.partitions),
         Op::GetCategory(CategoryRef::Id(_) | CategoryRef::Key(_)) => categories_partition(topology.partitions),

@@ -2,9 +2,9 @@
 
 use crate::{
     Address, Announcement, AnnouncementId, ApartMove, ArrivedGoods, CartId, CategoryInput, CategoryRef, Currency, Delivery, EventId,
-    FeedFrom, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit, Reservation,
-    ReserveLine, SearchQuery, SearchSetting, SearchSettingKind, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy, Transfer,
-    TransferId,
+    FeedFrom, Filter, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit,
+    Reservation, ReserveLine, SearchQuery, SearchSetting, SearchSettingKind, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy,
+    Transfer, TransferId,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -375,6 +375,15 @@ pub enum Op {
     SearchQueries {
         /// Those that found nothing, by how often they did.
         without_results: bool,
+        /// 1..=[`crate::limits::PAGE_MAX`].
+        limit: u16,
+    },
+    /// Anyone. [`crate::Body::SimilarProducts`].
+    SimilarProducts {
+        /// Like which.
+        product: ProductRef,
+        /// All must hold.
+        filters: Vec<Filter>,
         /// 1..=[`crate::limits::PAGE_MAX`].
         limit: u16,
     },

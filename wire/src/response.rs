@@ -2,8 +2,8 @@
 
 use crate::{
     CartView, CategoryView, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal,
-    Reserved, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView, Suggestions,
-    Upserted,
+    Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView,
+    Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -103,6 +103,8 @@ pub enum Body {
     SearchSettings(Vec<SearchSettingView>),
     /// Queries, most frequent first.
     SearchQueries(Vec<CountedQuery>),
+    /// Products like one, the likest first.
+    SimilarProducts(Vec<SearchHit>),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

@@ -5,12 +5,16 @@
 
 use super::{Head, Trail, read, refused, views};
 use crate::{
-    domain::{category::CategoryTree, product},
+    domain::{
+        category::CategoryTree,
+        product::{self, Product},
+    },
     partition::Done,
     record::v1::{self, Command},
     shard::core::{
         ctx::{Ctx, unexpected},
         peer::{Answer, Ask},
+        state::State,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,18 +24,23 @@ use wire::{
 
 pub(super) fn get(ctx: &Ctx, reference: &ProductRef) -> Result<Body, Failure> {
     ctx.with(|state| {
-        let found = match reference {
-            ProductRef::Id(id) => state.partition(id.partition()).and_then(|partition| partition.product(*id)),
-            ProductRef::Key(key) => {
-                let partition = placement::partition_of(Space::Product, key.as_bytes(), state.config.partitions);
-                state.partition(partition).and_then(|partition| partition.product_by_key(key))
-            }
-        };
-        let product = found.filter(|product| product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))?;
+        let product = for_sale(state, reference)?;
         let tree = state.config.shared.categories();
         let view = views::product(product, &tree, |place| state.availability(product, place));
         Ok(Body::Product(Box::new(view)))
     })
+}
+
+/// A product of this shard that shoppers may see.
+pub(super) fn for_sale<'a>(state: &'a State, reference: &ProductRef) -> Result<&'a Product, Failure> {
+    let found = match reference {
+        ProductRef::Id(id) => state.partition(id.partition()).and_then(|partition| partition.product(*id)),
+        ProductRef::Key(key) => {
+            let partition = placement::partition_of(Space::Product, key.as_bytes(), state.config.partitions);
+            state.partition(partition).and_then(|partition| partition.product_by_key(key))
+        }
+    };
+    found.filter(|product| product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))
 }
 
 pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: ProductInput) -> Result<Body, Failure> {

@@ -13,6 +13,7 @@ mod order;
 mod search;
 pub(crate) mod search_rules;
 mod search_settings;
+mod similar;
 pub(crate) mod sourcing;
 mod stock;
 pub(crate) mod validate;
@@ -33,7 +34,16 @@ use wire::{
 
 /// Reads of the catalog: the first to go under overload.
 pub(crate) fn is_browsing(op: &Op) -> bool {
-    matches!(op, Op::GetProduct(_) | Op::ListCategories | Op::GetCategory(_) | Op::Search(_) | Op::Suggest { .. } | Op::GetAvailability(_))
+    matches!(
+        op,
+        Op::GetProduct(_)
+            | Op::ListCategories
+            | Op::GetCategory(_)
+            | Op::Search(_)
+            | Op::Suggest { .. }
+            | Op::SimilarProducts { .. }
+            | Op::GetAvailability(_)
+    )
 }
 
 /// Operations of the system's own: they end what runs, so they go on when others are refused.
@@ -191,6 +201,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::DeleteSearchSetting { kind, key } => search_settings::delete(ctx, &head, trail, kind, key).await,
         Op::GetSearchSetting { kind, key } => search_settings::get(ctx, &head, kind, &key),
         Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
+        Op::SimilarProducts { product, filters, limit } => similar::similar(ctx, &product, filters, limit).await,
         Op::SearchQueries { without_results, limit } => search::queries(ctx, &head, without_results, limit).await,
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)

@@ -132,6 +132,21 @@ pub struct SearchPage {
     took_us: u64,
 }
 
+/// Products like one, the likest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SimilarProducts {
+    items: Vec<Hit>,
+    /// Always null: this list has one page.
+    #[schema(value_type = Option<String>)]
+    next: (),
+}
+
+impl From<Vec<wire::SearchHit>> for SimilarProducts {
+    fn from(hits: Vec<wire::SearchHit>) -> Self {
+        Self { items: hits.into_iter().map(Into::into).collect(), next: () }
+    }
+}
+
 /// A cursor as the engine made it, fit for a query string.
 #[must_use]
 pub fn cursor(bytes: &[u8]) -> String {

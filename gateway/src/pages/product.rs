@@ -2,7 +2,7 @@
 
 use super::{
     session::{Visitor, unexpected},
-    view::{Failed, Shell, Stock, money, picture, public},
+    view::{Card, Failed, Shell, Stock, money, picture, public},
 };
 use crate::{
     App,
@@ -11,12 +11,14 @@ use crate::{
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
-use wire::{Attribute, AttributeValue, Body, Op, Principal, ProductView, VariantView, limits};
+use wire::{Attribute, AttributeValue, Body, Filter, Op, Principal, ProductView, VariantView, limits};
 
 /// Attributes shown at once; the others are folded away.
 const ATTRIBUTES_OPEN: usize = 16;
 /// Pictures shown.
 const PICTURES: usize = 8;
+/// Products like it that are shown.
+const SIMILAR: u16 = 8;
 
 struct Variant {
     sku: String,
@@ -49,6 +51,7 @@ struct Product {
     variants: Vec<Variant>,
     attributes: Vec<(String, String)>,
     more_attributes: Vec<(String, String)>,
+    similar: Vec<Card>,
     currency: String,
     quantity_max: u32,
     buyable: bool,
@@ -113,16 +116,25 @@ impl From<ProductView> for Product {
             variants,
             attributes,
             more_attributes,
+            similar: Vec::new(),
             quantity_max: limits::LINE_QUANTITY_MAX,
         }
     }
 }
 
 pub(super) async fn product(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<String>) -> Result<Reply, Failed> {
-    let op = Op::GetProduct(reference::product(&id)?);
-    let Body::Product(view) = visitor.ask(&app, Principal::Anonymous, None, CALL_MS, op).await? else { return Err(unexpected().into()) };
-    let surrogate = format!("product:{}", view.id);
-    public(&visitor, &Product::from(*view), &surrogate)
+    let product = reference::product(&id)?;
+    let similar = Op::SimilarProducts { product: product.clone(), filters: vec![Filter::InStock(true)], limit: SIMILAR };
+    let ask = |op| visitor.ask(&app, Principal::Anonymous, None, CALL_MS, op);
+    let (found, similar) = tokio::join!(ask(Op::GetProduct(product)), ask(similar));
+    let Body::Product(view) = found? else { return Err(unexpected().into()) };
+    // The page is about the product: it is there without others like it too.
+    let similar = match similar {
+        Ok(Body::SimilarProducts(hits)) => hits.into_iter().map(Card::from).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    let surrogate = format!("product:{} search", view.id);
+    public(&visitor, &Product { similar, ..Product::from(*view) }, &surrogate)
 }
 
 #[cfg(test)]

@@ -117,6 +117,7 @@ fn shop(request: &Request) -> Result<Body, Failure> {
         Op::GetCategory(_) => Ok(Body::Categories(vec![category("office/ink", "Ink")])),
         Op::Search(_) => Ok(Body::Search(Box::new(found(vec![hit(1, "Cyan"), hit(2, HOSTILE)])))),
         Op::GetProduct(_) => Ok(Body::Product(Box::new(product(7)))),
+        Op::SimilarProducts { .. } => Ok(Body::SimilarProducts(vec![hit(3, "Magenta"), hit(4, HOSTILE)])),
         Op::CreateCart { .. } => Ok(Body::Cart(Box::new(cart()))),
         Op::GetCart(_) | Op::AddLine { .. } | Op::SetLineQuantity { .. } | Op::SetAddress { .. } => Ok(Body::Cart(Box::new(filled()))),
         Op::GetOrder(id) if *id != order_id() => Err(Failure::Refused(Refusal::NotFound)),
@@ -661,7 +662,21 @@ async fn variants_are_chosen_and_pictures_described() {
     let radios: Vec<&str> = tags(&page.text).into_iter().filter(|tag| attribute(tag, "type") == Some("radio")).collect();
     assert!(radios[0].contains(" disabled") && radios[1].contains(" checked"), "{radios:?}");
     assert!(page.text.contains("alt=\"Front &#34;view&#34;\"") && !page.text.contains("javascript:"));
-    assert!(page.text.contains("<p>First.</p>") && page.text.matches(ESCAPED).count() == 2);
+    assert!(page.text.contains("<p>First.</p>") && page.text.matches(ESCAPED).count() == 3);
+}
+
+#[tokio::test]
+async fn a_product_is_shown_with_others_like_it_or_without() {
+    let page = get(&Rig::new(shop), "/p/key=1399").await;
+    is_sound("product", &page);
+    let (_, similar) = page.text.split_once("data-test=\"similar\"").expect("a section of its own");
+    assert!(similar.contains(">Similar items</h2>") && similar.contains(">Magenta</a>") && similar.contains(ESCAPED), "{similar}");
+    for answer in [Ok(Body::SimilarProducts(Vec::new())), Err(Failure::Overloaded { retry_after_ms: 2_000 })] {
+        let rig = Rig::new(move |request| if matches!(request.op, Op::SimilarProducts { .. }) { answer.clone() } else { shop(request) });
+        let page = get(&rig, "/p/key=1399").await;
+        is_sound("product", &page);
+        assert!(page.status == 200 && !page.text.contains("Similar items") && page.text.contains("data-test=\"product-title\""));
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) type Row = (&'static str, &'static [&'static str], MethodRouter<Arc<A
 pub(crate) fn table() -> Vec<Row> {
     vec![
         ("/v1/products/{id}", &["GET"], get(catalog::get_product)),
+        ("/v1/products/{id}/similar", &["GET"], get(search::similar)),
         ("/v1/categories", &["GET"], get(catalog::list_categories)),
         ("/v1/categories/{id}", &["GET"], get(catalog::get_category)),
         ("/v1/search", &["GET"], get(search::search)),

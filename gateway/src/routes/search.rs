@@ -1,4 +1,4 @@
-//! Search and suggestions.
+//! Search, suggestions, and what is like a product.
 
 use super::{search_query, unexpected};
 use crate::{
@@ -8,10 +8,11 @@ use crate::{
         caller::Caller,
         problem::Problem,
         query::{self, Query},
+        reference,
         reply::Reply,
     },
 };
-use axum::extract::State;
+use axum::extract::{Path, State};
 use std::sync::Arc;
 use tokio::time::Instant;
 use wire::{Body, Op, limits};
@@ -64,4 +65,24 @@ pub(crate) async fn suggest(State(app): State<Arc<App>>, caller: Caller) -> Resu
     let answer = caller.ask(&app, caller.public(), Op::Suggest { text, limit }).await?;
     let Body::Suggestions(found) = answer.body else { return Err(unexpected(&answer)) };
     Ok(Reply::json(&search::Suggestions::from(found)).public("suggest"))
+}
+
+/// Products like one.
+///
+/// The likest first: those that say what it says and few others do, about the same thing, in its category, at a price not far from its own. Itself is not among
+/// them. None where nothing is like it.
+#[utoipa::path(get, path = "/v1/products/{id}/similar", tag = "shop",
+    params(
+        ("id" = String, Path, description = "prod_… or key=MERCHANT-KEY"),
+        ("filter" = Option<Vec<String>>, Query, description = "Conditions, all of which must hold, as in a search"),
+        ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
+    ),
+    responses((status = 200, body = search::SimilarProducts), (status = 404, body = dto::Problem, content_type = "application/problem+json"),
+        (status = 422, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn similar(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Reply, Problem> {
+    let product = reference::product(&id)?;
+    let (filters, limit) = search_query::parse_similar(caller.raw_query.as_deref())?;
+    let answer = caller.ask(&app, caller.public(), Op::SimilarProducts { product, filters, limit }).await?;
+    let Body::SimilarProducts(hits) = answer.body else { return Err(unexpected(&answer)) };
+    Ok(Reply::json(&search::SimilarProducts::from(hits)).public("search"))
 }

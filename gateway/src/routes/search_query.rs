@@ -31,12 +31,8 @@ pub(crate) fn parse(raw: Option<&str>) -> Result<SearchQuery, Problem> {
     if let Some(category) = query.one("category")?.filter(|category| !category.is_empty()) {
         filters.push(Filter::Category(vec![category]));
     }
-    for text in query.all("filter")? {
-        filters.push(filter(&text).map_err(|wanted| Problem::field("/filter", "bad_filter", wanted))?);
-    }
-    if filters.len() > limits::FILTERS_MAX {
-        return Err(Problem::field("/filter", "too_many", format!("at most {}", limits::FILTERS_MAX)));
-    }
+    filters.extend(filters_of(&mut query)?);
+    few_enough(&filters)?;
     let facets: Result<Vec<Facet>, String> =
         query.one("facets")?.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).map(facet).collect();
     let facets = facets.map_err(|wanted| Problem::field("/facets", "bad_facet", wanted))?;
@@ -66,6 +62,25 @@ pub(crate) fn parse(raw: Option<&str>) -> Result<SearchQuery, Problem> {
     }
     query.end()?;
     Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact, explain, preferences })
+}
+
+/// Reads the whole query string of a question for products like one: filters and a limit.
+pub(crate) fn parse_similar(raw: Option<&str>) -> Result<(Vec<Filter>, u16), Problem> {
+    let mut query = Query::parse(raw)?;
+    let (filters, limit) = (filters_of(&mut query)?, query.limit(LIMIT)?);
+    few_enough(&filters)?;
+    query.end()?;
+    Ok((filters, limit))
+}
+
+fn filters_of(query: &mut Query) -> Result<Vec<Filter>, Problem> {
+    let read = |text: &String| filter(text).map_err(|wanted| Problem::field("/filter", "bad_filter", wanted));
+    query.all("filter")?.iter().map(read).collect()
+}
+
+fn few_enough(filters: &[Filter]) -> Result<(), Problem> {
+    let max = limits::FILTERS_MAX;
+    if filters.len() > max { Err(Problem::field("/filter", "too_many", format!("at most {max}"))) } else { Ok(()) }
 }
 
 /// `FILTER^PERCENT`, or what was wanted.

@@ -103,6 +103,18 @@ async fn a_product_in_both_vocabularies() {
 }
 
 #[tokio::test]
+async fn what_is_like_a_product_is_asked_with_filters() {
+    let mut rig = Rig::new(|_| Ok(Body::SimilarProducts(Vec::new())));
+    let reply = rig.send("GET /v1/products/key=a%2Fb/similar?limit=3&filter=brand:HP%7COKI&filter=in_stock:true", &[], "").await;
+    assert_eq!((reply.status.as_u16(), &*reply.text), (200, r#"{"items":[],"next":null}"#));
+    let filters = vec![wire::Filter::Brand(vec!["HP".to_owned(), "OKI".to_owned()]), wire::Filter::InStock(true)];
+    assert_eq!(rig.last().op, Op::SimilarProducts { product: ProductRef::Key("a/b".to_owned()), filters, limit: 3 });
+    for bad in ["limit=0", "limit=101", "filter=colour:red", "after=AAAA", &"filter=in_stock:true&".repeat(33)] {
+        assert_eq!(rig.send(&format!("GET /v1/products/key=a/similar?{bad}"), &[], "").await.status, 422, "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn a_cart_has_the_contracts_shape() {
     let line = LineId(RawId(8 << 80));
     let mut rig = Rig::new(move |_| {

@@ -166,7 +166,8 @@ const fn reach(op: &Op) -> Reach {
         | Op::DeleteSearchSetting { .. }
         | Op::GetSearchSetting { .. }
         | Op::ListSearchSettings { .. }
-        | Op::SearchQueries { .. } => Reach::Shop,
+        | Op::SearchQueries { .. }
+        | Op::SimilarProducts { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
     }

@@ -11,7 +11,7 @@ mod search_settings;
 pub(crate) use catalog::tests::product as test_product;
 pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_product};
 pub(crate) use order::{cart, order, stored_address};
-pub(crate) use search::{category_counts, facet, facet_name, index_settings, query, query_refusal, score_part};
+pub(crate) use search::{category_counts, facet, facet_name, index_settings, indexed_filter, query, query_refusal, score_part};
 pub(crate) use search_settings::{indexed_trait, preferences, search_setting, stored_kind, stored_trait};
 
 use wire::{Currency, Money};

@@ -50,7 +50,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
     })
 }
 
-pub(super) fn indexed_filter(filter: Filter, tree: &CategoryTree) -> search_index::Filter {
+pub(crate) fn indexed_filter(filter: Filter, tree: &CategoryTree) -> search_index::Filter {
     let key_of = |name: String| {
         let by_id = name.parse().ok().and_then(|id| tree.get(id)).map(|category| category.key.to_string());
         by_id.unwrap_or(name)

@@ -62,13 +62,20 @@ impl State {
             Ask::Supply(skus) => Ok(Answer::Supply(skus.iter().flat_map(|sku| self.supply_of(*sku)).collect())),
             Ask::SearchFields(names) => Ok(Answer::SearchFields(self.index.fields_among(&names))),
             Ask::Search { query, highlight } => {
-                let live = |key| self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()));
+                let live = |key| self.is_in_stock(key);
                 let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
                 let hits = part.hits.iter().chain(&part.pinned);
                 let hits = hits.filter_map(|hit| Some((hit.key, self.hit(hit, marks.as_ref())?))).collect();
                 Ok(Answer::Search(Box::new(part), hits))
+            }
+            Ask::Frequencies(profile) => Ok(Answer::Frequencies(self.index.frequencies(&profile))),
+            Ask::Similar(query) => {
+                let live = |key| self.is_in_stock(key);
+                let found = self.index.similar_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
+                let hits = found.iter().filter_map(|hit| Some((hit.key, self.hit(hit, None)?))).collect();
+                Ok(Answer::Similar(found, hits))
             }
             Ask::Suggest(text, limit) => {
                 let found = self.index.suggest(&text, usize::from(limit));
@@ -116,6 +123,11 @@ impl State {
     pub(crate) fn product_of(&self, key: search_index::DocKey) -> Option<&Product> {
         let product = self.docs.get(&key)?.product;
         self.partition(product.partition())?.product(product)
+    }
+
+    /// Whether some variant of the product behind a document can be had.
+    fn is_in_stock(&self, key: search_index::DocKey) -> bool {
+        self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()))
     }
 
     fn hit(&self, hit: &search_index::Hit, marks: Option<&search_index::Highlighter<'_>>) -> Option<wire::SearchHit> {

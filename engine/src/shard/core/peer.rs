@@ -56,6 +56,10 @@ pub enum Ask {
         /// Whether to mark the words found in the texts of the hits.
         highlight: bool,
     },
+    /// How many of the shard's products say what one does.
+    Frequencies(Arc<search_index::Profile>),
+    /// The shard's products that are like one.
+    Similar(Arc<search_index::SimilarQuery>),
     /// The shard's part of suggestions.
     Suggest(Arc<str>, u16),
     /// Queries that the shard's searches had; those that found nothing, or all.
@@ -104,6 +108,10 @@ pub enum Answer {
     SearchFields(Vec<String>),
     /// Hits with what is shown of them, those that are pinned included.
     Search(Box<search_index::Part>, Vec<(search_index::DocKey, SearchHit)>),
+    /// Of the words asked about.
+    Frequencies(search_index::Frequencies),
+    /// The likest first, with what is shown of them.
+    Similar(Vec<search_index::Hit>, Vec<(search_index::DocKey, SearchHit)>),
     /// Completions, products with what is shown of them, and queries that begin so with how often they found something.
     Suggest(search_index::Suggestions, Vec<(search_index::DocKey, ProductId, String, String)>, Vec<(String, u64)>),
     /// In no order that says anything.

@@ -34,6 +34,7 @@ mod feed;
 mod reservations;
 mod search_queries;
 mod search_settings;
+mod similar;
 mod snapshots;
 mod warehouse;
 

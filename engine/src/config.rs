@@ -4,6 +4,7 @@
 //! data (the number of partitions) count only when the folder is made; the others may change from start to start.
 
 use crate::log::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use search_index::Language as SearchLanguage;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use wire::placement::PARTITIONS_DEFAULT;
 
@@ -53,6 +54,9 @@ pub struct Config {
     pub capture: Capture,
     /// Names of the payment adapters that serve this engine; a checkout that names another is refused.
     pub providers: Vec<String>,
+    /// What the catalog is written in: how words are stemmed, and which say little. May differ from the last start: what was saved of the index counts no more
+    /// then, and all products are indexed again. One for the whole shop.
+    pub search_language: SearchLanguage,
     /// Start although the clock is more than an hour before the last entry of the log.
     pub accept_clock: bool,
     /// Events of the feed are kept at least this long, unless there are too many.
@@ -110,6 +114,7 @@ impl Config {
             decide_max: Duration::from_secs(30 * 60),
             capture: Capture::AtOnce,
             providers: vec!["sandbox".into()],
+            search_language: SearchLanguage::default(),
             accept_clock: false,
             events_keep: EVENTS_KEEP_DEFAULT,
             events_bytes_max: EVENTS_BYTES_MAX_DEFAULT,

@@ -27,7 +27,7 @@ mod start;
 
 pub use config::{
     Capture, Config, ConfigError, DURATION_MAX, Driver, EVENTS_BYTES_MAX_DEFAULT, EVENTS_KEEP_DEFAULT, LOG_BYTES_MAX_DEFAULT,
-    LOG_SEGMENTS_MIN, PARTITIONS_MAX, SHARDS_MAX, WireListen,
+    LOG_SEGMENTS_MIN, PARTITIONS_MAX, SHARDS_MAX, SearchLanguage, WireListen,
 };
 pub use folder::FolderError;
 pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};

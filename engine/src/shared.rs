@@ -7,6 +7,7 @@
 use crate::domain::{category::CategoryTree, search_settings::SearchSettings};
 use crate::flow::search_rules::SearchRules;
 use hashbrown::HashMap;
+use search_index::Language;
 use std::sync::{
     Arc, RwLock,
     atomic::{AtomicU32, Ordering},
@@ -72,11 +73,20 @@ pub struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { stock: (0..STRIPES).map(|_| Stripe::default()).collect(), categories: RwLock::default(), search_rules: RwLock::default() }
+        Self::new(Language::default())
     }
 }
 
 impl Shared {
+    /// Views of a node whose search is in this language.
+    pub fn new(language: Language) -> Self {
+        Self {
+            stock: (0..STRIPES).map(|_| Stripe::default()).collect(),
+            categories: RwLock::default(),
+            search_rules: RwLock::new(Arc::new(SearchRules::new(language))),
+        }
+    }
+
     /// The word of a SKU, made when missing. Keep it: this takes a lock, the word does not.
     pub fn stock(&self, sku: SkuId) -> Arc<SkuStock> {
         let raw = sku.0.0;
@@ -99,6 +109,11 @@ impl Shared {
     /// What is set for the search, as last published.
     pub(crate) fn search_rules(&self) -> Arc<SearchRules> {
         Arc::clone(&self.search_rules.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// The language of all indexes and of what is set for them.
+    pub(crate) fn search_language(&self) -> Language {
+        self.search_rules().language()
     }
 
     /// Publishes settings; called by the shard that owns their partition.

@@ -209,7 +209,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     let catalog = Arc::new(events::read(&folder)?);
     index::make_folder(folder.path());
     let keyring = Keyring::new(&*folder.shop_key()?);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(config.search_language));
     let core_config = |shard| core::Config {
         shard,
         shards,
@@ -384,7 +384,7 @@ fn start_one(
     plan: Plan<DataFolder>,
     catalog: Arc<Catalog>,
 ) -> Result<Starting, OpenError> {
-    let reading = index::Reading::start(&setup.data, setup.shard, config.shards);
+    let reading = index::Reading::start(&setup.data, setup.shard, config.shards, config.shared.search_language());
     let (replayed_to, replayed) = mpsc::channel();
     let (words, words_from) = mpsc::channel::<Word>();
     let (shard, shards, data) = (setup.shard, config.shards, setup.data.clone());

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{call, open, under_both_drivers};
-use engine::{Engine, Shutdown};
+use common::{call, config, open, under_both_drivers};
+use engine::{Config, Engine, SearchLanguage, Shutdown};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ const SAVED_WITHIN: Duration = Duration::from_secs(60);
 
 under_both_drivers! {
     a_start_takes_over_what_was_saved
+    a_start_in_another_language_indexes_again
 }
 
 fn product(number: usize, title: &str) -> Request {
@@ -131,4 +132,29 @@ fn a_start_takes_over_what_was_saved() {
     wait_for(data, &["s-00000-of-00002/2.seg", "s-00001-of-00002/3.seg"]);
     assert_eq!(engine.shutdown(), Shutdown::Drained);
     check(&open(data, 2));
+}
+
+/// What was saved in one language is of no use to another.
+fn a_start_in_another_language_indexes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let engine = open(data, 1);
+    put(&engine, (0..PRODUCTS).map(|number| product(number, if number == 7 { "Kopfhörer" } else { "lamp" })));
+    assert_eq!(found(&engine, "Kopfhoerern"), 0, "English knows no such form");
+    drop(engine);
+    std::fs::remove_dir_all(data.join("index")).expect("it is derived");
+
+    let german = || Engine::open(Config { search_language: SearchLanguage::German, ..config(data, 1) }).expect("opens");
+    let engine = german();
+    assert_eq!((found(&engine, "Kopfhoerern"), found(&engine, "lamp"), found(&engine, "number2399")), (1, PRODUCTS as u64 - 1, 1));
+    wait_for(data, &["s-00000-of-00001/1.seg"]);
+    drop(engine);
+    // Taken over, else it would have another number.
+    let engine = german();
+    assert_eq!(found(&engine, "Kopfhoerern"), 1);
+    wait_for(data, &["s-00000-of-00001/1.seg"]);
+    drop(engine);
+    let engine = open(data, 1);
+    assert_eq!((found(&engine, "Kopfhoerern"), found(&engine, "lamps")), (0, PRODUCTS as u64 - 1));
+    wait_for(data, &["s-00000-of-00001/2.seg"]);
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use search_index::{
-    AttributeValue, Columns, Current, DocKey, Document, FacetField, FacetRequest, Filter, Index, Query, Saved, Saving, Settings, Sort,
+    AttributeValue, Columns, Current, DocKey, Document, FacetField, FacetRequest, Filter, Index, Language, Query, Saved, Saving, Settings, Sort,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -61,7 +61,7 @@ fn real() -> &'static [(u8, Vec<u8>)] {
             attributes: vec![("a".into(), AttributeValue::Number(key as f64)), ("b".into(), AttributeValue::Text("a d".into()))],
             ..Document::new(DocKey(key))
         };
-        let index = Index::build(Settings { head_rows_max: 1 }, (0..6).map(document)).expect("within bounds");
+        let index = Index::build(Settings { head_rows_max: 1, ..Settings::default() }, (0..6).map(document)).expect("within bounds");
         let id = index.segments().next().expect("one").id;
         let (mut save, mut blocks) = (index.save(id).expect("it is there"), Vec::new());
         loop {
@@ -133,12 +133,12 @@ fuzz_target!(|bytes: &[u8]| {
             keys.push(key);
             true
         };
-        let Ok(saved) = Saved::decode(&file, wants) else { continue };
+        let Ok(saved) = Saved::decode(&file, Language::English, wants) else { continue };
         let mut index = take_over(saved);
         for id in index.segments().map(|segment| segment.id).collect::<Vec<_>>() {
             let (mut save, mut again) = (index.save(id).expect("it is there"), Vec::new());
             while index.save_step(&mut save, &mut again, 64) == Saving::More {}
-            let saved = Saved::decode(&again, |_, _| true).expect("what was saved can be read");
+            let saved = Saved::decode(&again, Language::English, |_, _| true).expect("what was saved can be read");
             assert_eq!(saved.len(), index.len());
         }
         use_it(&mut index);

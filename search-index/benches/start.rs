@@ -10,7 +10,9 @@ mod draw;
 use std::time::Duration;
 
 use draw::{Draw, SEED, word};
-use search_index::{AttributeValue, Columns, Current, DocKey, Document, FacetField, FacetRequest, Index, Query, Saved, Saving, Settings};
+use search_index::{
+    AttributeValue, Columns, Current, DocKey, Document, FacetField, FacetRequest, Index, Language, Query, Saved, Saving, Settings,
+};
 
 /// As the engine takes them.
 const BLOCK_BYTES: usize = 8 * 1024;
@@ -104,7 +106,8 @@ fn measure(documents: u64) {
     let at = |part: usize| steps[(steps.len() - 1) * part / 1_000].as_micros();
     println!("  {} steps by the clock: p50 {} µs, p99 {} µs, longest {} µs", steps.len(), at(500), at(990), at(1_000));
 
-    let (saved, spent) = timed(|| files.iter().map(|file| Saved::decode(file, |_, _| true).expect("as written")).collect::<Vec<_>>());
+    let (saved, spent) =
+        timed(|| files.iter().map(|file| Saved::decode(file, Language::English, |_, _| true).expect("as written")).collect::<Vec<_>>());
     println!("  read in {:.2} s", spent.as_secs_f64());
     let (mut loaded, spent) = timed(|| {
         let mut loaded = Index::new(Settings::default());

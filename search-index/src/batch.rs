@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use hashbrown::{HashMap, HashTable};
 
+use crate::analysis::Analyzer;
 use crate::attributes::{Attributes, RowAttributes};
 use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{FORMS_MAX, Sheet, TermsOf, Tokens, analyse, occurrences};
@@ -80,11 +81,11 @@ impl Gather {
     ///
     /// # Errors
     /// As [`Document::check`].
-    pub(crate) fn add(&mut self, attributes: &mut Attributes, document: &Document) -> Result<(), DocumentError> {
+    pub(crate) fn add(&mut self, analyzer: &Analyzer, attributes: &mut Attributes, document: &Document) -> Result<(), DocumentError> {
         document.check()?;
         let Self { batch, forms, brands, paths, by_key, sheet } = self;
         let known = &mut batch.forms;
-        analyse(document, sheet, |token| {
+        analyse(analyzer, document, sheet, |token| {
             let hash = HASHER.hash_one(token);
             if let Some(form) = forms.find(hash, |form| *known[*form as usize] == *token) {
                 return *form;

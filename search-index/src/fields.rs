@@ -10,7 +10,7 @@
 
 use smallvec::SmallVec;
 
-use crate::analysis::{Analyzer, Role, fold};
+use crate::analysis::{Analyzer, Role, fold_name};
 use crate::attributes::Column;
 use crate::bitset::Bitset;
 use crate::budget::{Meter, cost};
@@ -52,7 +52,7 @@ const PLACES: [(&str, Place); 7] = [
 
 /// What an attribute is called in a query's text: folded, and each stretch of what is no letter or digit one underscore. Empty for a name without any.
 pub(crate) fn called(name: &str) -> String {
-    let folded = fold(name);
+    let folded = fold_name(name);
     let words = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_")
 }
@@ -101,7 +101,7 @@ impl Value {
         // For each phrase that is begun, which it is and how many words of it stand there.
         let mut begun: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         let mut found = false;
-        Analyzer::document_tokens(&fold(text), |token, role| match role {
+        Analyzer::document_tokens(&analyzer.fold(text), |token, role| match role {
             _ if found => {}
             // A single word is there in any spelling.
             Role::Spelling => found = self.any_of.iter().any(|phrase| phrase.len() == 1 && is(token, &phrase[0])),
@@ -302,7 +302,7 @@ mod tests {
             let analyzer = Analyzer::default();
             let value = Value::of(&value, &analyzer).expect("it has words");
             let (mut words, mut spellings) = (Vec::new(), Vec::new());
-            Analyzer::document_tokens(&fold(&text), |token, role| {
+            Analyzer::document_tokens(&analyzer.fold(&text), |token, role| {
                 let term = analyzer.stem(token).into_owned();
                 if role.is_word() { &mut words } else { &mut spellings }.push(term);
             });

@@ -8,7 +8,7 @@
 //! Bytes of a sheet: a byte with a bit a field that has tokens, from the lowest on; then for each of these the varint of its tokens, and each token as a
 //! varint of four times its form, plus 1 for a further spelling, or 2 for a word that ends a phrase.
 
-use crate::analysis::{Analyzer, Role, fold};
+use crate::analysis::{Analyzer, Role};
 use crate::document::{AttributeValue, Document};
 use crate::impact::{FIELDS, Field, Lengths};
 
@@ -60,11 +60,11 @@ impl Sheet {
 }
 
 /// Writes a document's tokens; `form_of` gives each its number.
-pub(crate) fn analyse(document: &Document, sheet: &mut Sheet, mut form_of: impl FnMut(&str) -> u32) {
+pub(crate) fn analyse(analyzer: &Analyzer, document: &Document, sheet: &mut Sheet, mut form_of: impl FnMut(&str) -> u32) {
     sheet.begin();
     let mut add = |sheet: &mut Sheet, text: &str| {
         if !text.is_empty() {
-            Analyzer::document_tokens(&fold(text), |token, role| sheet.token(form_of(token), role));
+            Analyzer::document_tokens(&analyzer.fold(text), |token, role| sheet.token(form_of(token), role));
         }
     };
     for field in FIELDS {
@@ -285,7 +285,7 @@ mod tests {
 
     fn sheet() -> (Sheet, Vec<String>) {
         let (mut sheet, mut forms) = (Sheet::default(), Vec::new());
-        analyse(&document(), &mut sheet, |token| {
+        analyse(&Analyzer::default(), &document(), &mut sheet, |token| {
             forms.push(token.to_owned());
             forms.len() as u32 * 1_000 // some of one byte, some of more
         });

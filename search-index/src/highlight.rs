@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, fold};
+use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, cjk};
 use crate::budget::{Meter, Stage, cost};
 use crate::index::Index;
 use crate::query::Query;
@@ -43,8 +43,8 @@ pub struct Highlighter<'a> {
 /// A word found in a text.
 struct Found {
     range: Range<usize>,
-    /// Of the query's word.
-    place: u8,
+    /// Of the query's words that it is found by, a bit each.
+    places: u32,
 }
 
 impl Index {
@@ -117,14 +117,59 @@ impl Highlighter<'_> {
         if self.terms.is_empty() || !self.meter.may_spend(text.len() as u64 * cost::TEXT_BYTE) {
             return Vec::new();
         }
-        let words: Vec<(usize, &str)> = text.unicode_word_indices().collect();
+        if !cjk::has_runs(text) {
+            return self.found_words(text);
+        }
+        let mut found = Vec::new();
+        for cjk::Stretch { range, run } in cjk::stretches(text) {
+            let before = found.len();
+            let part = &text[range.clone()];
+            if run.is_some() {
+                self.found_pairs(part, &mut found);
+            } else {
+                found.extend(self.found_words(part));
+            }
+            found[before..].iter_mut().for_each(|Found { range: at, .. }| *at = at.start + range.start..at.end + range.start);
+        }
+        found
+    }
+
+    /// Characters of a run that are found with a neighbour, or by themselves; neighbours as one.
+    fn found_pairs(&self, run: &str, found: &mut Vec<Found>) {
+        // Folded one by one, so that each place in what is folded is known to be of one character.
+        let (mut folded, mut ends) = (String::with_capacity(run.len()), Vec::new());
+        for (at, character) in run.grapheme_indices(true) {
+            folded.push_str(&self.analyzer.fold(character));
+            ends.push((folded.len(), at + character.len()));
+        }
+        let mut places = vec![0_u32; ends.len()];
+        Analyzer::document_places(&folded, |range| {
+            if let Some(place) = self.place_of_token(&folded[range.clone()]) {
+                let first = ends.partition_point(|(end, _)| *end <= range.start);
+                let last = ends.partition_point(|(end, _)| *end < range.end);
+                places[first..=last].iter_mut().for_each(|places| *places |= 1 << place);
+            }
+        });
+        let (mut from, mut open) = (0, false);
+        for (places, (_, end)) in places.into_iter().zip(ends) {
+            match found.last_mut().filter(|_| open) {
+                Some(last) if places != 0 => (last.range.end, last.places) = (end, last.places | places),
+                Some(_) | None if places != 0 => found.push(Found { range: from..end, places }),
+                Some(_) | None => {}
+            }
+            (from, open) = (end, places != 0);
+        }
+    }
+
+    fn found_words(&self, text: &str) -> Vec<Found> {
+        let words = self.analyzer.shown_words(text);
         let mut places: Vec<Option<u8>> = words.iter().map(|(_, word)| self.place_of_word(word)).collect();
         self.mark_glued(text, &words, &mut places);
         let marked = words.iter().zip(places);
-        marked.filter_map(|((at, word), place)| Some(Found { range: *at..at + word.len(), place: place? })).collect()
+        marked.filter_map(|((at, word), place)| Some(Found { range: *at..at + word.len(), places: 1 << place? })).collect()
     }
 
-    /// Words that documents also have as one: `TN-2110` as `tn2110`, `8 GB` as `8gb`.
+    /// Words that documents also have as one: `TN-2110` as `tn2110`, `8 GB` as `8gb`, `d'encre` as `dencre`.
     fn mark_glued(&self, text: &str, words: &[(usize, &str)], places: &mut [Option<u8>]) {
         let between = |at: usize| text.get(words[at - 1].0 + words[at - 1].1.len()..words[at].0);
         let joined = |at: usize| matches!(between(at), Some("-" | "/" | "_" | "." | "‐" | "‑" | "–"));
@@ -135,8 +180,13 @@ impl Highlighter<'_> {
             }
             if at == 0 || !joined(at) {
                 from = at;
+                if let Some((before, word)) = at.checked_sub(1).map(|before| (words[before].1, words[at].1))
+                    && let Some(start) = before.strip_suffix(['\'', '’']).filter(|_| between(at) == Some(""))
+                {
+                    self.mark_run(&(self.analyzer.fold(start) + &self.analyzer.fold(word)), &mut places[at - 1..=at]);
+                }
             } else if at + 1 == words.len() || !joined(at + 1) {
-                let glued: String = words[from..=at].iter().map(|(_, word)| fold(word)).collect();
+                let glued: String = words[from..=at].iter().map(|(_, word)| self.analyzer.fold(word)).collect();
                 if glued.len() <= TOKEN_BYTES_MAX && glued.bytes().any(|b| b.is_ascii_digit()) {
                     self.mark_run(&glued, &mut places[from..=at]);
                 }
@@ -151,12 +201,12 @@ impl Highlighter<'_> {
         if let Some(said) = text[behind..].chars().next().filter(|next| !next.is_whitespace()).and_then(|sign| {
             // Two apostrophes are one sign.
             let signs = if sign == '\'' { 2 } else { sign.len_utf8() };
-            Analyzer::measure(&fold(text.get(begin..behind + signs)?))
+            Analyzer::measure(&self.analyzer.fold(text.get(begin..behind + signs)?))
         }) {
             self.mark_run(&said, &mut places[at..=at]);
         }
         if let Some((next, unit)) = words.get(at + 1).filter(|(next, _)| next - behind <= 2) {
-            let folded = fold(&text[begin..next + unit.len()]);
+            let folded = self.analyzer.fold(&text[begin..next + unit.len()]);
             if let Some(said) = Analyzer::measure(&folded) {
                 self.mark_run(&said, &mut places[at..=at + 1]);
                 let glued: String = folded.chars().filter(|c| c.is_alphanumeric() || *c == '.').collect();
@@ -173,7 +223,7 @@ impl Highlighter<'_> {
 
     fn place_of_word(&self, word: &str) -> Option<u8> {
         let mut found = None;
-        Analyzer::document_tokens(&fold(word), |token, _| found = found.or_else(|| self.place_of_token(token)));
+        Analyzer::document_tokens(&self.analyzer.fold(word), |token, _| found = found.or_else(|| self.place_of_token(token)));
         found
     }
 
@@ -191,7 +241,7 @@ fn best_window(text: &str, found: &[Found]) -> Option<Range<usize>> {
         let start = first.range.start;
         let (mut words, mut count, mut end) = (0_u32, 0, first.range.end);
         for next in found[nth..].iter().take_while(|next| next.range.end - start <= SNIPPET_BYTES_MAX) {
-            (words, count, end) = (words | 1 << next.place, count + 1, next.range.end);
+            (words, count, end) = (words | next.places, count + 1, next.range.end);
         }
         let worth = (words.count_ones(), count);
         if best.as_ref().is_none_or(|(most, _)| worth > *most) {

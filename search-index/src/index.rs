@@ -4,12 +4,13 @@
 //! `Head::insert` → visible to the next search. Later, in `Index::maintain`: head → `Segment` → fewer, larger segments.
 //! Deliberately absent: documents (the caller holds them), files, clocks, threads.
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, Language};
 use crate::batch::Gather;
 use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, choose};
 use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
+use crate::names::Categories;
 use crate::nouns::Nouns;
 use crate::rows::Rows;
 use crate::segment::{Segment, SegmentId};
@@ -25,11 +26,13 @@ pub const HEAD_TERMS_MAX: usize = 1 << 18;
 pub struct Settings {
     /// Rows in the mutable head at which [`Index::maintain`] seals it, in one step of about 1.5 µs a row of a few dozen words.
     pub head_rows_max: usize,
+    /// What its texts are in. Another language is another index: what was saved in one is not taken over by the other.
+    pub language: Language,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { head_rows_max: 256 }
+        Self { head_rows_max: 256, language: Language::English }
     }
 }
 
@@ -99,7 +102,11 @@ impl Index {
     /// An empty index.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        let language = settings.language;
+        let (analyzer, nouns) = (Analyzer::new(language), Nouns::new(language));
+        let mut index = Self { settings, analyzer, nouns, ..Self::default() };
+        index.rows.categories = Categories::new(language);
+        index
     }
 
     /// An index of these documents: `new`, then [`Index::extend`].
@@ -127,7 +134,10 @@ impl Index {
         let mut documents = first.into_iter().chain(documents).peekable();
         while documents.peek().is_some() {
             let mut gather = Gather::default();
-            let gathered = documents.by_ref().take(BULK_ROWS_MAX).try_for_each(|document| gather.add(&mut self.rows.attributes, &document));
+            let gathered = documents
+                .by_ref()
+                .take(BULK_ROWS_MAX)
+                .try_for_each(|document| gather.add(&self.analyzer, &mut self.rows.attributes, &document));
             self.settle(gather.finish());
             gathered?;
         }
@@ -142,7 +152,7 @@ impl Index {
         document.check()?;
         let replaced = self.remove(document.key);
         let Self { head, analyzer, sheet, .. } = self;
-        analyse(document, sheet, |token| head.form(analyzer, token));
+        analyse(analyzer, document, sheet, |token| head.form(analyzer, token));
         let row = self.rows.add(document);
         self.head.insert(row, &self.sheet, &mut self.nouns);
         Ok(if replaced { Written::Replaced } else { Written::Added })

@@ -50,8 +50,9 @@
 //! words count there too: `sheet feeder for` prefers a feeder for something. So does one whose title is about what the query is about: `monitor` finds monitors
 //! before monitor arms. And so does one that is in a category which the query names: `casual shoes` finds what is filed under that before what only says it. A
 //! category is called by its key, or by what is behind the last slash of it.
-//! Terms are folded (case, width, diacritics), stemmed as English, and model numbers are found however they are spelt
+//! Terms are folded (case, width, diacritics), stemmed as words of the index's [`Language`], and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`). Numbers with units are found by what they say: `8GB`, `8 gigabytes`; `15,6"`, `15.6 inch`; `1.5 l`, `1500ml`. With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
+//! What is written without spaces is found by every two neighbouring characters, whatever the language: `日本語` by `日本` and `本語`, and by one of its characters alone.
 //! A word that no document has stands for those a slip of the finger away, unless [`Query::typos`] forbids it; `smart watch` finds `smartwatch`, and
 //! `ipadstand` finds `ipad stand`. Words in quotation marks must stand side by side in one field, stop words among them; a `-word` or `-"some words"` must not
 //! stand anywhere. `brand:hp`, `title:"usb c"`, `-category:toner`, `sku:tn-2110` and, by the names of attributes that documents have, `screen_size:15.6` are conditions on
@@ -85,7 +86,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `analysis` | text to terms, the same for documents and queries |
+//! | `analysis` | text to terms, the same for documents and queries: languages, scripts without spaces |
 //! | `head`, `segment`, `compaction` | a mutable hash map, immutable parts with dictionaries, and how the one becomes the other |
 //! | `batch` | many documents at once: rows in a good order, lists made in linear time |
 //! | `forward` | what each document says, word by word |
@@ -187,6 +188,7 @@ mod stretches;
 mod suggest;
 mod synonyms;
 
+pub use analysis::{Language, UnknownLanguage};
 pub use arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, HIDDEN_MAX, PINS_MAX, Pin};
 pub use budget::{BUDGET, OVERSHOOT, Units};
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};
@@ -214,4 +216,4 @@ pub use search::Live;
 pub use segment::SegmentId;
 pub use signals::{SIGNAL_PERCENT_MAX, Signals};
 pub use similar::{Frequencies, Profile, SIMILAR_CANDIDATES_MAX, SIMILAR_TERMS_MAX, SimilarQuery, SimilarTo, merge_similar};
-pub use synonyms::{SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};
+pub use synonyms::{SYNONYM_PAIRS_MAX, SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
 use smallvec::SmallVec;
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, Language};
 
 /// Hashes that do not differ between runs: nothing here may depend on chance.
 pub(crate) const HASHER: FixedState = FixedState::with_seed(0x5eed);
@@ -114,6 +114,11 @@ fn name_of(key: &str) -> &str {
 }
 
 impl Categories {
+    /// None, of catalogs in a language.
+    pub(crate) fn new(language: Language) -> Self {
+        Self { analyzer: Analyzer::new(language), ..Self::default() }
+    }
+
     /// The key and the rows of each category that is called so, by the stems of its name.
     pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
         self.by_name.get(name).into_iter().flatten().map(|id| (&**self.keys.text(*id), self.keys.rows(*id)))

@@ -3,11 +3,11 @@
 //! Path: titles and attribute values as they are written → [`Nouns::learn`] (how often a word ends a phrase; whether it is mostly a value, as colours are) →
 //! [`Nouns::kind`] → [`heads`]: of a title's words those that no other noun of their phrase follows. `monitor` is none in "monitor arm" or "cover for a
 //! monitor"; in "monitor, black" and "monitor 24 inch" it is.
-//! Nothing is known of any language but a few words that come before what a thing is for. What is learnt is kept and never unlearnt.
+//! Of a language nothing is known but a few words that come before what a thing is for. What is learnt is kept and never unlearnt.
 
 use hashbrown::HashMap;
 
-use crate::analysis::{BEFORE_OTHERS, Role};
+use crate::analysis::{Language, Role};
 use crate::forward::Tokens;
 use crate::impact::Field;
 
@@ -19,8 +19,6 @@ const NOUN_PERCENT: u64 = 40;
 const VALUE_PERCENT: u64 = 20;
 /// Before so many documents are known, no word is one.
 const DOCUMENTS_MIN: u32 = 1_000;
-/// A phrase goes on after these.
-const BETWEEN: [&str; 3] = ["and", "n", "or"];
 
 /// What is known of a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,11 +60,17 @@ pub(crate) enum Kind {
 /// What is known of all words.
 #[derive(Default)]
 pub(crate) struct Nouns {
+    language: Language,
     counts: HashMap<Box<str>, Counts, foldhash::fast::FixedState>,
     documents: u32,
 }
 
 impl Nouns {
+    /// Of nothing yet.
+    pub(crate) fn new(language: Language) -> Self {
+        Self { language, ..Self::default() }
+    }
+
     /// Whether enough is known.
     pub(crate) fn is_learnt(&self) -> bool {
         self.documents >= DOCUMENTS_MIN
@@ -142,10 +146,11 @@ impl Nouns {
 
     /// What a word is, by its form and its stem.
     fn kind(&self, form: &str, stem: &str) -> Kind {
-        if BEFORE_OTHERS.contains(&form) {
+        let rules = self.language.rules();
+        if rules.before_others.contains(&form) {
             return Kind::Before;
         }
-        if BETWEEN.contains(&form) {
+        if rules.between.contains(&form) {
             return Kind::Value;
         }
         if form.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -246,7 +251,7 @@ mod tests {
                 ..Document::new(DocKey(1))
             };
             let mut sheet = Sheet::default();
-            analyse(&document, &mut sheet, |token| {
+            analyse(&analyzer, &document, &mut sheet, |token| {
                 forms.iter().position(|form| form == token).unwrap_or_else(|| {
                     forms.push(token.into());
                     forms.len() - 1

@@ -9,7 +9,7 @@
 
 use std::cell::OnceCell;
 
-use crate::analysis::{Analyzer, QueryTerm};
+use crate::analysis::{Analyzer, Language, QueryTerm};
 use crate::near::{Near, slips_of};
 use crate::operators::{Operators, is_among};
 use crate::query::{QUERY_BYTES_MAX, TERMS_MAX, Words};
@@ -86,17 +86,17 @@ struct TypedWord {
 const LENGTHS_APART_MAX: usize = 5;
 
 impl Typed {
-    /// As [`Typed::with_fields`], where there are no attributes.
+    /// As [`Typed::in_language`], in English and where there are no attributes.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self::with_fields(text, &[])
+        Self::in_language(Language::English, text, &[])
     }
 
     /// O(text). A text that no index takes, for its length or for what it has too many of, is to patterns one without words. What it says of `fields`, as
     /// [`Query::fields`](crate::Query::fields) has them, are no words of it.
     #[must_use]
-    pub fn with_fields(text: &str, fields: &[String]) -> Self {
-        let analyzer = Analyzer::default();
+    pub fn in_language(language: Language, text: &str, fields: &[String]) -> Self {
+        let analyzer = Analyzer::new(language);
         let terms = match Operators::of(text, &analyzer, &mut |name| is_among(name, fields)) {
             Ok(operators) if text.len() <= QUERY_BYTES_MAX => analyzer.query_terms(&operators.words, false),
             Ok(_) | Err(_) => Vec::new(),
@@ -125,15 +125,23 @@ impl TypedWord {
 }
 
 impl Pattern {
-    /// O(text).
+    /// [`Pattern::in_language`], in English.
     ///
     /// # Errors
     /// A text without a word, or over a bound.
     pub fn new(text: &str, kind: PatternKind) -> Result<Self, PatternError> {
+        Self::in_language(Language::English, text, kind)
+    }
+
+    /// A pattern for queries typed in the same language. O(text).
+    ///
+    /// # Errors
+    /// A text without a word, or over a bound.
+    pub fn in_language(language: Language, text: &str, kind: PatternKind) -> Result<Self, PatternError> {
         if text.len() > QUERY_BYTES_MAX {
             return Err(PatternError::TooLong { len: text.len() });
         }
-        let terms = Analyzer::default().query_terms(text, false);
+        let terms = Analyzer::new(language).query_terms(text, false);
         match terms.len() {
             0 => Err(PatternError::NoWord { text: text.to_owned() }),
             1..=PATTERN_WORDS_MAX => Ok(Self { words: terms.into_iter().map(|term| (term.term, term.form)).collect(), kind }),

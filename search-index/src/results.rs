@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::analysis::Language;
 use crate::arrangement::interleave;
 use crate::budget::Units;
 use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
@@ -164,6 +165,8 @@ pub struct Part {
     pub known: Words,
     /// Words that none has, and that were looked for otherwise.
     pub guessed: Words,
+    /// What its texts are in.
+    pub language: Language,
     /// How words that none has may be spelt right, when `did_you_mean` was asked for.
     pub spellings: Vec<Spelling>,
     /// Whether the budget was used up before everything was looked at: see [`Results::partial`].
@@ -227,7 +230,9 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     let known = parts.iter().map(|part| part.known).fold(query.known, Words::or);
     let spellings = parts.iter().flat_map(|part| &part.spellings);
     let partial = parts.iter().any(|part| part.partial);
-    let did_you_mean = query.text.as_ref().filter(|_| query.did_you_mean && !partial).and_then(|text| corrected(text, known, spellings));
+    let language = parts.first().map_or(Language::default(), |part| part.language);
+    let did_you_mean =
+        query.text.as_ref().filter(|_| query.did_you_mean && !partial).and_then(|text| corrected(text, language, known, spellings));
     let mut results = Results { did_you_mean, partial, ..Results::default() };
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);

@@ -89,7 +89,8 @@ impl Index {
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
         let part = if counts { search.counted() } else { search.ranked() };
         let (partial, spent) = (meter.is_cut(), meter.spent());
-        Ok(Part { words: Words::first(places), meant_so, known, guessed, spellings, partial, spent, ..part })
+        let language = self.analyzer.language();
+        Ok(Part { language, words: Words::first(places), meant_so, known, guessed, spellings, partial, spent, ..part })
     }
 }
 

@@ -10,7 +10,6 @@
 
 use std::cmp::Reverse;
 
-use crate::analysis::Analyzer;
 use crate::arrangement::Boost;
 use crate::bitset::Bitset;
 use crate::budget::{BUDGET, Meter, Stage, cost};
@@ -189,6 +188,8 @@ impl Index {
         let row = self.rows.find(key)?;
         let said = self.head.terms_of_row(row).or_else(|| self.segments.iter().find_map(|segment| segment.terms_of_row(row)))?;
         let (mut words, mut about, mut of_title) = (Vec::new(), Vec::new(), Vec::new());
+        let stops = self.analyzer.stop_terms();
+        let is_stop_word = |term: &[u8]| stops.binary_search_by(|stop| stop.as_bytes().cmp(term)).is_ok();
         for (term, impact) in said {
             match term.split_first() {
                 Some((&HEAD_MARK, _)) => about.push((term, impact)),
@@ -196,7 +197,7 @@ impl Index {
                     let form = std::str::from_utf8(form).unwrap_or_default();
                     of_title.push(self.analyzer.stem(form).as_bytes().to_vec());
                 }
-                Some(_) if !Analyzer::is_stop_word(&term) => words.push(Said { term, impact, in_title: false }),
+                Some(_) if !is_stop_word(&term) => words.push(Said { term, impact, in_title: false }),
                 Some(_) | None => {}
             }
         }

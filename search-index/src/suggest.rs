@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::analysis::{TOKEN_BYTES_MAX, fold, last_word};
+use crate::analysis::{TOKEN_BYTES_MAX, cjk, last_word};
 use crate::bitset::Bitset;
 use crate::budget::{BUDGET, Meter, Stage, cost};
 use crate::index::Index;
@@ -36,17 +36,30 @@ impl Index {
         if text.len() > QUERY_BYTES_MAX || limit == 0 {
             return Suggestions::default();
         }
-        let folded = fold(text);
+        let folded = self.analyzer.fold(text);
         let (earlier, prefix) = folded.split_at(last_word(&folded));
         if prefix.is_empty() || prefix.len() > TOKEN_BYTES_MAX {
             return Suggestions::default();
         }
         let meter = Meter::new(BUDGET);
-        let context = self.context(earlier, &meter);
+        // Without spaces nothing says where a word ends: what was typed is kept whole, and goes on by one character.
+        let in_run = cjk::is_of_run(prefix);
+        let pair = prefix;
+        let (earlier, prefix) = if in_run { folded.split_at(earlier.len() + cjk::last_character(prefix)) } else { (earlier, prefix) };
+        let context = self.context(if in_run { &folded } else { earlier }, &meter);
+        if in_run && context.is_none() {
+            return Suggestions { partial: meter.is_cut(), ..Suggestions::default() };
+        }
         let among = |row: u32| self.rows.live.contains(row) && context.as_ref().is_none_or(|set| set.contains(row));
         let mut completions = Vec::new();
         let (mut products, mut read) = (Bitset::default(), 0);
-        for (term, frequency) in self.candidates(prefix, &meter) {
+        let mut candidates = self.candidates(prefix, &meter);
+        if pair.len() > prefix.len() {
+            // A word that is this character alone stands elsewhere; what was typed may be all there is.
+            candidates.retain(|(term, _)| term[1..] != *prefix.as_bytes());
+            candidates.push(([&[TITLE_MARK], pair.as_bytes()].concat(), 0));
+        }
+        for (term, frequency) in candidates {
             if !meter.may_go_on() {
                 break;
             }
@@ -71,7 +84,8 @@ impl Index {
                 }
             }
             let word = String::from_utf8_lossy(&term[1..]);
-            completions.push(Completion { text: format!("{earlier}{word}"), count });
+            let text = if in_run && *word == *pair { folded.clone() } else { format!("{earlier}{word}") };
+            completions.push(Completion { text, count });
         }
         completions.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
         completions.truncate(limit);

@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, Language};
 use crate::operators::Phrase;
 use crate::query::QUERY_BYTES_MAX;
 
-/// Words of one way to say it. More is refused.
+/// Words of one way to say it, a run of a script without spaces being one. More is refused.
 pub const SYNONYM_WORDS_MAX: usize = 4;
+/// Pairs of characters that such runs are looked up by, and other words, of one way to say it. More is refused.
+pub const SYNONYM_PAIRS_MAX: usize = 16;
 /// Ways to say a thing in one rule, on each side. More is refused.
 pub const SYNONYM_WAYS_MAX: usize = 32;
 /// Rules. More is refused.
@@ -50,6 +52,8 @@ pub struct Synonym {
 pub struct Synonyms {
     /// Rules by what is typed: its stems with a blank between them.
     by_typed: BTreeMap<String, SmallVec<[u32; 1]>>,
+    /// Words of the longest of these.
+    longest: usize,
     /// What each rule finds, distinct, in its order.
     found: Vec<Vec<Way>>,
 }
@@ -81,6 +85,14 @@ pub enum SynonymError {
         /// Words found.
         len: usize,
     },
+    /// More pairs of characters than [`SYNONYM_PAIRS_MAX`] in one way to say something, of a script without spaces.
+    #[error("{len} pairs of characters in {text:?}, at most {SYNONYM_PAIRS_MAX} are taken")]
+    TooManyPairs {
+        /// The text.
+        text: String,
+        /// Pairs found, and other words.
+        len: usize,
+    },
     /// A text over [`QUERY_BYTES_MAX`]: nobody could type it.
     #[error("a synonym of {len} bytes, at most {QUERY_BYTES_MAX} are taken")]
     TooLong {
@@ -101,12 +113,20 @@ pub enum SynonymError {
 }
 
 impl Synonyms {
-    /// Makes rules ready. O(text · log ways).
+    /// [`Synonyms::in_language`], in English.
     ///
     /// # Errors
     /// The first bound that is passed; nothing is made of the others then.
     pub fn new<'a>(rules: impl IntoIterator<Item = &'a Synonym>) -> Result<Self, SynonymError> {
-        let analyzer = Analyzer::default();
+        Self::in_language(Language::English, rules)
+    }
+
+    /// Makes rules ready for indexes in a language. O(text · log ways).
+    ///
+    /// # Errors
+    /// The first bound that is passed; nothing is made of the others then.
+    pub fn in_language<'a>(language: Language, rules: impl IntoIterator<Item = &'a Synonym>) -> Result<Self, SynonymError> {
+        let analyzer = Analyzer::new(language);
         let mut made = Self::default();
         for Synonym { typed, found } in rules {
             let number = made.found.len();
@@ -117,7 +137,9 @@ impl Synonyms {
             check_side(found, typed)?;
             for text in typed {
                 let _ = words(&analyzer, text)?;
-                let rules = made.by_typed.entry(analyzer.name(text)).or_default();
+                let name = analyzer.name(text);
+                made.longest = made.longest.max(name.split(' ').count());
+                let rules = made.by_typed.entry(name).or_default();
                 if rules.last() != Some(&(number as u32)) {
                     rules.push(number as u32);
                 }
@@ -140,6 +162,11 @@ impl Synonyms {
         self.found.is_empty()
     }
 
+    /// Words that anything typed has at most.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
+    }
+
     /// What is found for words with these stems, which have a blank between them; a way may come twice, of two rules.
     pub(crate) fn found(&self, typed: &str) -> impl Iterator<Item = &Way> {
         self.by_typed.get(typed).into_iter().flatten().flat_map(|rule| &self.found[*rule as usize])
@@ -159,11 +186,12 @@ fn words(analyzer: &Analyzer, text: &str) -> Result<Phrase, SynonymError> {
     if text.len() > QUERY_BYTES_MAX {
         return Err(SynonymError::TooLong { len: text.len() });
     }
-    let words = analyzer.phrase(text);
-    match words.len() {
-        0 => Err(SynonymError::NoWord { text: text.to_owned() }),
-        1..=SYNONYM_WORDS_MAX => Ok(words),
-        len => Err(SynonymError::TooManyWords { text: text.to_owned(), len }),
+    let (words, text) = (analyzer.phrase(text), text.to_owned());
+    match (analyzer.words_in(&text), words.len()) {
+        (0, _) => Err(SynonymError::NoWord { text }),
+        (len, _) if len > SYNONYM_WORDS_MAX => Err(SynonymError::TooManyWords { text, len }),
+        (_, len) if len > SYNONYM_PAIRS_MAX => Err(SynonymError::TooManyPairs { text, len }),
+        _ => Ok(words),
     }
 }
 

@@ -3,7 +3,7 @@
 mod model;
 
 use model::score::label;
-use model::{MISSPELT, Model, ModelHit, ModelResults, WORDS, in_stock, shown};
+use model::{LANGUAGES, MISSPELT, Model, ModelHit, ModelResults, WORDS, in_stock, shown};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -58,7 +58,7 @@ fn key() -> impl Strategy<Value = DocKey> {
 fn category() -> impl Strategy<Value = Vec<String>> {
     let path = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
     // One puts `a/x` under another parent, as happens while a tree is being rearranged; some are called as words and texts are.
-    let named = [path(&["b", "b/ink"]), path(&["ink", "ink/lamp", "b/ink"]), path(&["a", "desk lamp"])];
+    let named = [path(&["b", "b/ink"]), path(&["ink", "ink/lamp", "b/ink"]), path(&["a", "desk lamp"]), path(&["b", "b/日本語"])];
     let plain = [path(&[]), path(&["a"]), path(&["a", "a/x"]), path(&["a", "a/y"]), path(&["b", "a/x"]), path(&["b", "b"])];
     select(plain.into_iter().chain(named).collect::<Vec<_>>())
 }
@@ -152,7 +152,7 @@ impl Files {
                     assert_eq!(u64::from(partition), key.0 % 5);
                     !halves || key.0 % 2 == half
                 };
-                let saved = Saved::decode(file, wants).expect("what was saved can be read");
+                let saved = Saved::decode(file, settings.language, wants).expect("what was saved can be read");
                 let (before, len) = (index.len(), saved.len());
                 let adopted = index.adopt(saved, current);
                 assert_eq!((adopted.taken + adopted.stale, index.len() - before), (len, adopted.taken));
@@ -230,6 +230,8 @@ fn condition() -> impl Strategy<Value = String> {
         "brand:fan",
         "title:lamp",
         "title:\"desk lamp\"",
+        "title:日本語",
+        "title:本",
         "model:80",
         "model:\"for ink\"",
         "category:x",
@@ -252,8 +254,9 @@ fn query() -> impl Strategy<Value = Query> {
     let words = prop_oneof![8 => select(&WORDS[..]), 1 => Just("zzzz"), 2 => select(&MISSPELT[..])];
     // A text that is still being typed mostly ends within a word.
     let typed = |(mut text, prefix, cut): (String, bool, bool)| {
-        if prefix && cut && text.len() >= 2 {
-            text.truncate(text.rfind(' ').map_or(2, |space| space + 3));
+        let at = text.rfind(' ').map_or(2, |space| space + 3);
+        if prefix && cut && text.is_char_boundary(at) {
+            text.truncate(at);
         }
         (text, prefix)
     };
@@ -412,10 +415,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn one_index(ops in vec(op(), 1..120), rules in rules(), head_rows_max in 1_usize..6, last in query()) {
-        let mut index = Index::new(Settings { head_rows_max });
-        let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
-        let mut model = Model { rules, ..Model::default() };
+    fn one_index(
+        ops in vec(op(), 1..120),
+        rules in rules(),
+        head_rows_max in 1_usize..6,
+        language in select(&LANGUAGES[..]),
+        last in query(),
+    ) {
+        let settings = Settings { head_rows_max, language };
+        let mut index = Index::new(settings);
+        let synonyms = Arc::new(Synonyms::in_language(language, &rules).expect("within bounds"));
+        let mut model = Model { rules, language, ..Model::default() };
         let mut files = Files::default();
         for op in ops.into_iter().chain([Op::Search(Box::new(last))]) {
             match op {
@@ -434,7 +444,7 @@ proptest! {
                     }
                 }
                 Op::Save(nth) => files.begin(&index, nth),
-                Op::Restart { halves } => index = files.restart(Settings { head_rows_max }, &model, halves),
+                Op::Restart { halves } => index = files.restart(settings, &model, halves),
                 Op::Search(query) => {
                     let query = Query { synonyms: synonyms.clone(), ..*query };
                     check_pages(&model.search(&query), &query, true, |query| index.search(query, STOCK).expect("within bounds"))?;
@@ -454,12 +464,14 @@ proptest! {
     fn two_indexes(
         documents in vec(document(), 0..40),
         rules in rules(),
+        language in select(&LANGUAGES[..]),
         queries in vec(query(), 1..8),
         like in vec(similar(), 1..8),
     ) {
-        let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
-        let mut model = Model { rules, ..Model::default() };
-        let mut indexes = [Index::new(Settings::default()), Index::new(Settings { head_rows_max: 2 })];
+        let synonyms = Arc::new(Synonyms::in_language(language, &rules).expect("within bounds"));
+        let mut model = Model { rules, language, ..Model::default() };
+        let settings = Settings { language, ..Settings::default() };
+        let mut indexes = [Index::new(settings), Index::new(Settings { head_rows_max: 2, ..settings })];
         for document in documents {
             let index = &mut indexes[(document.key.0 / 3 % 2) as usize];
             index.extend([document.clone()]).expect("the documents are within bounds");
@@ -505,7 +517,7 @@ proptest! {
         asked in vec((query(), prop_oneof![3 => 0_u64..60_000, 1 => 0_u64..3_000]), 1..6),
     ) {
         let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
-        let mut index = Index::new(Settings { head_rows_max });
+        let mut index = Index::new(Settings { head_rows_max, ..Settings::default() });
         for document in &documents {
             index.upsert(document).expect("the documents are within bounds");
             index.maintain(30);

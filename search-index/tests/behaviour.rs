@@ -320,7 +320,7 @@ fn a_write_is_seen_by_the_next_search() {
 
 #[test]
 fn a_cursor_survives_updates() {
-    let mut index = Index::new(Settings { head_rows_max: 4 });
+    let mut index = Index::new(Settings { head_rows_max: 4, ..Settings::default() });
     for key in 0..30 {
         index.upsert(&Document { price: Some(key * 10), ..titled(key as u64, "lamp") }).expect("within bounds");
     }
@@ -436,7 +436,7 @@ fn counts_stay_exact_over_many_rows() {
 
 #[test]
 fn replaced_documents_leave_nothing_behind() {
-    let mut index = Index::new(Settings { head_rows_max: 16 });
+    let mut index = Index::new(Settings { head_rows_max: 16, ..Settings::default() });
     for round in 0..200_u64 {
         for key in 0..50 {
             let attributes = vec![(format!("name {round}"), AttributeValue::Keyword(format!("value {round}")))];
@@ -537,7 +537,7 @@ fn an_unfinished_word_stands_for_all_that_begin_with_it() {
 fn a_word_that_nobody_has_stands_for_others() {
     let titles = ["usb keyboard", "black sunglasses", "Galaxy smartwatch", "ipad stand", "desk lamp", "keyboards cover", "lamb wool"];
     for head_rows_max in [1, 100] {
-        let mut index = Index::new(Settings { head_rows_max });
+        let mut index = Index::new(Settings { head_rows_max, ..Settings::default() });
         for (key, title) in (1..).zip(titles) {
             index.upsert(&Document { title: title.into(), ..Document::new(DocKey(key)) }).expect("within bounds");
             while index.maintain(1_000) {}
@@ -606,7 +606,7 @@ fn catalog() -> Vec<Document> {
 #[test] // In the head, in segments and after merges alike: query, and which titles of eight the best hits have.
 fn what_a_title_is_about_comes_first() {
     let index = Index::build(Settings::default(), catalog()).expect("within bounds");
-    let mut rewritten = Index::build(Settings { head_rows_max: 100 }, catalog()).expect("within bounds");
+    let mut rewritten = Index::build(Settings { head_rows_max: 100, ..Settings::default() }, catalog()).expect("within bounds");
     let answer = |index: &Index, query: &str| {
         let results = index.search(&Query { limit: 100, ..text(query) }, None).expect("within bounds");
         results.hits.into_iter().map(|hit| (hit.key, hit.score)).collect::<Vec<_>>()

@@ -88,7 +88,8 @@ fn check(index: &Index, signals: Signals) {
 #[test]
 fn the_best_rows_are_found_without_reading_all() {
     // Every match is listed by pages of 100, each of which looks at every match: a twentieth of the documents keeps that short.
-    let mut index = Index::build(Settings { head_rows_max: 500 }, (0..DOCUMENTS).step_by(20).map(document)).expect("within bounds");
+    let mut index = Index::build(Settings { head_rows_max: 500, ..Settings::default() }, (0..DOCUMENTS).step_by(20).map(document))
+        .expect("within bounds");
     KINDS.into_iter().for_each(|signals| check(&index, signals));
     // Gone, changed and new documents, in several parts of the index.
     for key in (0..DOCUMENTS).step_by(140) {

@@ -18,7 +18,7 @@ const STOCK: Option<Live<'static>> = Some(&|key| key.0.is_multiple_of(2));
 
 fn results(documents: &[Document], query: &Query) -> Results {
     // In segments and in the head alike.
-    let whole = Index::build(Settings { head_rows_max: 1 }, documents.iter().cloned()).expect("a few");
+    let whole = Index::build(Settings { head_rows_max: 1, ..Settings::default() }, documents.iter().cloned()).expect("a few");
     assert_eq!(whole.layout().head_rows, 0);
     let mut head = Index::new(Settings::default());
     documents.iter().for_each(|document| assert!(head.upsert(document).is_ok()));

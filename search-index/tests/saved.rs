@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use expect_test::expect_file;
 use search_index::{
-    AttributeValue, Columns, Current, DocKey, Document, Filter, FilterValue, Index, Query, Saved, SavedError, Saving, Settings,
+    AttributeValue, Columns, Current, DocKey, Document, Filter, FilterValue, Index, Language, Query, Saved, SavedError, Saving, Settings,
 };
 
 /// Texts that analysis takes apart in all its ways: a change of any of them is a change of [`the fixture`](the_bytes_are_these).
@@ -44,7 +44,7 @@ fn documents() -> Vec<Document> {
 }
 
 fn index(documents: &[Document]) -> Index {
-    Index::build(Settings { head_rows_max: 1 }, documents.iter().cloned()).expect("within bounds")
+    Index::build(Settings { head_rows_max: 1, ..Settings::default() }, documents.iter().cloned()).expect("within bounds")
 }
 
 /// The bytes of the only segment, made in steps of `bytes`.
@@ -58,7 +58,7 @@ fn save(index: &Index, bytes: usize) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Saved, SavedError> {
-    Saved::decode(bytes, |_, _| true)
+    Saved::decode(bytes, Language::English, |_, _| true)
 }
 
 fn dump(bytes: &[u8]) -> String {
@@ -74,11 +74,11 @@ fn undump(text: &str) -> Vec<u8> {
     text.lines().flat_map(line).collect()
 }
 
-const FIXTURE: &str = include_str!("../fixtures/v3.hex");
+const FIXTURE: &str = include_str!("../fixtures/v4.hex");
 
 #[test] // When this fails, either the format's version has to rise or the analysis' (`ANALYSIS_VERSION`), and older files are read as before or refused.
 fn the_bytes_are_these() {
-    expect_file!["../fixtures/v3.hex"].assert_eq(&dump(&save(&index(&documents()), 200)));
+    expect_file!["../fixtures/v4.hex"].assert_eq(&dump(&save(&index(&documents()), 200)));
 }
 
 #[test]
@@ -146,10 +146,13 @@ fn other_files_are_told_apart() {
     assert_eq!(with(16, b"EMPBATCH"), Some(SavedError::Foreign));
     assert_eq!(with(24, &1_u32.to_le_bytes()), Some(SavedError::Version { found: 1 }));
     assert_eq!(with(28, &7_u32.to_le_bytes()), Some(SavedError::Analysis { found: 7 }));
+    let another = |found: &str, wanted| Some(SavedError::Language { found: found.into(), wanted });
+    assert_eq!(with(32, b"de\0\0"), another("de", Language::English));
+    assert_eq!(with(32, &[0xff; 4]).map(|error| error.to_string().ends_with("wanted en")), Some(true));
     assert_eq!(read(&[]).err(), Some(SavedError::Foreign));
     assert_eq!(read(&whole[..20]).err(), Some(SavedError::Foreign));
-    let message = with(50, &[0xff; 8]).map(|error| error.to_string());
-    assert_eq!(message.as_deref(), Some("a saved index segment is damaged in the block at 32: the checksum is another"));
+    let message = with(54, &[0xff; 8]).map(|error| error.to_string());
+    assert_eq!(message.as_deref(), Some("a saved index segment is damaged in the block at 36: the checksum is another"));
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn only_what_is_unchanged_is_taken_over() {
     (new[1].title, new[1].stamp) = ("Something else".into(), 99); // changed
     new[2].price = Some(7); // in place
     new.remove(5); // gone
-    let mut loaded = Index::new(Settings { head_rows_max: 1 });
+    let mut loaded = Index::new(Settings { head_rows_max: 1, ..Settings::default() });
     loaded.upsert(&new[0]).expect("within bounds"); // there before
     let adopted = loaded.adopt(read(&bytes).expect("whole"), current(&new));
     assert_eq!((adopted.taken, adopted.stale), (5, 3));
@@ -186,7 +189,7 @@ fn only_what_is_unchanged_is_taken_over() {
 fn a_shard_reads_what_is_its_own() {
     let bytes = save(&index(&documents()), 200);
     let own: Vec<Document> = documents().into_iter().filter(|document| document.partition % 3 == 1).collect();
-    let saved = Saved::decode(&bytes, |_, partition| partition % 3 == 1).expect("whole");
+    let saved = Saved::decode(&bytes, Language::English, |_, partition| partition % 3 == 1).expect("whole");
     assert_eq!(saved.len(), own.len());
     let mut loaded = Index::new(Settings::default());
     loaded.adopt(saved, current(&documents()));
@@ -197,7 +200,7 @@ fn a_shard_reads_what_is_its_own() {
 #[test]
 fn a_segment_that_was_merged_away_is_gone() {
     let documents = documents();
-    let mut index = Index::new(Settings { head_rows_max: 1 });
+    let mut index = Index::new(Settings { head_rows_max: 1, ..Settings::default() });
     for document in &documents[..4] {
         index.upsert(document).expect("within bounds");
         index.maintain(100);
@@ -209,6 +212,26 @@ fn a_segment_that_was_merged_away_is_gone() {
     assert_eq!(index.save_step(&mut save, &mut out, 10), Saving::Gone);
     assert!(index.save(ids[0]).is_none());
     assert!(index.segments().all(|segment| !ids.contains(&segment.id) && segment.rows == 4));
+}
+
+#[test] // What is made in one language is taken over by an index in the same, and by no other.
+fn a_segment_is_in_one_language() {
+    for language in Language::ALL {
+        let settings = Settings { head_rows_max: 1, language };
+        let index = Index::build(settings, documents()).expect("within bounds");
+        let bytes = save(&index, 200);
+        for wanted in Language::ALL {
+            match Saved::decode(&bytes, wanted, |_, _| true) {
+                Ok(saved) => {
+                    assert_eq!(wanted, language);
+                    let mut loaded = Index::new(settings);
+                    assert_eq!(loaded.adopt(saved, current(&documents())).taken, 8);
+                    same_answers(&loaded, &index);
+                }
+                Err(error) => assert_eq!(error, SavedError::Language { found: language.to_string(), wanted }),
+            }
+        }
+    }
 }
 
 #[test] // More than the names and values whose numbers a saving remembers.

@@ -55,7 +55,7 @@ const TITLES: [&str; 8] = [
 #[test] // Query, rules, what all words find. The head and segments say the same.
 fn ways_to_say_it_are_found() {
     let built = index(&TITLES);
-    let mut written = Index::new(Settings { head_rows_max: 100 });
+    let mut written = Index::new(Settings { head_rows_max: 100, ..Settings::default() });
     for (title, key) in TITLES.iter().zip(1..) {
         written.upsert(&titled(key, title)).expect("short");
     }

@@ -48,6 +48,10 @@ pub(crate) struct EngineSettings {
     /// Size of the log's files made from this start on: from 1MiB to 16GiB [default: 64MiB].
     #[arg(long, value_name = "SIZE")]
     pub(crate) segment_bytes: Option<Size>,
+    /// What the catalog is written in, for stems and words that say little; another than before indexes all products again: ar, da, de, el, en, es, fi, fr, it,
+    /// nl, no, pt, ro, ru, sv, or none [default: en].
+    #[arg(long, value_name = "CODE")]
+    pub(crate) search_language: Option<SearchLanguage>,
     /// Start although the clock is more than an hour before the last entry of the log.
     #[arg(long)]
     pub(crate) accept_clock: bool,
@@ -94,6 +98,7 @@ struct Written {
     events_max_mb: Option<u32>,
     log_bytes: Option<Size>,
     segment_bytes: Option<Size>,
+    search_language: Option<SearchLanguage>,
     accept_clock: bool,
 }
 
@@ -192,6 +197,21 @@ impl Display for Size {
     }
 }
 
+/// What the catalog is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SearchLanguage(pub(crate) engine::SearchLanguage);
+
+impl FromStr for SearchLanguage {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            let codes = engine::SearchLanguage::ALL.map(engine::SearchLanguage::code);
+            format!("one of {}", codes.join(", "))
+        })
+    }
+}
+
 /// When money is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -223,7 +243,7 @@ macro_rules! from_string {
         }
     )*};
 }
-from_string! { AdminListen Cpus Driver Size Capture }
+from_string! { AdminListen Cpus Driver Size SearchLanguage Capture }
 
 impl Settings {
     /// Adds what the file says, where the command line said nothing.
@@ -253,6 +273,7 @@ impl Settings {
                 events_max_mb: engine.events_max_mb.or(written.events_max_mb),
                 log_bytes: engine.log_bytes.or(written.log_bytes),
                 segment_bytes: engine.segment_bytes.or(written.segment_bytes),
+                search_language: engine.search_language.or(written.search_language),
                 accept_clock: engine.accept_clock || written.accept_clock,
             },
             listen: listen.or(written.listen),
@@ -294,6 +315,7 @@ impl EngineSettings {
         config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
         config.driver = self.driver.map_or_else(engine::Driver::default, |driver| driver.0);
         config.accept_clock = self.accept_clock;
+        config.search_language = self.search_language.map_or_else(engine::SearchLanguage::default, |language| language.0);
         config.providers = vec![adapters::sandbox::NAME.into()];
         config.capture = match self.capture {
             None | Some(Capture::AtOnce) => engine::Capture::AtOnce,
@@ -331,11 +353,11 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file() {
-        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ndriver = 'portable'\ncapture = 'manual'\ndemo = true\nsegment-bytes = '1MiB'\nlog-bytes = '8 MiB'")
+        let both = file("listen = '0.0.0.0:443'\nadmin-listen = 'off'\ndata = 'd'\ncpus = '0-2,5'\ndriver = 'portable'\ncapture = 'manual'\ndemo = true\nsearch-language = 'de'\nsegment-bytes = '1MiB'\nlog-bytes = '8 MiB'")
             .expect("reads");
         let config = both.engine.checked().expect("can be used");
         assert_eq!((config.segment_bytes, config.log_bytes_max), (1 << 20, 8 << 20));
-        assert_eq!(both.engine.config().driver, engine::Driver::Portable);
+        assert_eq!((both.engine.config().driver, config.search_language), (engine::Driver::Portable, engine::SearchLanguage::German));
         assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
         assert_eq!((both.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
         assert_eq!((both.engine.cpus, both.engine.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
@@ -400,6 +422,7 @@ mod tests {
             ("admin-listen = 'on'", "or off"),
             ("capture = 'never'", "at-once or manual"),
             ("driver = 'tape'", "glommio or portable"),
+            ("search-language = 'klingon'", "one of ar, da, de, el, en, es, fi, fr, it, nl, no, pt, ro, ru, sv, none"),
             ("log-bytes = '1GB'", "a size, such as 256MiB"),
         ] {
             let Err(Fail::Usage(why)) = file(text) else { panic!("{text} is taken") };

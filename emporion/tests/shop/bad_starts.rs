@@ -56,6 +56,7 @@ async fn what_stands_in_the_way_is_named() {
     one_line(fails(&folder.data(), &["--shards", "0"]), 2, &["0 shards"]);
     one_line(fails(&folder.data(), &["--log-bytes", "100MiB"]), 2, &["a log of 100MiB", "--log-bytes 256MiB or more"]);
     one_line(fails(&folder.data(), &["--segment-bytes", "1MB"]), 2, &["--segment-bytes", "a size, such as 256MiB"]);
+    one_line(fails(&folder.data(), &["--search-language", "xx"]), 2, &["--search-language", "one of ar, da, de"]);
     one_line(fails(&folder.data(), &["--no-such-thing"]), 2, &["--no-such-thing", "--help"]);
     let config = folder.path().join("shop.toml");
     fs::write(&config, "listen = '127.0.0.1:0'\nhaste = true\n").expect("writes");

@@ -15,7 +15,7 @@ use crate::flow::views;
 use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
 use crate::shard::core::doc_key;
 use search_index::{
-    BOOSTS_MAX, HIDDEN_MAX, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Signals, Synonym, Synonyms, Typed, Words,
+    BOOSTS_MAX, HIDDEN_MAX, Language, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Signals, Synonym, Synonyms, Typed, Words,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +24,7 @@ use wire::{Banner, Millis, RANKING_KEY};
 /// The settings as last published.
 #[derive(Debug, Default)]
 pub(crate) struct SearchRules {
+    language: Language,
     settings: Arc<SearchSettings>,
     signals: Signals,
     synonyms: Arc<OnceLock<Arc<Synonyms>>>,
@@ -57,6 +58,15 @@ pub(crate) struct Shown {
 }
 
 impl SearchRules {
+    /// Nothing set, for a search in this language.
+    pub(crate) fn new(language: Language) -> Self {
+        Self { language, ..Self::default() }
+    }
+
+    pub(crate) fn language(&self) -> Language {
+        self.language
+    }
+
     /// Of changed settings. What was compiled of a kind that did not change is kept. O(settings).
     pub(crate) fn after(&self, settings: Arc<SearchSettings>) -> Self {
         let same = |kind| settings.is_same(&self.settings, kind);
@@ -68,6 +78,7 @@ impl SearchRules {
             Some(SearchSetting::Synonyms(_) | SearchSetting::Rule(_)) | None => Signals::default(),
         };
         Self {
+            language: self.language,
             signals,
             synonyms: if same(SearchSettingKind::Synonyms) { Arc::clone(&self.synonyms) } else { Arc::default() },
             rules: if same(SearchSettingKind::Rule) { Arc::clone(&self.rules) } else { Arc::default() },
@@ -77,7 +88,7 @@ impl SearchRules {
 
     /// Sets a query up as it is for any text.
     pub(crate) fn set_up(&self, query: &mut Query) {
-        query.synonyms = Arc::clone(self.synonyms.get_or_init(|| Arc::new(synonyms_of(&self.settings))));
+        query.synonyms = Arc::clone(self.synonyms.get_or_init(|| Arc::new(synonyms_of(self.language, &self.settings))));
         query.signals = self.signals;
     }
 
@@ -95,11 +106,11 @@ impl SearchRules {
     }
 
     fn those_for(&self, text: &str, fields: &[String], now: Millis, is_for: impl Fn(&Pattern, &Typed) -> bool) -> Matched {
-        let rules = self.rules.get_or_init(|| rules_of(&self.settings));
+        let rules = self.rules.get_or_init(|| rules_of(self.language, &self.settings));
         if rules.is_empty() {
             return Matched::new();
         }
-        let typed = Typed::with_fields(text, fields);
+        let typed = Typed::in_language(self.language, text, fields);
         let is_due = |rule: &SearchRule| rule.from.is_none_or(|from| from <= now) && rule.until.is_none_or(|until| now < until);
         let applies =
             |compared: &Compared| compared.rule().is_some_and(is_due) && compared.patterns.iter().any(|pattern| is_for(pattern, &typed));
@@ -108,7 +119,7 @@ impl SearchRules {
 
     /// Sets a query up as these rules say; what the shopper is likely to want counts behind what they do.
     pub(crate) fn arrange(&self, matched: &Matched, preferences: &[Boost], tree: &CategoryTree, query: &mut Query) -> Shown {
-        let all = self.rules.get_or_init(|| rules_of(&self.settings));
+        let all = self.rules.get_or_init(|| rules_of(self.language, &self.settings));
         let rules = || matched.iter().filter_map(|place| all.get(*place)?.rule());
         let mut seen = BTreeSet::new();
         let hidden = rules().flat_map(|rule| &rule.hidden).map(|product| doc_key(*product)).filter(|key| seen.insert(*key));
@@ -128,26 +139,26 @@ impl SearchRules {
     }
 }
 
-fn rules_of(settings: &SearchSettings) -> Vec<Compared> {
+fn rules_of(language: Language, settings: &SearchSettings) -> Vec<Compared> {
     let compared = |setting: &Arc<Setting>| {
         let SearchSetting::Rule(rule) = &setting.content else { return None };
         // What was taken once and is a pattern no more, by some later way to take texts apart, is passed over.
-        let patterns: Vec<Pattern> = rule.queries.iter().filter_map(|query| pattern(query).ok()).collect();
+        let patterns: Vec<Pattern> = rule.queries.iter().filter_map(|query| pattern(language, query).ok()).collect();
         rule.enabled.then(|| Compared { patterns, setting: Arc::clone(setting) })
     };
     settings.iter().filter_map(|(_, setting)| compared(setting)).collect()
 }
 
-fn synonyms_of(settings: &SearchSettings) -> Synonyms {
+fn synonyms_of(language: Language, settings: &SearchSettings) -> Synonyms {
     let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
         SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
         SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
     });
     let synonyms: Vec<Synonym> = synonyms.collect();
-    Synonyms::new(&synonyms).unwrap_or_else(|_| {
+    Synonyms::in_language(language, &synonyms).unwrap_or_else(|_| {
         // Likewise, one by one.
-        let good = synonyms.iter().filter(|synonym| Synonyms::new([*synonym]).is_ok());
-        Synonyms::new(good).unwrap_or_default()
+        let good = synonyms.iter().filter(|synonym| Synonyms::in_language(language, [*synonym]).is_ok());
+        Synonyms::in_language(language, good).unwrap_or_default()
     })
 }
 
@@ -160,9 +171,9 @@ pub(crate) fn synonym(synonyms: &crate::record::v1::search::Synonyms) -> Synonym
 ///
 /// # Errors
 /// When it is none.
-pub(crate) fn pattern(query: &QueryPattern) -> Result<Pattern, PatternError> {
+pub(crate) fn pattern(language: Language, query: &QueryPattern) -> Result<Pattern, PatternError> {
     match query {
-        QueryPattern::Is(text) => Pattern::new(text, PatternKind::Is),
-        QueryPattern::Contains(text) => Pattern::new(text, PatternKind::Contains),
+        QueryPattern::Is(text) => Pattern::in_language(language, text, PatternKind::Is),
+        QueryPattern::Contains(text) => Pattern::in_language(language, text, PatternKind::Contains),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         peer::{Answer, Ask},
     },
 };
-use search_index::Synonyms;
+use search_index::{Language, Synonyms};
 use std::sync::Arc;
 use wire::{
     Body, Failure, FieldError, PartitionId, ProductId, ProductRef, RANKING_KEY, Refusal, Role, SearchSetting, SearchSettingKind,
@@ -33,7 +33,9 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, key: String, 
             v1::SearchSetting::Ranking(v1::Ranking { popularity, rating, in_stock })
         }
     };
-    search_settings::check(&key, &setting).and_then(|()| analysed(&setting)).map_err(|error| refused(Refusal::Invalid(vec![error])))?;
+    search_settings::check(&key, &setting)
+        .and_then(|()| analysed(ctx.config(|config| config.shared.search_language()), &setting))
+        .map_err(|error| refused(Refusal::Invalid(vec![error])))?;
     let (kind, partition) = (setting.kind(), partition(ctx));
     let command = Command::PutSearchSetting { key: key.clone(), setting };
     let committed = ctx.propose(partition, head.entry(command)).await?;
@@ -84,8 +86,8 @@ fn view(key: &str, setting: &Setting) -> SearchSettingView {
     SearchSettingView { key: key.to_owned(), version: setting.version, setting: views::search_setting(&setting.content) }
 }
 
-/// Whether the index can take it: whether there is a word in each text.
-fn analysed(setting: &v1::SearchSetting) -> Result<(), FieldError> {
+/// Whether an index in a language can take it: whether there is a word in each text.
+fn analysed(language: Language, setting: &v1::SearchSetting) -> Result<(), FieldError> {
     let no = |pointer: String, code: &str, detail: String| FieldError { pointer, code: code.to_owned(), detail };
     match setting {
         v1::SearchSetting::Synonyms(synonyms) => {
@@ -94,13 +96,15 @@ fn analysed(setting: &v1::SearchSetting) -> Result<(), FieldError> {
                 ways.into_iter().flat_map(|(name, ways)| ways.iter().enumerate().map(move |(nth, way)| (name, nth, way)))
             {
                 let alone = search_index::Synonym { typed: vec![way.clone()], found: vec![way.clone()] };
-                Synonyms::new([&alone]).map_err(|error| no(format!("/{name}/{nth}"), "bad_synonym", error.to_string()))?;
+                Synonyms::in_language(language, [&alone])
+                    .map_err(|error| no(format!("/{name}/{nth}"), "bad_synonym", error.to_string()))?;
             }
-            Synonyms::new([&search_rules::synonym(synonyms)]).map(drop).map_err(|error| no(String::new(), "bad_synonym", error.to_string()))
+            let made = Synonyms::in_language(language, [&search_rules::synonym(synonyms)]);
+            made.map(drop).map_err(|error| no(String::new(), "bad_synonym", error.to_string()))
         }
         v1::SearchSetting::Rule(rule) => {
             let bad = |(nth, query): (usize, &v1::QueryPattern)| {
-                let error = search_rules::pattern(query).err()?;
+                let error = search_rules::pattern(language, query).err()?;
                 Some(no(format!("/queries/{nth}"), "bad_query", error.to_string()))
             };
             rule.queries.iter().enumerate().find_map(bad).map_or(Ok(()), Err)

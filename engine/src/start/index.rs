@@ -5,7 +5,7 @@
 //! Nothing here is an error: what cannot be read is told in the log, and indexed again.
 
 use crate::shard::core::index_files::{INDEX_DIR, IndexFound, file_name, shard_dir};
-use search_index::Saved;
+use search_index::{Language, Saved, SavedError};
 use std::{
     io,
     os::unix::fs::DirBuilderExt,
@@ -26,9 +26,9 @@ pub(super) struct Reading(Option<JoinHandle<IndexFound>>);
 
 impl Reading {
     /// Begins to read. Give it a thread that is not pinned to a core: the new one would be too.
-    pub(super) fn start(data: &Path, shard: ShardId, shards: u16) -> Self {
+    pub(super) fn start(data: &Path, shard: ShardId, shards: u16, language: Language) -> Self {
         let data = data.to_owned();
-        let thread = Builder::new().name(format!("index-{}", shard.0)).spawn(move || read(&data, shard, shards));
+        let thread = Builder::new().name(format!("index-{}", shard.0)).spawn(move || read(&data, shard, shards, language));
         if let Err(error) = &thread {
             tracing::warn!(%error, "the saved index is not read");
         }
@@ -42,8 +42,9 @@ impl Reading {
     }
 }
 
-fn read(data: &Path, shard: ShardId, shards: u16) -> IndexFound {
+fn read(data: &Path, shard: ShardId, shards: u16, language: Language) -> IndexFound {
     let mut found = IndexFound::default();
+    let mut former = None;
     let own = shard_dir(shard, shards);
     let ours = format!("-of-{shards:05}");
     for folder in names(&data.join(INDEX_DIR)) {
@@ -54,7 +55,7 @@ fn read(data: &Path, shard: ShardId, shards: u16) -> IndexFound {
         for name in names(&data.join(INDEX_DIR).join(&folder)) {
             let Some((number, whole)) = file_name(&name) else { continue };
             let path = format!("{INDEX_DIR}/{folder}/{name}");
-            let saved = if whole { saved(&data.join(&path), &path, shard, shards) } else { None };
+            let saved = if whole { saved(&data.join(&path), &path, (shard, shards), language, &mut former) } else { None };
             if is_own {
                 found.last_number = found.last_number.max(number);
             }
@@ -72,10 +73,14 @@ fn read(data: &Path, shard: ShardId, shards: u16) -> IndexFound {
             }
         }
     }
+    if let Some(former) = former {
+        tracing::info!(former, %language, shard = shard.0, "the language of the search has changed; its products are indexed again");
+    }
     found
 }
 
-fn saved(file: &Path, path: &str, shard: ShardId, shards: u16) -> Option<Saved> {
+/// Reads a file for a shard of so many; `former` is told the language that it is in, if that is another.
+fn saved(file: &Path, path: &str, (shard, shards): (ShardId, u16), language: Language, former: &mut Option<String>) -> Option<Saved> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -83,8 +88,12 @@ fn saved(file: &Path, path: &str, shard: ShardId, shards: u16) -> Option<Saved> 
             return None;
         }
     };
-    match Saved::decode(&bytes, |_, partition| placement::shard_of(PartitionId(partition), shards) == shard) {
+    match Saved::decode(&bytes, language, |_, partition| placement::shard_of(PartitionId(partition), shards) == shard) {
         Ok(saved) => Some(saved),
+        Err(SavedError::Language { found, .. }) => {
+            *former = Some(found);
+            None
+        }
         Err(error) => {
             tracing::warn!(path, %error, "a part of the saved index is of no use; its products are indexed again");
             None

@@ -208,7 +208,7 @@ impl<'a> Measure<'a> {
         let name = &text[second.range.clone()];
         if is_word_too(name) && gap != "-" {
             let third = tokens.get(at + 2);
-            let ends = third.is_none_or(|third| ends_phrase(&text[second.range.end..third.range.start]));
+            let ends = ends_phrase(text, second, third);
             let is_meant = match reading {
                 Reading::Document => ends || third.is_some_and(|third| !is_number(&text[third.range.clone()])),
                 Reading::Query => ends,
@@ -270,7 +270,7 @@ pub(super) fn is_point(before: &str, after: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fold::fold;
+    use super::super::fold_name as fold;
     use super::super::tokens::tokens;
     use super::*;
 

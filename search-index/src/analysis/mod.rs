@@ -1,40 +1,39 @@
 //! From text to terms, the same way for documents and queries.
 //!
-//! Path: text → `fold` (compatibility forms, case, diacritics, apostrophes) → `tokens` (Unicode words, model numbers in one piece)
-//! → `stem` (English) → terms. Documents also get the other spellings of what mixes letters and digits, so that `tn2110`
-//! and `TN-2110` find each other, and numbers with units in the one way that `measures` has for each, which is what a query looks for: `8 GB` and `8gb`, `1.5 litres`
-//! and `1500ml`. Queries keep to one spelling and fall back to its pieces.
+//! Path: text → `fold` (compatibility forms, case, diacritics, apostrophes) → `tokens` (Unicode words, model numbers in one piece, every two neighbours of
+//! what is written without spaces: `cjk`) → `stem` (of the index's `language`) → terms. Documents also get the other spellings of what mixes letters and
+//! digits, so that `tn2110` and `TN-2110` find each other, and numbers with units in the one way that `measures` has for each, which is what a query looks for: `8 GB` and
+//! `8gb`, `1.5 litres` and `1500ml`. Queries keep to one spelling and fall back to its pieces.
 
+pub(crate) mod cjk;
 mod fold;
+mod language;
 mod measures;
+mod rules;
 mod tokens;
 
-use rust_stemmers::{Algorithm, Stemmer};
 use std::borrow::Cow;
+use std::ops::Range;
 
-pub(crate) use self::fold::fold;
+use unicode_segmentation::UnicodeSegmentation;
+
+use self::language::Stems;
+pub use self::language::{Language, UnknownLanguage};
 use self::measures::{Measure, Reading};
+pub(crate) use self::rules::Rules;
 pub(crate) use self::tokens::last_word;
-use self::tokens::{Token, ends_phrase, pieces, tokens};
+use self::tokens::{Token, ends_phrase, is_last_of_run, pieces, thinned, tokens};
+use crate::query::TERMS_MAX;
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text
 /// others, so that what was saved under the old rules is not mixed with what is made under the new.
-pub(crate) const ANALYSIS_VERSION: u32 = 5;
+pub(crate) const ANALYSIS_VERSION: u32 = 6;
 
 /// Bytes of a token after folding; the rest of a longer one is cut off, on both sides alike.
 pub(crate) const TOKEN_BYTES_MAX: usize = 64;
 
 /// Characters from which on an unfinished word stands for all that begin with it: a single one begins too many.
 pub(crate) const PREFIX_CHARS_MIN: usize = 2;
-
-/// Left out of a query that has other terms. Documents index them, so that a query of nothing else still works.
-pub(crate) const STOP_WORDS: [&str; 24] = [
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "in", "into", "is", "it", "no", "of", "on", "or", "that", "the",
-    "this", "to", "with",
-];
-
-/// What comes after these is what the thing is for, or where it is from.
-pub(crate) const BEFORE_OTHERS: [&str; 10] = ["for", "with", "w", "f", "in", "by", "from", "to", "compatible", "replaces"];
 
 /// A word or number of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,25 +77,71 @@ impl Role {
     }
 }
 
+/// A name as it is compared, in all languages alike.
+pub(crate) fn fold_name(name: &str) -> String {
+    fold::fold(name, Language::English)
+}
+
+/// Takes texts of one language apart.
 pub(crate) struct Analyzer {
-    stemmer: Stemmer,
+    stems: Stems,
+    rules: &'static Rules,
 }
 
 impl Default for Analyzer {
     fn default() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English) }
+        Self::new(Language::default())
     }
 }
 
 impl Analyzer {
-    /// The dictionary's form of a token: stemmed when it is an English-looking word.
-    pub(crate) fn stem<'a>(&self, token: &'a str) -> Cow<'a, str> {
-        if token.len() > 2 && token.bytes().all(|b| b.is_ascii_lowercase()) { self.stemmer.stem(token) } else { Cow::Borrowed(token) }
+    /// O(1).
+    pub(crate) fn new(language: Language) -> Self {
+        Self { stems: Stems::new(language), rules: language.rules() }
     }
 
-    /// Whether a term is that of a stop word. Stemming leaves all of these as they are.
-    pub(crate) fn is_stop_word(term: &[u8]) -> bool {
-        STOP_WORDS.iter().any(|stop| stop.as_bytes() == term)
+    pub(crate) fn language(&self) -> Language {
+        self.stems.language()
+    }
+
+    /// The text as it is compared.
+    pub(crate) fn fold(&self, text: &str) -> String {
+        fold::fold(text, self.language())
+    }
+
+    /// The dictionary's form of a token: stemmed when it is a word of the language.
+    pub(crate) fn stem<'a>(&self, token: &'a str) -> Cow<'a, str> {
+        self.stems.of(token)
+    }
+
+    /// A word that says little, as rules have it.
+    fn stop(&self, word: &str) -> Option<&'static str> {
+        let Rules { stops, elided, .. } = self.rules;
+        stops.iter().chain(*elided).find(|stop| **stop == word).copied()
+    }
+
+    /// Words of a text as it is shown, each with its place; what is cut off before a vowel is a word of its own.
+    pub(crate) fn shown_words<'a>(&self, text: &'a str) -> Vec<(usize, &'a str)> {
+        let words = text.unicode_word_indices();
+        if self.rules.elided.is_empty() {
+            return words.collect();
+        }
+        let mut found = Vec::new();
+        for (at, word) in words {
+            let cut = word.find(['\'', '’']).filter(|cut| self.rules.elided.contains(&&*(word[..*cut].to_lowercase() + "'")));
+            match cut.map(|cut| word.ceil_char_boundary(cut + 1)) {
+                Some(cut) => found.extend([(at, &word[..cut]), (at + cut, &word[cut..])]),
+                None => found.push((at, word)),
+            }
+        }
+        found
+    }
+
+    /// The terms of words that say little, ascending. O(these words).
+    pub(crate) fn stop_terms(&self) -> Vec<String> {
+        let mut terms: Vec<String> = self.rules.stops.iter().chain(self.rules.elided).map(|stop| self.stem(stop).into_owned()).collect();
+        terms.sort_unstable();
+        terms
     }
 
     /// Every unstemmed token under which a document with this folded text can be found.
@@ -105,13 +150,29 @@ impl Analyzer {
         let (mut glued, mut begun) = (String::new(), None);
         for (at, token) in found.iter().enumerate() {
             let text = &folded[token.range.clone()];
-            let ends = found.get(at + 1).is_none_or(|next| ends_phrase(&folded[token.range.end..next.range.start]));
-            emit(text, Role::Word { ends });
+            let next = found.get(at + 1);
+            emit(text, Role::Word { ends: ends_phrase(folded, token, next) });
+            if let Some(second) = token.second {
+                emit(&folded[token.range.start..second], Role::Spelling);
+                if is_last_of_run(token, next) {
+                    emit(&folded[second..token.range.end], Role::Spelling);
+                }
+            }
+            if text.ends_with('\'')
+                && let Some(next) = next.filter(|next| next.range.start == token.range.end)
+            {
+                glued.clear();
+                glued.push_str(text.trim_end_matches('\''));
+                glued.push_str(&folded[next.range.clone()]);
+                if glued.len() <= TOKEN_BYTES_MAX {
+                    emit(&glued, Role::Spelling);
+                }
+            }
             if let Some((left, right)) = pieces(text) {
                 emit(left, Role::Spelling);
                 emit(right, Role::Spelling);
             }
-            let next_joined = found.get(at + 1).is_some_and(|next| next.joined);
+            let next_joined = next.is_some_and(|next| next.joined);
             if token.joined && !next_joined {
                 let mut from = at;
                 while found[from].joined {
@@ -162,9 +223,20 @@ impl Analyzer {
         (measure.tokens == found.len()).then_some(measure.said)
     }
 
+    /// Where the words of folded text are under which a document with it can be found, single characters of runs among them, and no other spellings.
+    pub(crate) fn document_places(folded: &str, mut found: impl FnMut(Range<usize>)) {
+        for Token { range, second, .. } in tokens(folded) {
+            if let Some(second) = second {
+                found(range.start..second);
+                found(second..range.end);
+            }
+            found(range);
+        }
+    }
+
     /// The terms of words that stand side by side, stop words among them; of a number with a unit alone the one way to say it.
     pub(crate) fn phrase(&self, text: &str) -> Vec<String> {
-        let folded = fold(text);
+        let folded = self.fold(text);
         if let Some(measure) = Self::measure(&folded) {
             return vec![measure];
         }
@@ -174,11 +246,18 @@ impl Analyzer {
     /// The term of all words of a text together, where documents that spell them as one are found by that too: `tn2110` of `TN-2110`.
     pub(crate) fn spelling_of_all(&self, text: &str) -> Option<String> {
         let (mut all, mut spelling) = (String::new(), None);
-        Self::document_tokens(&fold(text), |token, role| match role {
+        Self::document_tokens(&self.fold(text), |token, role| match role {
             Role::Word { .. } => all.push_str(token),
             Role::Spelling => spelling = Some(token.to_owned()),
         });
         spelling.filter(|spelling| *spelling == all).map(|spelling| self.stem(&spelling).into_owned())
+    }
+
+    /// How many words a text has, a run of a script without spaces being one.
+    pub(crate) fn words_in(&self, text: &str) -> usize {
+        let folded = self.fold(text);
+        let mut end = 0;
+        tokens(&folded).iter().filter(|token| std::mem::replace(&mut end, token.range.end) <= token.range.start).count()
     }
 
     /// The stems of a name, one behind the other, stop words left out when there is anything else: what a query is held against that may say it.
@@ -195,21 +274,30 @@ impl Analyzer {
         self.query(text, unfinished).terms
     }
 
-    /// As [`Analyzer::query_terms`], and the stop words that were left out.
+    /// As [`Analyzer::query_terms`], and the stop words that were left out, [`TERMS_MAX`] at most.
     pub(crate) fn query(&self, text: &str, unfinished: bool) -> QueryTerms {
-        let folded = fold(text);
-        let last = if unfinished { last_word(&folded) } else { folded.len() };
-        let is_last = |token: &Token| token.range.start == last;
+        let folded = self.fold(text);
         let tokens = tokens(&folded);
-        let stops = |token: &Token| !is_last(token) && STOP_WORDS.contains(&&folded[token.range.clone()]);
-        let only_stop_words = tokens.iter().all(stops);
+        let found = self.terms_of(&folded, &tokens, unfinished);
+        if found.terms.len() <= TERMS_MAX || tokens.iter().all(|token| token.second.is_none()) {
+            return found;
+        }
+        // A sentence without spaces has as many terms as characters; half of them say the same.
+        self.terms_of(&folded, &thinned(tokens), unfinished)
+    }
+
+    fn terms_of(&self, folded: &str, tokens: &[Token], unfinished: bool) -> QueryTerms {
+        let last = if unfinished { last_word(folded) } else { folded.len() };
+        let is_last = |token: &Token| token.range.start == last;
+        let stops = |token: &Token| if is_last(token) { None } else { self.stop(&folded[token.range.clone()]) };
+        let only_stop_words = tokens.iter().all(|token| stops(token).is_some());
         let mut terms: Vec<QueryTerm> = Vec::with_capacity(tokens.len());
         let mut left_out: Vec<&'static str> = Vec::new();
         let mut about = None;
         let reading = if unfinished { Reading::Unfinished } else { Reading::Query };
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
-            if let Some(measure) = Measure::at(&folded, &tokens, at, reading) {
+            if let Some(measure) = Measure::at(folded, tokens, at, reading) {
                 at += measure.tokens;
                 if terms.iter().all(|known| known.term != measure.said) {
                     let goes_on = is_last(&tokens[at - 1]);
@@ -219,9 +307,9 @@ impl Analyzer {
             }
             at += 1;
             let word = &folded[token.range.clone()];
-            if !only_stop_words && stops(token) {
-                left_out.extend(STOP_WORDS.iter().filter(|stop| **stop == word));
-                if about.is_none() && BEFORE_OTHERS.contains(&word) {
+            if let Some(stop) = stops(token).filter(|_| !only_stop_words) {
+                left_out.push(stop);
+                if about.is_none() && self.rules.before_others.contains(&word) {
                     about = terms.len().checked_sub(1);
                 }
                 continue;
@@ -229,12 +317,13 @@ impl Analyzer {
             let term = self.stem(word).into_owned();
             if terms.iter().all(|known| known.term != term) {
                 let pieces = pieces(word).map(|(left, right)| [self.stem(left).into_owned(), self.stem(right).into_owned()]);
-                let goes_on = is_last(token) && word.chars().nth(PREFIX_CHARS_MIN - 1).is_some();
+                let goes_on = is_last(token) && word.chars().nth(PREFIX_CHARS_MIN - 1).is_some() && !cjk::is_of_run(word);
                 terms.push(QueryTerm { term, form: word.to_owned(), pieces, goes_on });
             }
         }
         left_out.sort_unstable();
         left_out.dedup();
+        left_out.truncate(TERMS_MAX);
         let about = about.unwrap_or(terms.len().saturating_sub(1));
         QueryTerms { terms, left_out, about }
     }
@@ -256,19 +345,11 @@ mod tests {
     fn document(text: &str) -> String {
         let analyzer = Analyzer::default();
         let mut terms = Vec::new();
-        Analyzer::document_tokens(&fold(text), |token, role| {
+        Analyzer::document_tokens(&Analyzer::default().fold(text), |token, role| {
             let mark = if role.is_word() { "" } else { "+" };
             terms.push(format!("{mark}{}", analyzer.stem(token)));
         });
         terms.join(" ")
-    }
-
-    #[test]
-    fn stems_of_stop_words_are_the_words() {
-        for word in STOP_WORDS {
-            assert!(Analyzer::is_stop_word(Analyzer::default().stem(word).as_bytes()), "{word}");
-        }
-        assert!(!Analyzer::is_stop_word(b"lamp"));
     }
 
     #[test] // Text, then its words; `|` where a phrase ends.
@@ -281,7 +362,7 @@ mod tests {
             ("", ""),
         ] {
             let mut found = Vec::new();
-            Analyzer::document_tokens(&fold(text), |token, role| match role {
+            Analyzer::document_tokens(&Analyzer::default().fold(text), |token, role| match role {
                 Role::Word { ends } => found.push(token.to_owned() + if ends { "|" } else { "" }),
                 Role::Spelling => {}
             });
@@ -330,7 +411,7 @@ mod tests {
             ("ﬁre ①②", "fire 12"),
             ("wi-fi", "wi fi"),
             ("A4/A3", "a4 +a +4 a3 +a +3 +a4a3"),
-            ("日本語 プリンター", "日 本 語 プリンター"),
+            ("日本語 プリンター", "日本 +日 本語 +本 +語 プリ +プ リン +リ ンタ +ン ター +タ +ー"),
             ("Привет мир", "привет мир"),
             ("हिन्दी", "हिन्दी"),
             ("--- !!", ""),

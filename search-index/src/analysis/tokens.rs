@@ -6,6 +6,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::TOKEN_BYTES_MAX;
+use super::cjk::{self, Stretch};
 
 /// A token's place in the folded text, cut to [`TOKEN_BYTES_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,27 +14,45 @@ pub(super) struct Token {
     pub(super) range: Range<usize>,
     /// Only a hyphen, slash, dot or underscore stands between the token before and this one.
     pub(super) joined: bool,
+    /// Of two characters of a run, see `cjk`: where the second begins.
+    pub(super) second: Option<usize>,
 }
 
-/// Words of folded text, in order. Scripts without spaces are cut as Unicode's word rules cut them (ideographs one by one).
+/// Words of folded text, in order. Scripts without spaces are cut into every two neighbours, the others as Unicode's word rules cut them.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut found: Vec<Token> = Vec::with_capacity(text.len() / 6 + 1);
-    let mut push = |range: Range<usize>| {
+    let mut push = |range: Range<usize>, second: Option<usize>| {
         let joined = found.last().is_some_and(|last: &Token| matches!(text.get(last.range.end..range.start), Some("-" | "/" | "_" | ".")));
-        let mut end = range.end.min(range.start + TOKEN_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        found.push(Token { range: range.start..end, joined });
+        let end = text.floor_char_boundary(range.end.min(range.start + TOKEN_BYTES_MAX));
+        found.push(Token { range: range.start..end, joined, second: second.filter(|second| *second < end) });
     };
     let mut start = None;
     let mut finish = |start: usize, end: usize| {
         let run = &text[start..end];
         if run.is_ascii() {
-            push(start..end);
-        } else {
+            push(start..end, None);
+        } else if !cjk::has_runs(run) {
             for (at, word) in run.unicode_word_indices() {
-                push(start + at..start + at + word.len());
+                push(start + at..start + at + word.len(), None);
+            }
+        } else {
+            for Stretch { range, run: kind } in cjk::stretches(run) {
+                let (from, part) = (start + range.start, &run[range.clone()]);
+                match kind {
+                    None => part.unicode_word_indices().for_each(|(at, word)| push(from + at..from + at + word.len(), None)),
+                    Some(_) => {
+                        let starts = cjk::characters(part);
+                        match &starts[..] {
+                            [] | [_] => push(from..start + range.end, None),
+                            [_, seconds @ ..] => {
+                                let ends = seconds[1..].iter().copied().chain([part.len()]);
+                                for ((first, second), end) in starts.iter().zip(seconds).zip(ends) {
+                                    push(from + first..from + end, Some(from + second));
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
     };
@@ -41,6 +60,12 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let inside = if c.is_ascii() {
+            // Folding leaves an apostrophe where a word of its own ends with it.
+            if c == '\''
+                && let Some(from) = start.take()
+            {
+                finish(from, at + 1);
+            }
             c.is_ascii_alphanumeric() || (c == '.' && digit_before && chars.peek().is_some_and(|(_, next)| next.is_ascii_digit()))
         } else {
             c.is_alphanumeric() || is_combining_mark(c)
@@ -72,9 +97,35 @@ pub(super) fn pieces(token: &str) -> Option<(&str, &str)> {
     bytes[cut..].iter().all(|b| b.is_ascii_digit() != digit_first).then(|| token.split_at(cut))
 }
 
-/// Whether what stands between two words ends a phrase.
-pub(super) fn ends_phrase(gap: &str) -> bool {
-    gap.contains([',', ';', ':', '|', '(', ')', '[', ']', '/', '\n', '"', '″', '”']) || gap.contains(" - ")
+/// Whether a phrase ends with a token of the text; `next` is the one behind it.
+pub(super) fn ends_phrase(text: &str, token: &Token, next: Option<&Token>) -> bool {
+    let Some(next) = next else { return true };
+    // Neighbours of one run overlap.
+    let gap = text.get(token.range.end..next.range.start).unwrap_or_default();
+    gap.contains([',', ';', ':', '|', '(', ')', '[', ']', '/', '\n', '"', '″', '”', '、', '。']) || gap.contains(" - ")
+}
+
+/// Whether the token is the first two characters of a run of more, or two in its midst.
+fn goes_on(token: &Token, next: Option<&Token>) -> bool {
+    token.second.is_some() && next.is_some_and(|next| next.range.start < token.range.end)
+}
+
+/// The last two characters of their run, or no such pair.
+pub(super) fn is_last_of_run(token: &Token, next: Option<&Token>) -> bool {
+    token.second.is_some() && !goes_on(token, next)
+}
+
+/// Of each run every other pair, and its last one: together they have all of its characters.
+pub(super) fn thinned(tokens: Vec<Token>) -> Vec<Token> {
+    let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let covered = kept.last().is_some_and(|last| token.second.is_some() && token.range.start < last.range.end);
+        if !covered || !goes_on(&token, tokens.peek()) {
+            kept.push(token);
+        }
+    }
+    kept
 }
 
 /// Where the last word of folded text begins; the end of the text when it ends in something else.
@@ -88,7 +139,7 @@ mod tests {
 
     #[test]
     fn last_words() {
-        for (text, start) in [("hp in", 3), ("hp ", 3), ("", 0), ("hp", 0), ("hp-8", 3)] {
+        for (text, start) in [("日本語", 3), ("d'enc", 2), ("hp in", 3), ("hp ", 3), ("", 0), ("hp", 0), ("hp-8", 3)] {
             assert_eq!(last_word(text), start, "{text}");
         }
     }

@@ -9,9 +9,10 @@ use roaring::RoaringBitmap;
 use smallvec::SmallVec;
 
 use super::words::Word;
+use crate::analysis::cjk;
 use crate::names::Categories;
 
-/// Words of a category's name; longer ones are not looked for.
+/// Words of a category's name; longer ones are not looked for, but for those that are written without spaces.
 const NAME_WORDS_MAX: usize = 4;
 /// Names of categories in one query; further ones bring nothing.
 const CALLED_MAX: usize = 8;
@@ -33,7 +34,8 @@ pub(crate) fn called<'a>(words: &[Word], weights: &[u32], categories: &'a Catego
     let mut found = SmallVec::new();
     for from in 0..words.len() {
         let mut name = String::new();
-        for to in from..words.len().min(from + NAME_WORDS_MAX) {
+        let in_bounds = |to: &usize| *to < from + NAME_WORDS_MAX || cjk::is_of_run(words[*to].name());
+        for to in (from..words.len()).take_while(in_bounds) {
             if to > from {
                 name.push(' ');
             }

@@ -11,7 +11,6 @@ use smallvec::SmallVec;
 use super::groups::{Likeness, Union};
 use super::words::Word;
 use super::{Numbered, WEIGHT_MAX, WEIGHT_UNITS};
-use crate::analysis::STOP_WORDS;
 use crate::bitset::Bitset;
 use crate::budget::Meter;
 use crate::head::Head;
@@ -26,10 +25,10 @@ const HEAD_PERCENT: u32 = 10;
 /// What a stop word of the query that stands in the title weighs: as much as a word that one in three documents has.
 const STOP_WEIGHT: u32 = WEIGHT_UNITS as u32;
 
-/// Hundredths of what the most words of the greatest weight give that all extras together can be. There are fewer stop words than words of a query, and none
+/// Hundredths of what the most words of the greatest weight give that all extras together can be. There are no more stop words than words of a query, and none
 /// weighs a twentieth of the greatest.
 pub(super) const PERCENT_MAX: u32 = EXACT_PERCENT + HEAD_PERCENT + 5;
-const _: () = assert!(20 * STOP_WEIGHT < WEIGHT_MAX && STOP_WORDS.len() <= TERMS_MAX);
+const _: () = assert!(20 * STOP_WEIGHT < WEIGHT_MAX);
 
 /// A bonus.
 pub(crate) struct Extra {
@@ -60,6 +59,7 @@ pub(crate) fn extras(words: &[Word], left_out: &[&str], about: usize) -> SmallVe
         terms: word.others.iter().map(|(term, _)| term).chain([&word.term]).map(|term| marked(HEAD_MARK, term)).collect(),
         kind: Kind::About { nth },
     });
+    debug_assert!(left_out.len() <= TERMS_MAX);
     let stops = left_out.iter().map(|stop| Extra { terms: [marked(TITLE_MARK, stop)].into_iter().collect(), kind: Kind::Stop });
     exact.chain(head).chain(stops).collect()
 }

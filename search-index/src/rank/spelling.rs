@@ -8,9 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use unicode_segmentation::UnicodeSegmentation;
-
-use crate::analysis::{Analyzer, fold};
+use crate::analysis::{Analyzer, Language};
 use crate::near::{Near, Slips, slips_of};
 use crate::postings::TITLE_MARK;
 use crate::query::Words;
@@ -97,7 +95,7 @@ impl Known<'_> {
 
 /// The text with the best spelling of each word that is not among `known`: the nearest, of these the one in most titles, then in most documents, then the
 /// first in the order of letters. `None` where no word has any.
-pub(crate) fn corrected<'a>(text: &str, known: Words, spellings: impl Iterator<Item = &'a Spelling>) -> Option<String> {
+pub(crate) fn corrected<'a>(text: &str, language: Language, known: Words, spellings: impl Iterator<Item = &'a Spelling>) -> Option<String> {
     let mut sums: BTreeMap<(&str, Distance, &str), (u64, u64)> = BTreeMap::new();
     for Spelling { typed, distance, form, frequency, .. } in spellings.filter(|spelling| !known.contains(spelling.place)) {
         let sum = sums.entry((typed, *distance, form)).or_default();
@@ -109,10 +107,10 @@ pub(crate) fn corrected<'a>(text: &str, known: Words, spellings: impl Iterator<I
         let least = best.entry(typed).or_insert(one);
         *least = one.min(*least);
     }
-    let analyzer = Analyzer::default();
+    let analyzer = Analyzer::new(language);
     let (mut right, mut copied) = (String::with_capacity(text.len()), 0);
-    for (at, word) in text.unicode_word_indices() {
-        let folded = fold(word);
+    for (at, word) in analyzer.shown_words(text) {
+        let folded = analyzer.fold(word);
         // Another form of a word that was there before has no place of its own: what they stem to tells.
         let same = || best.iter().find(|(typed, _)| analyzer.stem(typed) == analyzer.stem(&folded)).map(|(_, found)| found);
         if let Some((_, _, form)) = best.get(&*folded).or_else(same) {

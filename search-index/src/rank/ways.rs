@@ -19,7 +19,7 @@ use crate::phrases;
 use crate::postings::Store;
 use crate::query::Words;
 use crate::segment::Segment;
-use crate::synonyms::{SYNONYM_WORDS_MAX, Synonyms, Way};
+use crate::synonyms::{Synonyms, Way};
 
 /// Ways looked for in one query. Each is at worst the reading of all rows that have its words.
 const WAYS_MAX: usize = 128;
@@ -32,7 +32,7 @@ pub(super) fn ways<'a>(names: &[&str], synonyms: &'a Synonyms) -> Vec<(Range<usi
     }
     for from in 0..names.len() {
         let mut typed = String::new();
-        for to in from..names.len().min(from + SYNONYM_WORDS_MAX) {
+        for to in from..names.len().min(from + synonyms.longest()) {
             if to > from {
                 typed.push(' ');
             }

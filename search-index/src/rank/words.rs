@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX};
+use crate::analysis::{Analyzer, QueryTerm, TOKEN_BYTES_MAX, cjk};
 use crate::budget::{Meter, cost};
 use crate::head::Head;
 use crate::near::{Near, Slips, slips_of};
@@ -188,7 +188,9 @@ impl Known<'_> {
         let (mut unknown, mut spellings) = (0, Vec::new());
         for mut word in words {
             let found_as_it_stands = known.or(guessed).or(right).contains(word.place);
-            if !found_as_it_stands && word.others.is_empty() && unknown < UNKNOWN_MAX {
+            // Of two characters of a run none is a slip.
+            let may_be_another = !found_as_it_stands && word.others.is_empty() && !cjk::is_of_run(&word.form);
+            if may_be_another && unknown < UNKNOWN_MAX {
                 unknown += 1;
                 let halves = self.guess(&mut word, query.typos);
                 if query.did_you_mean {

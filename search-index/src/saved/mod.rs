@@ -18,6 +18,7 @@ pub use write::{Save, Saving};
 
 use hashbrown::HashSet;
 
+use crate::analysis::Language;
 use crate::batch::Batch;
 use crate::compaction::SEGMENT_ROWS_MAX;
 use crate::document::DocKey;
@@ -30,7 +31,7 @@ pub const SAVED_ROWS_MAX: usize = SEGMENT_ROWS_MAX;
 pub const SAVED_BYTES_MAX: usize = u32::MAX as usize;
 
 const MAGIC: &[u8; 8] = b"EMPINDEX";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Payload of one block: far above what the largest document takes.
 const BLOCK_BYTES_MAX: usize = 32 << 20;
 const BLOCK_HEADER_BYTES: usize = 16;
@@ -42,6 +43,14 @@ enum Kind {
     Forms = 2,
     Documents = 3,
     End = 4,
+}
+
+/// A language as the header has it: its code, filled up with zeros.
+fn code_bytes(language: Language) -> [u8; 4] {
+    let mut bytes = [0; 4];
+    let code = language.code().as_bytes();
+    bytes[..code.len()].copy_from_slice(code);
+    bytes
 }
 
 /// The checksum of a block from its length field on.

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, SAVED_ROWS_MAX, VERSION, checksum};
-use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
+use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, SAVED_ROWS_MAX, VERSION, checksum, code_bytes};
+use crate::analysis::{ANALYSIS_VERSION, Language, TOKEN_BYTES_MAX};
 use crate::attributes::number;
 use crate::batch::Doc;
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
@@ -34,6 +34,14 @@ pub enum SavedError {
     Analysis {
         /// Found.
         found: u32,
+    },
+    /// Its texts were taken for another language's.
+    #[error("a saved index segment in {found}, wanted {wanted}")]
+    Language {
+        /// Found; a language of a later version of this crate as its code.
+        found: String,
+        /// Of the index.
+        wanted: Language,
     },
     /// The bytes are not as they were written.
     #[error("a saved index segment is damaged in the block at {offset}: {what}")]
@@ -64,14 +72,14 @@ pub struct Saved {
 type Fault = &'static str;
 
 impl Saved {
-    /// Reads a whole file. Of its documents those are kept that `wants` answers `true` for, by key and partition.
+    /// Reads a whole file for an index in `language`. Of its documents those are kept that `wants` answers `true` for, by key and partition.
     ///
     /// O(bytes), some nanoseconds a word. Never panics, whatever the bytes.
     ///
     /// # Errors
     /// Bytes that are not what this version of this crate writes.
-    pub fn decode(bytes: &[u8], mut wants: impl FnMut(DocKey, u16) -> bool) -> Result<Self, SavedError> {
-        let blocks = blocks(bytes)?;
+    pub fn decode(bytes: &[u8], language: Language, mut wants: impl FnMut(DocKey, u16) -> bool) -> Result<Self, SavedError> {
+        let blocks = blocks(bytes, language)?;
         let mut reading = Reading::default();
         for block in &blocks {
             let fault = match block.kind {
@@ -106,7 +114,7 @@ struct Block<'a> {
 }
 
 /// The blocks in their order, each as it was written.
-fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, SavedError> {
+fn blocks(bytes: &[u8], language: Language) -> Result<Vec<Block<'_>>, SavedError> {
     let mut blocks: Vec<Block<'_>> = Vec::new();
     let mut offset = 0;
     while offset < bytes.len() {
@@ -116,7 +124,7 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, SavedError> {
         let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
         if kind_before.is_none() {
             // Before the checksum, so that any file of a newer version is told apart from a damaged one of this.
-            version(rest)?;
+            version(rest, language)?;
         }
         if length > BLOCK_BYTES_MAX || length > rest.len() {
             return Err(damaged("a block is longer than the file or the bound"));
@@ -152,7 +160,7 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block<'_>>, SavedError> {
     }
 }
 
-fn version(payload: &[u8]) -> Result<(), SavedError> {
+fn version(payload: &[u8], wanted: Language) -> Result<(), SavedError> {
     let mut header = Bytes { rest: payload };
     if header.array().ok() != Some(*MAGIC) {
         return Err(SavedError::Foreign);
@@ -163,8 +171,12 @@ fn version(payload: &[u8]) -> Result<(), SavedError> {
         found => return Err(SavedError::Version { found }),
     }
     match field()? {
-        ANALYSIS_VERSION => Ok(()),
-        found => Err(SavedError::Analysis { found }),
+        ANALYSIS_VERSION => {}
+        found => return Err(SavedError::Analysis { found }),
+    }
+    match header.array().map_err(|what| SavedError::Damaged { offset: 0, what })? {
+        code if code == code_bytes(wanted) => Ok(()),
+        code => Err(SavedError::Language { found: String::from_utf8_lossy(&code).trim_end_matches('\0').to_owned(), wanted }),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fst::Streamer;
 use hashbrown::HashMap;
 
-use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, VERSION, checksum};
+use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, VERSION, checksum, code_bytes};
 use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
 use crate::forward::push_varint;
 use crate::index::Index;
@@ -128,6 +128,7 @@ impl Index {
                 out.extend_from_slice(MAGIC);
                 out.extend_from_slice(&VERSION.to_le_bytes());
                 out.extend_from_slice(&ANALYSIS_VERSION.to_le_bytes());
+                out.extend_from_slice(&code_bytes(self.analyzer.language()));
                 (Kind::Header, Phase::Forms { last: None })
             }
             Phase::Forms { last } => {

@@ -8,16 +8,63 @@ mod similar;
 use std::collections::{BTreeMap, BTreeSet};
 
 use search_index::{
-    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, Matching,
-    PriceBucket, PriceStats, Query, Sort, Synonym, Tier,
+    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, Language,
+    Matching, PriceBucket, PriceStats, Query, Sort, Synonym, Tier,
 };
 
 /// Words that neither folding nor stemming changes, and that are no units.
 /// Two of them are a slip apart.
-pub(crate) const WORDS: [&str; 10] = ["ink", "hp", "blue", "red", "desk", "lamp", "lamb", "fan", "80", STOP_WORD];
+/// Those without spaces are every two neighbours of theirs; of such characters one only stands alone, so that no two words are written as another.
+pub(crate) const WORDS: [&str; 14] =
+    ["ink", "hp", "blue", "red", "desk", "lamp", "lamb", "fan", "80", "日本", "本", "日本語", "インク", STOP_WORD];
 
-/// Left out of queries that have other words, unless it is still being typed.
+/// Languages in which none of these words is another's form.
+pub(crate) const LANGUAGES: [Language; 6] =
+    [Language::English, Language::German, Language::French, Language::Swedish, Language::Dutch, Language::Unstemmed];
+
+/// Left out of queries that have other words, unless it is still being typed; in some languages.
 const STOP_WORD: &str = "for";
+
+fn has_stop_word(language: Language) -> bool {
+    matches!(language, Language::English | Language::Swedish)
+}
+
+/// Whether it is written without spaces.
+fn is_of_run(word: &str) -> bool {
+    word.starts_with(|c: char| c > '\u{3000}')
+}
+
+/// Every two neighbours of a word without spaces; any other word.
+fn pairs(word: &str) -> Vec<&str> {
+    let ends: Vec<usize> = word.char_indices().map(|(at, c)| at + c.len_utf8()).collect();
+    if !is_of_run(word) || ends.len() < 2 {
+        return vec![word];
+    }
+    let starts = word.char_indices().map(|(at, _)| at);
+    starts.zip(&ends[1..]).map(|(from, to)| &word[from..*to]).collect()
+}
+
+fn words_of(text: &str) -> Vec<&str> {
+    text.split_whitespace().flat_map(pairs).collect()
+}
+
+/// All that a document can be found by, each once.
+fn said() -> Vec<&'static str> {
+    let characters = |word: &'static str| word.char_indices().map(|(at, c)| &word[at..at + c.len_utf8()]);
+    let all = WORDS.into_iter().flat_map(|word| pairs(word).into_iter().chain(characters(word).filter(|_| is_of_run(word))));
+    all.collect::<BTreeSet<&str>>().into_iter().collect()
+}
+
+/// What a text is called: its words, each once.
+fn called(text: &str) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for word in words_of(text) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
 
 /// Words of no document; the last one is too short to be taken for misspelt.
 pub(crate) const MISSPELT: [&str; 5] = ["lapm", "deks", "bluue", "lamc", "lmp"];
@@ -27,6 +74,7 @@ pub(crate) struct Model {
     pub(crate) documents: BTreeMap<DocKey, Document>,
     /// What every query's synonyms were made of.
     pub(crate) rules: Vec<Synonym>,
+    pub(crate) language: Language,
 }
 
 /// A hit of the model: place in the order, then the score and what it was added up from.
@@ -69,20 +117,24 @@ fn fields(document: &Document) -> Vec<(String, [f32; 3])> {
 
 /// What a word weighs in a document, of 255.
 fn impact(document: &Document, word: &str) -> u32 {
-    impact_of(fields(document), word)
+    impact_of(fields(document), word, true)
 }
 
-/// The same of its title alone.
+/// The same of its title alone, characters within words not counted.
 fn title_impact(document: &Document, word: &str) -> u32 {
-    impact_of(fields(document).into_iter().take(1), word)
+    impact_of(fields(document).into_iter().take(1), word, false)
 }
 
-fn impact_of(fields: impl IntoIterator<Item = (String, [f32; 3])>, word: &str) -> u32 {
+fn impact_of(fields: impl IntoIterator<Item = (String, [f32; 3])>, word: &str, within: bool) -> u32 {
     let mut sum = 0.0_f32;
     for (text, [weight, slope, pivot]) in fields {
-        let times = text.to_lowercase().split_whitespace().filter(|other| *other == word).count();
+        let mut times = words_of(&text.to_lowercase()).into_iter().filter(|other| *other == word).count();
+        if within && is_of_run(word) && word.chars().count() == 1 {
+            let longer = text.split_whitespace().filter(|other| *other != word);
+            times += longer.map(|other| other.matches(word).count()).sum::<usize>();
+        }
         if times > 0 {
-            let length = text.split_whitespace().count().max(1) as f32;
+            let length = words_of(&text).len().max(1) as f32;
             sum += times as f32 * (weight / (1.0 - slope + slope * (length / pivot)));
         }
     }
@@ -185,21 +237,20 @@ impl<'a> Asked<'a> {
             let known = ["title", "brand", "category", "model"].contains(&name) || fields.contains(name);
             match (known, not) {
                 (true, _) => asked.conditions.push((name, value, not)),
-                (false, false) => asked.words.extend([name, value]),
-                (false, true) => asked.forbidden.push(vec![name, value]),
+                (false, false) => asked.words.extend([name].into_iter().chain(pairs(value))),
+                (false, true) => asked.forbidden.push([name].into_iter().chain(pairs(value)).collect()),
             }
             rest = next;
         }
         for (nth, part) in rest.split('"').enumerate() {
-            let words = part.split_whitespace();
             if nth % 2 == 1 {
-                asked.quoted.push(words.clone().collect());
-                asked.words.extend(words);
+                asked.quoted.push(words_of(part));
+                asked.words.extend(words_of(part));
             } else {
-                let (forbidden, words): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('-'));
-                asked.forbidden.extend(forbidden.into_iter().map(|word| vec![&word[1..]]));
-                asked.goes_on = query.prefix && !words.is_empty();
-                asked.words.extend(words);
+                let (forbidden, words): (Vec<&str>, Vec<&str>) = part.split_whitespace().partition(|word| word.starts_with('-'));
+                asked.forbidden.extend(forbidden.into_iter().map(|word| pairs(&word[1..])));
+                asked.goes_on = query.prefix && words.last().is_some_and(|word| !is_of_run(word));
+                asked.words.extend(words.into_iter().flat_map(pairs));
             }
         }
         asked
@@ -213,8 +264,9 @@ impl<'a> Asked<'a> {
     }
 
     /// The words to look for, each once, and whether a stop word was left out.
-    fn terms(&self) -> (Vec<&'a str>, bool) {
-        let is_left_out = |(nth, word): (usize, &str)| word == STOP_WORD && !(self.goes_on && nth + 1 == self.words.len());
+    fn terms(&self, language: Language) -> (Vec<&'a str>, bool) {
+        let is_stop_word = |word: &str| has_stop_word(language) && word == STOP_WORD;
+        let is_left_out = |(nth, word): (usize, &str)| is_stop_word(word) && !(self.goes_on && nth + 1 == self.words.len());
         let only_stop_words = self.words.iter().copied().enumerate().all(is_left_out);
         let (mut terms, mut left_out): (Vec<&str>, bool) = (Vec::new(), false);
         for (nth, word) in self.words.iter().copied().enumerate() {
@@ -230,18 +282,20 @@ impl<'a> Asked<'a> {
 
 /// Whether words stand side by side in a field.
 fn stands(document: &Document, phrase: &[&str]) -> bool {
-    fields(document).iter().any(|(text, _)| {
-        let text = text.to_lowercase();
-        text.split_whitespace().collect::<Vec<_>>().windows(phrase.len()).any(|words| words == phrase)
-    })
+    if let [word] = phrase {
+        return impact(document, word) > 0;
+    }
+    fields(document).iter().any(|(text, _)| words_of(&text.to_lowercase()).windows(phrase.len()).any(|words| words == phrase))
 }
 
 /// Whether a field of a document has a value.
 fn has_in(document: &Document, field: &str, value: &str) -> bool {
     let says = |text: &str| {
-        let words = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(String::from).collect::<Vec<_>>();
+        let parts = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(String::from).collect::<Vec<_>>();
+        let words = |text: &str| parts(text).iter().flat_map(|word| pairs(word)).map(String::from).collect::<Vec<_>>();
+        let within = is_of_run(value) && value.chars().count() == 1 && text.contains(value);
         let value = words(value);
-        words(text).windows(value.len()).any(|words| words == value)
+        within || words(text).windows(value.len()).any(|words| words == value)
     };
     match field {
         "title" => says(&document.title),
@@ -258,7 +312,7 @@ fn has_in(document: &Document, field: &str, value: &str) -> bool {
 
 /// What a way to say something weighs in a document.
 fn impact_of_way(document: &Document, way: &str) -> u32 {
-    let words: Vec<&str> = way.split(' ').collect();
+    let words = words_of(way);
     if stands(document, &words) { words.iter().map(|word| impact(document, word)).min().unwrap_or(0) } else { 0 }
 }
 
@@ -315,7 +369,7 @@ impl Model {
 
     /// What a word that no document has may be meant to be.
     fn meant(&self, word: &str, query: &Query) -> Vec<&'static str> {
-        let is_known = self.is_used(word) || self.longer(word, query).iter().any(|other| self.is_used(other));
+        let is_known = is_of_run(word) || self.is_used(word) || self.longer(word, query).iter().any(|other| self.is_used(other));
         if is_known || !query.typos || word.len() < 4 || !self.ways(word, query, str::to_owned).is_empty() {
             return Vec::new();
         }
@@ -332,13 +386,13 @@ impl Model {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let (terms, _) = self.asked(query).terms();
+        let (terms, _) = self.asked(query).terms(self.language);
         let mut ways = Vec::new();
         for from in 0..terms.len() {
-            for to in (from..terms.len()).take(4).filter(|to| terms[from..=*to].contains(&word)) {
+            for to in (from..terms.len()).filter(|to| terms[from..=*to].contains(&word)) {
                 let said = terms[from..=to].iter().map(|term| name(term)).collect::<Vec<_>>().join(" ");
-                let rules = self.rules.iter().filter(|rule| rule.typed.contains(&said));
-                ways.extend(rules.flat_map(|rule| &rule.found).map(String::as_str).filter(|way| *way != said));
+                let rules = self.rules.iter().filter(|rule| rule.typed.iter().any(|typed| called(typed) == said));
+                ways.extend(rules.flat_map(|rule| &rule.found).map(String::as_str).filter(|way| words_of(way).join(" ") != said));
             }
         }
         ways
@@ -362,7 +416,7 @@ impl Model {
 
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
         let asked = self.asked(query);
-        let (terms, left_out) = asked.terms();
+        let (terms, left_out) = asked.terms(self.language);
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();
         let ok = |document: &Document| query.filters.iter().all(|filter| passes(document, filter));
         let hidden = |document: &Document| query.hidden.contains(&document.key);

@@ -2,7 +2,7 @@
 
 use search_index::{Document, Query, ScoreOf, Signals};
 
-use super::{Model, STOP_WORD, impact, in_stock, passes, title_impact};
+use super::{Model, STOP_WORD, called, impact, in_stock, passes, title_impact};
 
 /// A part of a score, and what it is for: as [`label`] has it.
 pub(crate) type Part = (String, i64);
@@ -13,7 +13,7 @@ pub(crate) fn label(what: &ScoreOf) -> String {
         ScoreOf::Word { typed, found } => format!("{typed}{}", if found.is_some() { " otherwise" } else { "" }),
         ScoreOf::TitleAsTyped { .. } => "title".into(),
         ScoreOf::StopWord { word } => format!("stop word {word}"),
-        ScoreOf::Category { name } => format!("category {}", name.rsplit('/').next().unwrap_or(name)),
+        ScoreOf::Category { name } => format!("category {}", called(name.rsplit('/').next().unwrap_or(name))),
         ScoreOf::Boost { nth } => format!("boost {nth}"),
         other => format!("{other:?}"),
     }
@@ -55,7 +55,7 @@ impl Model {
         for from in 0..terms.len() {
             for to in from..terms.len() {
                 let name = terms[from..=to].iter().map(|term| self.name(term, query)).collect::<Vec<_>>().join(" ");
-                let is_called = |key: &&String| key.rsplit('/').next() == Some(&name);
+                let is_called = |key: &&String| key.rsplit('/').next().is_some_and(|last| called(last) == name);
                 if document.category.iter().any(|key| is_called(&key)) {
                     let words: u32 = terms[from..=to].iter().map(|term| weight_of(term)).sum();
                     parts.push((format!("category {name}"), (words * 255 * 25 / 100).into()));

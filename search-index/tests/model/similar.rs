@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use search_index::{DocKey, Document, Filter, Signals};
 
 use super::score::{of_signals, weight};
-use super::{Model, STOP_WORD, WORDS, impact, passes, shown, title_impact};
+use super::{Model, STOP_WORD, has_stop_word, impact, passes, said, shown, title_impact};
 
 impl Model {
     /// Keys and scores of what is like a document, the likest first; `None` if there is no such document. The words here are too few to be cut.
@@ -13,7 +13,7 @@ impl Model {
         let of = self.documents.get(&key)?;
         let n = self.documents.len();
         let having = |word: &str| self.documents.values().filter(|document| impact(document, word) > 0).count();
-        let said = WORDS.into_iter().filter(|word| *word != STOP_WORD && impact(of, word) > 0);
+        let said = said().into_iter().filter(|word| !(has_stop_word(self.language) && *word == STOP_WORD) && impact(of, word) > 0);
         let weighed: Vec<(&str, u32)> = said.map(|word| (word, (weight(n, having(word)) * impact(of, word) / 255).max(1))).collect();
         let (shared, own): (Vec<_>, Vec<_>) = weighed.into_iter().partition(|(word, _)| having(word) > 1);
         let all = i64::from(shared.iter().map(|(_, weight)| weight).sum::<u32>()) * 255;

@@ -8,8 +8,8 @@ use wire::{Facet, FacetResult, FacetStats, FacetValue, Failure, FieldError, Filt
 const FACET_VALUES: u16 = 100;
 
 /// Settings of the shop's index.
-pub(crate) fn index_settings() -> search_index::Settings {
-    search_index::Settings::default()
+pub(crate) fn index_settings(language: search_index::Language) -> search_index::Settings {
+    search_index::Settings { language, ..search_index::Settings::default() }
 }
 
 /// The query for the index. Categories may be named by id; the index knows their keys.

@@ -201,7 +201,8 @@ impl Builder {
             docs.insert(super::deliver::doc_key(product.id), config.doc(product));
         }
         let mut index_files = IndexFiles::new(config.shard, config.shards);
-        let index = make_index(partitions.values().map(|replayed| &replayed.partition), found, &mut index_files);
+        let index =
+            make_index(config.shared.search_language(), partitions.values().map(|replayed| &replayed.partition), found, &mut index_files);
         let categories = placement::categories_partition(config.partitions);
         if let Some(Replayed { partition, .. }) = partitions.get(&categories) {
             config.shared.publish_categories(Arc::clone(partition.categories()));
@@ -296,11 +297,16 @@ impl Builder {
 }
 
 /// The index of everything for sale: what was saved and is still true, and the rest from its texts.
-fn make_index<'a>(partitions: impl Iterator<Item = &'a Partition>, found: IndexFound, files: &mut IndexFiles) -> search_index::Index {
+fn make_index<'a>(
+    language: search_index::Language,
+    partitions: impl Iterator<Item = &'a Partition>,
+    found: IndexFound,
+    files: &mut IndexFiles,
+) -> search_index::Index {
     let for_sale = partitions.flat_map(Partition::products).filter(|product| product.is_for_sale());
     let for_sale: HashMap<search_index::DocKey, &Product, foldhash::fast::FixedState> =
         for_sale.map(|product| (super::deliver::doc_key(product.id), product)).collect();
-    let mut index = search_index::Index::new(flow::views::index_settings());
+    let mut index = search_index::Index::new(flow::views::index_settings(language));
     let mut scratch = Vec::new();
     let taken = files.adopt(&mut index, found, |key| {
         let product = for_sale.get(&key)?;

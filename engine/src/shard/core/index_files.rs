@@ -276,7 +276,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use search_index::{Columns, Document, Query, Settings};
+    use search_index::{Columns, Document, Language, Query, Settings};
 
     const SHARD: ShardId = ShardId(2);
     const ROWS: u64 = INDEX_FILE_ROWS_MIN as u64;
@@ -339,7 +339,7 @@ mod tests {
             for (path, bytes) in &self.files {
                 let (number, whole) = file_name(path.rsplit('/').next().expect("a name")).expect("ours");
                 found.last_number = found.last_number.max(number);
-                match Saved::decode(bytes, |_, _| true) {
+                match Saved::decode(bytes, Language::English, |_, _| true) {
                     Ok(saved) if whole => drop(found.own.insert(number, saved)),
                     Ok(_) | Err(_) => found.stale.push(path.clone()),
                 }
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn files_of_merged_segments_go_once_the_new_one_is_whole() {
         let (mut files, mut disk) = (IndexFiles::new(SHARD, 4), Disk::default());
-        let mut index = Index::new(Settings { head_rows_max: 1 });
+        let mut index = Index::new(Settings { head_rows_max: 1, ..Settings::default() });
         for part in 0..4 {
             index.extend((part * 2 * ROWS..(part + 1) * 2 * ROWS).map(document)).expect("within bounds");
             run(&mut files, &index, &mut disk, 0);
@@ -442,7 +442,7 @@ mod tests {
         disk.files.values_mut().next().expect("one")[100] ^= 1;
         let mut found = disk.found();
         assert!(found.own.is_empty());
-        found.others.push(Saved::decode(&good, |key, _| key.0 % 2 == 0).expect("whole"));
+        found.others.push(Saved::decode(&good, Language::English, |key, _| key.0 % 2 == 0).expect("whole"));
         found.stale.push("index/s-00000-of-00001/00000000000000000001.seg".into());
         let (mut files, mut index) = (IndexFiles::new(SHARD, 4), Index::new(Settings::default()));
         assert_eq!(files.adopt(&mut index, found, current), ROWS as usize);

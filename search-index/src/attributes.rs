@@ -15,6 +15,7 @@ use crate::budget::{Meter, cost};
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
 use crate::fields::called;
 use crate::names::HASHER;
+use crate::product_types::{ProductTypes, is_product_type};
 use crate::query::FilterValue;
 use crate::results::FacetKey;
 use crate::row_values::RowEntry;
@@ -85,6 +86,8 @@ pub(crate) struct Column {
     /// By `at`; entries by row, then value.
     chunks: Vec<Chunk>,
     entries: usize,
+    /// Whether its values are what products are.
+    of_types: bool,
 }
 
 impl Column {
@@ -251,6 +254,7 @@ pub(crate) struct Attributes {
     /// By what they are called in texts of queries: `Screen size` and `screen_size` are the same there. Most names are the only ones that are called so.
     called: HashMap<Box<str>, SmallVec<[u32; 1]>, foldhash::fast::FixedState>,
     free: Vec<u32>,
+    pub(crate) types: ProductTypes,
 }
 
 impl Attributes {
@@ -309,7 +313,19 @@ impl Attributes {
 
     /// Enters a row's values by entries of [`Attributes::entry_of`]; one that comes again counts once.
     pub(crate) fn enter(&mut self, row: u32, entries: impl IntoIterator<Item = (u32, u32)>) -> RowAttributes {
-        entries.into_iter().filter(|(id, value)| self.columns[*id as usize].enter(row, *value)).collect()
+        let Self { columns, types, .. } = self;
+        let mut enter = |id: u32, value: u32| {
+            let column = &mut columns[id as usize];
+            let is_new = column.enter(row, value);
+            if let FacetKey::Text(name) = column.value(value)
+                && is_new
+                && column.of_types
+            {
+                types.insert(name, row);
+            }
+            is_new
+        };
+        entries.into_iter().filter(|(id, value)| enter(*id, *value)).collect()
     }
 
     fn name_id(&mut self, name: &str) -> u32 {
@@ -322,6 +338,7 @@ impl Attributes {
             self.columns.len() as u32 - 1
         });
         self.names[id as usize] = name.into();
+        self.columns[id as usize].of_types = is_product_type(name);
         self.ids.insert(name.into(), id);
         self.called.entry(called(name).into()).or_default().push(id);
         id
@@ -331,6 +348,11 @@ impl Attributes {
     pub(crate) fn remove(&mut self, row: u32, list: &[RowEntry]) {
         for &(id, value) in list {
             let column = &mut self.columns[id as usize];
+            if let FacetKey::Text(name) = column.value(value)
+                && column.of_types
+            {
+                self.types.remove(name, row);
+            }
             column.remove(row, value);
             if column.entries == 0 {
                 *column = Column::default();

@@ -64,9 +64,14 @@ pub enum ScoreOf {
         /// It.
         word: String,
     },
-    /// The document is in a category that the query names.
+    /// The document is in a category that the query names, in its own words or by a synonym.
     Category {
         /// The category's key.
+        name: String,
+    },
+    /// The document's attribute `product_type` says that it is what the query names, likewise.
+    ProductType {
+        /// The attribute's value.
         name: String,
     },
     /// A boost is about the document. Of several that together pass [`BOOST_PERCENT_MAX`](crate::BOOST_PERCENT_MAX), or would leave less than nothing, each comes with what it

@@ -11,6 +11,7 @@ use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
 use crate::names::Categories;
+use crate::product_types::ProductTypes;
 use crate::nouns::Nouns;
 use crate::rows::Rows;
 use crate::segment::{Segment, SegmentId};
@@ -106,6 +107,7 @@ impl Index {
         let (analyzer, nouns) = (Analyzer::new(language), Nouns::new(language));
         let mut index = Self { settings, analyzer, nouns, ..Self::default() };
         index.rows.categories = Categories::new(language);
+        index.rows.attributes.types = ProductTypes::new(language);
         index
     }
 

@@ -49,7 +49,8 @@
 //! Of documents that say the same, one whose title has the words as they were typed comes first, then one that has them in other forms, and the query's stop
 //! words count there too: `sheet feeder for` prefers a feeder for something. So does one whose title is about what the query is about: `monitor` finds monitors
 //! before monitor arms. And so does one that is in a category which the query names: `casual shoes` finds what is filed under that before what only says it. A
-//! category is called by its key, or by what is behind the last slash of it.
+//! category is called by its key, or by what is behind the last slash of it. The attribute `product_type` says the same of a single thing: `notebook` finds what has that
+//! type before a case for it.
 //! Terms are folded (case, width, diacritics), stemmed as words of the index's [`Language`], and model numbers are found however they are spelt
 //! (`TN-2110`, `tn2110`). Numbers with units are found by what they say: `8GB`, `8 gigabytes`; `15,6"`, `15.6 inch`; `1.5 l`, `1500ml`. With [`Query::prefix`] a word that is still being typed stands for all that begin with it.
 //! What is written without spaces is found by every two neighbouring characters, whatever the language: `日本語` by `日本` and `本語`, and by one of its characters alone.
@@ -173,6 +174,7 @@ mod operators;
 mod patterns;
 mod phrases;
 mod postings;
+mod product_types;
 mod query;
 mod rank;
 mod refusal;

@@ -69,6 +69,8 @@ fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {
         select(vec!["red", "C-8"]).prop_map(|text| ("colour".into(), AttributeValue::Keyword(text.into()))),
         select(vec![0.0, -0.0, 1.5, 7.0]).prop_map(|number| ("size".into(), AttributeValue::Number(number))),
         any::<bool>().prop_map(|flag| ("new".into(), AttributeValue::Bool(flag))),
+        select(vec!["ink", "lamp"]).prop_map(|text| ("product_type".into(), AttributeValue::Text(text.into()))),
+        select(vec!["desk lamp", "lamp"]).prop_map(|text| ("product_type".into(), AttributeValue::Keyword(text.into()))),
         Just(("colour".into(), AttributeValue::Number(1.5))),
     ]
 }

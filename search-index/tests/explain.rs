@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use search_index::{
-    Boost, DocKey, Document, Filter, Index, Live, Matching, Pin, Query, Results, ScoreOf, Settings, Signals, Sort, Synonym, Synonyms, merge,
+    AttributeValue, Boost, DocKey, Document, Filter, Index, Live, Matching, Pin, Query, Results, ScoreOf, Settings, Signals, Sort, Synonym,
+    Synonyms, merge,
 };
 
 fn document(key: u64, title: &str, description: &str) -> Document {
@@ -119,6 +120,34 @@ fn categories_come_with_their_keys() {
     let shoes = Document { category: vec!["wear".into(), "wear/casual shoes".into()], ..document(1, "Sneakers", "casual shoes") };
     let wanted = [word("casual", None), word("shoes", None), ScoreOf::Category { name: "wear/casual shoes".into() }];
     assert_eq!(why(&[shoes], &asked("casual shoes")), wanted);
+}
+
+#[test] // An attribute, a query, and the type that it names.
+fn types_of_product_come_as_they_are_written() {
+    let ways = |text: &str| vec![text.to_owned(), "notebook".to_owned()];
+    let rules = [("laptop", "notebook"), ("portable computer", "notebook")];
+    let rules = rules.map(|(text, found)| Synonym { typed: ways(text), found: vec![found.into()] });
+    let synonyms = Arc::new(Synonyms::new(&rules).expect("within bounds"));
+    for (attribute, text, wanted) in [
+        ("product_type", "notebooks", Some("Notebook")),
+        ("Product Type", "notebook", Some("Notebook")),
+        ("t_productType", "cheap notebook", Some("Notebook")),
+        ("type", "notebook", None),
+        ("product_type_of_case", "notebook", None),
+        ("product_type", "laptop", Some("Notebook")),
+        ("product_type", "portable computers", Some("Notebook")),
+        ("product_type", "portable", None),
+        ("product_type", "ntoebook", Some("Notebook")),
+    ] {
+        let attributes = vec![(attribute.to_owned(), AttributeValue::Text("Notebook".into()))];
+        let document = Document { attributes, ..document(1, "Acme 5 notebook, cheap and portable, a computer", "") };
+        let query = Query { synonyms: synonyms.clone(), ..asked(text) };
+        let found = why(&[document], &query).into_iter().find_map(|what| match what {
+            ScoreOf::ProductType { name } => Some(name),
+            _ => None,
+        });
+        assert_eq!(found.as_deref(), wanted, "{attribute}, {text}");
+    }
 }
 
 #[test]

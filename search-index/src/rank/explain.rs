@@ -4,6 +4,7 @@
 //! it: the alternative that weighs the most → names of categories, boosts and signals → [`Explanation`].
 //! Nothing here is done for a query that does not ask. O(words · alternatives · log) a row.
 
+use super::called::What;
 use super::extras::Kind;
 use super::groups::Likeness;
 use super::words::{Known, Word};
@@ -104,9 +105,14 @@ impl Resolved<'_> {
             add(what, i64::from(*score));
         }
         let mut sum: u32 = of_lists.iter().sum();
-        for (key, score) in self.called.iter().filter_map(|called| called.explain(row)) {
+        for (what, (name, score)) in self.called.iter().filter_map(|called| Some((called.what, called.explain(row)?))) {
             sum += score;
-            add(ScoreOf::Category { name: key.to_owned() }, i64::from(score));
+            let name = name.to_owned();
+            let what = match what {
+                What::Category => ScoreOf::Category { name },
+                What::ProductType => ScoreOf::ProductType { name },
+            };
+            add(what, i64::from(score));
         }
         for (nth, change) in self.boosts.explain(row, sum) {
             add(ScoreOf::Boost { nth }, change);

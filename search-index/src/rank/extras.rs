@@ -22,12 +22,15 @@ use crate::segment::Segment;
 const EXACT_PERCENT: u32 = 12;
 /// A word that the title is about counts so many hundredths more.
 const HEAD_PERCENT: u32 = 10;
+/// Likewise where the query says nothing else: among titles that all have the word, this is most of what tells them apart.
+const LONE_HEAD_PERCENT: u32 = 20;
 /// What a stop word of the query that stands in the title weighs: as much as a word that one in three documents has.
 const STOP_WEIGHT: u32 = WEIGHT_UNITS as u32;
 
 /// Hundredths of what the most words of the greatest weight give that all extras together can be. There are no more stop words than words of a query, and none
 /// weighs a twentieth of the greatest.
-pub(super) const PERCENT_MAX: u32 = EXACT_PERCENT + HEAD_PERCENT + 5;
+pub(super) const PERCENT_MAX: u32 = EXACT_PERCENT + LONE_HEAD_PERCENT + 5;
+const _: () = assert!(HEAD_PERCENT <= LONE_HEAD_PERCENT);
 const _: () = assert!(20 * STOP_WEIGHT < WEIGHT_MAX);
 
 /// A bonus.
@@ -69,6 +72,7 @@ impl Extra {
     pub(crate) fn weight(&self, weights: &[u32]) -> u32 {
         match self.kind {
             Kind::AsTyped { nth } => weights[nth] * EXACT_PERCENT / 100,
+            Kind::About { nth } if weights.len() == 1 => weights[nth] * LONE_HEAD_PERCENT / 100,
             Kind::About { nth } => weights[nth] * HEAD_PERCENT / 100,
             Kind::Stop => STOP_WEIGHT,
         }

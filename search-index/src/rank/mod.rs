@@ -44,7 +44,7 @@ const WEIGHT_UNITS: f64 = 256.0;
 /// A weight is at most this: the inverse frequency of one document in 2^32 is 22.9, one in 16 million 17.3.
 pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
 /// A score is at most so many times what the most words of the greatest weight give.
-const SCORE_TIMES_MAX: u32 = 20;
+const SCORE_TIMES_MAX: u32 = 40;
 const _: () = assert!(
     100 + extras::PERCENT_MAX + called::PERCENT_MAX + BOOST_PERCENT_MAX as u32 + signals::PERCENT_MAX <= SCORE_TIMES_MAX * 100,
     "words, extras, names of categories, boosts and signals together"
@@ -152,7 +152,7 @@ pub(crate) fn resolve<'a>(
     let parts = lists_of(sources, terms, made);
     let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
-    let called = called::called(words, &weights, &rows.categories);
+    let called = called::called(words, &weights, rows);
     let of_all = weights.iter().sum();
     let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows, meter) };
     let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);

@@ -1,6 +1,9 @@
 //! What a document that matches gets for a query: each part of it as it is defined.
 
-use search_index::{Document, Query, ScoreOf, Signals};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use search_index::{AttributeValue, Document, Query, ScoreOf, Signals};
 
 use super::{Model, STOP_WORD, called, impact, in_stock, passes, title_impact};
 
@@ -14,6 +17,7 @@ pub(crate) fn label(what: &ScoreOf) -> String {
         ScoreOf::TitleAsTyped { .. } => "title".into(),
         ScoreOf::StopWord { word } => format!("stop word {word}"),
         ScoreOf::Category { name } => format!("category {}", called(name.rsplit('/').next().unwrap_or(name))),
+        ScoreOf::ProductType { name } => format!("type {name}"),
         ScoreOf::Boost { nth } => format!("boost {nth}"),
         other => format!("{other:?}"),
     }
@@ -35,7 +39,7 @@ impl Model {
         if left_out {
             parts.push((format!("stop word {STOP_WORD}"), (256 * title_impact(document, STOP_WORD)).into()));
         }
-        parts.extend(self.of_categories(document, terms, &weight_of, query));
+        parts.extend(self.of_names(document, terms, &weight_of, query));
         let sum: i64 = parts.iter().map(|(_, score)| score).sum();
         let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
         let boosted = |boosts: usize| {
@@ -49,17 +53,41 @@ impl Model {
         parts
     }
 
-    /// What a document gets for being in categories that the query names.
-    fn of_categories(&self, document: &Document, terms: &[&str], weight_of: &dyn Fn(&str) -> u32, query: &Query) -> Vec<Part> {
-        let mut parts = Vec::new();
+    /// What a document gets for being in categories that the query names, and for being of types that it names.
+    fn of_names(&self, document: &Document, terms: &[&str], weight_of: &dyn Fn(&str) -> u32, query: &Query) -> Vec<Part> {
+        let mut names: Vec<(String, Range<usize>)> = Vec::new();
         for from in 0..terms.len() {
             for to in from..terms.len() {
-                let name = terms[from..=to].iter().map(|term| self.name(term, query)).collect::<Vec<_>>().join(" ");
-                let is_called = |key: &&String| key.rsplit('/').next().is_some_and(|last| called(last) == name);
-                if document.category.iter().any(|key| is_called(&key)) {
-                    let words: u32 = terms[from..=to].iter().map(|term| weight_of(term)).sum();
-                    parts.push((format!("category {name}"), (words * 255 * 25 / 100).into()));
+                names.push((terms[from..=to].iter().map(|term| self.name(term, query)).collect::<Vec<_>>().join(" "), from..to + 1));
+            }
+        }
+        // Other ways to say it, each of the longest stretches of words that all have it.
+        let says = |nth: usize| -> BTreeSet<String> {
+            let typed = self.ways(terms[nth], query, str::to_owned);
+            let meant = self.ways(terms[nth], query, |term| self.name(term, query));
+            typed.into_iter().chain(meant).map(called).filter(|way| *way != terms[nth]).collect()
+        };
+        let says: Vec<BTreeSet<String>> = (0..terms.len()).map(says).collect();
+        for way in says.iter().flatten().collect::<BTreeSet<_>>() {
+            let mut from = 0;
+            for stretch in says.chunk_by(|a, b| a.contains(way) == b.contains(way)) {
+                if stretch[0].contains(way) {
+                    names.push((way.clone(), from..from + stretch.len()));
                 }
+                from += stretch.len();
+            }
+        }
+        let mut parts = Vec::new();
+        for (name, stretch) in names {
+            let words: u32 = terms[stretch].iter().map(|term| weight_of(term)).sum();
+            if document.category.iter().any(|key| key.rsplit('/').next().is_some_and(|last| called(last) == name)) {
+                parts.push((format!("category {name}"), (words * 255 * 25 / 100).into()));
+            }
+            let is_type = |(attribute, value): &(String, AttributeValue)| {
+                attribute == "product_type" && matches!(value, AttributeValue::Text(text) | AttributeValue::Keyword(text) if *text == name)
+            };
+            if document.attributes.iter().any(is_type) {
+                parts.push((format!("type {name}"), (words * 255 * 60 / 100).into()));
             }
         }
         parts

@@ -94,6 +94,7 @@ pub(crate) fn score_part(part: &search_index::ScorePart) -> wire::ScorePart {
         ScoreOf::About { word } => ("about", Some(word.clone())),
         ScoreOf::StopWord { word } => ("stop_word", Some(word.clone())),
         ScoreOf::Category { name } => ("category", Some(name.clone())),
+        ScoreOf::ProductType { name } => ("product_type", Some(name.clone())),
         ScoreOf::Boost { nth } => ("boost", Some((nth + 1).to_string())),
         ScoreOf::Popularity => ("popularity", None),
         ScoreOf::Rating => ("rating", None),

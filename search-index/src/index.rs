@@ -11,8 +11,8 @@ use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
 use crate::names::Categories;
-use crate::product_types::ProductTypes;
 use crate::nouns::Nouns;
+use crate::product_types::ProductTypes;
 use crate::rows::Rows;
 use crate::segment::{Segment, SegmentId};
 

@@ -7,6 +7,7 @@
 mod cart;
 mod catalog;
 pub(crate) mod checkout;
+mod common_synonyms;
 mod effects;
 mod feed;
 mod order;

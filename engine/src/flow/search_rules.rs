@@ -11,11 +11,15 @@ use crate::domain::{
     category::CategoryTree,
     search_settings::{SearchSettings, Setting},
 };
-use crate::flow::views;
+use crate::flow::{
+    common_synonyms::{COMMON, KEY_PREFIX},
+    views,
+};
 use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
 use crate::shard::core::doc_key;
 use search_index::{
-    BOOSTS_MAX, HIDDEN_MAX, Language, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, Signals, Synonym, Synonyms, Typed, Words,
+    BOOSTS_MAX, HIDDEN_MAX, Language, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, SYNONYMS_MAX, Signals, Synonym, Synonyms,
+    Typed, Words,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -149,12 +153,23 @@ fn rules_of(language: Language, settings: &SearchSettings) -> Vec<Compared> {
     settings.iter().filter_map(|(_, setting)| compared(setting)).collect()
 }
 
+/// Those that every shop of the language has, but for those in whose place a setting is.
+fn common(language: Language, settings: &SearchSettings) -> impl Iterator<Item = Synonym> {
+    let is_set = |key: &str| settings.get(SearchSettingKind::Synonyms, &[KEY_PREFIX, key].concat()).is_some();
+    let all: &[_] = if language == Language::English { &COMMON } else { &[] };
+    all.iter().filter(move |(key, _)| !is_set(key)).map(|(_, ways)| {
+        let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
+        Synonym { typed: ways.clone(), found: ways }
+    })
+}
+
 fn synonyms_of(language: Language, settings: &SearchSettings) -> Synonyms {
     let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
         SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
         SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
     });
-    let synonyms: Vec<Synonym> = synonyms.collect();
+    // The merchant's first, so that it is the others that go over a bound.
+    let synonyms: Vec<Synonym> = synonyms.chain(common(language, settings)).take(SYNONYMS_MAX).collect();
     Synonyms::in_language(language, &synonyms).unwrap_or_else(|_| {
         // Likewise, one by one.
         let good = synonyms.iter().filter(|synonym| Synonyms::in_language(language, [*synonym]).is_ok());

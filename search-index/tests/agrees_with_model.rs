@@ -66,7 +66,7 @@ fn category() -> impl Strategy<Value = Vec<String>> {
 fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {
     prop_oneof![
         select(vec!["red", "blue"]).prop_map(|text| ("colour".into(), AttributeValue::Text(text.into()))),
-        select(vec!["red", "C-8"]).prop_map(|text| ("colour".into(), AttributeValue::Keyword(text.into()))),
+        select(vec!["red", "Teal"]).prop_map(|text| ("colour".into(), AttributeValue::Keyword(text.into()))),
         select(vec![0.0, -0.0, 1.5, 7.0]).prop_map(|number| ("size".into(), AttributeValue::Number(number))),
         any::<bool>().prop_map(|flag| ("new".into(), AttributeValue::Bool(flag))),
         select(vec!["ink", "lamp"]).prop_map(|text| ("product_type".into(), AttributeValue::Text(text.into()))),
@@ -172,7 +172,7 @@ impl Files {
 
 fn filter() -> impl Strategy<Value = Filter> {
     let value = prop_oneof![
-        select(vec!["red", "C-8", "none"]).prop_map(|text| FilterValue::Text(text.into())),
+        select(vec!["red", "Teal", "none"]).prop_map(|text| FilterValue::Text(text.into())),
         select(vec![0.0, 1.5]).prop_map(FilterValue::Number),
         any::<bool>().prop_map(FilterValue::Bool),
     ];
@@ -240,7 +240,7 @@ fn condition() -> impl Strategy<Value = String> {
         "category:b/ink",
         "category:\"desk lamp\"",
         "colour:red",
-        "colour:c-8",
+        "colour:teal",
         "colour:1.5",
         "size:7",
         "size:0",

@@ -79,6 +79,7 @@
 //! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash.
 //! An index in which no document has `hp80` looks for `hp` and `80` instead, and takes `lamp` for `lamb`: where [`misjudged`] says that another has the
 //! word, all are asked again. What a word that nobody has stands for is each index's own judgement.
+//! What a misspelt or unfinished word may be depends on the words of each index, and so does what else it says by the query's synonyms then.
 //!
 //! What is like a document is found with the same weights by all, which come of the [`Frequencies`] of all: [`merge_similar`] gives what one index over all documents
 //! would, score by score.

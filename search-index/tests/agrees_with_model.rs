@@ -481,6 +481,10 @@ proptest! {
         }
         like.iter().try_for_each(|asked| check_similar(&model, &indexes, asked))?;
         for query in queries {
+            // What a misspelt or unfinished word may be is each index's own, and so is what else it says then.
+            if !model.rules.is_empty() && (query.typos || query.prefix) {
+                continue;
+            }
             let query = Query { synonyms: synonyms.clone(), ..query };
             let names = search_index::named_fields(query.text.as_deref().unwrap_or_default());
             let query = Query { fields: Some(indexes.iter().flat_map(|index| index.fields_among(&names)).collect()), ..query };

@@ -139,22 +139,22 @@ fn a_start_in_another_language_indexes_again() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let engine = open(data, 1);
-    put(&engine, (0..PRODUCTS).map(|number| product(number, if number == 7 { "Kopfhörer" } else { "lamp" })));
-    assert_eq!(found(&engine, "Kopfhoerern"), 0, "English knows no such form");
+    put(&engine, (0..PRODUCTS).map(|number| product(number, if number == 7 { "Öl" } else { "lamp" })));
+    assert_eq!(found(&engine, "oel"), 0, "English knows no other form of it, and three letters are no slip");
     drop(engine);
     std::fs::remove_dir_all(data.join("index")).expect("it is derived");
 
     let german = || Engine::open(Config { search_language: SearchLanguage::German, ..config(data, 1) }).expect("opens");
     let engine = german();
-    assert_eq!((found(&engine, "Kopfhoerern"), found(&engine, "lamp"), found(&engine, "number2399")), (1, PRODUCTS as u64 - 1, 1));
+    assert_eq!((found(&engine, "oel"), found(&engine, "lamp"), found(&engine, "number2399")), (1, PRODUCTS as u64 - 1, 1));
     wait_for(data, &["s-00000-of-00001/1.seg"]);
     drop(engine);
     // Taken over, else it would have another number.
     let engine = german();
-    assert_eq!(found(&engine, "Kopfhoerern"), 1);
+    assert_eq!(found(&engine, "oel"), 1);
     wait_for(data, &["s-00000-of-00001/1.seg"]);
     drop(engine);
     let engine = open(data, 1);
-    assert_eq!((found(&engine, "Kopfhoerern"), found(&engine, "lamps")), (0, PRODUCTS as u64 - 1));
+    assert_eq!((found(&engine, "oel"), found(&engine, "lamps")), (0, PRODUCTS as u64 - 1));
     wait_for(data, &["s-00000-of-00001/2.seg"]);
 }

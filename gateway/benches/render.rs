@@ -72,6 +72,7 @@ fn page() -> SearchResults {
         did_you_mean: None,
         redirect: None,
         banner: None,
+        partial: false,
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) panics: AtomicU64,
     pub(crate) streams_cancelled: AtomicU64,
     pub(crate) import_lines: AtomicU64,
+    searches_partial: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -54,6 +55,7 @@ impl Default for Metrics {
             panics: AtomicU64::new(0),
             streams_cancelled: AtomicU64::new(0),
             import_lines: AtomicU64::new(0),
+            searches_partial: AtomicU64::new(0),
         }
     }
 }
@@ -63,6 +65,11 @@ impl Metrics {
         let index = usize::from(status).wrapping_sub(FIRST).min(CODES - 1);
         self.answers[protocol as usize][index].fetch_add(1, Ordering::Relaxed);
         self.duration_us.fetch_add(took_us, Ordering::Relaxed);
+    }
+
+    /// A search or suggestions were answered.
+    pub(crate) fn searched(&self, partial: bool) {
+        self.searches_partial.fetch_add(u64::from(partial), Ordering::Relaxed);
     }
 
     /// The text exposition format, version 0.0.4.
@@ -98,6 +105,11 @@ impl Metrics {
             ("emporion_panics_total", "Panics caught.", &self.panics),
             ("emporion_streams_cancelled_total", "HTTP/3 requests given up by the client.", &self.streams_cancelled),
             ("emporion_import_lines_total", "Import lines answered.", &self.import_lines),
+            (
+                "emporion_searches_partial_total",
+                "Searches and suggestions cut short, by their work or by a shard that was late.",
+                &self.searches_partial,
+            ),
         ] {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}", value.load(Ordering::Relaxed));
         }

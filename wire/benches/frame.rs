@@ -54,6 +54,7 @@ fn search_answer() -> Frame {
         did_you_mean: None,
         redirect: None,
         banner: None,
+        partial: false,
     };
     let response = Response { positions: Vec::new(), replayed: false, result: Ok(Body::Search(Box::new(results))) };
     Frame::Response { id: RequestId(1), trace: 1, response: Box::new(response) }

@@ -275,6 +275,7 @@ fn any_response() -> impl Strategy<Value = Response> {
                 did_you_mean: Some("lamp".into()),
                 redirect: None,
                 banner: Some(Banner { text: "Sale".into(), url: None }),
+                partial: true,
             })))
         }),
         vec((text, text, text), 0..4).prop_map(|fields| {

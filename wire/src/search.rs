@@ -195,7 +195,7 @@ pub struct SearchResults {
     pub items: Vec<SearchHit>,
     /// As asked for.
     pub facets: Vec<FacetResult>,
-    /// Exact, if asked for.
+    /// Exact, if asked for; of a partial answer, of what was found.
     pub total: Option<u64>,
     /// Some hits lack a word.
     pub relaxed: bool,
@@ -207,6 +207,8 @@ pub struct SearchResults {
     pub redirect: Option<String>,
     /// What a rule shows above the hits.
     pub banner: Option<Banner>,
+    /// The answer was cut short: by the work that a search may make, or as part of the catalog did not answer in time. There may be more hits, and better ones.
+    pub partial: bool,
 }
 
 /// Ideas while typing.
@@ -220,6 +222,8 @@ pub struct Suggestions {
     pub categories: Vec<(String, String)>,
     /// What others searched for that begins so and found something, most frequent first; only what [`crate::limits::POPULAR_SEARCHES_MIN`] searches had.
     pub queries: Vec<String>,
+    /// As of a search.
+    pub partial: bool,
 }
 
 /// A query that was searched for.

@@ -2,9 +2,11 @@
 //!
 //! Path: `wire` query → [`views::query`] → attributes that its text names → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
 //! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
+//! Bounds: each shard makes the work of [`search_index::BUDGET`] for it, and is waited for until [`SEARCH_DEADLINE_MS`]. Behind either the answer is what there is, and says
+//! that it is partial.
 
 use super::{Head, refused, views};
-use crate::shard::core::queries::Found;
+use crate::shard::core::queries;
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
@@ -20,10 +22,15 @@ use wire::{
     limits::{PAGE_MAX, POPULAR_SEARCHES_MIN},
 };
 
+/// From when a search is taken up, shards are waited for so long: many times what the work of a search takes, and less than a shopper waits. The answer is then what
+/// the others found. A shard that does not answer for so long is busy with something else, or has many searches before this one.
+const SEARCH_DEADLINE_MS: u64 = 500;
+
 pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Failure> {
     let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
     let (highlight, now) = (query.highlight, ctx.now().wall);
+    let until_us = until(ctx);
     let (text, exact) = (query.text.clone(), query.exact);
     // Who narrows a search down, sorts it or goes on to the next page looks for nothing new.
     let is_new = query.after.is_none() && query.filters.is_empty() && query.sort == wire::Sort::Relevance;
@@ -35,7 +42,7 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
     query.fields = Some(fields.clone());
     let mut query = Arc::new(query);
-    let (mut parts, mut shown) = parts(ctx, &query, highlight).await?;
+    let Found { mut parts, mut shown, mut late } = parts(ctx, until_us, &query, highlight).await?;
     let known = search_index::misjudged(&parts);
     let mut again = !known.is_empty();
     if matched.is_empty() && !exact {
@@ -48,16 +55,17 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         let mut next = search_index::Query { known, ..(*query).clone() };
         said = rules.arrange(&matched, &preferences, &tree, &mut next);
         query = Arc::new(next);
-        (parts, shown) = self::parts(ctx, &query, highlight).await?;
+        Found { parts, shown, late } = self::parts(ctx, until_us, &query, highlight).await?;
     }
     let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    // What is quoted, forbidden or asked of one field is one shopper's own.
-    if is_new && !search_index::has_operators(&text, &fields) {
+    let partial = merged.partial || late;
+    // What is quoted, forbidden or asked of one field is one shopper's own, and of an answer that was cut short nobody knows what it would have found.
+    if is_new && !partial && !search_index::has_operators(&text, &fields) {
         let found = match (merged.hits.is_empty(), has_whole) {
-            (true, _) => Found::Nothing,
-            (false, false) => Found::Some,
-            (false, true) => Found::Whole,
+            (true, _) => queries::Found::Nothing,
+            (false, false) => queries::Found::Some,
+            (false, true) => queries::Found::Whole,
         };
         ctx.with_mut(|state| state.queries.note(&text, found, now));
     }
@@ -74,9 +82,10 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         total: merged.total,
         relaxed: merged.relaxed,
         next: merged.next.map(|cursor| cursor.encode().to_vec()),
-        did_you_mean: merged.did_you_mean,
+        did_you_mean: merged.did_you_mean.filter(|_| !late),
         redirect: said.redirect,
         banner: said.banner,
+        partial,
     })))
 }
 
@@ -96,19 +105,34 @@ async fn fields_of(ctx: &Ctx, text: &str) -> Result<Vec<String>, Failure> {
     Ok(known.into_iter().collect())
 }
 
+/// What shards found.
+struct Found {
+    parts: Vec<Part>,
+    /// Of their hits.
+    shown: BTreeMap<DocKey, SearchHit>,
+    /// Whether any did not answer in time.
+    late: bool,
+}
+
+/// When a search that is taken up now is answered with what there is.
+fn until(ctx: &Ctx) -> u64 {
+    ctx.now().mono_us + SEARCH_DEADLINE_MS * 1_000
+}
+
 /// Every shard's part, with what is shown of its hits.
-async fn parts(ctx: &Ctx, query: &Arc<search_index::Query>, highlight: bool) -> Result<(Vec<Part>, BTreeMap<DocKey, SearchHit>), Failure> {
-    let (mut parts, mut shown) = (Vec::new(), BTreeMap::new());
-    for answer in ctx.ask_all(Ask::Search { query: Arc::clone(query), highlight }).await? {
+async fn parts(ctx: &Ctx, until_us: u64, query: &Arc<search_index::Query>, highlight: bool) -> Result<Found, Failure> {
+    let mut found = Found { parts: Vec::new(), shown: BTreeMap::new(), late: false };
+    for answer in ctx.ask_all_until(until_us, Ask::Search { query: Arc::clone(query), highlight }).await? {
         match answer {
-            Answer::Search(part, hits) => {
-                shown.extend(hits);
-                parts.push(*part);
+            Some(Answer::Search(part, hits)) => {
+                found.shown.extend(hits);
+                found.parts.push(*part);
             }
-            other => return Err(unexpected(&other)),
+            Some(other) => return Err(unexpected(&other)),
+            None => found.late = true,
         }
     }
-    Ok((parts, shown))
+    Ok(found)
 }
 
 pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body, Failure> {
@@ -121,14 +145,16 @@ pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body,
     let mut parts = Vec::new();
     let mut shown = BTreeMap::new();
     let mut queries = BTreeMap::<String, u64>::new();
-    for answer in ctx.ask_all(Ask::Suggest(Arc::clone(&text), limit)).await? {
+    let mut late = false;
+    for answer in ctx.ask_all_until(until(ctx), Ask::Suggest(Arc::clone(&text), limit)).await? {
         match answer {
-            Answer::Suggest(part, products, searched) => {
+            Some(Answer::Suggest(part, products, searched)) => {
                 searched.into_iter().for_each(|(text, count)| *queries.entry(text).or_default() += count);
                 shown.extend(products.into_iter().map(|(key, id, product_key, title)| (key, (id, product_key, title))));
                 parts.push(part);
             }
-            other => return Err(unexpected(&other)),
+            Some(other) => return Err(unexpected(&other)),
+            None => late = true,
         }
     }
     let merged = search_index::Suggestions::merge(parts, usize::from(limit));
@@ -144,6 +170,7 @@ pub(super) async fn suggest(ctx: &Ctx, text: String, limit: u16) -> Result<Body,
         products: merged.products.iter().filter_map(|product| shown.remove(&product.key)).collect(),
         categories: categories.map(|category| (category.key.to_string(), category.name.to_string())).collect(),
         queries: queries.into_iter().map(|(text, _)| text).collect(),
+        partial: merged.partial || late,
     }))
 }
 

@@ -111,12 +111,15 @@ pub struct SearchPage {
     /// By name.
     #[schema(value_type = Object)]
     facets: Members<Facet>,
-    /// Exact, if asked for.
+    /// Exact, if asked for; of a partial answer, of what was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     /// True when some hits lack a word.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     relaxed: bool,
+    /// True when the search took too much work, or part of the catalog did not answer in time: there may be more hits, and better ones.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// What was typed, with words that no product has spelt as products spell what is nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<String>,
@@ -201,6 +204,7 @@ impl SearchPage {
             facets: Members(facets.collect()),
             total: results.total,
             relaxed: results.relaxed,
+            partial: results.partial,
             did_you_mean: results.did_you_mean,
             redirect: results.redirect,
             banner: results.banner.map(Into::into),
@@ -242,13 +246,17 @@ pub struct Suggestions {
     categories: Vec<SuggestedCategory>,
     /// What others searched for, most frequent first.
     queries: Vec<String>,
+    /// As of a search: there may be more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
 }
 
 impl From<wire::Suggestions> for Suggestions {
     fn from(found: wire::Suggestions) -> Self {
         let products = found.products.into_iter().map(|(id, key, title)| SuggestedProduct { id: Shown(id), key, title });
         let categories = found.categories.into_iter().map(|(key, name)| SuggestedCategory { key, name });
-        Self { completions: found.completions, products: products.collect(), categories: categories.collect(), queries: found.queries }
+        let wire::Suggestions { completions, queries, partial, .. } = found;
+        Self { completions, products: products.collect(), categories: categories.collect(), queries, partial }
     }
 }
 

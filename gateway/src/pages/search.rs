@@ -364,6 +364,10 @@ pub(super) async fn search(State(app): State<Arc<App>>, visitor: Visitor) -> Res
     if let Some(to) = found.redirect.as_deref().filter(|to| asked.is_words_alone() && !leads_back(to, visitor.host.as_deref())) {
         return Ok(see_other(to));
     }
+    app.metrics.searched(found.partial);
+    if found.partial {
+        notices.push("This search was cut short, so there may be more. Fewer or longer words find all.".to_owned());
+    }
     if found.relaxed && !found.items.is_empty() {
         notices.push("Few products have all of your words, so some of these lack one.".to_owned());
     }

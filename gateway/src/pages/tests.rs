@@ -63,6 +63,7 @@ fn found(items: Vec<SearchHit>) -> SearchResults {
         did_you_mean: None,
         redirect: None,
         banner: None,
+        partial: false,
     }
 }
 
@@ -604,6 +605,27 @@ async fn a_search_asks_for_what_its_address_says() {
     get(&rig, "/search").await;
     let Op::Search(query) = rig.last().op else { panic!("a search") };
     assert_eq!(query.sort, Sort::Popularity, "without words nothing matches best");
+}
+
+#[tokio::test]
+async fn a_search_that_was_cut_short_says_so() {
+    let rig = Rig::new(|request| match request.op {
+        Op::Search(_) => Ok(Body::Search(Box::new(SearchResults { partial: true, ..found(vec![hit(1, "Cyan")]) }))),
+        Op::Suggest { .. } => Ok(Body::Suggestions(wire::Suggestions { partial: true, ..wire::Suggestions::default() })),
+        _ => shop(request),
+    });
+    let page = get(&rig, "/search?q=a+b+c").await;
+    is_sound("cut short", &page);
+    assert!(page.text.contains("there may be more"), "{}", page.text);
+    for path in ["/v1/search?q=a", "/v1/suggest?q=a"] {
+        let answer = get(&rig, path).await;
+        assert!(answer.text.contains("\"partial\":true"), "{}", answer.text);
+        assert!(!answer.header("cache-control").contains("public"), "the next one may be whole: {}", answer.header("cache-control"));
+    }
+    assert!(rig.edge.app.metrics.text().contains("emporion_searches_partial_total 3\n"), "{}", rig.edge.app.metrics.text());
+    let rig = Rig::new(shop);
+    assert!(!get(&rig, "/v1/search?q=a").await.text.contains("partial"));
+    assert!(!get(&rig, "/search?q=a").await.text.contains("there may be more"));
 }
 
 #[tokio::test]

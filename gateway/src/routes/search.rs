@@ -47,8 +47,14 @@ pub(crate) async fn search(State(app): State<Arc<App>>, caller: Caller) -> Resul
     let took_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
     let Body::Search(results) = answer.body else { return Err(unexpected(&answer)) };
     let page = search::SearchPage::new(*results, took_us);
+    app.metrics.searched(page.partial);
     let next = page.next.as_deref().map(|after| query::next_page("/v1/search", caller.raw_query.as_deref(), after));
-    Ok(Reply::json(&page).public("search").next_page(next))
+    Ok(lasting(Reply::json(&page), "search", page.partial).next_page(next))
+}
+
+/// For everybody, unless it was cut short: the next one may be whole.
+fn lasting(reply: Reply, surrogate: &str, partial: bool) -> Reply {
+    if partial { reply } else { reply.public(surrogate) }
 }
 
 /// Ideas while typing.
@@ -64,7 +70,9 @@ pub(crate) async fn suggest(State(app): State<Arc<App>>, caller: Caller) -> Resu
     }
     let answer = caller.ask(&app, caller.public(), Op::Suggest { text, limit }).await?;
     let Body::Suggestions(found) = answer.body else { return Err(unexpected(&answer)) };
-    Ok(Reply::json(&search::Suggestions::from(found)).public("suggest"))
+    let partial = found.partial;
+    app.metrics.searched(partial);
+    Ok(lasting(Reply::json(&search::Suggestions::from(found)), "suggest", partial))
 }
 
 /// Products like one.

@@ -63,11 +63,12 @@ impl State {
             Ask::SearchFields(names) => Ok(Answer::SearchFields(self.index.fields_among(&names))),
             Ask::Search { query, highlight } => {
                 let live = |key| self.is_in_stock(key);
-                let part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
+                let mut part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
                 let hits = part.hits.iter().chain(&part.pinned);
                 let hits = hits.filter_map(|hit| Some((hit.key, self.hit(hit, marks.as_ref())?))).collect();
+                part.partial |= marks.is_some_and(|marks| marks.is_partial());
                 Ok(Answer::Search(Box::new(part), hits))
             }
             Ask::Frequencies(profile) => Ok(Answer::Frequencies(self.index.frequencies(&profile))),

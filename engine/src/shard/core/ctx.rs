@@ -14,7 +14,12 @@ use crate::{
     seal::{Plain, Sealed},
     shard::{Now, Output},
 };
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 use wire::{EventId, Failure, OrderId, PartitionId, ShardId, placement};
 
 /// A flow's hold on the shard. Cheap to clone.
@@ -91,6 +96,25 @@ impl Ctx {
         join(asked).await
     }
 
+    /// Asks every shard; of those that have not answered at `until_us` there is none. Answers come in the order of shards, and this one's own is always there.
+    pub(crate) async fn ask_all_until(&self, until_us: u64, ask: Ask) -> Result<Vec<Option<Answer>>, Failure> {
+        let shards = self.config(|config| config.shards);
+        let asked: Vec<Asked> = (0..shards).map(|shard| self.send(ShardId(shard), ask.clone())).collect();
+        let mut all = EachOf { answers: asked.iter().map(|_| None).collect(), asked };
+        if all.look() {
+            return all.finish();
+        }
+        let (wait, alarm) = self.with_mut(|state| {
+            let (setter, signal) = signal(&state.reactor);
+            let wait = state.waits.add(setter);
+            state.waits.at(until_us, wait);
+            (wait, signal)
+        });
+        let found = Within { all, alarm }.await;
+        self.with_mut(|state| state.waits.forget_flow(until_us, wait));
+        found
+    }
+
     /// Asks several at once; answers come in the order of `asks`.
     pub(crate) async fn ask_each(&self, asks: Vec<(PartitionId, Ask)>) -> Result<Vec<Answer>, Failure> {
         let shards = self.config(|config| config.shards);
@@ -164,6 +188,46 @@ impl Ctx {
             signal
         });
         signal.await.unwrap_or(Woken::Late)
+    }
+}
+
+/// Answers to one question, as they come.
+struct EachOf {
+    asked: Vec<Asked>,
+    answers: Vec<Option<Result<Answer, Failure>>>,
+}
+
+impl EachOf {
+    /// Takes what there is; whether that is all. The task that looks is woken by the next answer.
+    fn look(&mut self) -> bool {
+        for (asked, answer) in self.asked.iter_mut().zip(&mut self.answers).filter(|(_, answer)| answer.is_none()) {
+            // Signals need no waker: they know which task runs.
+            if let Poll::Ready(found) = Pin::new(asked).poll(&mut Context::from_waker(Waker::noop())) {
+                *answer = Some(found.unwrap_or(Err(Failure::Internal)));
+            }
+        }
+        self.answers.iter().all(Option::is_some)
+    }
+
+    fn finish(&mut self) -> Result<Vec<Option<Answer>>, Failure> {
+        std::mem::take(&mut self.answers).into_iter().map(Option::transpose).collect()
+    }
+}
+
+/// All answers, or those that are there when the alarm rings.
+struct Within {
+    all: EachOf,
+    alarm: Signal<Woken>,
+}
+
+impl Future for Within {
+    type Output = Result<Vec<Option<Answer>>, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.all.look() || Pin::new(&mut self.alarm).poll(context).is_ready() {
+            return Poll::Ready(self.all.finish());
+        }
+        Poll::Pending
     }
 }
 

@@ -63,6 +63,12 @@ impl Waits {
         self.alarms.remove(&key);
     }
 
+    /// Takes back a flow that waits no longer for a time, and is woken by something else.
+    pub(crate) fn forget_flow(&mut self, mono_us: u64, wait: u64) {
+        self.alarms.remove(&(mono_us, wait));
+        self.flows.remove(&wait);
+    }
+
     pub(crate) fn on_order(&mut self, order: OrderId, wait: u64) {
         self.orders.entry(order).or_default().push(wait);
     }

@@ -66,7 +66,8 @@ impl Errand for Reader {
             }
             (Look::Search, Ok(Body::Search(found))) => {
                 let is_there = found.items.iter().any(|hit| hit.key == story.key);
-                must(is_there || self.version == 0, odd)
+                // A shard that stands still is not waited for.
+                must(is_there || found.partial || self.version == 0, odd)
             }
             (Look::Availability, Ok(Body::Availability(of))) => {
                 must(of.len() == 1 && of[0].availability.quantity <= limits::SHOWN_QUANTITY_MAX, odd)

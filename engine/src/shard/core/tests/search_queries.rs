@@ -59,3 +59,39 @@ fn searches_are_counted_over_all_shards_and_popular_ones_suggested() {
     let all = Op::SearchQueries { without_results: false, limit: 10 };
     assert_eq!(node.call(Principal::Anonymous, all), Err(Failure::Refused(Refusal::Forbidden)));
 }
+
+#[test] // Shards that stand still are not waited for; the one that was asked always answers.
+fn a_search_is_answered_in_time_with_what_there_is() {
+    let mut node = Node::start(3, Vec::new());
+    for key in 0..24 {
+        assert!(matches!(node.admin(product(&key.to_string(), "Garden chair", 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    let query = || Op::Search(SearchQuery { text: "garden chiar".to_owned(), limit: 50, total: true, ..SearchQuery::default() });
+    let suggest = || Op::Suggest { text: "gar".to_owned(), limit: 50 };
+    let found = |node: &mut Node, token| match node.reply(token)?.result {
+        Ok(Body::Search(found)) => Some((found.items.len(), found.total, found.did_you_mean, found.partial)),
+        Ok(Body::Suggestions(found)) => Some((found.products.len(), None, None, found.partial)),
+        other => panic!("results were expected, not {other:?}"),
+    };
+    let (whole, all) = (node.send(Request::system(query())), node.send(Request::system(suggest())));
+    assert_eq!(found(&mut node, whole), Some((24, Some(24), Some("garden chair".to_owned()), false)));
+    assert_eq!(found(&mut node, all), Some((24, None, None, false)));
+    let counted = queries(&mut node, false, 10);
+
+    let is_search = |message: &PeerMessage| matches!(message, PeerMessage::Ask { ask: Ask::Search { .. } | Ask::Suggest(..), .. });
+    node.lose = Some(is_search);
+    for op in [query(), suggest()] {
+        let token = node.send(Request::system(op));
+        node.advance(490);
+        assert_eq!(found(&mut node, token), None, "it waits");
+        node.advance(20);
+        let (items, total, meant, partial) = found(&mut node, token).expect("it waits no longer");
+        assert!(partial && (1..24).contains(&items) && meant.is_none(), "{items}");
+        assert!(total.is_none_or(|total| total == items as u64));
+    }
+    node.lose = None;
+    assert_eq!(queries(&mut node, false, 10), counted, "what it would have found nobody knows");
+    let token = node.send(Request::system(query()));
+    assert_eq!(found(&mut node, token).expect("all answer again").0, 24);
+    assert!(node.cores.iter().all(|core| core.state.borrow().waits.next_alarm().is_none()), "no alarm is left behind");
+}

@@ -105,7 +105,7 @@ fn take_over(saved: Saved) -> Index {
 }
 
 fn use_it(index: &mut Index) {
-    let request = |field| FacetRequest { field, limit: 5 };
+    let request = |field| FacetRequest::new(field, 5);
     let facets = vec![request(FacetField::Brand), request(FacetField::Category), request(FacetField::Attribute("a".into()))];
     for text in [None, Some("a"), Some("b a c"), Some("\u{1}a")] {
         let query = Query { text: text.map(String::from), facets: facets.clone(), total: true, ..Query::default() };

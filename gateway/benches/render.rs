@@ -62,7 +62,7 @@ fn page() -> SearchResults {
         pinned: false,
         explanation: None,
     };
-    let value = |n: u64| FacetValue { value: format!("Brand {n}"), count: 100 - n, selected: n == 0 };
+    let value = |n: u64| FacetValue { value: format!("Brand {n}"), count: 100 - n, selected: n == 0, category: None };
     SearchResults {
         items: (0..20).map(hit).collect(),
         facets: vec![FacetResult { name: "brand".to_owned(), values: (0..20).map(value).collect(), stats: None }],

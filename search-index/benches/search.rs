@@ -97,7 +97,7 @@ fn icecat(folder: &Path) -> Option<Corpus> {
 
 fn facets(corpus: &Corpus) -> Vec<FacetRequest> {
     let [first, second] = corpus.attributes.map(|name| FacetField::Attribute(name.into()));
-    [FacetField::Brand, first, second].into_iter().map(|field| FacetRequest { field, limit: 20 }).collect()
+    [FacetField::Brand, first, second].into_iter().map(|field| FacetRequest::new(field, 20)).collect()
 }
 
 fn measure(c: &mut Criterion, corpus: &Corpus) {
@@ -105,7 +105,7 @@ fn measure(c: &mut Criterion, corpus: &Corpus) {
     group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     let mut index = Index::build(Settings::default(), corpus.documents.iter().cloned()).expect("the corpus is within bounds");
 
-    let histogram = FacetRequest { field: FacetField::PriceHistogram { buckets: 10 }, limit: 1 };
+    let histogram = FacetRequest::new(FacetField::PriceHistogram { buckets: 10 }, 1);
     let brands = Filter::Brand(corpus.brands.clone());
     let shapes = [
         ("top20", Query::default()),

@@ -123,7 +123,7 @@ fn measure(documents: u64) {
     println!("  adopted in {:.2} s", spent.as_secs_f64());
 
     assert_eq!(loaded.len(), products.len());
-    let field = |name: FacetField| FacetRequest { field: name, limit: 10 };
+    let field = |name: FacetField| FacetRequest::new(name, 10);
     for n in 0..50 {
         let text = products[n * products.len() / 50].title.split(' ').take(1 + n % 3).collect::<Vec<_>>().join(" ");
         let facets = vec![field(FacetField::Brand), field(FacetField::Category), field(FacetField::Attribute(format!("{}1", word(8))))];

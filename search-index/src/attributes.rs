@@ -12,12 +12,12 @@ use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
 use crate::budget::{Meter, cost};
+use crate::counts::FacetKey;
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
 use crate::fields::called;
 use crate::names::HASHER;
 use crate::product_types::{ProductTypes, is_product_type};
 use crate::query::FilterValue;
-use crate::results::FacetKey;
 use crate::row_values::RowEntry;
 
 /// Rows of one chunk of a column: bounds what an insertion moves.
@@ -83,6 +83,8 @@ pub(crate) struct Column {
     table: HashTable<u32>,
     values: Vec<Value>,
     free: Vec<u32>,
+    /// Values that are numbers.
+    numbers: usize,
     /// By `at`; entries by row, then value.
     chunks: Vec<Chunk>,
     entries: usize,
@@ -108,6 +110,11 @@ impl Column {
         }
     }
 
+    /// Whether any value is a number.
+    pub(crate) fn has_numbers(&self) -> bool {
+        self.numbers > 0
+    }
+
     fn find(&self, value: ValueRef<'_>) -> Option<u32> {
         self.table.find(value.hash(), |id| ValueRef::of(&self.values[*id as usize].value) == value).copied()
     }
@@ -125,6 +132,7 @@ impl Column {
     fn value_id(&mut self, value: ValueRef<'_>, owned: impl FnOnce() -> FacetKey) -> u32 {
         self.find(value).unwrap_or_else(|| {
             let new = Value { value: owned(), rows: 0 };
+            self.numbers += usize::from(matches!(new.value, FacetKey::Number(_)));
             let id = match self.free.pop() {
                 Some(id) => {
                     self.values[id as usize] = new;
@@ -182,6 +190,7 @@ impl Column {
         value.rows -= 1;
         if value.rows == 0 {
             let hash = ValueRef::of(&value.value).hash();
+            self.numbers -= usize::from(matches!(value.value, FacetKey::Number(_)));
             value.value = FacetKey::Bool(false);
             if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
                 entry.remove();

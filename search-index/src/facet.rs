@@ -5,10 +5,11 @@
 
 use crate::bitset::Bitset;
 use crate::budget::{Meter, cost};
+use crate::category_nodes::nodes;
+use crate::counts::{ColumnStats, Facet, FacetCounts, FacetKey, FacetValue, RATINGS_FROM, RatingBucket, histogram, top_values};
 use crate::filter::same_field;
 use crate::query::{FacetField, FacetRequest, Filter, FilterValue};
-use crate::results::{Facet, FacetCounts, FacetKey, FacetValue, PriceStats, histogram, top_values};
-use crate::rows::{NO_PRICE, Rows};
+use crate::rows::{NO_PRICE, NO_RATING, Rows};
 
 /// Matches after filtering, with what disjunctive counts need.
 pub(crate) struct Faceting<'a> {
@@ -79,7 +80,9 @@ impl<'a> Faceting<'a> {
             &self.passing
         };
         let limit = if complete { None } else { Some(request.limit) };
-        let selected = selected(filters, &request.field);
+        let values = |counts: &[u32], limit: Option<u16>, key: &dyn Fn(u32) -> FacetKey| {
+            values(counts, limit, selected(filters, &request.field), request, meter, key)
+        };
         let counts = match &request.field {
             FacetField::Brand => {
                 let mut counts = vec![0_u32; rows.brands.id_end()];
@@ -88,34 +91,41 @@ impl<'a> Faceting<'a> {
                         *count += 1;
                     }
                 });
-                values(&counts, limit, selected, meter, |id| FacetKey::Text(rows.brands.text(id).clone()))
+                values(&counts, limit, &|id| FacetKey::Text(rows.brands.text(id).clone()))
             }
             FacetField::Category => {
-                let mut places = vec![0_u32; rows.categories.place_end()];
-                rows.stretches.each(
-                    set,
-                    meter,
-                    |row| rows.places[row as usize],
-                    |place, word, _| {
-                        if let Some(count) = places.get_mut(place as usize) {
-                            *count += word.count_ones();
-                        }
-                    },
-                );
                 let mut counts = vec![0_u32; rows.categories.keys.id_end()];
-                for (place, count) in (0_u32..).zip(places).filter(|(_, count)| *count > 0) {
+                for (place, count) in (0_u32..).zip(by_path(rows, set, meter)).filter(|(_, count)| *count > 0) {
                     rows.categories.path(place).iter().for_each(|key| counts[*key as usize] += count);
                 }
-                values(&counts, limit, selected, meter, |id| FacetKey::Text(rows.categories.keys.text(id).clone()))
+                values(&counts, limit, &|id| FacetKey::Text(rows.categories.keys.text(id).clone()))
+            }
+            FacetField::CategoryTree { levels, .. } => {
+                FacetCounts::Categories(nodes(&rows.categories, &by_path(rows, set, meter), filters.iter().copied(), *levels, meter))
             }
             FacetField::Attribute(name) => match rows.attributes.column(name) {
                 Some(column) => {
                     let mut counts = vec![0_u32; column.value_end()];
                     column.for_each_in(set, meter, |_, value| counts[value as usize] += 1);
-                    values(&counts, limit, selected, meter, |id| column.value(id).clone())
+                    // Range and average are made of all numbers, whatever the limit.
+                    values(&counts, limit.filter(|_| !column.has_numbers()), &|id| column.value(id).clone())
                 }
-                None => values(&[], limit, selected, meter, |_| FacetKey::Bool(false)),
+                None => values(&[], limit, &|_| FacetKey::Bool(false)),
             },
+            FacetField::AttributeHistogram { name, .. } => {
+                let mut numbers = Vec::new();
+                if let Some(column) = rows.attributes.column(name).filter(|column| column.has_numbers()) {
+                    let mut counts = vec![0_u32; column.value_end()];
+                    column.for_each_in(set, meter, |_, value| counts[value as usize] += 1);
+                    let counted = (0_u32..).zip(counts).filter(|(id, count)| *count > 0 && column.number(*id).is_some());
+                    numbers.extend(counted.take_while(|_| meter.may_spend(cost::VALUE)).map(|(id, count)| FacetValue {
+                        value: column.value(id).clone(),
+                        count: u64::from(count),
+                        selected: false,
+                    }));
+                }
+                FacetCounts::Values(numbers)
+            }
             FacetField::Price => FacetCounts::Range(stats(rows, set, meter)),
             FacetField::PriceHistogram { buckets } => histogram(stats(rows, set, meter), *buckets, |add| {
                 set.each(meter, 5 * cost::COLUMN, |row| match rows.prices[row as usize] {
@@ -123,6 +133,7 @@ impl<'a> Faceting<'a> {
                     price => add(price, 1),
                 });
             }),
+            FacetField::Rating => ratings(rows, set, filters, meter),
             FacetField::InStock => {
                 let mut yes = set.clone();
                 match &self.in_stock {
@@ -130,20 +141,50 @@ impl<'a> Faceting<'a> {
                     None => yes = Bitset::default(),
                 }
                 let no = if self.all_asked { set.count() - yes.count() } else { 0 };
-                values(&[no as u32, yes.count() as u32], limit, selected, meter, |id| FacetKey::Bool(id == 1))
+                values(&[no as u32, yes.count() as u32], limit, &|id| FacetKey::Bool(id == 1))
             }
         };
-        Facet { field: request.field.clone(), counts }
+        Facet { field: request.field.clone(), counts, numbers: None }
     }
 }
 
-fn stats(rows: &Rows, set: &Bitset, meter: &Meter) -> Option<PriceStats> {
-    let mut stats = PriceStats { min: i64::MAX, max: i64::MIN, count: 0 };
+/// Rows of the set by their category path.
+fn by_path(rows: &Rows, set: &Bitset, meter: &Meter) -> Vec<u32> {
+    let mut counts = vec![0_u32; rows.categories.place_end()];
+    rows.stretches.each(
+        set,
+        meter,
+        |row| rows.places[row as usize],
+        |place, word, _| {
+            if let Some(count) = counts.get_mut(place as usize) {
+                *count += word.count_ones();
+            }
+        },
+    );
+    counts
+}
+
+fn stats(rows: &Rows, set: &Bitset, meter: &Meter) -> Option<ColumnStats> {
+    let mut stats = None;
     set.each(meter, cost::COLUMN, |row| match rows.prices[row as usize] {
         NO_PRICE => {}
-        price => stats = PriceStats { min: stats.min.min(price), max: stats.max.max(price), count: stats.count + 1 },
+        price => stats = ColumnStats::with(stats, price),
     });
-    (stats.count > 0).then_some(stats)
+    stats
+}
+
+fn ratings(rows: &Rows, set: &Bitset, filters: &[&Filter], meter: &Meter) -> FacetCounts {
+    let asked = |from: u16| filters.iter().any(|filter| **filter == Filter::Rating { min: Some(from), max: None });
+    let mut buckets = RATINGS_FROM.map(|from| RatingBucket { from, count: 0, selected: asked(from) });
+    let mut stats = None;
+    set.each(meter, 2 * cost::COLUMN, |row| match rows.ratings[row as usize] {
+        NO_RATING => {}
+        rating => {
+            stats = ColumnStats::with(stats, i64::from(rating));
+            buckets.iter_mut().for_each(|bucket| bucket.count += u64::from(rating >= bucket.from));
+        }
+    });
+    FacetCounts::Ratings { stats, buckets }
 }
 
 /// Values that the query's filters on the field name.
@@ -166,10 +207,24 @@ fn selected(filters: &[&Filter], field: &FacetField) -> Vec<FacetKey> {
     keys
 }
 
-/// Counters by value id as facet values. With a limit, names are only looked up for values that can still be among the first.
-fn values(counts: &[u32], limit: Option<u16>, mut selected: Vec<FacetKey>, meter: &Meter, key: impl Fn(u32) -> FacetKey) -> FacetCounts {
+/// Counters by value id as facet values, those that were typed if some were. With a limit, names are only looked up for values that can still be among the first.
+fn values(
+    counts: &[u32],
+    limit: Option<u16>,
+    mut selected: Vec<FacetKey>,
+    request: &FacetRequest,
+    meter: &Meter,
+    key: impl Fn(u32) -> FacetKey,
+) -> FacetCounts {
     meter.charge(counts.len() as u64);
     let mut counted: Vec<(u32, u32)> = (0_u32..).zip(counts.iter().copied()).filter(|(_, count)| *count > 0).collect();
+    if let Some(query) = &request.query {
+        // Range and average are made of all numbers of an attribute, whatever was typed: the merge leaves out those that do not begin so.
+        let is_of_attribute = matches!(request.field, FacetField::Attribute(_));
+        let wanted = |key: &FacetKey| (is_of_attribute && matches!(key, FacetKey::Number(_))) || query.wants(key);
+        counted.retain(|(id, _)| meter.may_spend(cost::VALUE) && wanted(&key(*id)));
+        selected.retain(wanted);
+    }
     if let Some(limit) = limit.map(usize::from).filter(|limit| counted.len() > *limit && selected.is_empty()) {
         let (_, least, _) = counted.select_nth_unstable_by(limit - 1, |a, b| b.1.cmp(&a.1));
         let least = least.1;

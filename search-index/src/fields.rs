@@ -14,11 +14,11 @@ use crate::analysis::{Analyzer, Role, fold_name};
 use crate::attributes::Column;
 use crate::bitset::Bitset;
 use crate::budget::{Meter, cost};
+use crate::counts::FacetKey;
 use crate::impact::Field;
 use crate::index::Index;
 use crate::names::Names;
 use crate::operators::{Phrase, is_quote, of_quotation};
-use crate::results::FacetKey;
 
 /// Before the name of an attribute that is called as a field is: `attr.brand:x`.
 const OF_ATTRIBUTE: &str = "attr.";

@@ -19,10 +19,14 @@ const BRAND_ROWS: usize = 4096;
 pub(crate) fn same_field(filter: &Filter, field: &FacetField) -> bool {
     match (filter, field) {
         (Filter::Brand(_), FacetField::Brand)
-        | (Filter::Category(_), FacetField::Category)
+        | (Filter::Category(_), FacetField::Category | FacetField::CategoryTree { .. })
         | (Filter::Price { .. }, FacetField::Price | FacetField::PriceHistogram { .. })
+        | (Filter::Rating { .. }, FacetField::Rating)
         | (Filter::InStock(_), FacetField::InStock) => true,
-        (Filter::Attribute { name, .. } | Filter::AttributeRange { name, .. }, FacetField::Attribute(counted)) => name == counted,
+        (
+            Filter::Attribute { name, .. } | Filter::AttributeRange { name, .. },
+            FacetField::Attribute(counted) | FacetField::AttributeHistogram { name: counted, .. },
+        ) => name == counted,
         (
             Filter::Brand(_)
             | Filter::Category(_)

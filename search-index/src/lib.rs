@@ -24,7 +24,7 @@
 //! let query = Query {
 //!     text: Some("ink cartridges".into()),
 //!     filters: vec![Filter::Brand(vec!["HP".into()]), Filter::Category(vec!["printers".into()]), Filter::InStock(true)],
-//!     facets: vec![FacetRequest { field: FacetField::Brand, limit: 10 }],
+//!     facets: vec![FacetRequest::new(FacetField::Brand, 10)],
 //!     sort: Sort::Price,
 //!     total: true,
 //!     ..Query::default()
@@ -70,7 +70,9 @@
 //! [`Index::similar`] answers another question: what is like a document. The words of it that tell most are looked for, and what it is about, its category and its
 //! price count beside them.
 //!
-//! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Pages are stable: the order is
+//! Counts are exact and disjunctive: each facet applies every filter but those on its own field. Categories are counted as a list ([`FacetField::Category`]) or as
+//! the tree that a menu shows ([`FacetField::CategoryTree`]), and [`FacetRequest::query`] keeps the values that begin as something typed does. Averages are reckoned
+//! in integers ([`ColumnStats::avg`], [`NumberStats`]). Pages are stable: the order is
 //! (sort value, key), and a [`Cursor`] names a place in it, so documents that change elsewhere neither shift nor repeat a hit.
 //!
 //! # Several indexes, one answer
@@ -106,6 +108,7 @@
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from, words with weights of their own |
 //! | `budget` | work counted, and where it ends |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |
+//! | `counts`, `category_nodes`, `numbers`, `facet_query` | what facets answer, summed over indexes: values, menus of categories, numbers; and which values were typed |
 //! | `search`, `collect`, `results` | one query over one index; its best rows; one answer from many |
 //! | `similar` | what is like a document |
 //! | `suggest` | completions of the last word |
@@ -155,12 +158,15 @@ mod attributes;
 mod batch;
 mod bitset;
 mod budget;
+mod category_nodes;
 mod collect;
 mod compaction;
+mod counts;
 mod cursor;
 mod document;
 mod explanation;
 mod facet;
+mod facet_query;
 mod fields;
 mod filter;
 mod forward;
@@ -171,6 +177,7 @@ mod index;
 mod names;
 mod near;
 mod nouns;
+mod numbers;
 mod operators;
 mod patterns;
 mod phrases;
@@ -194,14 +201,18 @@ mod synonyms;
 pub use analysis::{Language, UnknownLanguage};
 pub use arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, HIDDEN_MAX, PINS_MAX, Pin};
 pub use budget::{BUDGET, OVERSHOOT, Units};
+pub use category_nodes::CategoryNode;
+pub use counts::{ColumnStats, Facet, FacetCounts, FacetKey, FacetValue, PriceBucket, RatingBucket};
 pub use cursor::{CURSOR_BYTES, Cursor, CursorError, Fingerprint, SortKey, Tier};
 pub use document::{
     ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, AttributeValue, CATEGORY_DEPTH_MAX, DocKey, Document,
     DocumentError, FACETABLE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
 };
 pub use explanation::{Explanation, ScoreOf, ScorePart};
+pub use facet_query::{FACET_QUERY_KEYS_MAX, FacetQuery};
 pub use highlight::{Highlighter, MARKED_BYTES_MAX, SNIPPET_BYTES_MAX};
 pub use index::{BULK_ROWS_MAX, Columns, HEAD_TERMS_MAX, Index, Layout, Settings, Written};
+pub use numbers::{NumberBucket, NumberStats};
 pub use operators::{OPERATORS_MAX, has_operators, named_fields};
 pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
@@ -210,10 +221,7 @@ pub use query::{
 };
 pub use rank::spelling::Spelling;
 pub use refusal::QueryError;
-pub use results::{
-    Completion, Facet, FacetCounts, FacetKey, FacetValue, Hit, Part, PriceBucket, PriceStats, ProductSuggestion, Results, Suggestions,
-    merge, misjudged, unknown,
-};
+pub use results::{Completion, Hit, Part, ProductSuggestion, Results, Suggestions, merge, misjudged, unknown};
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;
 pub use segment::SegmentId;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::arrangement::{Boost, Pin};
 use crate::budget::{BUDGET, Units};
 use crate::cursor::{BEFORE_ALL, Cursor, Fingerprint, SortKey};
-use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, DocKey};
+use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, CATEGORY_DEPTH_MAX, DocKey};
+use crate::facet_query::FacetQuery;
 use crate::refusal::QueryError;
 use crate::signals::Signals;
 use crate::synonyms::Synonyms;
@@ -205,15 +206,33 @@ pub enum FacetField {
     Brand,
     /// Documents by category key; each document counts for every key on its path.
     Category,
-    /// Documents by exact value of an attribute.
+    /// Documents by category, as a menu shows them: the top levels, or, with a category selected, its path, what stands beside each category on it, and what is
+    /// below. The limit holds for each category by itself; [`FACET_LIMIT_MAX`] in all, the upper levels first.
+    CategoryTree {
+        /// Levels wanted below the selected categories, or below the root where none is selected: 1 to [`CATEGORY_DEPTH_MAX`](crate::CATEGORY_DEPTH_MAX).
+        levels: u16,
+        /// Paths from the root to selected categories as the caller knows them: for those that no document has, and so no index knows the way to. Others are
+        /// passed over. At most [`FILTER_VALUES_MAX`].
+        paths: Vec<Vec<String>>,
+    },
+    /// Documents by exact value of an attribute, and range and average of the numbers among its values.
     Attribute(String),
-    /// Least and greatest price.
+    /// Numbers of an attribute in at most this many equal steps of 1, 5, 10, 50, 100, … of the last decimal that they have, and their range and average.
+    AttributeHistogram {
+        /// The attribute.
+        name: String,
+        /// Most buckets wanted, at least 2.
+        buckets: u16,
+    },
+    /// Least, greatest and average price.
     Price,
     /// Documents by price in at most this many equal steps of 1, 5, 10, 50, 100, … minor units.
     PriceHistogram {
         /// Most buckets wanted, at least 2.
         buckets: u16,
     },
+    /// Documents rated 4 stars and better, 3, 2, 1; and least, greatest and average rating.
+    Rating,
     /// Documents by the liveness function's answer.
     InStock,
 }
@@ -223,8 +242,50 @@ pub enum FacetField {
 pub struct FacetRequest {
     /// What to count.
     pub field: FacetField,
-    /// Most values answered; the selected ones are always answered too. Not used by `Price` and `PriceHistogram`.
+    /// Most values answered; the selected ones are always answered too. Not used by ranges and histograms.
     pub limit: u16,
+    /// Which values are wanted, selected or not; all unless it says. Of brands, categories as a list, attributes and stock alone.
+    pub query: Option<FacetQuery>,
+}
+
+impl FacetRequest {
+    /// So many values, the most frequent ones.
+    #[must_use]
+    pub fn new(field: FacetField, limit: u16) -> Self {
+        Self { field, limit, query: None }
+    }
+
+    fn check(&self) -> Result<(), QueryError> {
+        if !(1..=FACET_LIMIT_MAX).contains(&self.limit) {
+            return Err(QueryError::FacetLimit { limit: self.limit });
+        }
+        if let FacetField::Attribute(name) | FacetField::AttributeHistogram { name, .. } = &self.field {
+            check_string(name, ATTRIBUTE_NAME_BYTES_MAX)?;
+        }
+        match &self.field {
+            FacetField::PriceHistogram { buckets } | FacetField::AttributeHistogram { buckets, .. }
+                if !(2..=FACET_LIMIT_MAX).contains(buckets) =>
+            {
+                Err(QueryError::FacetLimit { limit: *buckets })
+            }
+            FacetField::CategoryTree { paths, .. } if paths.len() > FILTER_VALUES_MAX => Err(QueryError::TreePaths { len: paths.len() }),
+            FacetField::CategoryTree { levels, .. } if !(1..=CATEGORY_DEPTH_MAX).contains(&usize::from(*levels)) => {
+                Err(QueryError::TreeLevels { levels: *levels })
+            }
+            FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock => Ok(()),
+            FacetField::CategoryTree { .. }
+            | FacetField::AttributeHistogram { .. }
+            | FacetField::Price
+            | FacetField::PriceHistogram { .. }
+            | FacetField::Rating => {
+                if self.query.is_some() {
+                    Err(QueryError::FacetQueryField)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
 }
 
 /// One search.
@@ -339,16 +400,7 @@ impl Query {
             return Err(QueryError::TooManyFacets { len: self.facets.len() });
         }
         for facet in &self.facets {
-            if !(1..=FACET_LIMIT_MAX).contains(&facet.limit) {
-                return Err(QueryError::FacetLimit { limit: facet.limit });
-            }
-            match &facet.field {
-                FacetField::Attribute(name) => check_string(name, ATTRIBUTE_NAME_BYTES_MAX)?,
-                FacetField::PriceHistogram { buckets } if !(2..=FACET_LIMIT_MAX).contains(buckets) => {
-                    return Err(QueryError::FacetLimit { limit: *buckets });
-                }
-                FacetField::PriceHistogram { .. } | FacetField::Brand | FacetField::Category | FacetField::Price | FacetField::InStock => {}
-            }
+            facet.check()?;
         }
         self.check_arrangement()?;
         self.check_signals()?;

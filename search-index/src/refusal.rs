@@ -1,7 +1,8 @@
 //! Why a query is refused: which of its bounds it passes, and by how much.
 
 use crate::arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, HIDDEN_MAX, PINS_MAX};
-use crate::document::DocKey;
+use crate::document::{CATEGORY_DEPTH_MAX, DocKey};
+use crate::facet_query::FACET_QUERY_KEYS_MAX;
 use crate::operators::OPERATORS_MAX;
 use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
 use crate::signals::SIGNAL_PERCENT_MAX;
@@ -68,6 +69,27 @@ pub enum QueryError {
     FacetLimit {
         /// The limit found.
         limit: u16,
+    },
+    /// More keys of a facet's values than [`FACET_QUERY_KEYS_MAX`].
+    #[error("{len} keys of values that are wanted of a facet, at most {FACET_QUERY_KEYS_MAX} are taken")]
+    FacetQueryKeys {
+        /// Keys found.
+        len: usize,
+    },
+    /// Values are looked for by what was typed in a facet that answers a range, buckets or a tree.
+    #[error("values can be looked for in the facets of brands, of categories as a list, of an attribute's values, and of stock")]
+    FacetQueryField,
+    /// A tree of no levels, or of more than categories have.
+    #[error("a tree of {levels} levels, wanted 1 to {CATEGORY_DEPTH_MAX}")]
+    TreeLevels {
+        /// Levels found.
+        levels: u16,
+    },
+    /// More paths to selected categories than [`FILTER_VALUES_MAX`].
+    #[error("{len} paths to selected categories, at most {FILTER_VALUES_MAX} are taken")]
+    TreePaths {
+        /// Paths found.
+        len: usize,
     },
     /// More pins than [`PINS_MAX`].
     #[error("{len} pins, at most {PINS_MAX} are taken")]

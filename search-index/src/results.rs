@@ -4,17 +4,16 @@
 //! `Index::search` is the same with one part. Facet counts and totals of a merge equal those of one index over all
 //! documents; scores come from each shard's own statistics.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::analysis::Language;
 use crate::arrangement::interleave;
 use crate::budget::Units;
+use crate::counts::{Facet, merge_facet};
 use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
 use crate::document::DocKey;
 use crate::explanation::Explanation;
-use crate::query::{FacetField, FacetRequest, Query, Sort, Words};
+use crate::query::{Query, Sort, Words};
 use crate::rank::spelling::{Spelling, corrected};
 
 /// A document in an answer.
@@ -30,110 +29,6 @@ pub struct Hit {
     pub sort: SortKey,
     /// Whether the query pins it.
     pub pinned: bool,
-}
-
-/// A value that a facet counts. Order: flags, numbers by value, texts by bytes.
-#[derive(Clone, Debug)]
-pub enum FacetKey {
-    /// A flag.
-    Bool(bool),
-    /// A finite number.
-    Number(f64),
-    /// A brand, a category key, or a text or keyword value.
-    Text(Arc<str>),
-}
-
-impl FacetKey {
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Bool(_) => 0,
-            Self::Number(_) => 1,
-            Self::Text(_) => 2,
-        }
-    }
-}
-
-impl Ord for FacetKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (Self::Bool(_) | Self::Number(_) | Self::Text(_), _) => self.rank().cmp(&other.rank()),
-        }
-    }
-}
-
-impl PartialOrd for FacetKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for FacetKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for FacetKey {}
-
-/// How many documents have a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FacetValue {
-    /// The value.
-    pub value: FacetKey,
-    /// Documents with it, exact; 0 only for a selected value that no document has.
-    pub count: u64,
-    /// Whether a filter of the query names it.
-    pub selected: bool,
-}
-
-/// Prices seen by a facet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PriceStats {
-    /// Least price.
-    pub min: i64,
-    /// Greatest price.
-    pub max: i64,
-    /// Documents with a price.
-    pub count: u64,
-}
-
-/// Documents whose price is in `from..from + step`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PriceBucket {
-    /// Least price of the bucket, a multiple of the step (saturated at the ends of `i64`).
-    pub from: i64,
-    /// Documents in it; buckets of 0 are left out.
-    pub count: u64,
-}
-
-/// What a facet found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FacetCounts {
-    /// By value: most documents first, then by value; selected values beyond the limit stand at the end.
-    Values(Vec<FacetValue>),
-    /// Price range; `None` when no match has a price.
-    Range(Option<PriceStats>),
-    /// By price, ascending, in equal steps.
-    Histogram {
-        /// Width of every bucket in minor units: 1, 5, 10, 50, 100, …
-        step: u64,
-        /// The range the step was chosen for.
-        stats: Option<PriceStats>,
-        /// Buckets that are not empty.
-        buckets: Vec<PriceBucket>,
-    },
-}
-
-/// The answer to one [`FacetRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facet {
-    /// What was counted.
-    pub field: FacetField,
-    /// The counts.
-    pub counts: FacetCounts,
 }
 
 /// One index's share of an answer, to be merged. Facets are complete (no limit applied), so that sums are exact.
@@ -264,105 +159,8 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     let last = results.hits.iter().rfind(|hit| query.sort != Sort::Relevance || !hit.pinned).map_or(BEFORE_ALL, |hit| hit.sort);
     results.next = more.then(|| Cursor::new(last, query.fingerprint()));
     results.total = query.total.then_some(total);
-    results.facets = facets.into_iter().zip(&query.facets).map(|(same, request)| merge_facet(same, request)).collect();
+    results.facets = facets.into_iter().zip(&query.facets).map(|(same, request)| merge_facet(same, request, &query.filters)).collect();
     results
-}
-
-/// Sums one facet over all parts and applies its limit.
-fn merge_facet(facets: Vec<Facet>, request: &FacetRequest) -> Facet {
-    let counts = match &request.field {
-        FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock => {
-            let lists = facets.into_iter().filter_map(|facet| match facet.counts {
-                FacetCounts::Values(values) => Some(values),
-                FacetCounts::Range(_) | FacetCounts::Histogram { .. } => None,
-            });
-            FacetCounts::Values(top_values(sum_values(lists.collect()), request.limit))
-        }
-        FacetField::Price => FacetCounts::Range(facets.iter().fold(None, |all, facet| match facet.counts {
-            FacetCounts::Range(one) => join_stats(all, one),
-            FacetCounts::Values(_) | FacetCounts::Histogram { .. } => all,
-        })),
-        FacetField::PriceHistogram { buckets: max } => {
-            let (mut all, mut counted) = (None, Vec::new());
-            for facet in facets {
-                if let FacetCounts::Histogram { stats, buckets, .. } = facet.counts {
-                    all = join_stats(all, stats);
-                    counted.extend(buckets.into_iter().map(|bucket| (bucket.from, bucket.count)));
-                }
-            }
-            histogram(all, *max, |add| counted.into_iter().for_each(|(from, count)| add(from, count)))
-        }
-    };
-    Facet { field: request.field.clone(), counts }
-}
-
-fn sum_values(mut lists: Vec<Vec<FacetValue>>) -> Vec<FacetValue> {
-    if lists.len() <= 1 {
-        return lists.pop().unwrap_or_default();
-    }
-    let mut sums: BTreeMap<FacetKey, (u64, bool)> = BTreeMap::new();
-    for value in lists.into_iter().flatten() {
-        let sum = sums.entry(value.value).or_default();
-        *sum = (sum.0 + value.count, sum.1 | value.selected);
-    }
-    sums.into_iter().map(|(value, (count, selected))| FacetValue { value, count, selected }).collect()
-}
-
-/// The `limit` most frequent values and, after them, the selected ones that are not among those.
-pub(crate) fn top_values(mut values: Vec<FacetValue>, limit: u16) -> Vec<FacetValue> {
-    let limit = usize::from(limit);
-    let order = |a: &FacetValue, b: &FacetValue| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value));
-    if values.len() > limit {
-        values.select_nth_unstable_by(limit, order);
-    }
-    let mut rest = values.split_off(values.len().min(limit));
-    rest.retain(|value| value.selected);
-    values.sort_unstable_by(order);
-    rest.sort_unstable_by(order);
-    values.append(&mut rest);
-    values
-}
-
-fn join_stats(a: Option<PriceStats>, b: Option<PriceStats>) -> Option<PriceStats> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(PriceStats { min: a.min.min(b.min), max: a.max.max(b.max), count: a.count + b.count }),
-        (one, None) | (None, one) => one,
-    }
-}
-
-/// Buckets for prices (or for the starts of finer buckets) within `stats`.
-///
-/// The step is the smallest of 1, 5, 10, 50, 100, … that needs at most `max` aligned buckets. Each step divides the next, so
-/// buckets of one shard fold into those of the merge without a second question, and the result is that of one index.
-///
-/// `count` calls what it is given with each price and how many have it.
-pub(crate) fn histogram(stats: Option<PriceStats>, max: u16, count: impl FnOnce(&mut dyn FnMut(i64, u64))) -> FacetCounts {
-    let Some(range) = stats else {
-        return FacetCounts::Histogram { step: 1, stats, buckets: Vec::new() };
-    };
-    let (mut step, mut five) = (1_i128, true);
-    let (min, last) = (i128::from(range.min), i128::from(range.max));
-    while last.div_euclid(step) - min.div_euclid(step) >= i128::from(max) {
-        step *= if five { 5 } else { 2 };
-        five = !five;
-    }
-    // Nearly always 64 bits, which are divided several times as fast.
-    let short = i64::try_from(step).ok();
-    let bucket_of = |price: i64| match short {
-        Some(step) => i128::from(price.div_euclid(step)),
-        None => i128::from(price).div_euclid(step),
-    };
-    let first = bucket_of(range.min);
-    let mut counts = vec![0_u64; usize::from(max)];
-    count(&mut |price, count| {
-        let at = usize::try_from(bucket_of(price) - first).ok();
-        if let Some(sum) = at.and_then(|at| counts.get_mut(at)) {
-            *sum += count;
-        }
-    });
-    let filled = (first..).zip(counts).filter(|(_, count)| *count > 0);
-    let buckets = filled.map(|(bucket, count)| PriceBucket { from: i64::try_from(bucket * step).unwrap_or(i64::MIN), count }).collect();
-    FacetCounts::Histogram { step: u64::try_from(step).unwrap_or(u64::MAX), stats, buckets }
 }
 
 /// A way to finish what is being typed.

@@ -9,6 +9,7 @@ use crate::arrangement::Arranged;
 use crate::bitset::Bitset;
 use crate::budget::{Meter, Stage, cost};
 use crate::collect::{Candidate, Collector, Top, score_at};
+use crate::counts::Facet;
 use crate::cursor::{SortKey, Tier};
 use crate::document::DocKey;
 use crate::facet::Faceting;
@@ -22,7 +23,7 @@ use crate::rank::windows::{Wanted, best};
 use crate::rank::words::{Known, Understood};
 use crate::rank::{Beside, Resolved, resolve, shown};
 use crate::refusal::QueryError;
-use crate::results::{Facet, Hit, Part, Results, merge};
+use crate::results::{Hit, Part, Results, merge};
 
 /// Says of a document whether it is in stock at this moment. Asked only for in-stock filters, facets and signals, and of as few documents as
 /// the query allows; its answers may change between searches without the index being told.

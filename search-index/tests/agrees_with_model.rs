@@ -2,6 +2,7 @@
 
 mod model;
 
+use model::facets::TYPED;
 use model::score::label;
 use model::{LANGUAGES, MISSPELT, Model, ModelHit, ModelResults, WORDS, in_stock, shown};
 use proptest::collection::vec;
@@ -11,9 +12,9 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, BUDGET, Boost, Columns, Current, Cursor, DocKey, Document, FacetCounts, FacetField, FacetRequest, Filter, FilterValue,
-    Frequencies, Index, Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo, Sort,
-    Synonym, Synonyms, Tier, Units, Words, Written, merge, merge_similar, misjudged,
+    AttributeValue, BUDGET, Boost, Columns, Current, Cursor, DocKey, Document, FacetCounts, FacetField, FacetQuery, FacetRequest, Filter,
+    FilterValue, Frequencies, Index, Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo,
+    Sort, Synonym, Synonyms, Tier, Units, Words, Written, merge, merge_similar, misjudged,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -67,7 +68,7 @@ fn attribute() -> impl Strategy<Value = (String, AttributeValue)> {
     prop_oneof![
         select(vec!["red", "blue"]).prop_map(|text| ("colour".into(), AttributeValue::Text(text.into()))),
         select(vec!["red", "Teal"]).prop_map(|text| ("colour".into(), AttributeValue::Keyword(text.into()))),
-        select(vec![0.0, -0.0, 1.5, 7.0]).prop_map(|number| ("size".into(), AttributeValue::Number(number))),
+        select(vec![0.0, -0.0, 1.5, 7.0, 0.1, -0.25]).prop_map(|number| ("size".into(), AttributeValue::Number(number))),
         any::<bool>().prop_map(|flag| ("new".into(), AttributeValue::Bool(flag))),
         select(vec!["ink", "lamp"]).prop_map(|text| ("product_type".into(), AttributeValue::Text(text.into()))),
         select(vec!["desk lamp", "lamp"]).prop_map(|text| ("product_type".into(), AttributeValue::Keyword(text.into()))),
@@ -179,8 +180,9 @@ fn filter() -> impl Strategy<Value = Filter> {
     let name = || select(vec!["colour", "size", "new", "none"]).prop_map(String::from);
     prop_oneof![
         vec(select(vec!["HP", "Fan", "none"]).prop_map(String::from), 1..3).prop_map(Filter::Brand),
-        vec(select(vec!["a", "b", "a/x", "none"]).prop_map(String::from), 1..3).prop_map(Filter::Category),
+        vec(select(vec!["a", "b", "a/x", "b/ink", "none"]).prop_map(String::from), 1..3).prop_map(Filter::Category),
         (option::of(0_i64..60), option::of(0_i64..60)).prop_map(|(min, max)| Filter::Price { min, max }),
+        Just(Filter::Rating { min: Some(300), max: None }),
         (option::of(0_u16..500), option::of(0_u16..500)).prop_map(|(min, max)| Filter::Rating { min, max }),
         (name(), vec(value, 1..3)).prop_map(|(name, any_of)| Filter::Attribute { name, any_of }),
         (name(), option::of(-1.0..2.0), option::of(-1.0..9.0)).prop_map(|(name, min, max)| Filter::AttributeRange { name, min, max }),
@@ -192,12 +194,23 @@ fn facet() -> impl Strategy<Value = FacetRequest> {
     let field = prop_oneof![
         Just(FacetField::Brand),
         Just(FacetField::Category),
+        (1_u16..4, any::<bool>()).prop_map(|(levels, knows)| {
+            let paths = vec![vec!["b".to_owned(), "none".to_owned()], vec!["b".to_owned(), "b/ink".to_owned()]];
+            FacetField::CategoryTree { levels, paths: if knows { paths } else { Vec::new() } }
+        }),
         select(vec!["colour", "size", "new", "none"]).prop_map(|name| FacetField::Attribute(name.into())),
+        (select(vec!["colour", "size", "new"]), 2_u16..12)
+            .prop_map(|(name, buckets)| FacetField::AttributeHistogram { name: name.into(), buckets }),
         Just(FacetField::Price),
         (2_u16..12).prop_map(|buckets| FacetField::PriceHistogram { buckets }),
+        Just(FacetField::Rating),
         Just(FacetField::InStock),
     ];
-    (field, 1_u16..4).prop_map(|(field, limit)| FacetRequest { field, limit })
+    (field, 1_u16..4, option::of(select(&TYPED[..]))).prop_map(|(field, limit, typed)| {
+        let has_values = matches!(field, FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock);
+        let typed = typed.filter(|_| has_values).map(|typed| FacetQuery::new(typed).expect("within bounds"));
+        FacetRequest { query: typed, ..FacetRequest::new(field, limit) }
+    })
 }
 
 /// What a shop sets for a query; mostly nothing.
@@ -406,6 +419,9 @@ fn counts(counts: &FacetCounts) -> u64 {
         FacetCounts::Values(values) => values.iter().map(|value| value.count).sum(),
         FacetCounts::Range(stats) => stats.map_or(0, |stats| stats.count),
         FacetCounts::Histogram { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
+        FacetCounts::Categories(nodes) => nodes.iter().map(|node| node.count).sum(),
+        FacetCounts::Ratings { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
+        FacetCounts::NumberHistogram(buckets) => buckets.iter().map(|bucket| bucket.count).sum(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What users of the index rely on, one promise a test.
 
 use search_index::{
-    ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX,
-    FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetRequest, Filter, FilterValue, Index, LIMIT_MAX, Matching, OPERATORS_MAX,
-    QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge, misjudged, named_fields,
+    ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACET_QUERY_KEYS_MAX,
+    FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetQuery, FacetRequest, Filter, FilterValue, Index,
+    LIMIT_MAX, Matching, OPERATORS_MAX, QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge,
+    misjudged, named_fields,
 };
 
 fn titled(key: u64, title: &str) -> Document {
@@ -25,7 +26,7 @@ fn found(index: &Index, query: &Query) -> Vec<u64> {
 }
 
 fn counts(index: &Index, field: FacetField) -> Vec<(FacetKey, u64)> {
-    let query = Query { facets: vec![FacetRequest { field, limit: FACET_LIMIT_MAX }], ..Query::default() };
+    let query = Query { facets: vec![FacetRequest::new(field, FACET_LIMIT_MAX)], ..Query::default() };
     match index.search(&query, None).expect("the query is within bounds").facets.remove(0).counts {
         FacetCounts::Values(values) => values.into_iter().map(|value| (value.value, value.count)).collect(),
         other => panic!("wanted values, found {other:?}"),
@@ -213,7 +214,7 @@ fn conditions_leave_order_spelling_and_counts_to_the_rest() {
     let (plain, among) = (index.search(&plain, None).expect("within bounds"), index.search(&among, None).expect("within bounds"));
     assert_eq!(plain.hits, among.hits, "the words are ranked, and misspelt, as without");
     assert_eq!(found(&index, &text("category:pirnter laser")), [] as [u64; 0], "a value is as it stands");
-    let facets = vec![FacetRequest { field: FacetField::Brand, limit: 9 }];
+    let facets = vec![FacetRequest::new(FacetField::Brand, 9)];
     let results = index.search(&Query { facets, ..text("category:printers") }, None).expect("within bounds");
     let FacetCounts::Values(brands) = &results.facets[0].counts else { panic!("brands are counted by value") };
     assert_eq!(brands.len(), 2, "what is not found is not counted");
@@ -344,7 +345,11 @@ fn a_cursor_survives_updates() {
 fn queries_over_a_bound_are_refused() {
     let index = index(&["lamp"]);
     let many = |count: usize| (0..count).map(|n| format!("w{n}x{n}y")).collect::<Vec<_>>().join(" ");
-    let facet = |limit| FacetRequest { field: FacetField::Brand, limit };
+    let facet = |limit| FacetRequest::new(FacetField::Brand, limit);
+    let tree = |levels| FacetField::CategoryTree { levels, paths: Vec::new() };
+    let of_field = |field: FacetField| Query { facets: vec![FacetRequest::new(field, 1)], ..text("x") };
+    let typed = FacetQuery::new("lam").expect("short");
+    let typed_in = |field| Query { facets: vec![FacetRequest { query: Some(typed.clone()), ..FacetRequest::new(field, 1) }], ..text("x") };
     let brands = |count: usize| Filter::Brand(vec!["x".into(); count]);
     let full = Query {
         filters: vec![brands(FILTER_VALUES_MAX); FILTERS_MAX],
@@ -364,6 +369,13 @@ fn queries_over_a_bound_are_refused() {
         (Query { facets: vec![facet(1); FACETS_MAX + 1], ..text("x") }, QueryError::TooManyFacets { len: FACETS_MAX + 1 }),
         (Query { facets: vec![facet(0)], ..text("x") }, QueryError::FacetLimit { limit: 0 }),
         (Query { facets: vec![facet(FACET_LIMIT_MAX + 1)], ..text("x") }, QueryError::FacetLimit { limit: FACET_LIMIT_MAX + 1 }),
+        (of_field(FacetField::PriceHistogram { buckets: 1 }), QueryError::FacetLimit { limit: 1 }),
+        (of_field(FacetField::AttributeHistogram { name: "n".into(), buckets: 1_001 }), QueryError::FacetLimit { limit: 1_001 }),
+        (of_field(tree(0)), QueryError::TreeLevels { levels: 0 }),
+        (of_field(tree(17)), QueryError::TreeLevels { levels: 17 }),
+        (of_field(FacetField::CategoryTree { levels: 1, paths: vec![Vec::new(); 257] }), QueryError::TreePaths { len: 257 }),
+        (typed_in(FacetField::Price), QueryError::FacetQueryField),
+        (typed_in(tree(1)), QueryError::FacetQueryField),
         (Query { filters: vec![Filter::InStock(true)], ..text("x") }, QueryError::NoLiveness),
         (
             Query { filters: vec![Filter::AttributeRange { name: "n".into(), min: Some(f64::NAN), max: None }], ..text("x") },
@@ -372,6 +384,8 @@ fn queries_over_a_bound_are_refused() {
     ] {
         assert_eq!(index.search(&query, None), Err(error));
     }
+    let keys = (0..=FACET_QUERY_KEYS_MAX).map(|n| n.to_string());
+    assert_eq!(typed.clone().or_keys(keys), Err(QueryError::FacetQueryKeys { len: FACET_QUERY_KEYS_MAX + 1 }));
 }
 
 #[test]
@@ -421,7 +435,7 @@ fn counts_stay_exact_over_many_rows() {
     index.extend((0..5_000).filter(|key| key % 7 == 3).map(document)).expect("within bounds");
     let there = |key: &u64| key % 7 != 3 || *key < 5_000;
     for (query, every) in [("lamp", 1), ("rare", 50)] {
-        let facets = vec![FacetRequest { field: FacetField::Attribute("colour".into()), limit: 9 }];
+        let facets = vec![FacetRequest::new(FacetField::Attribute("colour".into()), 9)];
         let results = index.search(&Query { facets, total: true, ..text(query) }, None).expect("within bounds");
         let keys = || (0..20_000_u64).filter(there).filter(|key| key.is_multiple_of(every));
         assert_eq!(results.total, Some(keys().count() as u64));
@@ -488,7 +502,7 @@ fn liveness_is_asked_late() {
     let results = index.search(&query, Some(&live)).expect("within bounds");
     assert_eq!(results.hits.iter().map(|hit| hit.key.0).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
     assert!(asked.get() < 20, "asked about {} of 1,000", asked.get());
-    let counted = Query { total: true, facets: vec![FacetRequest { field: FacetField::InStock, limit: 2 }], ..query };
+    let counted = Query { total: true, facets: vec![FacetRequest::new(FacetField::InStock, 2)], ..query };
     let results = index.search(&counted, Some(&live)).expect("within bounds");
     assert_eq!(results.total, Some(500));
     let FacetCounts::Values(values) = &results.facets[0].counts else { panic!("wanted values") };

@@ -79,7 +79,7 @@ fn facets(times: usize) -> Vec<FacetRequest> {
         FacetField::PriceHistogram { buckets: 20 },
         FacetField::InStock,
     ];
-    fields.into_iter().cycle().take(times).map(|field| FacetRequest { field, limit: 1_000 }).collect()
+    fields.into_iter().cycle().take(times).map(|field| FacetRequest::new(field, 1_000)).collect()
 }
 
 /// What takes the most work of each kind.

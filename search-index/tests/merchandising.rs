@@ -185,7 +185,7 @@ fn brands(results: &Results) -> Vec<u64> {
 
 #[test]
 fn totals_and_facets_count_what_is_found() {
-    let facets = vec![FacetRequest { field: FacetField::Brand, limit: 10 }];
+    let facets = vec![FacetRequest::new(FacetField::Brand, 10)];
     let query = Query { facets, total: true, pins: pins(&[(0, 1), (1, 9)]), hidden: vec![DocKey(2)], ..asked("lamp") };
     for sort in [Sort::Relevance, Sort::Price] {
         let results = index().search(&Query { sort, ..query.clone() }, None).expect("within bounds");

@@ -42,7 +42,7 @@ fn search_answer() -> Frame {
     };
     let facet = |name: &str| FacetResult {
         name: name.into(),
-        values: (0..20).map(|n| FacetValue { value: format!("{name} {n}"), count: n, selected: false }).collect(),
+        values: (0..20).map(|n| FacetValue { value: format!("{name} {n}"), count: n, selected: false, category: None }).collect(),
         stats: None,
     };
     let results = SearchResults {

@@ -213,7 +213,15 @@ fn any_request() -> impl Strategy<Value = Request> {
         (id(), text, any::<u32>()).prop_map(|(cart, key, quantity)| Op::AddLine { cart: CartId(cart), sku: SkuRef::Key(key), quantity }),
         (text, vec(text, 0..5), any::<Option<i64>>(), any::<bool>()).prop_map(|(text, values, min, total)| {
             let filters = vec![Filter::Brand(values), Filter::Price { min, max: None }];
-            Op::Search(SearchQuery { text, filters, facets: vec![Facet::PriceHistogram(8)], limit: 20, total, ..SearchQuery::default() })
+            Op::Search(SearchQuery {
+                text,
+                filters,
+                facets: vec![Facet::PriceHistogram(8), Facet::CategoryTree(2)],
+                facet_queries: vec![FacetQuery { facet: Facet::Brand, text: "sams".to_owned() }],
+                limit: 20,
+                total,
+                ..SearchQuery::default()
+            })
         }),
         (text, text, any::<i64>()).prop_map(|(location, reason, delta)| {
             let change = StockChange::Delta(delta);

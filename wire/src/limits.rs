@@ -60,6 +60,10 @@ pub const FILTERS_MAX: usize = 32;
 pub const FILTER_VALUES_MAX: usize = 100;
 /// Facets of a search.
 pub const FACETS_MAX: usize = 20;
+/// Facets of a search whose values are looked for.
+pub const FACET_QUERIES_MAX: usize = 8;
+/// Bytes typed to find values of a facet.
+pub const FACET_QUERY_BYTES_MAX: usize = 256;
 /// Rules of synonyms.
 pub const SYNONYMS_MAX: usize = 10_000;
 /// Ways to say a thing in one rule of synonyms, typed or found.

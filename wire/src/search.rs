@@ -59,6 +59,41 @@ pub enum Facet {
     InStock,
     /// Values of an attribute.
     Attribute(String),
+    /// Categories as a menu shows them: so many levels from the root, or from a selected category on, with its ancestors and what stands beside each of them.
+    CategoryTree(u16),
+    /// Numbers of an attribute in at most this many buckets of equal width.
+    AttributeHistogram {
+        /// Such as `n_width`.
+        name: String,
+        /// At least 2.
+        buckets: u16,
+    },
+    /// Four stars and better, three, two, one.
+    Rating,
+}
+
+impl Facet {
+    /// The name that it is answered under. Of several with one name the last is answered.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Brand => "brand".to_owned(),
+            Self::Category | Self::CategoryTree(_) => "category".to_owned(),
+            Self::Price | Self::PriceHistogram(_) => "price".to_owned(),
+            Self::Rating => "rating".to_owned(),
+            Self::InStock => "in_stock".to_owned(),
+            Self::Attribute(name) | Self::AttributeHistogram { name, .. } => format!("attr.{name}"),
+        }
+    }
+}
+
+/// Values of a facet by what a shopper typed to find them.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct FacetQuery {
+    /// Makers, categories as a list, can be had or not, or values of an attribute; counted even if the query's facets do not name it.
+    pub facet: Facet,
+    /// What a value, or a word of it, begins with: at most [`crate::limits::FACET_QUERY_BYTES_MAX`].
+    pub text: String,
 }
 
 /// Order of the hits; ties go by id.
@@ -104,6 +139,8 @@ pub struct SearchQuery {
     pub explain: bool,
     /// What this shopper is likely to want, at most [`crate::limits::PREFERENCES_MAX`]; as boosts of a rule, behind those of the shop's own.
     pub preferences: Vec<Boost>,
+    /// Narrow the values of facets, at most [`crate::limits::FACET_QUERIES_MAX`].
+    pub facet_queries: Vec<FacetQuery>,
 }
 
 /// A product found.
@@ -166,6 +203,19 @@ pub struct FacetValue {
     pub count: u64,
     /// A filter of the query names it.
     pub selected: bool,
+    /// Where the category stands, if it is one.
+    pub category: Option<FacetCategory>,
+}
+
+/// The place of a category among the values of a facet.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct FacetCategory {
+    /// Shown to shoppers; none if there is no such category.
+    pub name: Option<String>,
+    /// Key of the category that it is in; none at the top.
+    pub parent: Option<String>,
+    /// 1 at the top.
+    pub level: u16,
 }
 
 /// Ends of a number facet, in its own unit.
@@ -175,6 +225,8 @@ pub struct FacetStats {
     pub min: f64,
     /// Most.
     pub max: f64,
+    /// Average: of prices rounded to whole minor units, of ratings to hundredths, halves up; of other numbers as near as floats come.
+    pub avg: f64,
 }
 
 /// A facet counted.
@@ -182,7 +234,7 @@ pub struct FacetStats {
 pub struct FacetResult {
     /// As asked for, such as `brand` or `attr.t_colour`.
     pub name: String,
-    /// Most frequent first.
+    /// Most frequent first; of a tree each before those in it, and those of one category the most frequent first; of a histogram ascending; of ratings the best first.
     pub values: Vec<FacetValue>,
     /// Of number facets.
     pub stats: Option<FacetStats>,

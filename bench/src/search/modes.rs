@@ -63,7 +63,7 @@ impl Mode {
             query.filters.extend(category.map(|key| Filter::Category(vec![key.to_owned()])));
             let colour = shop.known.shape.map_or("colour", colour_attribute);
             let fields = [FacetField::Brand, FacetField::Category, FacetField::Attribute(colour.to_owned()), FacetField::Price];
-            query.facets = fields.into_iter().map(|field| FacetRequest { field, limit: FACET_VALUES }).collect();
+            query.facets = fields.into_iter().map(|field| FacetRequest::new(field, FACET_VALUES)).collect();
             query.total = true;
         }
         if shop.sold_out.is_some() {

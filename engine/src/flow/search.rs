@@ -27,7 +27,8 @@ use wire::{
 const SEARCH_DEADLINE_MS: u64 = 500;
 
 pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Failure> {
-    let names: Vec<String> = query.facets.iter().map(views::facet_name).collect();
+    views::distinct_facets(&mut query);
+    let names: Vec<String> = query.facets.iter().map(wire::Facet::name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
     let (highlight, now) = (query.highlight, ctx.now().wall);
     let until_us = until(ctx);
@@ -75,7 +76,7 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         Some(SearchHit { pinned: hit.pinned, explanation, ..shown.remove(&hit.key)? })
     };
     let items = merged.hits.iter().filter_map(card).collect();
-    let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet)).collect();
+    let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet, &tree)).collect();
     Ok(Body::Search(Box::new(SearchResults {
         items,
         facets,

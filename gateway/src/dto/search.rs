@@ -82,6 +82,22 @@ pub struct FacetValue {
     count: u64,
     /// Does a filter of the query name it?
     selected: bool,
+    /// Of a category: name shown to shoppers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Of a category: key of the one that it is in; absent at the top.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// Of a category: 1 at the top.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<u16>,
+}
+
+impl From<wire::FacetValue> for FacetValue {
+    fn from(of: wire::FacetValue) -> Self {
+        let (name, parent, level) = of.category.map_or((None, None, None), |it| (it.name, it.parent, Some(it.level)));
+        Self { value: of.value, count: of.count, selected: of.selected, name, parent, level }
+    }
 }
 
 /// Of a number facet, in its own unit.
@@ -91,14 +107,17 @@ pub struct FacetStats {
     min: f64,
     /// Most.
     max: f64,
+    /// Average: of prices rounded to whole minor units, of ratings to hundredths of a star, halves up.
+    avg: f64,
 }
 
 /// A facet counted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Facet {
-    /// Most frequent first.
+    /// Most frequent first; of `category:tree` each before those in it, and those of one category the most frequent first; of a histogram ascending; of `rating`
+    /// the best first.
     values: Vec<FacetValue>,
-    /// Of number facets.
+    /// Of price, rating, and attributes that have numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<FacetStats>,
 }
@@ -195,9 +214,8 @@ impl SearchPage {
     #[must_use]
     pub fn new(results: wire::SearchResults, took_us: u64) -> Self {
         let facets = results.facets.into_iter().map(|facet| {
-            let values = facet.values.into_iter().map(|v| FacetValue { value: v.value, count: v.count, selected: v.selected });
-            let stats = facet.stats.map(|stats| FacetStats { min: stats.min, max: stats.max });
-            (facet.name, Facet { values: values.collect(), stats })
+            let stats = facet.stats.map(|stats| FacetStats { min: stats.min, max: stats.max, avg: stats.avg });
+            (facet.name, Facet { values: facet.values.into_iter().map(Into::into).collect(), stats })
         });
         Self {
             items: results.items.into_iter().map(Into::into).collect(),

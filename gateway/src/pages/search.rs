@@ -31,6 +31,8 @@ use wire::{
 const LIMIT: u16 = 24;
 /// Values shown of a facet, apart from those chosen.
 const FACET_SHOWN: usize = 12;
+/// Steps by which a category of the menu is set in; deeper ones stand under one another.
+const STEPS_MAX: u16 = 4;
 /// Bytes of a cursor in text form; a longer one is none of ours.
 const CURSOR_BYTES_MAX: usize = 1_024;
 
@@ -153,7 +155,7 @@ impl Asked {
         Ok(SearchQuery {
             text: self.q.clone(),
             filters,
-            facets: vec![Facet::Brand, Facet::Category, Facet::Price],
+            facets: vec![Facet::Brand, Facet::CategoryTree(1), Facet::Price],
             sort,
             limit: LIMIT,
             after,
@@ -236,7 +238,7 @@ struct Results {
     banner: Option<wire::Banner>,
     crumbs: Vec<Link>,
     chosen: Vec<Link>,
-    categories: Vec<Link>,
+    categories: Vec<Step>,
     brands: Vec<Choice>,
     price_hint: Option<String>,
     min: String,
@@ -271,14 +273,52 @@ fn brands(asked: &Asked, facets: &[FacetResult]) -> Vec<Choice> {
     choices
 }
 
-fn categories(asked: &Asked, facets: &[FacetResult]) -> Vec<Link> {
-    let link = |value: &FacetValue| Link {
-        label: path_label(&value.value),
-        href: asked.with(|it| it.category = Some(value.value.clone())),
-        count: Some(value.count),
-        current: asked.category.as_ref() == Some(&value.value),
+/// A category of the menu, so many steps below the first one shown.
+struct Step {
+    link: Link,
+    steps: u16,
+}
+
+/// The top categories; with one chosen, those above it, itself and what is in it, or what stands beside it where nothing is in it.
+fn categories(asked: &Asked, facets: &[FacetResult]) -> Vec<Step> {
+    let values = facets.iter().find(|facet| facet.name == "category").map_or(&[][..], |facet| &facet.values);
+    let parent = |value: &FacetValue| value.category.as_ref().and_then(|category| category.parent.clone());
+    let inside = |of: &Option<String>| values.iter().filter(|value| parent(value) == *of).take(FACET_SHOWN).collect::<Vec<_>>();
+    let mut shown: Vec<&FacetValue> = Vec::new();
+    match values.iter().find(|value| value.selected) {
+        None => shown = inside(&None),
+        Some(chosen) => {
+            let above = |value: &&FacetValue| values.iter().find(|other| parent(value).as_ref() == Some(&other.value));
+            // A path has no more steps than there are values, whatever they say.
+            let mut path: Vec<&FacetValue> = std::iter::successors(Some(chosen), above).take(values.len()).skip(1).collect();
+            path.reverse();
+            shown.extend(path);
+            let children = inside(&Some(chosen.value.clone()));
+            if children.is_empty() {
+                let mut beside = inside(&parent(chosen));
+                if !beside.iter().any(|value| value.selected) {
+                    beside.push(chosen);
+                }
+                shown.extend(beside);
+            } else {
+                shown.push(chosen);
+                shown.extend(children);
+            }
+        }
+    }
+    let step = |value: &FacetValue| {
+        let category = value.category.as_ref();
+        Step {
+            steps: category.map_or(0, |category| category.level.saturating_sub(1).min(STEPS_MAX)),
+            link: Link {
+                label: category.and_then(|category| category.name.clone()).unwrap_or_else(|| path_label(&value.value)),
+                href: asked.with(|it| it.category = Some(value.value.clone())),
+                count: Some(value.count),
+                current: value.selected,
+            },
+        }
     };
-    facet(facets, "category").map(link).collect()
+    shown.into_iter().map(step).collect()
 }
 
 /// The filters in force, each with the address without it.

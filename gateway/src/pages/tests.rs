@@ -8,8 +8,9 @@ use std::{
 };
 use wire::{
     ActionOutcome, Availability, Body, CartId, CartLineView, CartProblem, CartStatus, CartView, CategoryCrumb, CategoryId, CategoryView,
-    FacetResult, FacetStats, FacetValue, Failure, Filter, Image, LineId, LineState, NextAction, Op, OptionChoice, OrderLineView,
-    OrderStatus, PaymentStatus, PaymentView, Principal, ProductId, RawId, Refusal, Request, SearchHit, SearchResults, Shortage, Sort,
+    FacetCategory, FacetResult, FacetStats, FacetValue, Failure, Filter, Image, LineId, LineState, NextAction, Op, OptionChoice,
+    OrderLineView, OrderStatus, PaymentStatus, PaymentView, Principal, ProductId, RawId, Refusal, Request, SearchHit, SearchResults,
+    Shortage, Sort,
 };
 
 const HOSTILE: &str = "<script>alert('x')</script> \"5\" & <img src=x onerror=y>";
@@ -48,15 +49,28 @@ fn hit(n: u128, title: &str) -> SearchHit {
 }
 
 fn found(items: Vec<SearchHit>) -> SearchResults {
-    let value = |value: &str, count, selected| FacetValue { value: value.to_owned(), count, selected };
+    let value = |value: &str, count, selected| FacetValue { value: value.to_owned(), count, selected, category: None };
+    let category = |key: &str, name: Option<&str>, parent: Option<&str>, level, selected| FacetValue {
+        category: Some(FacetCategory { name: name.map(str::to_owned), parent: parent.map(str::to_owned), level }),
+        ..value(key, 9, selected)
+    };
     let facet = |name: &str, values, stats| FacetResult { name: name.to_owned(), values, stats };
     SearchResults {
         total: Some(items.len() as u64),
         items,
         facets: vec![
             facet("brand", vec![value("HP", 7, true), value(HOSTILE, 2, false)], None),
-            facet("category", vec![value("office/ink", 9, false)], None),
-            facet("price", vec![], Some(FacetStats { min: 500.0, max: 99_900.0 })),
+            facet(
+                "category",
+                vec![
+                    category("office", Some("Office"), None, 1, false),
+                    category("office/ink", None, Some("office"), 2, true),
+                    category("office/ink/black", Some(HOSTILE), Some("office/ink"), 3, false),
+                    category("garden", Some("Garden"), None, 1, false),
+                ],
+                None,
+            ),
+            facet("price", vec![], Some(FacetStats { min: 500.0, max: 99_900.0, avg: 5_000.0 })),
         ],
         relaxed: false,
         next: Some(vec![1, 2, 255]),
@@ -236,6 +250,7 @@ async fn every_page_shows_what_it_should_and_is_sound() {
                 "Cyan",
                 "(7)",
                 "office › ink",
+                "<li class=\"below-2\">",
                 "$5.00 to $999.00",
                 "Remove filter",
                 "checked",

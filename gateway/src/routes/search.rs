@@ -23,13 +23,16 @@ const SUGGESTIONS: u16 = 8;
 /// Search the catalog.
 ///
 /// `filter` may be repeated: `brand:HP|Canon`, `category:KEY`, `price:1000..5000`, `rating:4..`, `in_stock:true`, `attr.NAME:VALUE|VALUE`,
-/// `attr.NAME:1.5..3`. `facets` is a comma list of `brand`, `category`, `price`, `price:histogram(10)`, `in_stock`, `attr.NAME`.
+/// `attr.NAME:1.5..3`. `facets` is a comma list of `brand`, `category`, `category:tree(2)`, `price`, `price:histogram(10)`, `rating`, `in_stock`,
+/// `attr.NAME`, `attr.NAME:histogram(10)`; of two with one name, such as `price` and `price:histogram(10)`, the last is answered. `category:tree` answers what a menu
+/// shows: the top level, and with a category selected its ancestors, what stands beside each of them, and what is in it; `(N)` so many levels.
 #[utoipa::path(get, path = "/v1/search", tag = "shop",
     params(
         ("q" = Option<String>, Query, description = "What was typed; without it everything is browsed. Words in \"quotation marks\" must stand side by side; a -word or -\"some words\" must not be there; brand:hp, -title:\"usb c\", category:printers, sku:tn-2110 and, by its name, any attribute are conditions on one field"),
         ("category" = Option<String>, Query, description = "Id or key, with all below it"),
         ("filter" = Option<Vec<String>>, Query, description = "Conditions, all of which must hold"),
         ("facets" = Option<String>, Query, description = "What to count"),
+        ("facet_query" = Option<Vec<String>>, Query, description = "Values of a facet that begin so, or have a word that does, such as brand:sams: the facet is counted, and has these values alone; of brand, category, in_stock and attr.NAME, one each, at most 8"),
         ("sort" = Option<String>, Query, description = "relevance, price, -price, rating, newest or popularity"),
         ("limit" = Option<u16>, Query, description = "1 to 100, 20 unless given"),
         ("after" = Option<String>, Query, description = "`next` of the page before"),

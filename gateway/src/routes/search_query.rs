@@ -7,11 +7,12 @@
 //!        | [low] ".." [high]        price in minor units, rating in stars, attributes as numbers; both ends included
 //! prefer = filter "^" percent        one parameter a preference; not in_stock
 //! facets = facet *("," facet)
-//! facet  = brand | category | price | price:histogram(N) | in_stock | attr.NAME
+//! facet  = brand | category | category:tree | category:tree(N) | price | price:histogram(N) | rating | in_stock | attr.NAME | attr.NAME:histogram(N)
+//! facet_query = name ":" text       one parameter a facet: brand, category, in_stock or attr.NAME
 //! ```
 
 use crate::http::{problem::Problem, query::Query};
-use wire::{Boost, Facet, Filter, SearchQuery, Sort, limits};
+use wire::{Boost, Facet, FacetQuery, Filter, SearchQuery, Sort, limits};
 
 /// Buckets of a histogram.
 const BUCKETS_MAX: u16 = 100;
@@ -60,8 +61,17 @@ pub(crate) fn parse(raw: Option<&str>) -> Result<SearchQuery, Problem> {
     if preferences.len() > limits::PREFERENCES_MAX {
         return Err(Problem::field("/prefer", "too_many", format!("at most {}", limits::PREFERENCES_MAX)));
     }
+    let facet_queries = query.all("facet_query")?.iter().map(|text| facet_query(text)).collect::<Result<Vec<FacetQuery>, String>>();
+    let facet_queries = facet_queries.map_err(|wanted| Problem::field("/facet_query", "bad_facet_query", wanted))?;
+    if facet_queries.len() > limits::FACET_QUERIES_MAX {
+        return Err(Problem::field("/facet_query", "too_many", format!("at most {}", limits::FACET_QUERIES_MAX)));
+    }
+    let is_again = |(place, query): (usize, &FacetQuery)| facet_queries[..place].iter().any(|other| other.facet == query.facet);
+    if facet_queries.iter().enumerate().any(is_again) {
+        return Err(Problem::field("/facet_query", "asked_twice", "one a facet"));
+    }
     query.end()?;
-    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact, explain, preferences })
+    Ok(SearchQuery { text, filters, facets, sort, limit, after, total, highlight, exact, explain, preferences, facet_queries })
 }
 
 /// Reads the whole query string of a question for products like one: filters and a limit.
@@ -211,19 +221,43 @@ fn attribute(name: &str) -> Option<String> {
 
 /// One facet, or what was wanted.
 fn facet(text: &str) -> Result<Facet, String> {
-    let wanted = "brand, category, price, price:histogram(N), in_stock or attr.NAME";
+    let wanted = "brand, category, category:tree(N), price, price:histogram(N), rating, in_stock, attr.NAME or attr.NAME:histogram(N)";
     match text {
         "brand" => Ok(Facet::Brand),
         "category" => Ok(Facet::Category),
+        "category:tree" => Ok(Facet::CategoryTree(1)),
         "price" => Ok(Facet::Price),
+        "rating" => Ok(Facet::Rating),
         "in_stock" => Ok(Facet::InStock),
         _ => {
-            if let Some(buckets) = text.strip_prefix("price:histogram(").and_then(|rest| rest.strip_suffix(')')) {
-                let buckets = buckets.parse().ok().filter(|n| (1..=BUCKETS_MAX).contains(n));
-                return buckets.map(Facet::PriceHistogram).ok_or_else(|| format!("a histogram of 1 to {BUCKETS_MAX} buckets"));
+            if let Some(levels) = text.strip_prefix("category:tree(").and_then(|rest| rest.strip_suffix(')')) {
+                let levels = levels.parse().ok().filter(|n| (1..=limits::CATEGORY_DEPTH_MAX).contains(&usize::from(*n)));
+                return levels.map(Facet::CategoryTree).ok_or_else(|| format!("a tree of 1 to {} levels", limits::CATEGORY_DEPTH_MAX));
+            }
+            if let Some((name, buckets)) = text.strip_suffix(')').and_then(|rest| rest.rsplit_once(":histogram(")) {
+                let buckets = buckets.parse().ok().filter(|n| (2..=BUCKETS_MAX).contains(n));
+                let buckets = buckets.ok_or_else(|| format!("a histogram of 2 to {BUCKETS_MAX} buckets"))?;
+                return match name {
+                    "price" => Ok(Facet::PriceHistogram(buckets)),
+                    name => attribute(name).map(|name| Facet::AttributeHistogram { name, buckets }).ok_or_else(|| wanted.to_owned()),
+                };
             }
             attribute(text).map(Facet::Attribute).ok_or_else(|| wanted.to_owned())
         }
+    }
+}
+
+/// What was typed to find values of a facet, or what was wanted.
+fn facet_query(text: &str) -> Result<FacetQuery, String> {
+    let (name, text) = text.split_once(':').ok_or("NAME:TEXT")?;
+    if text.len() > limits::FACET_QUERY_BYTES_MAX {
+        return Err(format!("at most {} bytes of text", limits::FACET_QUERY_BYTES_MAX));
+    }
+    match facet(name) {
+        Ok(facet @ (Facet::Brand | Facet::Category | Facet::InStock | Facet::Attribute(_))) => {
+            Ok(FacetQuery { facet, text: text.to_owned() })
+        }
+        Ok(_) | Err(_) => Err("brand, category, in_stock or attr.NAME, a colon, and what a value begins with".to_owned()),
     }
 }
 
@@ -236,8 +270,9 @@ mod tests {
     #[test]
     fn a_whole_search() {
         let raw = "q=ink%20jet&category=printers%2Fink&filter=brand:HP%7CCanon&filter=price:1000..5000&filter=rating:4..&filter=in_stock:true\
-                   &filter=attr.t_type:Original&filter=attr.n_width:1.5..&facets=brand,price:histogram(10),attr.t_type&sort=-price&limit=5\
-                   &total=true&highlight=true&explain=true&typo=false&after=AAH_&prefer=brand:A%5E%7CB%5E20&prefer=price:..900%5E-5";
+                   &filter=attr.t_type:Original&filter=attr.n_width:1.5..&facets=brand,price:histogram(10),attr.t_type,category:tree,category:tree(3),rating,attr.n_width:histogram(4)&sort=-price&limit=5\
+                   &total=true&highlight=true&explain=true&typo=false&after=AAH_&prefer=brand:A%5E%7CB%5E20&prefer=price:..900%5E-5\
+                   &facet_query=brand:sams&facet_query=attr.t_type:a:b&facet_query=category:";
         let query = parse(Some(raw)).expect("well formed");
         let text = |text: &str| text.to_owned();
         assert_eq!(
@@ -253,7 +288,15 @@ mod tests {
                     Filter::Attribute { name: text("t_type"), values: vec![text("Original")] },
                     Filter::AttributeRange { name: text("n_width"), min: Some(1.5), max: None },
                 ],
-                facets: vec![Facet::Brand, Facet::PriceHistogram(10), Facet::Attribute(text("t_type"))],
+                facets: vec![
+                    Facet::Brand,
+                    Facet::PriceHistogram(10),
+                    Facet::Attribute(text("t_type")),
+                    Facet::CategoryTree(1),
+                    Facet::CategoryTree(3),
+                    Facet::Rating,
+                    Facet::AttributeHistogram { name: text("n_width"), buckets: 4 },
+                ],
                 sort: Sort::PriceDescending,
                 limit: 5,
                 after: Some(vec![0, 1, 255]),
@@ -264,6 +307,11 @@ mod tests {
                 preferences: vec![
                     Boost { filter: Filter::Brand(vec![text("A^"), text("B")]), percent: 20 },
                     Boost { filter: Filter::Price { min: None, max: Some(900) }, percent: -5 },
+                ],
+                facet_queries: vec![
+                    FacetQuery { facet: Facet::Brand, text: text("sams") },
+                    FacetQuery { facet: Facet::Attribute(text("t_type")), text: text("a:b") },
+                    FacetQuery { facet: Facet::Category, text: text("") },
                 ],
             }
         );
@@ -292,6 +340,14 @@ mod tests {
             ("facets=colour", "/facets"),
             ("facets=price:histogram(0)", "/facets"),
             ("facets=price:histogram(x)", "/facets"),
+            ("facets=price:histogram(1)", "/facets"),
+            ("facets=attr.n:histogram(101)", "/facets"),
+            ("facets=brand:histogram(5)", "/facets"),
+            ("facets=category:tree(0)", "/facets"),
+            ("facets=category:tree(17)", "/facets"),
+            ("facet_query=brand", "/facet_query"),
+            ("facet_query=price:5", "/facet_query"),
+            ("facet_query=brand:a&facet_query=brand:b", "/facet_query"),
             ("sort=cheap", "/sort"),
             ("limit=101", "/limit"),
             ("total=yes", "/total"),

@@ -21,8 +21,8 @@ use self::language::Stems;
 pub use self::language::{Language, UnknownLanguage};
 use self::measures::{Measure, Reading};
 pub(crate) use self::rules::Rules;
-pub(crate) use self::tokens::last_word;
 use self::tokens::{Token, ends_phrase, is_last_of_run, pieces, thinned, tokens};
+pub(crate) use self::tokens::{last_word, words};
 use crate::query::TERMS_MAX;
 
 /// Of everything between a text and its terms with their impacts, the weights of fields included. Raised with every change that gives any text

@@ -18,6 +18,11 @@ pub(super) struct Token {
     pub(super) second: Option<usize>,
 }
 
+/// Folded text from each of its words on.
+pub(crate) fn words(folded: &str) -> impl Iterator<Item = &str> {
+    tokens(folded).into_iter().map(|token| &folded[token.range.start..])
+}
+
 /// Words of folded text, in order. Scripts without spaces are cut into every two neighbours, the others as Unicode's word rules cut them.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut found: Vec<Token> = Vec::with_capacity(text.len() / 6 + 1);

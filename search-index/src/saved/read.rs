@@ -10,11 +10,11 @@ use super::{BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, S
 use crate::analysis::{ANALYSIS_VERSION, Language, TOKEN_BYTES_MAX};
 use crate::attributes::number;
 use crate::batch::Doc;
+use crate::counts::FacetKey;
 use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTES_MAX, CATEGORY_DEPTH_MAX, DocKey, FACETABLE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::forward::is_sheet;
 use crate::index::Columns;
 use crate::postings::MARKS_MAX;
-use crate::results::FacetKey;
 
 /// Why bytes are no saved segment of use. Nothing is lost: their documents are to be indexed again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

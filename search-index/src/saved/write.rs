@@ -12,9 +12,9 @@ use hashbrown::HashMap;
 
 use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, VERSION, checksum, code_bytes};
 use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
+use crate::counts::FacetKey;
 use crate::forward::push_varint;
 use crate::index::Index;
-use crate::results::FacetKey;
 use crate::rows::NO_ID;
 use crate::segment::{Segment, SegmentId};
 

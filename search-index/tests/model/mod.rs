@@ -2,14 +2,15 @@
 //!
 //! It knows only words that analysis leaves as they are (see [`WORDS`]); how text becomes words is tested beside the analyser.
 
+pub(crate) mod facets;
 pub(crate) mod score;
 mod similar;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use search_index::{
-    AttributeValue, Columns, DocKey, Document, Facet, FacetCounts, FacetField, FacetKey, FacetValue, Filter, FilterValue, Language,
-    Matching, PriceBucket, PriceStats, Query, Sort, Synonym, Tier,
+    AttributeValue, Columns, DocKey, Document, Facet, FacetField, FacetKey, Filter, FilterValue, Language, Matching, Query, Sort, Synonym,
+    Tier,
 };
 
 /// Words that neither folding nor stemming changes, and that are no units.
@@ -202,8 +203,9 @@ fn passes(document: &Document, filter: &Filter) -> bool {
 fn on_field(filter: &Filter, field: &FacetField) -> bool {
     match field {
         FacetField::Brand => matches!(filter, Filter::Brand(_)),
-        FacetField::Category => matches!(filter, Filter::Category(_)),
-        FacetField::Attribute(counted) => {
+        FacetField::Category | FacetField::CategoryTree { .. } => matches!(filter, Filter::Category(_)),
+        FacetField::Rating => matches!(filter, Filter::Rating { .. }),
+        FacetField::Attribute(counted) | FacetField::AttributeHistogram { name: counted, .. } => {
             matches!(filter, Filter::Attribute { name, .. } | Filter::AttributeRange { name, .. } if name == counted)
         }
         FacetField::Price | FacetField::PriceHistogram { .. } => matches!(filter, Filter::Price { .. }),
@@ -463,67 +465,7 @@ impl Model {
         ModelResults {
             hits: if query.sort == Sort::Relevance { with_pins(shown.collect(), query) } else { shown.collect() },
             total: self.documents.values().filter(|document| enough(document) && ok(document)).count() as u64,
-            facets: query.facets.iter().map(|request| self.facet(query, &request.field, request.limit, &enough)).collect(),
+            facets: query.facets.iter().map(|request| facets::facet(self, query, request, &enough)).collect(),
         }
-    }
-
-    fn facet(&self, query: &Query, field: &FacetField, limit: u16, enough: &dyn Fn(&Document) -> bool) -> Facet {
-        let others = |document: &&Document| query.filters.iter().all(|filter| on_field(filter, field) || passes(document, filter));
-        let matches: Vec<&Document> = self.documents.values().filter(|document| enough(document)).filter(others).collect();
-        let prices: Vec<i64> = matches.iter().filter_map(|document| document.price).collect();
-        let stats = prices.iter().min().map(|min| PriceStats {
-            min: *min,
-            max: prices.iter().max().copied().unwrap_or(*min),
-            count: prices.len() as u64,
-        });
-        let keys = |document: &Document| -> BTreeSet<FacetKey> {
-            match field {
-                FacetField::Brand => document.brand.iter().map(|brand| FacetKey::Text(brand.as_str().into())).collect(),
-                FacetField::Category => document.category.iter().map(|key| FacetKey::Text(key.as_str().into())).collect(),
-                FacetField::Attribute(name) => {
-                    document.attributes.iter().filter(|(other, _)| other == name).map(|(_, value)| facet_key(value)).collect()
-                }
-                FacetField::InStock => [FacetKey::Bool(in_stock(document.key))].into(),
-                FacetField::Price | FacetField::PriceHistogram { .. } => BTreeSet::new(),
-            }
-        };
-        let counts = match field {
-            FacetField::Price => FacetCounts::Range(stats),
-            FacetField::PriceHistogram { buckets } => {
-                let steps = (0..).flat_map(|n| [10_i64.pow(n), 5 * 10_i64.pow(n)]);
-                let wide =
-                    |step: &i64| stats.is_none_or(|stats| stats.max.div_euclid(*step) - stats.min.div_euclid(*step) < i64::from(*buckets));
-                let step = steps.into_iter().find(wide).unwrap_or(1);
-                let mut buckets: BTreeMap<i64, u64> = BTreeMap::new();
-                prices.iter().for_each(|price| *buckets.entry(price.div_euclid(step) * step).or_default() += 1);
-                let buckets = buckets.into_iter().map(|(from, count)| PriceBucket { from, count }).collect();
-                FacetCounts::Histogram { step: step.unsigned_abs(), stats, buckets }
-            }
-            FacetField::Brand | FacetField::Category | FacetField::Attribute(_) | FacetField::InStock => {
-                let mut counts: BTreeMap<FacetKey, (u64, bool)> = BTreeMap::new();
-                matches.iter().flat_map(|document| keys(document)).for_each(|key| counts.entry(key).or_default().0 += 1);
-                for filter in query.filters.iter().filter(|filter| on_field(filter, field)) {
-                    let selected: Vec<FacetKey> = match filter {
-                        Filter::Brand(names) | Filter::Category(names) => {
-                            names.iter().map(|name| FacetKey::Text(name.as_str().into())).collect()
-                        }
-                        Filter::Attribute { any_of, .. } => any_of.iter().map(wanted_key).collect(),
-                        Filter::InStock(wanted) => vec![FacetKey::Bool(*wanted)],
-                        _ => Vec::new(),
-                    };
-                    selected.into_iter().for_each(|key| counts.entry(key).or_default().1 = true);
-                }
-                let mut values: Vec<FacetValue> =
-                    counts.into_iter().map(|(value, (count, selected))| FacetValue { value, count, selected }).collect();
-                values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-                let mut rank = 0;
-                values.retain(|value| {
-                    rank += 1;
-                    rank <= limit || value.selected
-                });
-                FacetCounts::Values(values)
-            }
-        };
-        Facet { field: field.clone(), counts }
     }
 }

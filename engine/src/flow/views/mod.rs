@@ -3,6 +3,7 @@
 //! Two vocabularies on purpose: `record::v1` is frozen, `wire` may grow. Every conversion is a full match, so a new variant stops here.
 
 mod catalog;
+mod facets;
 mod order;
 mod search;
 mod search_settings;
@@ -10,8 +11,9 @@ mod search_settings;
 #[cfg(test)]
 pub(crate) use catalog::tests::product as test_product;
 pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_product};
+pub(crate) use facets::{category_counts, distinct_facets, facet};
 pub(crate) use order::{cart, order, stored_address};
-pub(crate) use search::{category_counts, facet, facet_name, index_settings, indexed_filter, query, query_refusal, score_part};
+pub(crate) use search::{index_settings, indexed_filter, query, query_refusal, score_part};
 pub(crate) use search_settings::{indexed_trait, preferences, search_setting, stored_kind, stored_trait};
 
 use wire::{Currency, Money};

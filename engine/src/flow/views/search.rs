@@ -1,11 +1,9 @@
-//! Queries and facets between `wire` and the index.
+//! Queries between `wire` and the index.
 
+use super::facets::facet_requests;
 use crate::domain::category::CategoryTree;
-use search_index::{FacetCounts, FacetField, FacetKey, FacetRequest, FilterValue, QueryError, ScoreOf};
-use wire::{Facet, FacetResult, FacetStats, FacetValue, Failure, FieldError, Filter, Refusal, SearchQuery, Sort};
-
-/// Values answered for one facet.
-const FACET_VALUES: u16 = 100;
+use search_index::{FilterValue, QueryError, ScoreOf};
+use wire::{Failure, FieldError, Filter, Refusal, SearchQuery, Sort};
 
 /// Settings of the shop's index.
 pub(crate) fn index_settings(language: search_index::Language) -> search_index::Settings {
@@ -14,12 +12,15 @@ pub(crate) fn index_settings(language: search_index::Language) -> search_index::
 
 /// The query for the index. Categories may be named by id; the index knows their keys.
 pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
-    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain, preferences: _ } = query;
+    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain, preferences: _, facet_queries } =
+        query;
     let after = match after {
         Some(bytes) => Some(search_index::Cursor::decode(&bytes).map_err(|_| Refusal::BadCursor)?),
         None => None,
     };
+    let filters: Vec<search_index::Filter> = filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect();
     Ok(search_index::Query {
+        facets: facet_requests(&facets, &facet_queries, &filters, tree)?,
         text: Some(text).filter(|text| !text.trim().is_empty()),
         fields: Some(Vec::new()),
         matching: search_index::Matching::AllThenAny,
@@ -32,8 +33,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         hidden: Vec::new(),
         boosts: Vec::new(),
         signals: search_index::Signals::default(),
-        filters: filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect(),
-        facets: facets.iter().map(|facet| FacetRequest { field: field(facet), limit: FACET_VALUES }).collect(),
+        filters,
         sort: match sort {
             Sort::Relevance => search_index::Sort::Relevance,
             Sort::Price => search_index::Sort::Price,
@@ -74,17 +74,6 @@ pub(crate) fn indexed_filter(filter: Filter, tree: &CategoryTree) -> search_inde
     }
 }
 
-fn field(facet: &Facet) -> FacetField {
-    match facet {
-        Facet::Brand => FacetField::Brand,
-        Facet::Category => FacetField::Category,
-        Facet::Price => FacetField::Price,
-        Facet::PriceHistogram(buckets) => FacetField::PriceHistogram { buckets: *buckets },
-        Facet::InStock => FacetField::InStock,
-        Facet::Attribute(name) => FacetField::Attribute(name.clone()),
-    }
-}
-
 /// What a score is made of, as answered.
 pub(crate) fn score_part(part: &search_index::ScorePart) -> wire::ScorePart {
     let (what, detail) = match &part.what {
@@ -105,69 +94,14 @@ pub(crate) fn score_part(part: &search_index::ScorePart) -> wire::ScorePart {
     wire::ScorePart { what: what.to_owned(), detail, score: part.score }
 }
 
-/// The name a facet is answered under.
-pub(crate) fn facet_name(facet: &Facet) -> String {
-    match facet {
-        Facet::Brand => "brand".to_owned(),
-        Facet::Category => "category".to_owned(),
-        Facet::Price | Facet::PriceHistogram(_) => "price".to_owned(),
-        Facet::InStock => "in_stock".to_owned(),
-        Facet::Attribute(name) => format!("attr.{name}"),
-    }
-}
-
-/// A facet as answered.
-pub(crate) fn facet(name: String, facet: &search_index::Facet) -> FacetResult {
-    let stats = |stats: &search_index::PriceStats| FacetStats { min: stats.min as f64, max: stats.max as f64 };
-    match &facet.counts {
-        FacetCounts::Values(values) => {
-            let shown =
-                |value: &search_index::FacetValue| FacetValue { value: key(&value.value), count: value.count, selected: value.selected };
-            FacetResult { name, values: values.iter().map(shown).collect(), stats: None }
-        }
-        FacetCounts::Range(range) => FacetResult { name, values: Vec::new(), stats: range.as_ref().map(stats) },
-        FacetCounts::Histogram { step, stats: range, buckets } => {
-            let shown = |bucket: &search_index::PriceBucket| {
-                let end = i128::from(bucket.from) + i128::from(*step) - 1;
-                FacetValue { value: format!("{}..{end}", bucket.from), count: bucket.count, selected: false }
-            };
-            FacetResult { name, values: buckets.iter().map(shown).collect(), stats: range.as_ref().map(stats) }
-        }
-    }
-}
-
-fn key(key: &FacetKey) -> String {
-    match key {
-        FacetKey::Bool(flag) => flag.to_string(),
-        FacetKey::Number(number) => number.to_string(),
-        FacetKey::Text(text) => text.to_string(),
-    }
-}
-
-/// Active products by category key, ancestors included.
-pub(crate) fn category_counts(index: &search_index::Index) -> Result<Vec<(String, u64)>, QueryError> {
-    let query = search_index::Query {
-        facets: vec![FacetRequest { field: FacetField::Category, limit: search_index::FACET_LIMIT_MAX }],
-        limit: 1,
-        // Sets are counted whole words at a time, and what is counted must be all.
-        budget: search_index::Units::UNLIMITED,
-        ..search_index::Query::default()
-    };
-    // A part's facets are complete: the limit is applied when parts are merged.
-    let part = index.search_part(&query, None)?;
-    let mut counts = Vec::new();
-    for facet in &part.facets_all_terms {
-        if let FacetCounts::Values(values) = &facet.counts {
-            counts.extend(values.iter().map(|value| (key(&value.value), value.count)));
-        }
-    }
-    Ok(counts)
-}
-
 /// Why the index would not take a query, for whoever wrote it.
 pub(crate) fn query_refusal(error: &QueryError) -> Failure {
     Failure::Refused(match error {
         QueryError::ForeignCursor => Refusal::BadCursor,
-        other => Refusal::Invalid(vec![FieldError { pointer: String::new(), code: "bad_query".to_owned(), detail: other.to_string() }]),
+        other => bad_query("", other.to_string()),
     })
+}
+
+pub(super) fn bad_query(pointer: &str, detail: String) -> Refusal {
+    Refusal::Invalid(vec![FieldError { pointer: pointer.to_owned(), code: "bad_query".to_owned(), detail }])
 }

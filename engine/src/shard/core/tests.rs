@@ -30,6 +30,7 @@ use wire::{
 };
 
 mod contention;
+mod facets;
 mod feed;
 mod reservations;
 mod search_queries;

@@ -419,7 +419,8 @@ fn counts(counts: &FacetCounts) -> u64 {
         FacetCounts::Values(values) => values.iter().map(|value| value.count).sum(),
         FacetCounts::Range(stats) => stats.map_or(0, |stats| stats.count),
         FacetCounts::Histogram { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
-        FacetCounts::Categories(nodes) => nodes.iter().map(|node| node.count).sum(),
+        // Of fewer documents another branch may be shown, and more of it: but none is larger.
+        FacetCounts::Categories(nodes) => nodes.iter().map(|node| node.count).max().unwrap_or(0),
         FacetCounts::Ratings { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
         FacetCounts::NumberHistogram(buckets) => buckets.iter().map(|bucket| bucket.count).sum(),
     }

@@ -156,6 +156,84 @@ class Finding(Contract):
             ["<em>Ocelot</em> flask <em>1500</em> <em>ml</em>", "<em>Ocelot</em> kettle <em>1.5</em> <em>litres</em>"],
         )
 
+    def test_menus_averages_and_typed_values(self):
+        kinds = ["stoves/gas/small", "stoves/gas/large", "stoves/electric", "tents"]
+        lines = [
+            product(
+                f"bandicoot-{n:02}",
+                price=1000 + 3 * n,
+                on_hand=3,
+                title=f"Bandicoot thing {n}",
+                brand=["Čapek & Söhne", "Old Capek", "Other"][n % 3],
+                category="bandicoot-" + kinds[n % 4],
+                attributes={"n_weight": n / 4},
+            )
+            for n in range(24)
+        ]
+        _, summary = self.merchant.load(*lines)
+        self.assertEqual((summary["created"], summary["refused"]), (24, 0))
+        base = {"q": "bandicoot", "limit": 1}
+
+        def menu(**query):
+            values = self.search(**base, **query).json["facets"]["category"]["values"]
+            places = {row["value"]: (row["level"], row.get("parent"), row["name"]) for row in values}
+            for value, place in places.items():
+                above, _, name = value.rpartition("/")
+                self.assertEqual(place, (value.count("/") + 1, above or None, name))
+            return [(row["value"].removeprefix("bandicoot-"), row["count"], row["selected"]) for row in values]
+
+        top = [("stoves", 18, False), ("tents", 6, False)]
+        self.assertEqual(menu(facets="category:tree"), top)
+        gas, electric = ("stoves/gas", 12, False), ("stoves/electric", 6, False)
+        self.assertEqual(menu(facets="category:tree(2)"), [top[0], gas, electric, top[1]])
+        large, small = ("stoves/gas/large", 6, False), ("stoves/gas/small", 6, False)
+        chosen = menu(facets="category:tree", category="bandicoot-stoves/gas")
+        self.assertEqual(chosen, [top[0], ("stoves/gas", 12, True), large, small, electric, top[1]], "counted as if none were chosen")
+        both = menu(facets="category:tree", filter="category:bandicoot-stoves/electric|bandicoot-tents")
+        self.assertEqual(both, [top[0], gas, ("stoves/electric", 6, True), ("tents", 6, True)])
+        flat = menu(facets="category")
+        self.assertEqual(flat, [top[0], gas, electric, large, small, top[1]])
+        # A category without a product is there, at its place, with the way to it.
+        self.merchant.load({"type": "category", "key": "bandicoot-empty", "name": "Empty", "parent": "bandicoot-stoves/gas"})
+        values = self.search(**base, facets="category:tree", category="bandicoot-empty").json["facets"]["category"]["values"]
+        wanted = {"value": "bandicoot-empty", "count": 0, "selected": True, "name": "Empty", "parent": "bandicoot-stoves/gas", "level": 3}
+        self.assertEqual(values[values.index(wanted) - 3]["value"], "bandicoot-stoves/gas")
+
+        # Numbers: range, average, and steps that are filters.
+        found = self.search(**base, facets="price,rating,attr.n_weight:histogram(4)").json["facets"]
+        self.assertEqual(found["price"]["stats"], {"min": 1000, "max": 1069, "avg": 1035}, "1034.5, halves up")
+        self.assertEqual([row["value"] for row in found["rating"]["values"]], ["4..", "3..", "2..", "1.."])
+        weights = found["attr.n_weight"]
+        self.assertEqual(weights["stats"], {"min": 0, "max": 5.75, "avg": 2.875})
+        self.assertEqual(sum(row["count"] for row in weights["values"]), 24)
+        for row in weights["values"]:
+            self.assertEqual(len(self.keys(q="bandicoot", limit=100, filter="attr.n_weight:" + row["value"])), row["count"], row)
+        plain = self.search(**base, facets="attr.n_weight").json["facets"]["attr.n_weight"]
+        self.assertEqual((plain["stats"], len(plain["values"])), (weights["stats"], 24))
+
+        # Values by what was typed.
+        def typed(facet, **query):
+            values = self.search(**base, **query).json["facets"][facet]["values"]
+            return [(row["value"], row["count"]) for row in values]
+
+        both = [("Old Capek", 8), ("Čapek & Söhne", 8)]
+        self.assertEqual(typed("brand", facet_query="brand:cap"), both)
+        self.assertEqual(typed("brand", facet_query="brand:CAPEK so", facets="price,brand"), both[1:])
+        self.assertEqual(typed("brand", facet_query="brand:cap", filter=["price:..1002", "brand:Other"]), [("Čapek & Söhne", 1)])
+        of_gas = [("bandicoot-stoves/gas", 12), ("bandicoot-stoves/gas/large", 6), ("bandicoot-stoves/gas/small", 6)]
+        self.assertEqual(typed("category", facet_query="category:gas"), of_gas)
+        self.assertEqual(typed("attr.n_weight", facet_query="attr.n_weight:5."), [("5.25", 1), ("5.5", 1), ("5.75", 1)])
+        self.assertEqual(typed("brand", facet_query="brand:zzz"), [])
+        for wrong in (
+            "facets=category:tree(0)",
+            "facets=attr.n:histogram(1)",
+            "facet_query=brand",
+            "facet_query=price:1",
+            "facet_query=rating:4",
+            "facet_query=brand:a&facet_query=brand:b",
+        ):
+            self.problem(self.ask("GET", f"/v1/search?{wrong}"), 422, "validation_failed")
+
     def test_writes_are_found_at_once(self):
         for n in range(10):
             key = self.fresh(title=f"Wombat stool {n}", on_hand=1)

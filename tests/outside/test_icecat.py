@@ -28,7 +28,9 @@ class Icecat(unittest.TestCase):
             print(f"\nimported {PRODUCTS} products in {time.monotonic() - began:.1f} s, {shop.memory_mb():.0f} MB resident")
             self.connect()
             self.finds_ink()
+            self.finds_the_thing_itself()
             self.finds_others_like_it()
+            self.shows_a_new_price()
             self.sells_out("1399")
             self.load(file, unchanged=PRODUCTS)
             self.stock_is("1400", on_hand=25, available=23, committed=2)
@@ -85,6 +87,34 @@ class Icecat(unittest.TestCase):
         self.assertEqual(self.search("q=zzzz&total=true")["total"], 0)
         self.assertEqual(self.search("total=true&limit=1")["total"], PRODUCTS)
         print(f"'hp ink cartridge': {found['total']} found in {found['took_us']} us, first {found['items'][0]['product']['title']!r}")
+
+    def finds_the_thing_itself(self):
+        """A word for a thing finds ten of it, and nothing that goes with it."""
+        goes_with = re.compile(r"\b(case|bag|sleeve|backpack|stand|lock|batter|adapter|cable|cover|mount|arm|toner|cartridge|dock|charger|spare|filter|roller|cooler)")
+        for query, kind in [
+            ("laptop", r"notebook|laptop"),
+            ("notebook", r"notebook"),
+            ("printer", r"printer"),
+            ("monitor", r"monitor"),
+            ("headphones", r"headphones?"),
+        ]:
+            titles = [item["product"]["title"] for item in self.search(f"q={query}&limit=10")["items"]]
+            self.assertEqual(len(titles), 10, titles)
+            for title in titles:
+                self.assertRegex(title.lower(), kind, f"{query} shows {titles}")
+                self.assertNotRegex(title.lower(), goes_with, f"{query} shows {titles}")
+            print(f"{query}: {titles[0]!r}, {titles[-1]!r}")
+
+    def shows_a_new_price(self):
+        """A changed price is in the very next answer, among all the others: shown, and filtered by."""
+        path = f"/v1/admin/products/{path_key('probe')}"
+        for amount in (23_401, 3, 99_999_999):
+            written = self.merchant.ask("PUT", path, trade.product("probe", amount, None, title="HP 80 Original Cyan"))
+            self.assertIn(written.status, (200, 201), str(written))
+            found = self.search(f"q=hp+80+original+cyan&filter=price:{amount}..{amount}&limit=100")["items"]
+            shown = {item["product"]["key"]: item["product"]["price"]["amount"] for item in found}
+            self.assertEqual(shown.get("probe"), amount, shown)
+        self.assertLess(self.merchant.ask("DELETE", path).status, 300)
 
     def finds_others_like_it(self):
         """What is like a thing of a kind is of that kind, nine times of ten at least: like a scanner may be a printer that scans."""

@@ -5,10 +5,7 @@
 //! and narrower names, not brands, no misspellings: those are found otherwise, or are a merchant's to say.
 //! Each costs a search nothing unless its words are typed.
 
-/// Keys begin with this; a setting with such a key takes the place of what is here.
-pub(crate) const KEY_PREFIX: &str = "common-";
-
-/// By the rest of the key: each of the ways stands for all. `docs/search.md` lists them.
+/// By what comes behind [`COMMON_KEY_PREFIX`](crate::domain::search_settings::COMMON_KEY_PREFIX) in the key: each of the ways stands for all. `docs/search.md` lists them.
 pub(crate) const COMMON: [(&str, &[&str]); 28] = [
     ("aluminium", &["aluminium", "aluminum"]),
     ("colour", &["colour", "color"]),
@@ -43,13 +40,14 @@ pub(crate) const COMMON: [(&str, &[&str]); 28] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::search_settings::COMMON_KEY_PREFIX;
     use search_index::{Synonym, Synonyms};
 
     #[test]
     fn each_is_within_bounds_and_comes_once() {
         let mut seen = std::collections::BTreeSet::new();
         for (key, ways) in COMMON {
-            let key = [KEY_PREFIX, key].concat();
+            let key = [COMMON_KEY_PREFIX, key].concat();
             assert!(key.len() <= wire::limits::KEY_BYTES_MAX, "{key}");
             assert!(ways.len() > 1 && ways.iter().all(|way| seen.insert(*way)), "{key}");
             let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
@@ -60,7 +58,7 @@ mod tests {
 
     #[test]
     fn merchants_are_told_of_each() {
-        let told: Vec<String> = COMMON.iter().map(|(key, ways)| format!("| `{KEY_PREFIX}{key}` | {} |", ways.join(", "))).collect();
+        let told: Vec<String> = COMMON.iter().map(|(key, ways)| format!("| `{COMMON_KEY_PREFIX}{key}` | {} |", ways.join(", "))).collect();
         let page = include_str!("../../../docs/search.md");
         assert!(page.contains(&told.join("\n")), "docs/search.md, Synonyms, has to have\n{}", told.join("\n"));
     }

@@ -9,12 +9,9 @@
 
 use crate::domain::{
     category::CategoryTree,
-    search_settings::{SearchSettings, Setting},
+    search_settings::{COMMON_KEY_PREFIX, SearchSettings, Setting},
 };
-use crate::flow::{
-    common_synonyms::{COMMON, KEY_PREFIX},
-    views,
-};
+use crate::flow::{common_synonyms::COMMON, views};
 use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
 use crate::shard::core::doc_key;
 use search_index::{
@@ -155,7 +152,7 @@ fn rules_of(language: Language, settings: &SearchSettings) -> Vec<Compared> {
 
 /// Those that every shop of the language has, but for those in whose place a setting is.
 fn common(language: Language, settings: &SearchSettings) -> impl Iterator<Item = Synonym> {
-    let is_set = |key: &str| settings.get(SearchSettingKind::Synonyms, &[KEY_PREFIX, key].concat()).is_some();
+    let is_set = |key: &str| settings.get(SearchSettingKind::Synonyms, &[COMMON_KEY_PREFIX, key].concat()).is_some();
     let all: &[_] = if language == Language::English { &COMMON } else { &[] };
     all.iter().filter(move |(key, _)| !is_set(key)).map(|(_, ways)| {
         let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();

@@ -12,7 +12,7 @@ use wire::{Millis, ProductId, ProductRef, QueryPattern, SearchRule, SearchSettin
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SynonymsBody {
-    /// 2 to 32 ways of 1 to 4 words.
+    /// 2 to 32 ways of 1 to 4 words; 1 under a key that begins with `common-`, which switches that one off.
     #[schema(example = json!(["tv", "television", "flat screen"]))]
     pub words: Option<Vec<String>>,
     /// 1 to 32.

@@ -61,6 +61,9 @@ fn synonyms_are_in_the_next_search_and_in_those_after_a_restart() {
     for shards in [1, 3] {
         let mut node = shop(shards);
         let tv = |typed: &[&str], found: &[&str]| SearchSetting::Synonyms(Synonyms { typed: own(typed), found: own(found) });
+        // What every shop knows, until a setting takes its place.
+        assert_eq!(found(&mut node, "television", Vec::new()), ["p-1", "p-3"]);
+        assert_eq!(put(&mut node, "common-television", tv(&["tv"], &["tv"])), Ok((1, Upserted::Created)));
         assert_eq!(found(&mut node, "television", Vec::new()), ["p-1"]);
         let all = ["tv", "television", "flat screen"];
         assert_eq!(put(&mut node, "tv", tv(&all, &all)), Ok((1, Upserted::Created)));

@@ -56,6 +56,11 @@ fn said() -> Vec<&'static str> {
     all.collect::<BTreeSet<&str>>().into_iter().collect()
 }
 
+/// What a way to say something says: its words, however often each.
+fn in_words(text: &str) -> String {
+    words_of(text).join(" ")
+}
+
 /// What a text is called: its words, each once.
 fn called(text: &str) -> String {
     let mut words: Vec<&str> = Vec::new();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use search_index::{AttributeValue, Document, Query, ScoreOf, Signals};
 
-use super::{Model, STOP_WORD, called, impact, in_stock, passes, title_impact};
+use super::{Model, STOP_WORD, called, impact, in_stock, in_words, passes, title_impact};
 
 /// A part of a score, and what it is for: as [`label`] has it.
 pub(crate) type Part = (String, i64);
@@ -65,7 +65,7 @@ impl Model {
         let says = |nth: usize| -> BTreeSet<String> {
             let typed = self.ways(terms[nth], query, str::to_owned);
             let meant = self.ways(terms[nth], query, |term| self.name(term, query));
-            typed.into_iter().chain(meant).map(called).filter(|way| *way != terms[nth]).collect()
+            typed.into_iter().chain(meant).map(in_words).filter(|way| *way != terms[nth]).collect()
         };
         let says: Vec<BTreeSet<String>> = (0..terms.len()).map(says).collect();
         for way in says.iter().flatten().collect::<BTreeSet<_>>() {

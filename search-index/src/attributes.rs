@@ -326,9 +326,9 @@ impl Attributes {
         let mut enter = |id: u32, value: u32| {
             let column = &mut columns[id as usize];
             let is_new = column.enter(row, value);
-            if let FacetKey::Text(name) = column.value(value)
+            if column.of_types
                 && is_new
-                && column.of_types
+                && let FacetKey::Text(name) = column.value(value)
             {
                 types.insert(name, row);
             }
@@ -357,8 +357,8 @@ impl Attributes {
     pub(crate) fn remove(&mut self, row: u32, list: &[RowEntry]) {
         for &(id, value) in list {
             let column = &mut self.columns[id as usize];
-            if let FacetKey::Text(name) = column.value(value)
-                && column.of_types
+            if column.of_types
+                && let FacetKey::Text(name) = column.value(value)
             {
                 self.types.remove(name, row);
             }

@@ -93,6 +93,46 @@ struct Place {
     rows: u32,
 }
 
+/// Ids of names by the stems of what each is called, in no order.
+#[derive(Default)]
+pub(crate) struct ByStems {
+    analyzer: Analyzer,
+    ids: HashMap<String, SmallVec<[u32; 2]>, FixedState>,
+}
+
+impl ByStems {
+    /// None, of names in a language.
+    pub(crate) fn new(language: Language) -> Self {
+        Self { analyzer: Analyzer::new(language), ..Self::default() }
+    }
+
+    /// Those that are called so.
+    pub(crate) fn called(&self, stems: &str) -> impl Iterator<Item = u32> {
+        self.ids.get(stems).into_iter().flatten().copied()
+    }
+
+    /// Distinct stems.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(crate) fn insert(&mut self, name: &str, id: u32) {
+        self.ids.entry(self.analyzer.name(name)).or_default().push(id);
+    }
+
+    /// Takes out what was put in with this name.
+    pub(crate) fn remove(&mut self, name: &str, id: u32) {
+        let stems = self.analyzer.name(name);
+        if let Some(ids) = self.ids.get_mut(&stems) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.ids.remove(&stems);
+            }
+        }
+    }
+}
+
 /// Where a key of several parts has its name: behind the last of these.
 const PART_OF_KEY: char = '/';
 
@@ -100,9 +140,7 @@ const PART_OF_KEY: char = '/';
 #[derive(Default)]
 pub(crate) struct Categories {
     pub(crate) keys: Names,
-    analyzer: Analyzer,
-    /// Keys by the stems of their names, in no order.
-    by_name: HashMap<String, SmallVec<[u32; 2]>, FixedState>,
+    by_name: ByStems,
     table: HashTable<u32>,
     places: Vec<Place>,
     free: Vec<u32>,
@@ -116,12 +154,12 @@ fn name_of(key: &str) -> &str {
 impl Categories {
     /// None, of catalogs in a language.
     pub(crate) fn new(language: Language) -> Self {
-        Self { analyzer: Analyzer::new(language), ..Self::default() }
+        Self { by_name: ByStems::new(language), ..Self::default() }
     }
 
     /// The key and the rows of each category that is called so, by the stems of its name.
     pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
-        self.by_name.get(name).into_iter().flatten().map(|id| (&**self.keys.text(*id), self.keys.rows(*id)))
+        self.by_name.called(name).map(|id| (&**self.keys.text(id), self.keys.rows(id)))
     }
 
     /// Key ids on the path, root first.
@@ -140,7 +178,7 @@ impl Categories {
             let is_new = self.keys.find(key).is_none();
             let id = self.keys.insert(key, row);
             if is_new {
-                self.by_name.entry(self.analyzer.name(name_of(key))).or_default().push(id);
+                self.by_name.insert(name_of(key), id);
             }
             if !keys.contains(&id) {
                 keys.push(id);
@@ -185,13 +223,7 @@ impl Categories {
             let text = self.keys.text(*key).clone();
             self.keys.remove(*key, row);
             if self.keys.find(&text).is_none() {
-                let name = self.analyzer.name(name_of(&text));
-                if let Some(of_name) = self.by_name.get_mut(&name) {
-                    of_name.retain(|id| id != key);
-                    if of_name.is_empty() {
-                        self.by_name.remove(&name);
-                    }
-                }
+                self.by_name.remove(name_of(&text), *key);
             }
         }
         if last {

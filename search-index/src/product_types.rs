@@ -4,21 +4,16 @@
 //! `rank::called`. A catalog with categories says in them what a thing is; one without says it here, as feeds for price comparison do (Google's `product_type`).
 //! Types that no row has are forgotten, so the table is bounded by the live documents.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use roaring::RoaringBitmap;
-use smallvec::SmallVec;
 
-use crate::analysis::{Analyzer, Language};
-use crate::names::Names;
+use crate::analysis::Language;
+use crate::names::{ByStems, Names};
 
 /// Types with the rows that are of them.
 #[derive(Default)]
 pub(crate) struct ProductTypes {
     types: Names,
-    analyzer: Analyzer,
-    /// Types by the stems of their names, in no order.
-    by_name: HashMap<String, SmallVec<[u32; 2]>, FixedState>,
+    by_name: ByStems,
 }
 
 /// Whether an attribute of this name says what the product is: `product_type`, `Product Type`, `productType`, and with `t_` for text before it.
@@ -30,19 +25,19 @@ pub(crate) fn is_product_type(attribute: &str) -> bool {
 impl ProductTypes {
     /// None, of catalogs in a language.
     pub(crate) fn new(language: Language) -> Self {
-        Self { analyzer: Analyzer::new(language), ..Self::default() }
+        Self { by_name: ByStems::new(language), ..Self::default() }
     }
 
     /// The name and the rows of each type that is called so, by the stems of its name.
     pub(crate) fn called(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
-        self.by_name.get(name).into_iter().flatten().map(|id| (&**self.types.text(*id), self.types.rows(*id)))
+        self.by_name.called(name).map(|id| (&**self.types.text(id), self.types.rows(id)))
     }
 
     pub(crate) fn insert(&mut self, name: &str, row: u32) {
         let is_new = self.types.find(name).is_none();
         let id = self.types.insert(name, row);
         if is_new {
-            self.by_name.entry(self.analyzer.name(name)).or_default().push(id);
+            self.by_name.insert(name, id);
         }
     }
 
@@ -51,13 +46,7 @@ impl ProductTypes {
         let Some(id) = self.types.find(name) else { return };
         self.types.remove(id, row);
         if self.types.find(name).is_none() {
-            let stems = self.analyzer.name(name);
-            if let Some(of_name) = self.by_name.get_mut(&stems) {
-                of_name.retain(|other| *other != id);
-                if of_name.is_empty() {
-                    self.by_name.remove(&stems);
-                }
-            }
+            self.by_name.remove(name, id);
         }
     }
 }
@@ -96,6 +85,6 @@ mod tests {
         assert_eq!(called(&types, "desk lamp"), [("Desk lamp".into(), vec![5])]);
         types.remove("Desk lamp", 5);
         assert_eq!(called(&types, "desk lamp"), []);
-        assert!(types.by_name.contains_key("lamp") && types.by_name.len() == 1, "nothing is kept of what is gone");
+        assert_eq!((types.by_name.called("lamp").count(), types.by_name.len()), (1, 1), "nothing is kept of what is gone");
     }
 }

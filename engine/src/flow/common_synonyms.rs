@@ -3,7 +3,7 @@
 //! Path: [`COMMON`] → behind the merchant's own synonyms, but for those of which a setting has the key → `search_rules`.
 //! What belongs here: names of one and the same thing in American, British and trade English, of which a shopper who types one is content with the other. Not wider
 //! and narrower names, not brands, no misspellings: those are found otherwise, or are a merchant's to say.
-//! Each costs a search nothing unless its words are typed.
+//! A search looks its words up among them, as among a merchant's; those of which no word is typed cost it nothing.
 
 /// By what comes behind [`COMMON_KEY_PREFIX`](crate::domain::search_settings::COMMON_KEY_PREFIX) in the key: each of the ways stands for all. `docs/search.md` lists them.
 pub(crate) const COMMON: [(&str, &[&str]); 28] = [

@@ -38,7 +38,7 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
     let mut query = views::query(query, &tree).map_err(refused)?;
     rules.set_up(&mut query);
-    let fields = fields_of(ctx, &text).await?;
+    let (fields, unread) = fields_of(ctx, until_us, &text).await?;
     let mut matched = rules.matching(&text, &fields, now);
     let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
     query.fields = Some(fields.clone());
@@ -60,7 +60,7 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     }
     let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    let partial = merged.partial || late;
+    let partial = merged.partial || late || unread;
     // What is quoted, forbidden or asked of one field is one shopper's own, and of an answer that was cut short nobody knows what it would have found.
     if is_new && !partial && !search_index::has_operators(&text, &fields) {
         let found = match (merged.hits.is_empty(), has_whole) {
@@ -90,20 +90,22 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     })))
 }
 
-/// The names in front of colons in a text that are of attributes at any shard: every shard is told of all of them, so that they read the text alike.
-async fn fields_of(ctx: &Ctx, text: &str) -> Result<Vec<String>, Failure> {
+/// The names in front of colons in a text that are of attributes at any shard: every shard is told of all of them, so that they read the text alike. And whether
+/// any shard did not say in time.
+async fn fields_of(ctx: &Ctx, until_us: u64, text: &str) -> Result<(Vec<String>, bool), Failure> {
     let names: Arc<[String]> = search_index::named_fields(text).into();
     if names.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
-    let mut known = BTreeSet::new();
-    for answer in ctx.ask_all(Ask::SearchFields(names)).await? {
+    let (mut known, mut late) = (BTreeSet::new(), false);
+    for answer in ctx.ask_all_until(until_us, Ask::SearchFields(names)).await? {
         match answer {
-            Answer::SearchFields(names) => known.extend(names),
-            other => return Err(unexpected(&other)),
+            Some(Answer::SearchFields(names)) => known.extend(names),
+            Some(other) => return Err(unexpected(&other)),
+            None => late = true,
         }
     }
-    Ok(known.into_iter().collect())
+    Ok((known.into_iter().collect(), late))
 }
 
 /// What shards found.

@@ -25,7 +25,7 @@ pub struct FacetQuery {
 
 impl FacetQuery {
     /// Values whose text begins with what was typed, or has a word that does. Case, diacritics and what stands between letters and digits do not count, as in
-    /// queries: `tn-21` and `tn21` begin `Cartridge TN 2110`, and `l'or` begins `L’Oréal`. Numbers and flags begin as they are written. Text without a letter or
+    /// queries: `tn-21` and `tn21` begin `Cartridge TN 2110`, and `l'or` begins `L’Oréal`. Where no space tells words apart, each character begins one. Numbers and flags begin as they are written. Text without a letter or
     /// digit wants all values.
     ///
     /// ```
@@ -101,6 +101,7 @@ mod tests {
             ("packard h", "Hewlett-Packard", false),
             ("ｓａｍｓ", "Samsung", true),
             ("電", "家電", true),
+            ("電視", "家電", false),
             ("", "anything", true),
             (" -", "anything", true),
             ("a", "-", false),

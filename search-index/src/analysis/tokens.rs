@@ -18,9 +18,9 @@ pub(super) struct Token {
     pub(super) second: Option<usize>,
 }
 
-/// Folded text from each of its words on.
+/// Folded text from each of its words on, and where no space tells words apart, from each character on.
 pub(crate) fn words(folded: &str) -> impl Iterator<Item = &str> {
-    tokens(folded).into_iter().map(|token| &folded[token.range.start..])
+    tokens(folded).into_iter().flat_map(|token| [Some(token.range.start), token.second]).flatten().map(|start| &folded[start..])
 }
 
 /// Words of folded text, in order. Scripts without spaces are cut into every two neighbours, the others as Unicode's word rules cut them.

@@ -6,7 +6,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | version, 1 |
-//! | 1 | tier: 0 all terms, 1 some of them |
+//! | 1 | tier: 0 all terms, 1 some of them; 2 more where words are doubted |
 //! | 2..10 | sort value, `i64` big-endian, smaller first |
 //! | 10..18 | document key, `u64` big-endian |
 //! | 18..26 | query fingerprint, `u64` big-endian |
@@ -18,6 +18,9 @@ use crate::document::DocKey;
 /// Bytes of an encoded cursor.
 pub const CURSOR_BYTES: usize = 26;
 const VERSION: u8 = 1;
+/// Bits of the byte of tiers.
+const SOME_TERMS: u8 = 1;
+const DOUBTS: u8 = 2;
 
 /// Which terms a hit has. The order of the variants is the order of hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +80,7 @@ impl Fingerprint {
 pub struct Cursor {
     place: SortKey,
     fingerprint: Fingerprint,
+    doubts: bool,
 }
 
 /// Bytes that are no cursor. Whoever sent them can act: start from the first page.
@@ -95,8 +99,8 @@ pub enum CursorError {
         /// Version found.
         version: u8,
     },
-    /// The tier byte is neither 0 nor 1.
-    #[error("cursor tier {tier}, wanted 0 or 1")]
+    /// The tier byte is over 3.
+    #[error("cursor tier {tier}, wanted 0 to 3")]
     Tier {
         /// Byte found.
         tier: u8,
@@ -104,14 +108,19 @@ pub enum CursorError {
 }
 
 impl Cursor {
-    pub(crate) fn new(place: SortKey, fingerprint: Fingerprint) -> Self {
-        Self { place, fingerprint }
+    /// `doubts` says whether it is of an answer that doubted words, see `rank::doubt`.
+    pub(crate) fn new(place: SortKey, fingerprint: Fingerprint, doubts: bool) -> Self {
+        Self { place, fingerprint, doubts }
     }
 
     /// The last hit that has been answered, in order of relevance the last one that is not pinned; a place that no hit has where none was answered.
     #[must_use]
     pub fn place(&self) -> SortKey {
         self.place
+    }
+
+    pub(crate) fn doubts(&self) -> bool {
+        self.doubts
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
@@ -125,8 +134,8 @@ impl Cursor {
         bytes[0] = VERSION;
         bytes[1] = match self.place.tier {
             Tier::AllTerms => 0,
-            Tier::SomeTerms => 1,
-        };
+            Tier::SomeTerms => SOME_TERMS,
+        } | if self.doubts { DOUBTS } else { 0 };
         bytes[2..10].copy_from_slice(&self.place.value.to_be_bytes());
         bytes[10..18].copy_from_slice(&self.place.key.0.to_be_bytes());
         bytes[18..26].copy_from_slice(&self.fingerprint.0.to_be_bytes());
@@ -143,17 +152,18 @@ impl Cursor {
         if bytes[0] != VERSION {
             return Err(CursorError::Version { version: bytes[0] });
         }
-        let tier = match bytes[1] {
+        let tier = match bytes[1] & !DOUBTS {
             0 => Tier::AllTerms,
-            1 => Tier::SomeTerms,
-            tier => return Err(CursorError::Tier { tier }),
+            SOME_TERMS => Tier::SomeTerms,
+            _ => return Err(CursorError::Tier { tier: bytes[1] }),
         };
         let word = |from: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&bytes[from..from + 8]);
             u64::from_be_bytes(word)
         };
-        Ok(Self { place: SortKey { tier, value: word(2).cast_signed(), key: DocKey(word(10)) }, fingerprint: Fingerprint(word(18)) })
+        let place = SortKey { tier, value: word(2).cast_signed(), key: DocKey(word(10)) };
+        Ok(Self { place, fingerprint: Fingerprint(word(18)), doubts: bytes[1] & DOUBTS != 0 })
     }
 }
 
@@ -164,12 +174,16 @@ mod tests {
     #[test]
     fn decode_refuses_what_encode_never_writes() {
         let place = SortKey { tier: Tier::SomeTerms, value: -7, key: DocKey(u64::MAX) };
-        let good = Cursor::new(place, Fingerprint::start());
+        for (tier, doubts) in [(Tier::AllTerms, false), (Tier::AllTerms, true), (Tier::SomeTerms, true)] {
+            let good = Cursor::new(SortKey { tier, ..place }, Fingerprint::start(), doubts);
+            assert_eq!(Cursor::decode(&good.encode()), Ok(good));
+        }
+        let good = Cursor::new(place, Fingerprint::start(), false);
         let bytes = good.encode();
         assert_eq!(Cursor::decode(&bytes), Ok(good));
         assert_eq!(Cursor::decode(&bytes[1..]), Err(CursorError::Length { len: 25 }));
         assert_eq!(Cursor::decode(&[]), Err(CursorError::Length { len: 0 }));
-        for (at, value, error) in [(0, 2, CursorError::Version { version: 2 }), (1, 9, CursorError::Tier { tier: 9 })] {
+        for (at, value, error) in [(0, 2, CursorError::Version { version: 2 }), (1, 4, CursorError::Tier { tier: 4 })] {
             let mut bad = bytes;
             bad[at] = value;
             assert_eq!(Cursor::decode(&bad), Err(error));

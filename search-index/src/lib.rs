@@ -79,8 +79,8 @@
 //!
 //! Every shard answers [`Index::search_part`]; [`merge`] joins the [`Part`]s of one query. Facets, totals and column orders equal those
 //! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash.
-//! An index in which no document has `hp80` looks for `hp` and `80` instead, and takes `lamp` for `lamb`: where [`misjudged`] says that another has the
-//! word, all are asked again. What a word that nobody has stands for is each index's own judgement.
+//! An index in which no document has `hp80` looks for `hp` and `80` instead, takes `lamp` for `lamb`, and doubts a form that none of its documents has: where [`misjudged`]
+//! says that another has the word, or the form, all are asked again with [`Query::elsewhere`]. What a word that nobody has stands for is each index's own judgement.
 //! What a misspelt or unfinished word may be depends on the words of each index, and so does what else it says by the query's synonyms then.
 //!
 //! What is like a document is found with the same weights by all, which come of the [`Frequencies`] of all: [`merge_similar`] gives what one index over all documents
@@ -216,12 +216,12 @@ pub use numbers::{NumberBucket, NumberStats};
 pub use operators::{OPERATORS_MAX, has_operators, named_fields};
 pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
-    FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX, Matching,
-    QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
+    Elsewhere, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX,
+    Matching, QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
 };
 pub use rank::spelling::Spelling;
 pub use refusal::QueryError;
-pub use results::{Completion, Hit, Part, ProductSuggestion, Results, Suggestions, merge, misjudged, unknown};
+pub use results::{Completion, Hit, Part, ProductSuggestion, ROUNDS_MAX, Results, Suggestions, merge, misjudged, unknown};
 pub use saved::{Adopted, Current, SAVED_BYTES_MAX, SAVED_ROWS_MAX, Save, Saved, SavedError, Saving, SegmentInfo};
 pub use search::Live;
 pub use segment::SegmentId;

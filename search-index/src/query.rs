@@ -112,6 +112,29 @@ impl Words {
     }
 }
 
+/// What other indexes have of a query's words, where it is asked of several: [`misjudged`](crate::misjudged) finds it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Words that another index has: none of them is misspelt, or written otherwise.
+    pub known: Words,
+    /// Words that a title elsewhere has in the very form that was typed: none of them is doubted.
+    pub written: Words,
+}
+
+impl Elsewhere {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What either says.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { known: self.known.or(other.known), written: self.written.or(other.written) }
+    }
+}
+
 /// A value an attribute filter looks for. `Text` finds text and keyword values alike.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
@@ -314,10 +337,12 @@ pub struct Query {
     /// ranked together as one term; a document with the word itself comes before one that is like it but for a longer word.
     pub prefix: bool,
     /// Whether a word of letters that no document has stands for those that are one slip away (from 4 letters on; two from 8 on, where none is nearer):
-    /// a letter too much, too few, another, or two swapped. The nearer come first where all else is equal.
+    /// a letter too much, too few, another, or two swapped. The nearer come first where all else is equal. Where no document has all words, those that no
+    /// title has in the form that was typed are doubted: `bels`, where some text has `bel` and titles have `belts`, stands for these too, one slip away, if documents
+    /// with all words come of it.
     pub typos: bool,
-    /// Words that another index has: this one takes none of them for misspelt, or for written otherwise. [`misjudged`](crate::misjudged) says which.
-    pub known: Words,
+    /// What other indexes have of the words.
+    pub elsewhere: Elsewhere,
     /// Whether to say how misspelt words may be spelt right, also where slips are not looked for. It costs a look at each candidate.
     pub did_you_mean: bool,
     /// Other ways to say what the text says, for its words but those that are forbidden; what is quoted must stand all the same. A word that has any is
@@ -358,7 +383,7 @@ impl Default for Query {
             matching: Matching::AllThenAny,
             prefix: false,
             typos: true,
-            known: Words::default(),
+            elsewhere: Elsewhere::default(),
             did_you_mean: false,
             synonyms: Arc::default(),
             filters: Vec::new(),
@@ -421,6 +446,11 @@ impl Query {
     /// The place behind which hits are wanted; `None` for all of them, pinned ones apart.
     pub(crate) fn behind(&self) -> Option<SortKey> {
         self.after.map(|after| after.place()).filter(|place| self.sort != Sort::Relevance || *place != BEFORE_ALL)
+    }
+
+    /// Whether hits are wanted behind those of an answer that doubted words.
+    pub(crate) fn goes_on_doubting(&self) -> bool {
+        self.after.is_some_and(|after| after.doubts())
     }
 
     /// What a cursor is bound to: text, matching, filters and sort. Limit, facets, total, explain and budget may change from page to page, and so may a shop's rules: synonyms,

@@ -13,7 +13,7 @@ use crate::counts::{Facet, merge_facet};
 use crate::cursor::{BEFORE_ALL, Cursor, SortKey, Tier};
 use crate::document::DocKey;
 use crate::explanation::Explanation;
-use crate::query::{Query, Sort, Words};
+use crate::query::{Elsewhere, Matching, Query, Sort, Words};
 use crate::rank::spelling::{Spelling, corrected};
 
 /// A document in an answer.
@@ -60,6 +60,12 @@ pub struct Part {
     pub known: Words,
     /// Words that none has, and that were looked for otherwise.
     pub guessed: Words,
+    /// Words that a title here has in the very form that was typed, and that are not to be doubted therefore; told where no document has all words.
+    pub written: Words,
+    /// Words that documents here have, but no title in the form that was typed, and that may be slips; likewise.
+    pub doubted: Words,
+    /// What was found with those taken for slips as well.
+    pub doubting: Option<Box<Part>>,
     /// What its texts are in.
     pub language: Language,
     /// How words that none has may be spelt right, when `did_you_mean` was asked for.
@@ -70,12 +76,40 @@ pub struct Part {
     pub spent: Units,
 }
 
-/// Words that one index took for misspelt, or for written otherwise, and another has as they stand. Unless there are none, the parts are of no use: ask all
-/// indexes again with [`Query::known`] set to these, and their parts agree.
+impl Part {
+    /// Whether it has a hit with all words, be they doubted or not.
+    fn has_all_terms(&self, query: &Query) -> bool {
+        match query.matching {
+            Matching::AllThenAny => self.any_all_terms,
+            Matching::All | Matching::Any => !self.hits.is_empty(),
+        }
+    }
+
+    /// Whether words may be doubted: all are wanted, and no document has them all.
+    pub(crate) fn is_to_be_doubted(&self, query: &Query) -> bool {
+        query.typos && query.after.is_none() && query.matching != Matching::Any && !self.has_all_terms(query)
+    }
+}
+
+/// What one index judged otherwise of the query's words than another: it took for misspelt, or for written otherwise, or doubted, what the other has as it stands. Unless
+/// that is nothing, the parts are of no use: ask all indexes again with this added to [`Query::elsewhere`]. After [`ROUNDS_MAX`] rounds all of them agree.
 #[must_use]
-pub fn misjudged(parts: &[Part]) -> Words {
+pub fn misjudged(parts: &[Part], query: &Query) -> Elsewhere {
     let all = |of: fn(&Part) -> Words| parts.iter().map(of).fold(Words::default(), Words::or);
-    all(|part| part.known).and(all(|part| part.guessed))
+    let known = all(|part| part.known).and(all(|part| part.guessed));
+    let written = all(|part| part.written);
+    // All of them, lest a further word that is doubted in the place of these be another's too.
+    let is_doubted = doubt(parts, query) && !written.and(all(|part| part.doubted)).is_empty();
+    Elsewhere { known, written: if is_doubted { written } else { Words::default() } }
+}
+
+/// So often indexes are asked before they agree on what is a word: of what is known elsewhere may come that it is doubted.
+pub const ROUNDS_MAX: usize = 3;
+
+/// Whether what was found by doubting words is the answer: it is if nothing else has all words, and it has.
+fn doubt(parts: &[Part], query: &Query) -> bool {
+    let doubted = |part: &Part| part.doubting.as_ref().is_some_and(|doubting| doubting.has_all_terms(query));
+    query.goes_on_doubting() || (!parts.iter().any(|part| part.has_all_terms(query)) && parts.iter().any(doubted))
 }
 
 /// Words that no index has as they stand, whether or not it found anything to take them for, and that have no synonyms: what may be misspelt.
@@ -113,21 +147,32 @@ pub struct Results {
 
 /// Joins the parts of all shards for one query. O(all hits · log + all facet values · log).
 ///
-/// `parts` must have been made with this very query, and [`misjudged`] no word of it; their order does not matter.
+/// `parts` must have been made with this very query, and [`misjudged`] nothing of it; their order does not matter.
 #[must_use]
 pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
+    let known = parts.iter().map(|part| part.known).fold(query.elsewhere.known, Words::or);
+    let partial = parts.iter().any(|part| part.partial);
+    let language = parts.first().map_or(Language::default(), |part| part.language);
+    let doubt = doubt(&parts, query);
+    let doubted = parts.iter().filter(|_| doubt).map(|part| part.doubted).fold(Words::default(), Words::or);
+    let told = parts.iter().flat_map(|part| part.spellings.iter().chain(part.doubting.iter().flat_map(|part| &part.spellings)));
+    let did_you_mean = query
+        .text
+        .as_ref()
+        .filter(|_| query.did_you_mean && !partial)
+        .and_then(|text| corrected(text, language, known.without(doubted), told));
+    // An index that doubted nothing found what it found.
+    let answer = |part: Part| match part.doubting {
+        Some(doubting) if doubt => *doubting,
+        Some(_) | None => part,
+    };
+    let parts: Vec<Part> = parts.into_iter().map(answer).collect();
     let any_all_terms = parts.iter().any(|part| part.any_all_terms);
     // Hits with some terms follow those with all only in order of relevance; elsewhere a cheap near miss would come first.
     let keep = |hit: &Hit| match hit.sort.tier {
         Tier::AllTerms => true,
         Tier::SomeTerms => query.sort == Sort::Relevance || !any_all_terms,
     };
-    let known = parts.iter().map(|part| part.known).fold(query.known, Words::or);
-    let spellings = parts.iter().flat_map(|part| &part.spellings);
-    let partial = parts.iter().any(|part| part.partial);
-    let language = parts.first().map_or(Language::default(), |part| part.language);
-    let did_you_mean =
-        query.text.as_ref().filter(|_| query.did_you_mean && !partial).and_then(|text| corrected(text, language, known, spellings));
     let mut results = Results { did_you_mean, partial, ..Results::default() };
     let mut facets: Vec<Vec<Facet>> = query.facets.iter().map(|_| Vec::new()).collect();
     let (mut total, mut more) = (0, false);
@@ -157,7 +202,7 @@ pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
     results.explanations = results.hits.iter().filter_map(|hit| explanations.remove_entry(&hit.key)).collect();
     results.relaxed = results.hits.iter().any(|hit| hit.sort.tier == Tier::SomeTerms && !hit.pinned);
     let last = results.hits.iter().rfind(|hit| query.sort != Sort::Relevance || !hit.pinned).map_or(BEFORE_ALL, |hit| hit.sort);
-    results.next = more.then(|| Cursor::new(last, query.fingerprint()));
+    results.next = more.then(|| Cursor::new(last, query.fingerprint(), doubt));
     results.total = query.total.then_some(total);
     results.facets = facets.into_iter().zip(&query.facets).map(|(same, request)| merge_facet(same, request, &query.filters)).collect();
     results

@@ -2,7 +2,8 @@
 //!
 //! Path: `Query` → bounds → terms → where every match is to be counted or looked at: sets of rows → filters → facets and total → the best `limit` of what
 //! passes; where only the best matches are wanted: filters as a set and tests → the best `limit`, most others unread. All terms first and, where
-//! those are too few, some terms the same way → `Part` → `merge` → `Results`. Hits come before facets: where the budget ends, it ends in these.
+//! those are too few, some terms the same way → where no document has all, once more with words doubted that no title has so → `Part` → `merge` → `Results`. Hits come
+//! before facets: where the budget ends, it ends in these.
 
 use crate::analysis::QueryTerms;
 use crate::arrangement::Arranged;
@@ -18,9 +19,10 @@ use crate::index::Index;
 use crate::operators::{Operators, is_among};
 use crate::postings::Store;
 use crate::query::{Filter, Matching, Query, Sort, Words};
+use crate::rank::doubt::Doubts;
 use crate::rank::explain::Asked;
 use crate::rank::windows::{Wanted, best};
-use crate::rank::words::{Known, Understood};
+use crate::rank::words::{Known, Understood, Word};
 use crate::rank::{Beside, Resolved, resolve, shown};
 use crate::refusal::QueryError;
 use crate::results::{Hit, Part, Results, merge};
@@ -70,29 +72,59 @@ impl Index {
         }
         let operators = self.operators(query)?;
         let QueryTerms { terms, left_out, about } = self.analyzer.query(&operators.words, query.prefix);
-        let (mut made, places) = (Store::default(), terms.len());
+        let places = terms.len();
         let meter = &Meter::new(query.budget);
         meter.begin(Stage::Words);
-        let typed = if query.explain { terms.iter().map(|term| term.form.clone()).collect() } else { Vec::new() };
-        let Understood { words, known, guessed, meant_so, spellings } = self.known(meter).understand(terms, query)?;
+        let typed: Vec<String> = if query.explain { terms.iter().map(|term| term.form.clone()).collect() } else { Vec::new() };
+        let mut understood = self.known(meter).understand(terms, query)?;
+        let look = Look { operators, left_out, about, typed, live, complete, meter };
+        let goes_on_doubting = query.goes_on_doubting();
+        let mut part = if goes_on_doubting { Part::default() } else { self.look(query, &look, &understood.words) };
+        if goes_on_doubting || (part.is_to_be_doubted(query) && !understood.words.is_empty()) {
+            meter.begin(Stage::Words);
+            let Doubts { written, doubted, spellings } = self.known(meter).doubt(&mut understood, query);
+            (part.written, part.doubted) = (written, doubted);
+            if goes_on_doubting || !doubted.is_empty() {
+                let second = self.look(query, &look, &understood.words);
+                part.doubting = Some(Box::new(Part { spellings, ..second }));
+            }
+        }
+        let Understood { known, guessed, meant_so, spellings, .. } = understood;
+        let (partial, spent) = (meter.is_cut(), meter.spent());
+        let language = self.analyzer.language();
+        Ok(Part { language, words: Words::first(places), meant_so, known, guessed, spellings, partial, spent, ..part })
+    }
+
+    /// Looks for these words.
+    fn look(&self, query: &Query, look: &Look<'_>, words: &[Word]) -> Part {
+        let Look { operators, left_out, about, typed, live, complete, meter } = look;
+        let (meter, mut made) = (*meter, Store::default());
+        let arranged = Arranged::of(query, &self.rows);
         meter.begin(Stage::Phrases);
-        let within = operators.are_any().then(|| self.rows_of(&operators, meter));
+        let within = operators.are_any().then(|| self.rows_of(operators, meter));
         let live = |row: u32| {
             meter.charge(cost::ASKED);
             live.is_some_and(|live| live(self.rows.keys[row as usize]))
         };
         let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live, meter };
-        let resolved = resolve(&words, (&left_out, about), &beside, &self.segments, &self.head, &self.rows, &mut made);
-        let arranged = Arranged::of(query, &self.rows);
-        let asked = Asked { typed, words: &words };
-        let search =
-            Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top: Top::new(query), meter };
+        let resolved = resolve(words, (left_out, *about), &beside, &self.segments, &self.head, &self.rows, &mut made);
+        let (asked, complete, top) = (Asked { typed, words }, *complete, Top::new(query));
+        let search = Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top, meter };
         let counts = query.total || !query.facets.is_empty() || query.sort != Sort::Relevance || search.resolved.len() == 0;
-        let part = if counts { search.counted() } else { search.ranked() };
-        let (partial, spent) = (meter.is_cut(), meter.spent());
-        let language = self.analyzer.language();
-        Ok(Part { language, words: Words::first(places), meant_so, known, guessed, spellings, partial, spent, ..part })
+        if counts { search.counted() } else { search.ranked() }
     }
+}
+
+/// What is the same however often an index is looked through for a query.
+struct Look<'a> {
+    operators: Operators<'a>,
+    left_out: Vec<&'static str>,
+    about: usize,
+    /// Words as they were typed, where explanations are wanted.
+    typed: Vec<String>,
+    live: Option<Live<'a>>,
+    complete: bool,
+    meter: &'a Meter,
 }
 
 /// Rows beyond twice the page that are put in order before any is asked about.

@@ -12,9 +12,9 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use search_index::{
-    AttributeValue, BUDGET, Boost, Columns, Current, Cursor, DocKey, Document, FacetCounts, FacetField, FacetQuery, FacetRequest, Filter,
-    FilterValue, Frequencies, Index, Live, Matching, Pin, Query, Results, Save, Saved, Saving, Settings, Signals, SimilarQuery, SimilarTo,
-    Sort, Synonym, Synonyms, Tier, Units, Words, Written, merge, merge_similar, misjudged,
+    AttributeValue, BUDGET, Boost, Columns, Current, Cursor, DocKey, Document, Elsewhere, FacetCounts, FacetField, FacetQuery,
+    FacetRequest, Filter, FilterValue, Frequencies, Index, Live, Matching, Pin, Query, ROUNDS_MAX, Results, Save, Saved, Saving, Settings,
+    Signals, SimilarQuery, SimilarTo, Sort, Synonym, Synonyms, Tier, Units, Written, merge, merge_similar, misjudged,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -302,7 +302,7 @@ fn query() -> impl Strategy<Value = Query> {
                 fields: None,
                 matching,
                 typos,
-                known: Words::default(),
+                elsewhere: Elsewhere::default(),
                 did_you_mean: false,
                 pins,
                 hidden,
@@ -507,10 +507,13 @@ proptest! {
             let query = Query { fields: Some(indexes.iter().flat_map(|index| index.fields_among(&names)).collect()), ..query };
             let parts = |query: &Query| indexes.iter().map(|index| index.search_part(query, STOCK).expect("within bounds")).collect::<Vec<_>>();
             let search = |query: &Query| {
-                let known = misjudged(&parts(query));
-                let again = parts(&Query { known, ..query.clone() });
-                assert!(misjudged(&again).is_empty());
-                merge(again, query)
+                let mut query = query.clone();
+                for _ in 1..ROUNDS_MAX {
+                    query.elsewhere = query.elsewhere.or(misjudged(&parts(&query), &query));
+                }
+                let agreed = parts(&query);
+                assert!(misjudged(&agreed, &query).is_empty());
+                merge(agreed, &query)
             };
             let wanted = model.search(&query);
             if query.sort == Sort::Relevance && query.text.is_some() {

@@ -596,7 +596,7 @@ fn what_one_index_takes_for_misspelt_may_be_a_word_of_another() {
     for (typed, hits) in [("lamp", 2), ("hp80", 1), ("lamc", 3)] {
         let mut query = Query { total: true, ..text(typed) };
         let parts = |query: &Query| [&lamps, &lambs].map(|index| index.search_part(query, None).expect("within bounds")).to_vec();
-        query.known = misjudged(&parts(&query));
+        query.elsewhere = misjudged(&parts(&query), &query);
         let results = merge(parts(&query), &query);
         assert_eq!((results.hits.len(), results.total), (hits, Some(hits as u64)), "{typed}");
     }

@@ -1,7 +1,7 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
 //! Path: `wire` query → [`views::query`] → attributes that its text names → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
-//! of its hits, once more if shards differ over what is a word or a word that nobody has may be one that a rule is for → merge → page and cursor.
+//! of its hits, again if shards differ over what is a word, or once more if a word that nobody has may be one that a rule is for → merge → page and cursor.
 //! Bounds: each shard makes the work of [`search_index::BUDGET`] for it, and is waited for until [`SEARCH_DEADLINE_MS`]. Behind either the answer is what there is, and says
 //! that it is partial.
 
@@ -44,16 +44,19 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     query.fields = Some(fields.clone());
     let mut query = Arc::new(query);
     let Found { mut parts, mut shown, mut late } = parts(ctx, until_us, &query, highlight).await?;
-    let known = search_index::misjudged(&parts);
-    let mut again = !known.is_empty();
-    if matched.is_empty() && !exact {
-        // Words that nobody has may be slips of those that a rule is for.
-        matched = rules.matching_misspelt(&text, &fields, search_index::unknown(&parts), now);
-        again |= !matched.is_empty();
-    }
-    if again {
+    for round in 1..search_index::ROUNDS_MAX {
         // What some shard took for misspelt is a word on another.
-        let mut next = search_index::Query { known, ..(*query).clone() };
+        let elsewhere = search_index::misjudged(&parts, &query);
+        let mut again = !elsewhere.is_empty();
+        if round == 1 && matched.is_empty() && !exact {
+            // Words that nobody has may be slips of those that a rule is for.
+            matched = rules.matching_misspelt(&text, &fields, search_index::unknown(&parts), now);
+            again |= !matched.is_empty();
+        }
+        if !again {
+            break;
+        }
+        let mut next = search_index::Query { elsewhere: query.elsewhere.or(elsewhere), ..(*query).clone() };
         said = rules.arrange(&matched, &preferences, &tree, &mut next);
         query = Arc::new(next);
         Found { parts, shown, late } = self::parts(ctx, until_us, &query, highlight).await?;

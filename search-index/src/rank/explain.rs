@@ -19,7 +19,7 @@ use crate::synonyms::Way;
 /// What was looked for, by its names.
 pub(crate) struct Asked<'a> {
     /// The distinct words of the text as they were typed, folded.
-    pub(crate) typed: Vec<String>,
+    pub(crate) typed: &'a [String],
     /// What became of them.
     pub(crate) words: &'a [Word],
 }

@@ -9,6 +9,7 @@
 
 mod boosts;
 mod called;
+pub(crate) mod doubt;
 pub(crate) mod explain;
 mod extras;
 mod groups;

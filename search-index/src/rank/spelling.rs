@@ -86,7 +86,7 @@ impl Known<'_> {
     }
 
     /// Documents whose titles have the word as it stands.
-    fn in_titles(&self, form: &str) -> u64 {
+    pub(super) fn in_titles(&self, form: &str) -> u64 {
         let marked = [&[TITLE_MARK], form.as_bytes()].concat();
         let of_segments = self.segments.iter().filter_map(|segment| segment.postings(&marked));
         of_segments.map(|(_, live)| u64::from(live)).sum::<u64>() + self.head.postings(&marked).len() as u64

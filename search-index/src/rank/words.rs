@@ -166,14 +166,14 @@ impl Known<'_> {
         let names: Vec<&str> = terms.iter().map(|term| &*term.term).collect();
         let all_of = |stretch: Range<usize>| stretch.map(Words::one).fold(Words::default(), Words::or);
         let said: Vec<(Words, &Way)> = ways(&names, &query.synonyms).into_iter().map(|(stretch, way)| (all_of(stretch), way)).collect();
-        let right = said.iter().fold(query.known, |right, (places, _)| right.or(*places));
+        let right = said.iter().fold(query.elsewhere.known, |right, (places, _)| right.or(*places));
         let mut words: Vec<Word> = Vec::with_capacity(terms.len());
         for (place, QueryTerm { term, form, pieces, goes_on }) in terms.into_iter().enumerate() {
             let word = Word { form, goes_on, ..Word::of(term, place) };
             if self.has_word(&word) {
                 known.insert(place);
             }
-            match pieces.filter(|_| !known.contains(place) && !query.known.contains(place)) {
+            match pieces.filter(|_| !known.contains(place) && !query.elsewhere.known.contains(place)) {
                 Some(pieces) => {
                     guessed.insert(place);
                     pieces.into_iter().for_each(|piece| add(&mut words, Word::of(piece, place)));

@@ -6,6 +6,7 @@ pub(crate) mod facets;
 pub(crate) mod score;
 mod similar;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use search_index::{
@@ -81,6 +82,8 @@ pub(crate) struct Model {
     /// What every query's synonyms were made of.
     pub(crate) rules: Vec<Synonym>,
     pub(crate) language: Language,
+    /// Whether words that no title has may be slips.
+    pub(crate) doubts: Cell<bool>,
 }
 
 /// A hit of the model: place in the order, then the score and what it was added up from.
@@ -374,8 +377,18 @@ impl Model {
         WORDS.into_iter().filter(|other| goes_on && other.starts_with(word) && *other != word).collect()
     }
 
-    /// What a word that no document has may be meant to be.
+    /// What a word may be meant to be, if not what it is.
     fn meant(&self, word: &str, query: &Query) -> Vec<&'static str> {
+        let is_known = self.is_used(word) && !self.goes_on(word, query) && !is_of_run(word) && word.len() >= 4;
+        let is_in_title = || self.documents.values().any(|document| title_impact(document, word) > 0);
+        if !self.doubts.get() || !is_known || is_in_title() || !self.ways_of(word, query).is_empty() {
+            return self.slips(word, query);
+        }
+        WORDS.into_iter().filter(|other| *other != word && self.is_used(other) && is_near(word, other, false)).collect()
+    }
+
+    /// What a word that no document has may be meant to be.
+    fn slips(&self, word: &str, query: &Query) -> Vec<&'static str> {
         let is_known = is_of_run(word) || self.is_used(word) || self.longer(word, query).iter().any(|other| self.is_used(other));
         if is_known || !query.typos || word.len() < 4 || !self.ways(word, query, str::to_owned).is_empty() {
             return Vec::new();
@@ -386,6 +399,12 @@ impl Model {
     /// The word, or the only one that it can be meant to be.
     fn name(&self, word: &str, query: &Query) -> String {
         if let [one] = self.meant(word, query)[..] { one.to_owned() } else { word.to_owned() }
+    }
+
+    /// Other ways to say what a word and its neighbours say, as they stand or as the only words that unknown ones can be meant to be.
+    fn ways_of(&self, word: &str, query: &Query) -> Vec<&str> {
+        let name = |term: &str| if let [one] = self.slips(term, query)[..] { one.to_owned() } else { term.to_owned() };
+        [self.ways(word, query, str::to_owned), self.ways(word, query, name)].concat()
     }
 
     /// Other ways to say what a word and its neighbours say, these being called by `name`.
@@ -416,12 +435,27 @@ impl Model {
     fn of_word(&self, document: &Document, word: &str, query: &Query) -> u32 {
         let share = |impact: u32| if impact == 0 { 0 } else { (impact - impact / 4).max(1) };
         let others = self.longer(word, query).into_iter().chain(self.meant(word, query)).map(|other| share(impact(document, other)));
-        let typed = self.ways(word, query, str::to_owned);
-        let ways = typed.into_iter().chain(self.ways(word, query, |term| self.name(term, query)));
-        others.chain(ways.map(|way| impact_of_way(document, way))).chain([impact(document, word)]).max().unwrap_or(0)
+        others
+            .chain(self.ways_of(word, query).into_iter().map(|way| impact_of_way(document, way)))
+            .chain([impact(document, word)])
+            .max()
+            .unwrap_or(0)
     }
 
+    /// What is found; if no document has all words, with those doubted that no title has, where documents have all words then.
     pub(crate) fn search(&self, query: &Query) -> ModelResults {
+        let has_all = |found: &ModelResults| found.hits.iter().any(|hit| hit.tier == Tier::AllTerms && !hit.pinned);
+        let found = self.look(query);
+        if has_all(&found) || !query.typos || query.matching == Matching::Any || self.asked(query).terms(self.language).0.is_empty() {
+            return found;
+        }
+        self.doubts.set(true);
+        let doubting = self.look(query);
+        self.doubts.set(false);
+        if has_all(&doubting) { doubting } else { found }
+    }
+
+    fn look(&self, query: &Query) -> ModelResults {
         let asked = self.asked(query);
         let (terms, left_out) = asked.terms(self.language);
         let matched = |document: &Document| terms.iter().filter(|term| self.of_word(document, term, query) > 0).count();

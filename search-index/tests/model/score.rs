@@ -63,9 +63,7 @@ impl Model {
         }
         // Other ways to say it, each of the longest stretches of words that all have it.
         let says = |nth: usize| -> BTreeSet<String> {
-            let typed = self.ways(terms[nth], query, str::to_owned);
-            let meant = self.ways(terms[nth], query, |term| self.name(term, query));
-            typed.into_iter().chain(meant).map(in_words).filter(|way| *way != terms[nth]).collect()
+            self.ways_of(terms[nth], query).into_iter().map(in_words).filter(|way| *way != terms[nth]).collect()
         };
         let says: Vec<BTreeSet<String>> = (0..terms.len()).map(says).collect();
         for way in says.iter().flatten().collect::<BTreeSet<_>>() {

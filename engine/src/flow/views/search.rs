@@ -26,7 +26,7 @@ pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_in
         matching: search_index::Matching::AllThenAny,
         prefix: false,
         typos: !exact,
-        known: search_index::Words::default(),
+        elsewhere: search_index::Elsewhere::default(),
         did_you_mean: true,
         synonyms: std::sync::Arc::default(),
         pins: Vec::new(),

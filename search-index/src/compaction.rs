@@ -3,13 +3,15 @@
 //! Path: `choose` (which segments) → `Compaction::step` (terms and forms in byte order, then rows in order, a budget at a time) → `finish`
 //! (the old segments are gone, and the index takes the new one). Rows that were removed before it began are left out and become free; rows
 //! removed meanwhile are copied and counted out at the end, so that every list of the new segment agrees with the others.
+//! While a large merge goes on smaller ones go before it, so that small segments do not pile up behind it: each posting is copied as often as without.
 
 use fst::Streamer;
 use fst::map::OpBuilder;
+use smallvec::SmallVec;
 
 use crate::bitset::Bitset;
 use crate::forward::{NO_TERM, TermsOf};
-use crate::segment::{Segment, SegmentBuilder};
+use crate::segment::{Segment, SegmentBuilder, SegmentId};
 
 /// Segments of one size class that are joined: more makes fewer, longer merges.
 const FAN_IN: usize = 4;
@@ -17,33 +19,55 @@ const FAN_IN: usize = 4;
 pub(crate) const SEGMENT_ROWS_MAX: usize = 1 << 20;
 const _: () = assert!(SEGMENT_ROWS_MAX * 1024 <= u32::MAX as usize, "even at 1,024 terms a row the starts of lists fit in 32 bits");
 
-/// Which segments to join next, ascending; empty when none is worth it. O(segments).
+/// Size classes.
+const CLASSES: usize = SEGMENT_ROWS_MAX.ilog2() as usize / 2 + 1;
+
+/// Factors of four.
+fn class(segment: &Segment) -> usize {
+    segment.len().clamp(1, SEGMENT_ROWS_MAX).ilog2() as usize / 2
+}
+
+/// Merges under way, and those that could be. O(segments · merges).
+pub(crate) fn backlog(segments: &[Segment], under_way: &[Compaction]) -> usize {
+    let mut waiting = [0; CLASSES];
+    let is_taken = |segment: &&Segment| under_way.iter().any(|compaction| compaction.has(segment.id));
+    segments
+        .iter()
+        .filter(|segment| segment.len() < SEGMENT_ROWS_MAX && !is_taken(segment))
+        .for_each(|segment| waiting[class(segment)] += 1);
+    waiting.iter().map(|segments| segments / FAN_IN).sum::<usize>() + under_way.len()
+}
+
+/// Which segments to join next, ascending, of those that none of the merges under way has; empty when none is worth it. O(segments · merges).
 ///
-/// Half-dead ones first, then four of one size class (factors of four): every row is copied once a class.
-pub(crate) fn choose(segments: &[Segment]) -> Vec<usize> {
-    if let Some(at) = segments.iter().position(|segment| 2 * segment.dead().len() > segment.len()) {
+/// Half-dead ones first, then four of one size class: every row is copied once a class. What is begun while others are under way is smaller than
+/// the smallest of these, which is the last.
+pub(crate) fn choose(segments: &[Segment], under_way: &[Compaction]) -> Vec<usize> {
+    let rows_max = under_way.last().map_or(usize::MAX, |last| last.rows - 1);
+    let is_free = |segment: &Segment| segment.len() <= rows_max && !under_way.iter().any(|compaction| compaction.has(segment.id));
+    if let Some(at) = segments.iter().position(|segment| 2 * segment.dead().len() > segment.len() && is_free(segment)) {
         return vec![at];
     }
-    let class = |segment: &Segment| segment.len().max(1).ilog2() / 2;
-    for wanted in 0..=SEGMENT_ROWS_MAX.ilog2() / 2 {
+    for wanted in 0..CLASSES {
         let mut same: Vec<usize> = Vec::new();
         let mut rows = 0;
         for (at, segment) in segments.iter().enumerate() {
-            if class(segment) == wanted && rows + segment.len() <= SEGMENT_ROWS_MAX && same.len() < FAN_IN {
+            if class(segment) == wanted && rows + segment.len() <= SEGMENT_ROWS_MAX && same.len() < FAN_IN && is_free(segment) {
                 same.push(at);
                 rows += segment.len();
             }
         }
-        if same.len() == FAN_IN {
+        if same.len() == FAN_IN && rows <= rows_max {
             return same;
         }
     }
     Vec::new()
 }
 
+const TAKEN: &str = "a segment that is being joined is taken out by nothing else";
+
 struct Input {
-    /// Index into the segments; stable, since only this compaction takes segments out and new ones go to the end.
-    segment: usize,
+    segment: SegmentId,
     /// Old number to new; [`NO_TERM`] for a term that has no row left.
     terms: Vec<u32>,
     /// Old number to new, of forms whose terms have rows.
@@ -60,6 +84,8 @@ enum Phase {
 /// A merge under way.
 pub(crate) struct Compaction {
     inputs: Vec<Input>,
+    /// Of all inputs, dead ones too.
+    rows: usize,
     /// Rows that go into the new segment: those live when it began.
     keep: Bitset,
     died: Vec<u32>,
@@ -70,29 +96,44 @@ pub(crate) struct Compaction {
 impl Compaction {
     pub(crate) fn new(chosen: &[usize], segments: &[Segment], live: &Bitset) -> Self {
         let input = |&segment: &usize| Input {
-            segment,
+            segment: segments[segment].id,
             terms: vec![NO_TERM; segments[segment].term_count()],
             forms: vec![0; segments[segment].form_count()],
             next_row: 0,
         };
         let inputs = chosen.iter().map(input).collect();
-        Self { inputs, keep: live.clone(), died: Vec::new(), builder: SegmentBuilder::default(), phase: Phase::Terms { last: None } }
+        let of_inputs = chosen.iter().map(|at| &segments[*at]);
+        Self {
+            inputs,
+            rows: of_inputs.clone().map(Segment::len).sum(),
+            keep: live.clone(),
+            died: Vec::new(),
+            builder: SegmentBuilder::with_room(of_inputs),
+            phase: Phase::Terms { last: None },
+        }
+    }
+
+    /// Whether the segment is one of those that are joined.
+    fn has(&self, segment: SegmentId) -> bool {
+        self.inputs.iter().any(|input| input.segment == segment)
     }
 
     /// Tells of a row removed while this goes on, if it may be in one of the inputs.
-    pub(crate) fn row_died(&mut self, segment: usize, row: u32) {
-        if self.inputs.iter().any(|input| input.segment == segment) {
+    pub(crate) fn row_died(&mut self, segment: SegmentId, row: u32) {
+        if self.has(segment) {
             self.died.push(row);
         }
     }
 
     /// Does about `budget` postings' worth of work; `true` when everything is copied.
     pub(crate) fn step(&mut self, segments: &[Segment], budget: usize) -> bool {
+        let of_input = |input: &Input| segments.iter().find(|segment| segment.id == input.segment).expect(TAKEN);
+        let segments: SmallVec<[&Segment; FAN_IN]> = self.inputs.iter().map(of_input).collect();
         match &mut self.phase {
             Phase::Terms { last } => {
                 let mut union = OpBuilder::new();
-                for input in &self.inputs {
-                    union.push(segments[input.segment].terms_after(last.as_deref()));
+                for segment in &segments {
+                    union.push(segment.terms_after(last.as_deref()));
                 }
                 let mut union = union.union();
                 let (mut spent, mut joined) = (0, Vec::new());
@@ -100,7 +141,7 @@ impl Compaction {
                 while let Some((term, places)) = union.next() {
                     joined.clear();
                     for place in places {
-                        let found = segments[self.inputs[place.index].segment].list(place.value as usize);
+                        let found = segments[place.index].list(place.value as usize);
                         spent += found.len() + 4;
                         joined.extend(found.iter().filter(|(row, _)| self.keep.contains(*row)));
                     }
@@ -125,8 +166,8 @@ impl Compaction {
             }
             Phase::Forms { last } => {
                 let mut union = OpBuilder::new();
-                for input in &self.inputs {
-                    union.push(segments[input.segment].forms_after(last.as_deref()));
+                for segment in &segments {
+                    union.push(segment.forms_after(last.as_deref()));
                 }
                 let mut union = union.union();
                 let mut spent = 0;
@@ -136,7 +177,7 @@ impl Compaction {
                     let mut new = TermsOf::NONE;
                     for place in places {
                         let input = &self.inputs[place.index];
-                        let old = segments[input.segment].terms_of(place.value as u32);
+                        let old = segments[place.index].terms_of(place.value as u32);
                         let number = |old: u32| input.terms.get(old as usize).copied().filter(|number| *number != NO_TERM);
                         new.term = number(old.term).unwrap_or(new.term);
                         new.title = number(old.title).unwrap_or(new.title);
@@ -163,11 +204,12 @@ impl Compaction {
             Phase::Rows => {
                 let mut spent = 0;
                 while spent < budget {
-                    let row = |input: &Input| segments[input.segment].forward().rows().get(input.next_row).copied();
-                    let Some(input) = self.inputs.iter_mut().filter(|input| row(input).is_some()).min_by_key(|input| row(input)) else {
-                        return true;
-                    };
-                    let forward = segments[input.segment].forward();
+                    let next = segments.iter().zip(&mut self.inputs).filter_map(|(segment, input)| {
+                        let row = *segment.forward().rows().get(input.next_row)?;
+                        Some((row, segment, input))
+                    });
+                    let Some((_, segment, input)) = next.min_by_key(|(row, ..)| *row) else { return true };
+                    let forward = segment.forward();
                     let (sheet, found) = (forward.sheet(input.next_row), forward.rows()[input.next_row]);
                     input.next_row += 1;
                     spent += 1;
@@ -186,8 +228,9 @@ impl Compaction {
     pub(crate) fn finish(self, segments: &mut Vec<Segment>) -> (Segment, Vec<u32>) {
         let mut new = self.builder.finish();
         let mut free = Vec::new();
-        for input in self.inputs.iter().rev() {
-            let old = segments.remove(input.segment);
+        for input in &self.inputs {
+            let at = segments.iter().position(|segment| segment.id == input.segment).expect(TAKEN);
+            let old = segments.remove(at);
             free.extend(old.dead().iter().copied().filter(|row| !self.keep.contains(*row)));
         }
         for row in self.died {

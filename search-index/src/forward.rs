@@ -11,6 +11,7 @@
 use crate::analysis::{Analyzer, Role};
 use crate::document::{AttributeValue, Document};
 use crate::impact::{FIELDS, Field, Lengths};
+use crate::segment::shrink;
 
 /// Forms have numbers below this, so that one and its marks are 32 bits.
 pub(crate) const FORMS_MAX: u32 = 1 << 30;
@@ -244,10 +245,18 @@ impl Forward {
         self.ends.push(u32::try_from(self.bytes.len()).expect("merges stop short of four gigabytes of sheets"));
     }
 
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.rows.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.bytes.shrink_to_fit();
+    /// Gives back what is not needed.
+    pub(crate) fn shrink(&mut self) {
+        shrink(&mut self.rows);
+        shrink(&mut self.ends);
+        shrink(&mut self.bytes);
+    }
+
+    /// Makes room for the rows of another, so that nothing is moved while they come.
+    pub(crate) fn reserve_for(&mut self, other: &Self) {
+        self.rows.reserve(other.rows.len());
+        self.ends.reserve(other.ends.len());
+        self.bytes.reserve(other.bytes.len());
     }
 
     /// Bytes of the heap in use.

@@ -6,7 +6,7 @@
 
 use crate::analysis::{Analyzer, Language};
 use crate::batch::Gather;
-use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, choose};
+use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, backlog, choose};
 use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
@@ -93,7 +93,8 @@ pub struct Index {
     /// Learnt from every title that was written.
     pub(crate) nouns: Nouns,
     pub(crate) segments: Vec<Segment>,
-    compaction: Option<Compaction>,
+    /// Merges under way; the last one is the smallest and goes on first.
+    compactions: Vec<Compaction>,
     /// Of the document at hand.
     sheet: Sheet,
     segments_made: u64,
@@ -170,9 +171,8 @@ impl Index {
         }
         let at = self.segments.iter_mut().position(|segment| segment.remove(row));
         let at = at.expect("every live row is in the head or in a segment");
-        if let Some(compaction) = &mut self.compaction {
-            compaction.row_died(at, row);
-        }
+        let segment = self.segments[at].id;
+        self.compactions.iter_mut().for_each(|compaction| compaction.row_died(segment, row));
         true
     }
 
@@ -221,31 +221,36 @@ impl Index {
 
     /// Does one bounded piece of tidying and answers whether there is more to do. Answers to searches never depend on it.
     ///
-    /// A piece is one of: a step of a merge of about `budget` postings (10,000 take well under a millisecond); the start or
-    /// the end of a merge, a copy of some bytes a row; the sealing of a head of [`Settings::head_rows_max`] rows, about half a millisecond at the default.
+    /// A piece is one of: a step of a merge of about `budget` postings (10,000 take half a millisecond); the start or the end of a merge, a copy of some bytes a row; the
+    /// sealing of a head of [`Settings::head_rows_max`] rows, half a millisecond to three at the default, by how long texts are. Smaller merges go before larger ones.
     pub fn maintain(&mut self, budget: usize) -> bool {
-        if let Some(mut compaction) = self.compaction.take() {
-            if compaction.step(&self.segments, budget.max(1)) {
-                let (segment, free) = compaction.finish(&mut self.segments);
-                self.take_segment(segment);
-                for row in free {
-                    self.rows.release(row);
-                }
-            } else {
-                self.compaction = Some(compaction);
-            }
-            return true;
-        }
         if self.head.len() >= self.settings.head_rows_max.max(1) || self.head.term_count() >= HEAD_TERMS_MAX {
             self.seal();
             return true;
         }
-        let chosen = choose(&self.segments);
-        if chosen.is_empty() {
-            return false;
+        let chosen = choose(&self.segments, &self.compactions);
+        if !chosen.is_empty() {
+            self.compactions.push(Compaction::new(&chosen, &self.segments, &self.rows.live));
+            return true;
         }
-        self.compaction = Some(Compaction::new(&chosen, &self.segments, &self.rows.live));
+        let Some(mut compaction) = self.compactions.pop() else { return false };
+        if compaction.step(&self.segments, budget.max(1)) {
+            let (segment, free) = compaction.finish(&mut self.segments);
+            self.take_segment(segment);
+            for row in free {
+                self.rows.release(row);
+            }
+        } else {
+            self.compactions.push(compaction);
+        }
         true
+    }
+
+    /// Merges that are under way or could be: 0 at rest, 1 where tidying keeps up with writing. Where it does not, the number grows, and with it what a search has to look
+    /// through: do as many pieces the more. O(segments).
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        backlog(&self.segments, &self.compactions)
     }
 
     fn seal(&mut self) {

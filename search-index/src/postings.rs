@@ -8,6 +8,7 @@
 //! Rows of documents that were removed may still be listed by a segment; whoever reads checks them against the live rows.
 
 use crate::bitset::Bitset;
+use crate::segment::shrink;
 
 /// Postings that share a maximum. Fewer tell more exactly what a stretch can bring; more are read faster.
 pub(crate) const BLOCK: usize = 128;
@@ -165,16 +166,30 @@ impl Store {
         self.starts[number + 1] - self.starts[number]
     }
 
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.starts.shrink_to_fit();
-        self.lows.shrink_to_fit();
-        self.impacts.shrink_to_fit();
-        self.chunk_starts.shrink_to_fit();
-        self.chunk_numbers.shrink_to_fit();
-        self.chunk_ends.shrink_to_fit();
-        self.block_starts.shrink_to_fit();
-        self.maxima.shrink_to_fit();
-        self.bitmaps.shrink_to_fit();
+    /// Gives back what is not needed.
+    pub(crate) fn shrink(&mut self) {
+        shrink(&mut self.starts);
+        shrink(&mut self.lows);
+        shrink(&mut self.impacts);
+        shrink(&mut self.chunk_starts);
+        shrink(&mut self.chunk_numbers);
+        shrink(&mut self.chunk_ends);
+        shrink(&mut self.block_starts);
+        shrink(&mut self.maxima);
+        shrink(&mut self.bitmaps);
+    }
+
+    /// Makes room for the lists of another, so that nothing is moved while they come.
+    pub(crate) fn reserve_for(&mut self, other: &Self) {
+        self.starts.reserve(other.starts.len());
+        self.lows.reserve(other.lows.len());
+        self.impacts.reserve(other.impacts.len());
+        self.chunk_starts.reserve(other.chunk_starts.len());
+        self.chunk_numbers.reserve(other.chunk_numbers.len());
+        self.chunk_ends.reserve(other.chunk_ends.len());
+        self.block_starts.reserve(other.block_starts.len());
+        self.maxima.reserve(other.maxima.len());
+        self.bitmaps.reserve(other.bitmaps.len());
     }
 
     /// Bytes of the heap in use.

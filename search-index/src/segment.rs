@@ -246,9 +246,33 @@ impl Default for SegmentBuilder {
     }
 }
 
+/// Gives back what a vector does not need, unless it is so little that moving everything costs more.
+pub(crate) fn shrink<T>(vector: &mut Vec<T>) {
+    if vector.capacity() - vector.len() > vector.len() / 16 {
+        vector.shrink_to_fit();
+    }
+}
+
 const BYTE_ORDER: &str = "keys come in byte order, and memory does not fail to write";
 
 impl SegmentBuilder {
+    /// With room for what these segments have, so that nothing is moved while it grows.
+    pub(crate) fn with_room<'a>(segments: impl Iterator<Item = &'a Segment> + Clone) -> Self {
+        let sum = |of: fn(&Segment) -> usize| segments.clone().map(of).sum();
+        let map = |bytes: usize| MapBuilder::new(Vec::with_capacity(bytes)).expect("memory does not fail to write");
+        let mut builder = Self {
+            terms: map(sum(|segment| segment.terms.as_fst().as_bytes().len())),
+            forms: map(sum(|segment| segment.forms.as_fst().as_bytes().len())),
+            terms_of: Vec::with_capacity(sum(|segment| segment.terms_of.len())),
+            ..Self::default()
+        };
+        for segment in segments {
+            builder.postings.reserve_for(&segment.postings);
+            builder.forward.reserve_for(&segment.forward);
+        }
+        builder
+    }
+
     /// Adds a term with its postings, ascending by row, and answers its number.
     ///
     /// # Panics
@@ -308,12 +332,12 @@ impl SegmentBuilder {
     pub(crate) fn finish(self) -> Segment {
         let Self { terms, term_count, forms, mut terms_of, mut postings, mut forward } = self;
         assert_eq!(postings.len(), term_count as usize, "each term has its list");
-        postings.shrink_to_fit();
-        forward.shrink_to_fit();
-        terms_of.shrink_to_fit();
+        postings.shrink();
+        forward.shrink();
+        shrink(&mut terms_of);
         let map = |builder: MapBuilder<Vec<u8>>| {
             let mut bytes = builder.into_inner().expect("memory does not fail to write");
-            bytes.shrink_to_fit();
+            shrink(&mut bytes);
             Map::new(bytes).expect("the builder writes what the reader reads")
         };
         Segment {

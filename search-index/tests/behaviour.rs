@@ -396,7 +396,7 @@ fn documents_over_a_bound_are_refused_and_change_nothing() {
     for (document, error) in [
         (with(number(f64::NAN)), DocumentError::NotFinite { name: "n".into() }),
         (with(vec![(String::new(), AttributeValue::Bool(true))]), DocumentError::AttributeName { len: 0 }),
-        (with(vec![number(1.0).remove(0); ATTRIBUTES_MAX + 1]), DocumentError::TooMany { field: "attributes", len: 513, max: 512 }),
+        (with(vec![number(1.0).remove(0); ATTRIBUTES_MAX + 1]), DocumentError::TooMany { field: "attributes", len: 1_025, max: 1_024 }),
         (
             with(vec![("n".into(), AttributeValue::Text("x".repeat(16_385)))]),
             DocumentError::TooLong { field: "attribute value", len: 16_385, max: 16_384 },
@@ -668,4 +668,23 @@ fn what_is_filed_under_what_is_asked_for_comes_first() {
         index.remove(DocKey(8));
         assert_eq!(found(&index, &text(query)), [1, 2, 3], "{path:?} {query}");
     }
+}
+
+#[test] // Written as fast as it is tidied: neither the head nor the number of segments grows while a large merge is under way.
+fn a_large_merge_holds_up_no_small_one() {
+    let mut index = Index::new(Settings { head_rows_max: 4, ..Settings::default() });
+    let (mut head, mut segments, mut backlog) = (0, 0, 0);
+    for key in 0..5_000 {
+        index.upsert(&titled(key, &format!("lamp number {key}"))).expect("short");
+        for _ in 0..index.backlog().clamp(1, 8) {
+            index.maintain(40);
+        }
+        let layout = index.layout();
+        (head, segments, backlog) = (head.max(layout.head_rows), segments.max(layout.segments), backlog.max(index.backlog()));
+    }
+    assert!(head <= 4 && segments <= 40, "{head} rows in the head, {segments} segments");
+    assert!(backlog >= 2, "smaller merges went before a large one");
+    while index.maintain(1_000) {}
+    assert_eq!((index.backlog(), index.len()), (0, 5_000));
+    assert_eq!(found(&index, &Query { limit: 1, ..text("number 4711") }), [4_711]);
 }

@@ -8,6 +8,7 @@
 
 mod clock;
 mod lines;
+mod merging;
 mod metrics;
 mod mixed;
 mod modes;
@@ -214,10 +215,14 @@ impl Bench<'_> {
         let texts: Vec<&str> = match mode {
             Mode::Prefix => asked_or_misspelt.flat_map(queries::keystrokes).collect(),
             Mode::Fuzzy => misspelt().chain(asked.filter(|_| self.typos.is_empty())).collect(),
-            Mode::Any | Mode::All | Mode::Default | Mode::Filter | Mode::Update => asked_or_misspelt.collect(),
+            Mode::Any | Mode::All | Mode::Default | Mode::Filter | Mode::Merging | Mode::Update => asked_or_misspelt.collect(),
         };
         let queries = texts.into_iter().map(|text| mode.query(text, shop)).collect::<Result<Vec<_>, _>>()?;
-        let passed = passes::run(shop, &queries, self.arguments.passes)?;
+        let Arguments { passes, products, .. } = self.arguments;
+        let passed = match mode {
+            Mode::Merging => merging::run(shop, &queries, *passes, products)?,
+            _ => passes::run(shop, &queries, *passes)?,
+        };
         let (quality, rows) = match judges {
             Some(judges) if mode.is_judged() => judges.measure(shop, self.questions, mode)?,
             Some(_) | None => (Quality::default(), Vec::new()),

@@ -24,6 +24,8 @@ pub(super) enum Mode {
     Prefix,
     /// Misspelt queries, or else the others: all words, or what is spelt nearly so
     Fuzzy,
+    /// As by default, while products are written and merged; each query waits for a step of that
+    Merging,
     /// Not a query: a price change and a new product, until a search sees them
     Update,
 }
@@ -37,6 +39,7 @@ impl Mode {
             Self::Filter => "filter",
             Self::Prefix => "prefix",
             Self::Fuzzy => "fuzzy",
+            Self::Merging => "merging",
             Self::Update => "update",
         }
     }
@@ -45,7 +48,7 @@ impl Mode {
     pub(super) fn is_judged(self) -> bool {
         match self {
             Self::Any | Self::All | Self::Default | Self::Fuzzy => true,
-            Self::Filter | Self::Prefix | Self::Update => false,
+            Self::Filter | Self::Prefix | Self::Merging | Self::Update => false,
         }
     }
 
@@ -54,7 +57,7 @@ impl Mode {
         let matching = match self {
             Self::Any | Self::Filter => Matching::Any,
             Self::All | Self::Prefix | Self::Fuzzy => Matching::All,
-            Self::Default | Self::Update => Matching::AllThenAny,
+            Self::Default | Self::Merging | Self::Update => Matching::AllThenAny,
         };
         let mut query = Query { text: Some(text.to_owned()), matching, prefix: self == Self::Prefix, limit: 10, ..Query::default() };
         if self == Self::Filter {

@@ -12,6 +12,7 @@ use search_index::Query;
 use std::{hint::black_box, time::Duration};
 
 /// What the passes came to.
+#[derive(Default)]
 pub(super) struct Passed {
     pub(super) ops: u64,
     pub(super) empty: usize,
@@ -23,30 +24,28 @@ pub(super) struct Passed {
     pub(super) best_us: f64,
 }
 
+impl Passed {
+    pub(super) fn add(&mut self, wall: Duration, cpu: Duration) {
+        self.ops += 1;
+        self.wall += wall;
+        self.cpu += cpu;
+        self.by_wall.record(wall);
+        self.by_cpu.record(cpu);
+    }
+}
+
 pub(super) fn run(shop: &Shop, queries: &[Query], passes: u32) -> Result<Passed, BenchError> {
     let mut empty = 0;
     for query in queries {
         empty += usize::from(shop.search(query)?.hits.is_empty());
     }
-    let mut passed = Passed {
-        ops: 0,
-        empty,
-        wall: Duration::ZERO,
-        cpu: Duration::ZERO,
-        by_wall: Latencies::default(),
-        by_cpu: Latencies::default(),
-        best_us: 0.0,
-    };
+    let mut passed = Passed { empty, ..Passed::default() };
     let mut best = vec![Duration::MAX; queries.len()];
     for _ in 0..passes {
         for (query, best) in queries.iter().zip(&mut best) {
             let Spent { value, wall, cpu } = clock::spent(|| shop.search(query).map(black_box));
             value?;
-            passed.ops += 1;
-            passed.wall += wall;
-            passed.cpu += cpu;
-            passed.by_wall.record(wall);
-            passed.by_cpu.record(cpu);
+            passed.add(wall, cpu);
             *best = cpu.min(*best);
         }
     }

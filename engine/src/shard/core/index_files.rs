@@ -32,8 +32,10 @@ const PIECE_BYTES: usize = 1 << 20;
 const REMOVED_AT_ONCE_MAX: usize = 64;
 /// After a failure, such as a full disk.
 const RETRY_MS: u64 = 60_000;
-/// Postings the index moves at one tick, some ten microseconds.
-const INDEX_STEP: usize = 2_000;
+/// Postings the index moves in a step, some 30 microseconds, for which a request may have to wait.
+const INDEX_STEP: usize = 500;
+/// Steps at one tick: more than one where products are written faster than that, as by an import, so that the parts to search through do not grow in number.
+const INDEX_STEPS_MAX: usize = 8;
 
 /// Name of a shard's folder in [`INDEX_DIR`].
 #[must_use]
@@ -254,7 +256,9 @@ impl State {
     /// Tidies the index for a moment, or saves some of it. Answers do not depend on either, only their speed and that of the next start.
     pub(crate) fn tidy_index(&mut self) {
         if self.index_untidy {
-            self.index_untidy = self.index.maintain(INDEX_STEP);
+            for _ in 0..self.index.backlog().clamp(1, INDEX_STEPS_MAX) {
+                self.index_untidy = self.index.maintain(INDEX_STEP);
+            }
             if !self.index_untidy && !self.draining {
                 self.index_files.index_changed();
             }

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::index::Columns;
 
 /// Attributes a document may carry, repeated names counted each time. More is refused.
-pub const ATTRIBUTES_MAX: usize = 512;
+pub const ATTRIBUTES_MAX: usize = 1_024;
 /// Bytes in an attribute's name. Longer, or empty, is refused.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
 /// Bytes in an attribute's value. Longer is refused.

@@ -14,7 +14,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::analysis::{Analyzer, TOKEN_BYTES_MAX, cjk};
 use crate::budget::{Meter, Stage, cost};
 use crate::index::Index;
-use crate::query::Query;
+use crate::query::{Matching, Query};
 use crate::refusal::QueryError;
 
 /// Bytes of a text that are looked at; nothing is marked beyond them.
@@ -59,7 +59,12 @@ impl Index {
         let (mut marked, mut begins) = (Vec::new(), None);
         let meter = Meter::new(query.budget);
         meter.begin(Stage::Words);
-        let words = self.known(&meter).understand(terms, query)?.words;
+        let mut understood = self.known(&meter).understand(terms, query)?;
+        if query.typos && query.matching != Matching::Any && understood.words.len() > 1 {
+            // Whether the answer came of doubt is not known here; where it did not, what they may be is hardly there.
+            self.known(&meter).doubt(&mut understood, query);
+        }
+        let words = understood.words;
         meter.begin(Stage::Answer);
         for word in words {
             let place = word.place();

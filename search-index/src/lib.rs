@@ -113,7 +113,7 @@
 //! | `similar` | what is like a document |
 //! | `suggest` | completions of the last word |
 //! | `saved` | segments as bytes, so that a start need not analyse every text again |
-//! | `highlight` | which words of a shown text a query found, and the part that shows them |
+//! | `highlight`, `wording` | which words of a shown text a query found, and the part that shows them; which names it says |
 //!
 //! - **Invariant:** an answer is a function of the live documents. Removed ones leave the statistics at once; segments, merges and
 //!   the order of writes change nothing, but for an answer that was cut short. A test compares whole random lives with a map read from end to end. One thing is settled when a document is written, by
@@ -197,6 +197,7 @@ mod similar;
 mod stretches;
 mod suggest;
 mod synonyms;
+mod wording;
 
 pub use analysis::{Language, UnknownLanguage};
 pub use arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, Boost, HIDDEN_MAX, PINS_MAX, Pin};
@@ -228,3 +229,4 @@ pub use segment::SegmentId;
 pub use signals::{SIGNAL_PERCENT_MAX, Signals};
 pub use similar::{Frequencies, Profile, SIMILAR_CANDIDATES_MAX, SIMILAR_TERMS_MAX, SimilarQuery, SimilarTo, merge_similar};
 pub use synonyms::{SYNONYM_PAIRS_MAX, SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};
+pub use wording::Wording;

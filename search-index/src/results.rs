@@ -77,6 +77,12 @@ pub struct Part {
 }
 
 impl Part {
+    /// All that may come to be shown of it: hits and pinned documents, those too that come of doubt.
+    pub fn hits_of_any(&self) -> impl Iterator<Item = &Hit> {
+        let doubting = self.doubting.iter().flat_map(|part| part.hits.iter().chain(&part.pinned));
+        self.hits.iter().chain(&self.pinned).chain(doubting)
+    }
+
     /// Whether it has a hit with all words, be they doubted or not.
     fn has_all_terms(&self, query: &Query) -> bool {
         match query.matching {

@@ -80,8 +80,9 @@ impl Index {
         let look = Look { operators, left_out, about, typed, live, complete, meter };
         let goes_on_doubting = query.goes_on_doubting();
         let mut part = if goes_on_doubting { Part::default() } else { self.look(query, &look, &understood.words) };
-        if goes_on_doubting || (part.is_to_be_doubted(query) && !understood.words.is_empty()) {
-            meter.begin(Stage::Words);
+        meter.begin(Stage::Phrases);
+        // Where the first look took more than its share, there is none left for a second.
+        if goes_on_doubting || (part.is_to_be_doubted(query) && !understood.words.is_empty() && meter.may_go_on()) {
             let Doubts { written, doubted, spellings } = self.known(meter).doubt(&mut understood, query);
             (part.written, part.doubted) = (written, doubted);
             if goes_on_doubting || !doubted.is_empty() {

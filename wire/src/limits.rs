@@ -26,6 +26,8 @@ pub const IMAGES_MAX: usize = 100;
 pub const IMAGE_BYTES_MAX: usize = 2_048;
 /// Options of a variant.
 pub const OPTIONS_MAX: usize = 16;
+/// Distinct options of a product's variants that it is found and counted by; further ones are only shown.
+pub const OPTIONS_INDEXED_MAX: usize = 512;
 /// Depth of a category in the tree.
 pub const CATEGORY_DEPTH_MAX: usize = 16;
 /// Categories of a shop.

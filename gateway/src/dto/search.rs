@@ -34,7 +34,7 @@ pub struct HitProduct {
 pub struct Hit {
     /// The product.
     product: HitProduct,
-    /// `sku_…`, the variant shown.
+    /// `sku_…`, the variant shown: the one that meets most of the filters, has most of the words among its options, and can be had.
     #[schema(value_type = String)]
     sku: Shown<SkuId>,
     /// How well it matches; comparable within one answer.

@@ -1,15 +1,16 @@
 //! Products: as stored, as shown, as indexed.
 
+use super::shown::Wanted;
 use crate::{
     domain::{category::CategoryTree, product::Product},
     record::v1::{self, ArchivedAttributeValue, ArchivedProduct},
     shared::SkuStock,
 };
 use rkyv::string::ArchivedString;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use wire::{
     ArchivedMoney, Attribute, AttributeValue, Availability, CategoryCrumb, Currency, Highlight, Image, Money, OptionChoice, ProductInput,
-    ProductStatus, ProductView, SearchHit, SkuId, VariantView, placement, placement::Space,
+    ProductStatus, ProductView, SearchHit, SkuId, VariantView, limits, placement, placement::Space,
 };
 
 /// The name under which the index takes a product's model number.
@@ -112,7 +113,7 @@ pub(crate) fn product(product: &Product, tree: &CategoryTree, availability: impl
 }
 
 /// The price shown when no currency is asked for: the shop's, else the first.
-fn shown_price(mut prices: impl Iterator<Item = Money> + Clone) -> Option<Money> {
+pub(super) fn shown_price(mut prices: impl Iterator<Item = Money> + Clone) -> Option<Money> {
     prices.clone().find(|price| price.currency == Currency::USD).or_else(|| prices.next())
 }
 
@@ -127,6 +128,8 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
     // A shopper may type what stands on the box.
     let keywords = content.variants.iter().flat_map(|variant| std::iter::once(&variant.key).chain(&variant.barcodes));
     let keywords = keywords.map(String::as_str).collect::<Vec<_>>().join(" ");
+    let options = options(&product.content).into_iter();
+    let options = options.map(|(name, value)| (name.to_owned(), search_index::AttributeValue::Keyword(value.to_owned())));
     let attributes = content.attributes.into_iter().map(|attribute| {
         let value = match attribute.value {
             v1::AttributeValue::Text(text) => search_index::AttributeValue::Text(text),
@@ -149,9 +152,22 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
         rating,
         popularity,
         released: content.released.map_or(0, i64::from),
-        attributes: attributes.collect(),
+        attributes: attributes.chain(options).collect(),
         ..search_index::Document::new(crate::shard::core::doc_key(product.id))
     }
+}
+
+/// What variants can be chosen by, as (name, value): each once, in the order of the variants, and none that is a text attribute anyway.
+fn options(content: &ArchivedProduct) -> Vec<(&str, &str)> {
+    let is_attribute = |(name, value): (&str, &str)| {
+        content.attributes.iter().any(|attribute| match &attribute.value {
+            ArchivedAttributeValue::Text(text) | ArchivedAttributeValue::Keyword(text) => attribute.name == name && text == value,
+            ArchivedAttributeValue::Number(_) | ArchivedAttributeValue::Bool(_) => false,
+        })
+    };
+    let all = content.variants.iter().flat_map(|variant| variant.options.iter()).map(|option| (option.0.as_str(), option.1.as_str()));
+    let mut seen = BTreeSet::new();
+    all.filter(|option| seen.insert(*option) && !is_attribute(*option)).take(limits::OPTIONS_INDEXED_MAX).collect()
 }
 
 /// What changes in place in the index.
@@ -165,7 +181,7 @@ pub(crate) fn columns(product: &Product) -> search_index::Columns {
 }
 
 /// Raised with every change of what [`document`] makes of the same product: then no saved index counts any more.
-const DOCUMENT_VERSION: u64 = 1;
+const DOCUMENT_VERSION: u64 = 2;
 
 /// The index's mark of a product: a hash of everything that [`document`] reads, but for what [`columns`] answers. `scratch` is memory to work in.
 ///
@@ -220,20 +236,24 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
         bytes(&(variant.barcodes.len() as u64).to_le_bytes());
         variant.barcodes.iter().for_each(|code| bytes(code.as_bytes()));
     }
+    for (name, value) in options(&product.content) {
+        bytes(name.as_bytes());
+        bytes(value.as_bytes());
+    }
     // 0 would be no mark.
     xxhash_rust::xxh3::xxh3_64_with_seed(scratch, DOCUMENT_VERSION).max(1)
 }
 
-/// What is shown of a hit: the first variant that can be had, else the first.
+/// What is shown of a hit, by the variant that is wanted.
 pub(crate) fn search_hit(
     product: &Product,
     stock: &[Arc<SkuStock>],
+    wanted: &Wanted<'_>,
     score: f32,
     marks: Option<&search_index::Highlighter<'_>>,
 ) -> Option<SearchHit> {
     let content = &product.content;
-    let place = stock.iter().position(|word| word.in_stock());
-    let (sku, variant) = product.variant(place.unwrap_or(0))?;
+    let (sku, variant) = product.variant(wanted.best(product, stock))?;
     Some(SearchHit {
         product: product.id,
         key: content.key.as_str().to_owned(),
@@ -242,7 +262,7 @@ pub(crate) fn search_hit(
         category: content.category.last().map(|node| node.key.as_str().to_owned()),
         price: shown_price(variant.prices.iter().map(ArchivedMoney::native)),
         image: content.images.first().map(|image| image.url.as_str().to_owned()),
-        in_stock: place.is_some(),
+        in_stock: stock.iter().any(|word| word.in_stock()),
         sku,
         score,
         pinned: false,
@@ -292,7 +312,7 @@ pub(crate) mod tests {
     #[test] // A change, and whether texts and lasting columns are others by it.
     fn a_stamp_is_another_exactly_when_the_document_is() {
         type Change = fn(&mut v1::Product);
-        let changes: [(&str, Change, bool); 19] = [
+        let changes: [(&str, Change, bool); 23] = [
             ("nothing", |_| {}, false),
             ("title", |p| p.title.push('x'), true),
             ("description", |p| p.description.clear(), true),
@@ -309,6 +329,10 @@ pub(crate) mod tests {
             ("key of a variant", |p| p.variants[1].key.push('x'), true),
             ("barcode", |p| drop(p.variants[0].barcodes.pop()), true),
             ("a variant less", |p| drop(p.variants.pop()), true),
+            ("option", |p| p.variants[0].options[0].1.push('x'), true),
+            ("name of an option", |p| p.variants[0].options[0].0.push('x'), true),
+            ("an option of two variants taken from one", |p| p.variants[1].options.clear(), false),
+            ("an option that an attribute has", |p| p.variants[1].options.push(("a".into(), "w".into())), false),
             ("released", |p| p.released = Some(10), true),
             ("price", |p| p.variants[0].prices[0].amount = 7, false),
             ("popularity", |p| p.popularity = 7, false),

@@ -7,6 +7,7 @@ mod facets;
 mod order;
 mod search;
 mod search_settings;
+mod shown;
 
 #[cfg(test)]
 pub(crate) use catalog::tests::product as test_product;
@@ -15,6 +16,7 @@ pub(crate) use facets::{category_counts, distinct_facets, facet};
 pub(crate) use order::{cart, order, stored_address};
 pub(crate) use search::{index_settings, indexed_filter, query, query_refusal, score_part};
 pub(crate) use search_settings::{indexed_trait, preferences, search_setting, stored_kind, stored_trait};
+pub(crate) use shown::Wanted;
 
 use wire::{Currency, Money};
 

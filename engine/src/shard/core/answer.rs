@@ -66,8 +66,10 @@ impl State {
                 let mut part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
-                let hits = part.hits.iter().chain(&part.pinned);
-                let hits = hits.filter_map(|hit| Some((hit.key, self.hit(hit, marks.as_ref())?))).collect();
+                let wording = query.text.as_ref().map(|_| self.index.wording(&query)).transpose();
+                let wording = wording.map_err(|error| views::query_refusal(&error))?;
+                let wanted = views::Wanted::new(&query.filters, wording, query.sort);
+                let hits = part.hits_of_any().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, marks.as_ref())?))).collect();
                 part.partial |= marks.is_some_and(|marks| marks.is_partial());
                 Ok(Answer::Search(Box::new(part), hits))
             }
@@ -75,7 +77,8 @@ impl State {
             Ask::Similar(query) => {
                 let live = |key| self.is_in_stock(key);
                 let found = self.index.similar_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
-                let hits = found.iter().filter_map(|hit| Some((hit.key, self.hit(hit, None)?))).collect();
+                let wanted = views::Wanted::new(&query.filters, None, search_index::Sort::Relevance);
+                let hits = found.iter().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, None)?))).collect();
                 Ok(Answer::Similar(found, hits))
             }
             Ask::Suggest(text, limit) => {
@@ -131,10 +134,15 @@ impl State {
         self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()))
     }
 
-    fn hit(&self, hit: &search_index::Hit, marks: Option<&search_index::Highlighter<'_>>) -> Option<wire::SearchHit> {
+    fn hit(
+        &self,
+        hit: &search_index::Hit,
+        wanted: &views::Wanted<'_>,
+        marks: Option<&search_index::Highlighter<'_>>,
+    ) -> Option<wire::SearchHit> {
         let doc = self.docs.get(&hit.key)?;
         let product = self.partition(doc.product.partition())?.product(doc.product)?;
-        views::search_hit(product, &doc.stock, hit.score, marks)
+        views::search_hit(product, &doc.stock, wanted, hit.score, marks)
     }
 
     /// Rows of a SKU at this shard's locations.

@@ -37,6 +37,7 @@ mod search_queries;
 mod search_settings;
 mod similar;
 mod snapshots;
+mod variants;
 mod warehouse;
 
 const PARTITIONS: u16 = 64;

@@ -68,6 +68,14 @@ pub(crate) fn extras(words: &[Word], left_out: &[&str], about: usize) -> SmallVe
 }
 
 impl Extra {
+    /// The word that every row with this one has.
+    pub(crate) fn beside(&self) -> Option<usize> {
+        match self.kind {
+            Kind::AsTyped { nth } | Kind::About { nth } => Some(nth),
+            Kind::Stop => None,
+        }
+    }
+
     /// `weights` are those of the words.
     pub(crate) fn weight(&self, weights: &[u32]) -> u32 {
         match self.kind {

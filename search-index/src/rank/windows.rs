@@ -1,8 +1,9 @@
 //! The best rows by score, with as little read of the lists as these need.
 //!
-//! Path: a chunk of 65,536 rows at a time → in it windows of [`WINDOW_ROWS`] rows → what each list can bring there at most → windows that cannot reach
-//! the worst row that is still wanted are skipped; in the others the lists that matter are added up in accumulators, and only rows that may
+//! Path: chunks of 65,536 rows → in them windows of [`WINDOW_ROWS`] rows → what each list can bring there at most → the windows in the order of what their rows can get, until
+//! one cannot reach the worst row that is still wanted; in each the lists that matter are added up in accumulators, and only rows that may
 //! get there are looked up in the rest → [`Collector`], which raises the bar.
+//! What a row gets beside a word, for having it in its title, goes with the word's list: it is added up with it, and looked for only in rows that have the word.
 //! This is MaxScore (Turtle and Flood, Information Processing & Management 1995) with maxima by block (Ding and Suel, SIGIR 2011; Chakrabarti et al.,
 //! ECIR 2011), applied a window at a time, as Lucene does.
 //! The rows found are exactly those of adding everything up: a stretch is left out only where no row of it can be wanted, or where the budget ends, which is looked at
@@ -22,6 +23,8 @@ use crate::postings::{BLOCK, CHUNK_ROWS, Run, gallop};
 /// Rows whose lists are weighed at once: fewer make closer bounds, more make fewer of them. Their accumulators stay in the first-level cache.
 pub(crate) const WINDOW_ROWS: usize = 4096;
 const WINDOWS: usize = CHUNK_ROWS / WINDOW_ROWS;
+/// As many rows are counted by window one by one.
+const FEW: usize = 64;
 const WINDOW_MASK: u16 = WINDOW_ROWS as u16 - 1;
 /// With fewer postings than this in a window, the rows that have any are marked, so that not all accumulators are looked at.
 const SPARSE: usize = WINDOW_ROWS / 8;
@@ -44,16 +47,42 @@ pub(crate) enum Wanted {
 struct Lane<'a> {
     run: Run<'a>,
     weight: u32,
-    /// The window's postings.
+    /// Where the postings of each window begin, and where those of the last end.
+    starts: [u32; WINDOWS + 1],
+    /// What a row of each window gets of this list at most.
+    bounds: [u32; WINDOWS],
+    /// Of an extra, the place of the lane of the word that rows with it have; none of one that is beside no word.
+    beside: Option<usize>,
+    /// Postings of the window at hand.
     from: usize,
     to: usize,
     /// A place between them, for looking rows up in ascending order.
     seek: usize,
-    /// What a row of the window gets of this list at most.
     bound: u32,
 }
 
-impl Lane<'_> {
+impl<'a> Lane<'a> {
+    fn new(run: Run<'a>, weight: u32, beside: Option<usize>) -> Self {
+        Self { run, weight, starts: starts(run.lows), bounds: [0; WINDOWS], beside, from: 0, to: 0, seek: 0, bound: 0 }
+    }
+
+    fn has(&self, window: usize) -> bool {
+        self.starts[window] < self.starts[window + 1]
+    }
+
+    /// Bounds the window.
+    fn weigh(&mut self, window: usize) -> u32 {
+        let range = self.starts[window] as usize..self.starts[window + 1] as usize;
+        self.bounds[window] = if range.is_empty() { 0 } else { self.weight * u32::from(self.run.bound(range.start, range.end)) };
+        self.bounds[window]
+    }
+
+    /// Goes to a window that was weighed.
+    fn enter(&mut self, window: usize) {
+        (self.from, self.to) = (self.starts[window] as usize, self.starts[window + 1] as usize);
+        (self.seek, self.bound) = (self.from, self.bounds[window]);
+    }
+
     fn len(&self) -> usize {
         self.to - self.from
     }
@@ -66,57 +95,50 @@ impl Lane<'_> {
     }
 }
 
-/// Finds the best rows of a query.
-pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Collector<'_>) {
-    let mut sums = Sums { scores: [0; WINDOW_ROWS], touched: [0; WINDOW_ROWS / 64] };
-    for lists in &resolved.parts {
-        if wanted != Wanted::All || lists[..resolved.terms].iter().all(|list| !list.is_empty()) {
-            part(lists, resolved, wanted, &mut sums, collector);
+/// Where the rows of each window begin, and where those of the last end.
+fn starts(lows: &[u16]) -> [u32; WINDOWS + 1] {
+    let mut starts = [0; WINDOWS + 1];
+    if lows.len() <= FEW {
+        lows.iter().for_each(|low| starts[usize::from(*low) / WINDOW_ROWS + 1] += 1);
+        (0..WINDOWS).for_each(|window| starts[window + 1] += starts[window]);
+    } else {
+        let mut at = 0;
+        for (window, start) in starts[..WINDOWS].iter_mut().enumerate() {
+            at = if window == 0 { 0 } else { gallop(lows, at, (window * WINDOW_ROWS) as u16) };
+            *start = at as u32;
         }
+        starts[WINDOWS] = lows.len() as u32;
     }
+    starts
 }
 
-/// Goes through the chunks that the list of any term reaches into.
-fn part<'a>(lists: &Lists<'a>, resolved: &Resolved<'a>, wanted: Wanted, sums: &mut Sums, collector: &mut Collector<'_>) {
-    let terms = resolved.terms;
-    let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
-    while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
-        if !resolved.meter.may_spend(lists.len() as u64 * cost::LANE) {
+/// Finds the best rows of a query.
+pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Collector<'_>) {
+    let sums = Sums { scores: [0; WINDOW_ROWS], touched: [0; WINDOW_ROWS / 64] };
+    let mut scan = Scan {
+        called: &resolved.called,
+        boosts: &resolved.boosts,
+        shares: &resolved.shares,
+        wanted,
+        collector,
+        meter: resolved.meter,
+        sums,
+        settled: 0,
+        looked_up: 0,
+    };
+    let (mut chunks, mut order) = (Vec::new(), Vec::new());
+    for lists in &resolved.parts {
+        if wanted != Wanted::All || lists[..resolved.terms].iter().all(|list| !list.is_empty()) {
+            scan.weigh(lists, resolved, &mut chunks, &mut order);
+        }
+    }
+    // What may have the best rows comes first, so that the bar is high from the start, and most of the others are never looked at.
+    order.sort_unstable_by_key(|(bound, chunk, window): &(u32, u32, u8)| (std::cmp::Reverse(*bound), *chunk, *window));
+    for (bound, chunk, window) in order {
+        if bound < scan.collector.least() || !scan.meter.may_go_on() {
             return;
         }
-        let mut lanes: SmallVec<[Lane<'a>; 8]> = SmallVec::new();
-        for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
-            let mut run = Run::default();
-            // An extra may have chunks before, in which there is no term.
-            while list.chunk_number(*nth).is_some_and(|other| other < number) {
-                *nth += 1;
-            }
-            if list.chunk_number(*nth) == Some(number) {
-                run = list.chunk(*nth);
-                *nth += 1;
-            }
-            lanes.push(Lane { run, weight, from: 0, to: 0, seek: 0, bound: 0 });
-        }
-        let extras = lanes.drain(terms..).filter(|extra| !extra.run.lows.is_empty()).collect();
-        if wanted != Wanted::All || lanes.iter().all(|lane| !lane.run.lows.is_empty()) {
-            Chunk {
-                base: u32::from(number) << 16,
-                lanes,
-                extras,
-                called: &resolved.called,
-                boosts: &resolved.boosts,
-                shares: &resolved.shares,
-                of_called: 0,
-                of_boosts: 0,
-                of_columns: 0,
-                wanted,
-                collector: &mut *collector,
-                meter: resolved.meter,
-                settled: 0,
-                looked_up: 0,
-            }
-            .windows(sums);
-        }
+        chunks[chunk as usize].window(usize::from(window), &mut scan);
     }
 }
 
@@ -126,69 +148,76 @@ struct Sums {
     touched: [u64; WINDOW_ROWS / 64],
 }
 
-struct Chunk<'a, 'c, 'r> {
-    base: u32,
-    /// Of the terms.
-    lanes: SmallVec<[Lane<'a>; 8]>,
-    /// Added to rows that the others find.
-    extras: SmallVec<[Lane<'a>; 8]>,
-    /// Likewise.
-    called: &'c [Called<'a>],
+/// What all windows of a search share.
+struct Scan<'s, 'a, 'r> {
+    /// Added to rows that the lists find.
+    called: &'s [Called<'a>],
     /// What becomes of a score then.
-    boosts: &'c Boosts<'a>,
+    boosts: &'s Boosts<'a>,
     /// Added after those.
-    shares: &'c Shares<'a>,
-    /// What a row of the window gets at most of the categories, of the boosts, and of the signals that are columns.
-    of_called: u32,
-    of_boosts: u32,
-    of_columns: u32,
+    shares: &'s Shares<'a>,
     wanted: Wanted,
-    collector: &'c mut Collector<'r>,
-    meter: &'c Meter,
+    collector: &'s mut Collector<'r>,
+    meter: &'s Meter,
+    sums: Sums,
     /// Rows of the window that might be wanted, and lists that they were looked up in.
     settled: u64,
     looked_up: u64,
 }
 
-impl Chunk<'_, '_, '_> {
-    fn windows(&mut self, sums: &mut Sums) {
-        loop {
-            // Where each list goes on: the next window is that of the first of these rows, or of the last if all lists must be there.
-            let mut places = self.lanes.iter().map(|lane| lane.run.lows.get(lane.to).copied());
-            let low = match self.wanted {
-                Wanted::All => places.try_fold(0, |furthest: u16, place| Some(furthest.max(place?))),
-                Wanted::Any | Wanted::Some => places.flatten().min(),
-            };
-            let Some(low) = low else { return };
-            if !self.meter.may_go_on() {
+/// What a row of a window gets at most of the categories, of the boosts, and of the signals that are columns.
+#[derive(Clone, Copy, Default)]
+struct Beside {
+    called: u32,
+    boosts: u32,
+    columns: u32,
+}
+
+struct Chunk<'a> {
+    base: u32,
+    /// Of the terms.
+    lanes: SmallVec<[Lane<'a>; 8]>,
+    /// Added to rows that the others find.
+    extras: SmallVec<[Lane<'a>; 8]>,
+    beside: [Beside; WINDOWS],
+    /// Of the window at hand.
+    of: Beside,
+}
+
+impl Scan<'_, '_, '_> {
+    /// Goes through the chunks that the list of any term reaches into, and adds their windows in which rows may be found, each with what one of them can get.
+    fn weigh<'a>(&mut self, lists: &Lists<'a>, resolved: &Resolved<'a>, chunks: &mut Vec<Chunk<'a>>, order: &mut Vec<(u32, u32, u8)>) {
+        let terms = resolved.terms;
+        let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
+        while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
+            if !self.meter.may_spend(lists.len() as u64 * cost::LANE) {
                 return;
             }
-            let window = usize::from(low) / WINDOW_ROWS;
-            let (first, last) = ((window * WINDOW_ROWS) as u16, window + 1 == WINDOWS);
-            for lane in &mut self.lanes {
-                let lows = lane.run.lows;
-                lane.from = if self.wanted == Wanted::All { gallop(lows, lane.to, first) } else { lane.to };
-                lane.to = if last { lows.len() } else { gallop(lows, lane.from, first + WINDOW_ROWS as u16) };
-                lane.seek = lane.from;
+            let mut lanes: SmallVec<[Lane<'a>; 8]> = SmallVec::new();
+            for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
+                let mut run = Run::default();
+                // An extra may have chunks before, in which there is no term.
+                while list.chunk_number(*nth).is_some_and(|other| other < number) {
+                    *nth += 1;
+                }
+                if list.chunk_number(*nth) == Some(number) {
+                    run = list.chunk(*nth);
+                    *nth += 1;
+                }
+                let beside = lanes.len().checked_sub(terms).and_then(|nth| resolved.extras.get(nth)?.beside());
+                lanes.push(Lane::new(run, weight, beside));
             }
-            self.meter.charge((self.lanes.len() + self.extras.len()) as u64 * cost::LANE);
-            if !self.collector.may_pass(self.base + u32::from(first), WINDOW_ROWS) {
-                continue;
+            let mut extras: SmallVec<[Lane<'a>; 8]> = lanes.drain(terms..).filter(|extra| !extra.run.lows.is_empty()).collect();
+            // What may bring the most is asked first.
+            extras.sort_by_key(|extra| std::cmp::Reverse(extra.weight));
+            let mut chunk =
+                Chunk { base: u32::from(number) << 16, lanes, extras, beside: [Beside::default(); WINDOWS], of: Beside::default() };
+            for window in 0..WINDOWS {
+                if let Some(bound) = chunk.weigh(window, self) {
+                    order.push((bound, chunks.len() as u32, window as u8));
+                }
             }
-            for extra in &mut self.extras {
-                let lows = extra.run.lows;
-                extra.from = gallop(lows, extra.to, first);
-                extra.to = if last { lows.len() } else { gallop(lows, extra.from, first + WINDOW_ROWS as u16) };
-                extra.seek = extra.from;
-            }
-            self.of_called = called::bound(self.called, self.base + u32::from(first), WINDOW_ROWS as u32);
-            self.of_boosts = self.boosts.bound(self.base + u32::from(first), WINDOW_ROWS);
-            self.of_columns = self.shares.bound(self.base + u32::from(first));
-            match self.wanted {
-                Wanted::All => self.all(),
-                Wanted::Any | Wanted::Some => self.any(sums),
-            }
-            self.charge();
+            chunks.push(chunk);
         }
     }
 
@@ -199,45 +228,63 @@ impl Chunk<'_, '_, '_> {
         self.meter.charge(self.settled * a_row + self.looked_up * cost::LOOK_UP + of_names as u64 * cost::CALLED);
         (self.settled, self.looked_up) = (0, 0);
     }
+}
 
-    /// What a row of the window gets at most of everything but the terms; each extra knows its own part of it then.
-    fn bound_extras(&mut self) -> u32 {
-        let mut sum = self.of_called + self.of_boosts + self.of_columns + self.shares.stock_bound();
-        for extra in &mut self.extras {
-            extra.bound = if extra.len() > 0 { extra.weight * u32::from(extra.run.bound(extra.from, extra.to)) } else { 0 };
-            sum += extra.bound;
+impl Chunk<'_> {
+    /// What a row of the window can get, if any may be found there.
+    fn weigh(&mut self, window: usize, scan: &mut Scan<'_, '_, '_>) -> Option<u32> {
+        let mut has = self.lanes.iter().map(|lane| lane.has(window));
+        let may_be = if scan.wanted == Wanted::All { has.all(|has| has) } else { has.any(|has| has) };
+        let first = self.base + (window * WINDOW_ROWS) as u32;
+        if !may_be || !scan.collector.may_pass(first, WINDOW_ROWS) {
+            return None;
         }
-        sum
+        scan.meter.charge((self.lanes.len() + self.extras.len()) as u64 * cost::LANE);
+        let of = Beside {
+            called: called::bound(scan.called, first, WINDOW_ROWS as u32),
+            boosts: scan.boosts.bound(first, WINDOW_ROWS),
+            columns: scan.shares.bound(first),
+        };
+        self.beside[window] = of;
+        let of_lists: u32 = self.lanes.iter_mut().chain(&mut self.extras).map(|lane| lane.weigh(window)).sum();
+        Some(of_lists + of.called + of.boosts + of.columns + scan.shares.stock_bound())
+    }
+
+    /// Looks through a window.
+    fn window(&mut self, window: usize, scan: &mut Scan<'_, '_, '_>) {
+        self.of = self.beside[window];
+        self.lanes.iter_mut().chain(&mut self.extras).for_each(|lane| lane.enter(window));
+        match scan.wanted {
+            Wanted::All => self.all(scan),
+            Wanted::Any | Wanted::Some => self.any(scan),
+        }
+        scan.charge();
+    }
+
+    /// What a row of the window gets at most of everything but the terms and what is beside them.
+    fn bound_beside(&self, scan: &Scan<'_, '_, '_>) -> u32 {
+        self.of.called + self.of.boosts + self.of.columns + scan.shares.stock_bound()
     }
 
     /// The window's rows that are in every list: the shortest leads.
-    fn all(&mut self) {
-        if self.lanes.iter().any(|lane| lane.len() == 0) {
-            return;
-        }
-        let of_extras = self.bound_extras();
-        let mut total = of_extras;
-        for lane in &mut self.lanes {
-            lane.bound = lane.weight * u32::from(lane.run.bound(lane.from, lane.to));
-            total += lane.bound;
-        }
-        let mut least = self.collector.least();
-        if total < least {
-            return;
-        }
-        self.lanes.sort_by_key(Lane::len); // the order of lanes says nothing else
-        let Self { base, lanes, extras, called, boosts, shares, of_columns, collector, settled, looked_up, meter, .. } = self;
+    fn all(&mut self, scan: &mut Scan<'_, '_, '_>) {
+        let of_extras = self.extras.iter().map(|extra| extra.bound).sum::<u32>() + self.bound_beside(scan);
+        let total = of_extras + self.lanes.iter().map(|lane| lane.bound).sum::<u32>();
+        let mut least = scan.collector.least();
+        // The order of lanes says nothing else.
+        self.lanes.sort_by_key(Lane::len);
+        let Self { base, lanes, extras, of, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
-        meter.charge(lows.len() as u64);
+        scan.meter.charge(lows.len() as u64);
         'rows: for (&low, &impact) in lows.iter().zip(&lead.run.impacts[lead.from..lead.to]) {
             let mut score = lead.weight * u32::from(impact);
             if score + rest < least {
                 continue;
             }
             for other in others.iter_mut() {
-                *looked_up += 1;
+                scan.looked_up += 1;
                 let Some(part) = other.look_up(low) else {
                     if other.seek == other.to {
                         return;
@@ -246,65 +293,74 @@ impl Chunk<'_, '_, '_> {
                 };
                 score += part;
             }
-            *settled += 1;
+            scan.settled += 1;
             let row = *base | u32::from(low);
-            let columns = shares.of_columns(row);
-            if score + (of_extras - *of_columns) + columns >= least && collector.passes(row) {
-                *looked_up += extras.len() as u64;
-                score += extras.iter_mut().filter_map(|extra| extra.look_up(low)).sum::<u32>() + called::score(called, row);
-                score = boosts.of_row(row, score) + columns;
-                if score + shares.stock_bound() >= least {
-                    shares.offer(collector, row, score);
-                    least = collector.least();
+            let columns = scan.shares.of_columns(row);
+            let mut rest = of_extras - of.columns + columns;
+            if score + rest < least || !scan.collector.passes(row) {
+                continue;
+            }
+            for extra in extras.iter_mut().filter(|extra| extra.bound > 0) {
+                scan.looked_up += 1;
+                rest -= extra.bound;
+                score += extra.look_up(low).unwrap_or(0);
+                if score + rest < least {
+                    continue 'rows;
                 }
+            }
+            score += called::score(scan.called, row);
+            score = scan.boosts.of_row(row, score) + columns;
+            if score + scan.shares.stock_bound() >= least {
+                scan.shares.offer(scan.collector, row, score);
+                least = scan.collector.least();
             }
         }
     }
 
     /// The window's rows that are in any list.
-    fn any(&mut self, sums: &mut Sums) {
-        let least = self.collector.least();
-        let mut order: SmallVec<[usize; 8]> = SmallVec::new();
-        for (at, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.len() > 0 {
-                lane.bound = lane.weight * u32::from(lane.run.bound(lane.from, lane.to));
-                order.push(at);
-            }
-        }
-        order.sort_by_key(|at| self.lanes[*at].bound);
+    fn any(&mut self, scan: &mut Scan<'_, '_, '_>) {
+        let least = scan.collector.least();
+        let found = (0..self.lanes.len()).filter(|at| self.lanes[*at].len() > 0);
+        let mut order: SmallVec<[(u32, usize); 8]> = found.map(|at| (self.lanes[at].bound + self.bound_of(Some(at)), at)).collect();
+        order.sort_unstable();
         // The lists with the lowest bounds, as long as a row that is in these alone is not wanted.
-        let (mut rest, mut optional) = (self.bound_extras(), 0);
-        while let Some(at) = order.get(optional) {
-            let with = rest + self.lanes[*at].bound;
-            if with >= least {
+        let (mut rest, mut optional) = (self.bound_beside(scan) + self.bound_of(None), 0);
+        while let Some((bound, _)) = order.get(optional) {
+            if rest + bound >= least {
                 break;
             }
-            (rest, optional) = (with, optional + 1);
+            (rest, optional) = (rest + bound, optional + 1);
         }
+        let order: SmallVec<[usize; 8]> = order.into_iter().map(|(_, at)| at).collect();
         let (optional, essential) = order.split_at(optional);
         match essential {
             [] => {}
-            [one] => self.one_essential(*one, optional, rest),
-            several => self.several_essential(several, optional, rest, sums),
+            [one] => self.one_essential(*one, optional, rest + self.bound_of(Some(*one)), scan),
+            several => self.several_essential(several, optional, rest, scan),
         }
     }
 
+    /// What the extras beside a lane, or beside none, bring at most.
+    fn bound_of(&self, lane: Option<usize>) -> u32 {
+        self.extras.iter().filter(|extra| extra.beside == lane).map(|extra| extra.bound).sum()
+    }
+
     /// A single list matters: no sums, and stretches of it are passed over by their maxima.
-    fn one_essential(&mut self, one: usize, optional: &[usize], rest: u32) {
+    fn one_essential(&mut self, one: usize, optional: &[usize], rest: u32, scan: &mut Scan<'_, '_, '_>) {
         let Lane { run, weight, from, to, .. } = self.lanes[one];
         // Several at a time.
-        self.meter.charge((to - from) as u64 / 8);
+        scan.meter.charge((to - from) as u64 / 8);
         let mut at = from;
         while at < to {
             let end = (at + BLOCK).min(to);
-            let need = self.collector.least().saturating_sub(rest).div_ceil(weight).max(1);
+            let need = scan.collector.least().saturating_sub(rest).div_ceil(weight).max(1);
             let Ok(need) = u8::try_from(need) else { return };
             let (lows, impacts) = (&run.lows[at..end], &run.impacts[at..end]);
             for (lows, impacts) in lows.chunks(LANES).zip(impacts.chunks(LANES)) {
                 if impacts.iter().fold(false, |any, impact| any | (*impact >= need)) {
                     for (&low, &impact) in lows.iter().zip(impacts) {
                         if impact >= need {
-                            self.settle(low, weight * u32::from(impact), optional, rest);
+                            self.settle(low, weight * u32::from(impact), Some(one), (optional, rest), scan);
                         }
                     }
                 }
@@ -313,88 +369,118 @@ impl Chunk<'_, '_, '_> {
         }
     }
 
-    fn several_essential(&mut self, essential: &[usize], optional: &[usize], rest: u32, sums: &mut Sums) {
-        let need = self.collector.least().saturating_sub(rest).max(1);
-        let sparse = essential.iter().map(|at| self.lanes[*at].len()).sum::<usize>() < SPARSE;
-        for lane in essential.iter().map(|at| &self.lanes[*at]) {
-            self.meter.charge(lane.len() as u64);
+    fn several_essential(&mut self, essential: &[usize], optional: &[usize], rest: u32, scan: &mut Scan<'_, '_, '_>) {
+        let need = scan.collector.least().saturating_sub(rest).max(1);
+        let of_words = essential.iter().map(|at| &self.lanes[*at]);
+        let lanes = of_words.chain(self.extras.iter().filter(|extra| extra.beside.is_some_and(|at| essential.contains(&at))));
+        let sparse = lanes.clone().map(Lane::len).sum::<usize>() < SPARSE;
+        for lane in lanes {
+            scan.meter.charge(lane.len() as u64);
             let postings = lane.run.lows[lane.from..lane.to].iter().zip(&lane.run.impacts[lane.from..lane.to]);
             for (low, impact) in postings {
                 let low = usize::from(low & WINDOW_MASK);
-                sums.scores[low] = sums.scores[low].wrapping_add(lane.weight.wrapping_mul(u32::from(*impact)));
+                scan.sums.scores[low] = scan.sums.scores[low].wrapping_add(lane.weight.wrapping_mul(u32::from(*impact)));
                 if sparse {
-                    sums.touched[low / 64] |= 1 << (low % 64);
+                    scan.sums.touched[low / 64] |= 1 << (low % 64);
                 }
             }
         }
         let first = self.lanes[essential[0]].run.lows[self.lanes[essential[0]].from] & !WINDOW_MASK;
-        self.meter.charge(if sparse { SPARSE } else { WINDOW_ROWS } as u64 / 8);
+        scan.meter.charge(if sparse { SPARSE } else { WINDOW_ROWS } as u64 / 8);
         if sparse {
-            for (at, word) in sums.touched.iter_mut().enumerate() {
-                for low in (Ones { word: std::mem::take(word), base: 64 * at as u32 }) {
-                    let score = std::mem::take(&mut sums.scores[low as usize]);
+            for at in 0..scan.sums.touched.len() {
+                for low in (Ones { word: std::mem::take(&mut scan.sums.touched[at]), base: 64 * at as u32 }) {
+                    let score = std::mem::take(&mut scan.sums.scores[low as usize]);
                     if score >= need {
-                        self.settle(first | low as u16, score, optional, rest);
+                        self.settle(first | low as u16, score, None, (optional, rest), scan);
                     }
                 }
             }
             return;
         }
-        for (at, scores) in sums.scores.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        for at in 0..WINDOW_ROWS / LANES {
+            let range = at * LANES..(at + 1) * LANES;
             // As signed integers: see `WEIGHT_MAX`.
-            if scores.iter().fold(false, |any, score| any | (score.cast_signed() >= need.cast_signed())) {
-                for (low, &score) in scores.iter().enumerate() {
+            let any = scan.sums.scores[range.clone()].iter().fold(false, |any, score| any | (score.cast_signed() >= need.cast_signed()));
+            if any {
+                for low in range.clone() {
+                    let score = scan.sums.scores[low];
                     if score >= need {
-                        self.settle(first | (at * LANES + low) as u16, score, optional, rest);
+                        self.settle(first | low as u16, score, None, (optional, rest), scan);
                     }
                 }
             }
-            *scores = [0; LANES];
+            scan.sums.scores[range].fill(0);
         }
     }
 
-    /// A row that may be wanted: adds what the optional lists give, the one that can give the most first, as long as it still may.
-    fn settle(&mut self, low: u16, mut score: u32, optional: &[usize], mut rest: u32) {
-        self.settled += 1;
-        let (row, least) = (self.base | u32::from(low), self.collector.least());
+    /// A row that may be wanted: adds what is beside the word that it was found by, if that is not in the score yet, and what the optional lists give, the one that can give
+    /// the most first, as long as it still may.
+    fn settle(
+        &mut self,
+        low: u16,
+        mut score: u32,
+        word: Option<usize>,
+        (optional, mut rest): (&[usize], u32),
+        scan: &mut Scan<'_, '_, '_>,
+    ) {
+        scan.settled += 1;
+        let (row, least) = (self.base | u32::from(low), scan.collector.least());
         if score + rest < least {
             return;
         }
         // Known at once, at the price of a column each, and often less than it might have been.
-        let columns = self.shares.of_columns(row);
-        rest = rest - self.of_columns + columns;
-        if score + rest < least || !self.collector.passes(row) {
+        let columns = scan.shares.of_columns(row);
+        rest = rest - self.of.columns + columns;
+        if score + rest < least || !scan.collector.passes(row) {
+            return;
+        }
+        if word.is_some() && !self.add_beside(word, low, (&mut score, &mut rest), scan) {
             return;
         }
         for at in optional.iter().rev() {
-            self.looked_up += 1;
+            scan.looked_up += 1;
             let lane = &mut self.lanes[*at];
             rest -= lane.bound;
-            score += lane.look_up(low).unwrap_or(0);
-            if score + rest < least {
+            let found = lane.look_up(low);
+            if let Some(found) = found {
+                score += found;
+            } else {
+                rest -= self.bound_of(Some(*at));
+            }
+            if score + rest < least || (found.is_some() && !self.add_beside(Some(*at), low, (&mut score, &mut rest), scan)) {
                 return;
             }
         }
-        for extra in &mut self.extras {
-            self.looked_up += 1;
-            rest -= extra.bound;
-            score += extra.look_up(low).unwrap_or(0);
-            if score + rest < least {
-                return;
-            }
+        if !self.add_beside(None, low, (&mut score, &mut rest), scan) {
+            return;
         }
-        if self.of_called > 0 {
-            score += called::score(self.called, row);
+        if self.of.called > 0 {
+            score += called::score(scan.called, row);
         }
-        score = self.boosts.of_row(row, score) + columns;
-        if self.wanted == Wanted::Some {
-            self.looked_up += self.lanes.len() as u64;
+        score = scan.boosts.of_row(row, score) + columns;
+        if scan.wanted == Wanted::Some {
+            scan.looked_up += self.lanes.len() as u64;
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();
-            if !self.shares.may_be_wanted(self.collector, row, score) || self.lanes.iter().all(has) {
+            if !scan.shares.may_be_wanted(scan.collector, row, score) || self.lanes.iter().all(has) {
                 return;
             }
         }
-        self.shares.offer(self.collector, row, score);
+        scan.shares.offer(scan.collector, row, score);
+    }
+
+    /// Adds what a row that has a word gets beside it, or beside no word; `false` as soon as it is not wanted.
+    fn add_beside(&mut self, word: Option<usize>, low: u16, (score, rest): (&mut u32, &mut u32), scan: &mut Scan<'_, '_, '_>) -> bool {
+        let least = scan.collector.least();
+        for extra in self.extras.iter_mut().filter(|extra| extra.beside == word && extra.bound > 0) {
+            scan.looked_up += 1;
+            *rest -= extra.bound;
+            *score += extra.look_up(low).unwrap_or(0);
+            if *score + *rest < least {
+                return false;
+            }
+        }
+        true
     }
 }
 

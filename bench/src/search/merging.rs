@@ -18,7 +18,7 @@ use std::{hint::black_box, path::PathBuf};
 /// Products written before each query: as many as searches, of which a shard with hundreds of both a second is far.
 const WRITES: usize = 1;
 /// Postings that one step of a merge takes: the engine's.
-const STEP: usize = 500;
+const STEP: usize = 300;
 
 /// Runs the queries; the products are those of the files once more, and taken out again.
 pub(super) fn run(shop: &mut Shop, queries: &[Query], passes: u32, paths: &[PathBuf]) -> Result<Passed, BenchError> {

@@ -32,10 +32,10 @@ const PIECE_BYTES: usize = 1 << 20;
 const REMOVED_AT_ONCE_MAX: usize = 64;
 /// After a failure, such as a full disk.
 const RETRY_MS: u64 = 60_000;
-/// Postings the index moves in a step, some 30 microseconds, for which a request may have to wait.
-const INDEX_STEP: usize = 500;
+/// Postings the index moves in a step, some 20 microseconds, for which a request may have to wait.
+const INDEX_STEP: usize = 300;
 /// Steps at one tick: more than one where products are written faster than that, as by an import, so that the parts to search through do not grow in number.
-const INDEX_STEPS_MAX: usize = 8;
+const INDEX_STEPS_MAX: usize = 12;
 
 /// Name of a shard's folder in [`INDEX_DIR`].
 #[must_use]

@@ -33,6 +33,7 @@ use utoipa::{
         routes::orders::cancel_order,
         routes::import::import,
         routes::admin::put_product,
+        routes::admin::patch_product,
         routes::admin::delete_product,
         routes::admin::put_category,
         routes::search_settings::list_synonyms,

@@ -251,6 +251,25 @@ class Finding(Contract):
             self.assertNotIn(key, self.keys(q="numbat", limit=100))
             self.problem(self.ask("GET", f"/v1/products/{path_key(key)}"), 404, "not_found")
 
+    def test_a_product_is_patched(self):
+        key = self.fresh(title="Quokka lantern", brand="Norden", on_hand=3)
+        path, read = f"/v1/admin/products/{path_key(key)}", lambda: self.ask("GET", f"/v1/products/{path_key(key)}")
+        before = read()
+        patched = self.merchant.ask("PATCH", path, {"title": "Quokka torch", "brand": None, "attributes": {"colour": "teal"}})
+        self.assertEqual((patched.status, patched.json["status"]), (200, "updated"), str(patched))
+        after = read().json
+        self.assertEqual((after["title"], after["brand"], after["attributes"]["colour"]), ("Quokka torch", None, "teal"))
+        kept = ("id", "key", "variants", "category", "description")
+        self.assertEqual([after[name] for name in kept], [before.json[name] for name in kept])
+        self.assertEqual(self.keys(q="quokka torch", filter="attr.colour:teal"), [key])
+        same = self.merchant.ask("PATCH", path, {"title": "Quokka torch"}, content_type="application/merge-patch+json")
+        self.assertEqual((same.status, same.json["status"]), (200, "unchanged"), str(same))
+        stale = self.merchant.ask("PATCH", path, {"title": "Other"}, if_match='"0"')
+        self.problem(stale, 412, "version_mismatch")
+        self.problem(self.merchant.ask("PATCH", path, {"titel": "Other"}), 422, "validation_failed")
+        self.problem(self.merchant.ask("PATCH", "/v1/admin/products/key=nobody-has-this", {"title": "Other"}), 404, "not_found")
+        self.problem(self.ask("PATCH", path, {"title": "Other"}), 401, "unauthenticated")
+
     def test_hits_show_what_was_found(self):
         text = "A long story. " * 40 + "With <b>two</b> snurgles & a lid. " + "The end of it. " * 40
         key = self.fresh(title="Blorfin \"XL\" snurgle", description=text)

@@ -11,6 +11,7 @@ pub mod import;
 pub mod order;
 pub mod product;
 pub mod product_body;
+pub mod product_patch;
 pub mod search;
 pub mod search_setting;
 pub mod snapshots;

@@ -181,6 +181,16 @@ pub struct ProductBody {
     pub status: Option<StatusBody>,
 }
 
+impl From<StatusBody> for ProductStatus {
+    fn from(status: StatusBody) -> Self {
+        match status {
+            StatusBody::Draft => Self::Draft,
+            StatusBody::Active => Self::Active,
+            StatusBody::Archived => Self::Archived,
+        }
+    }
+}
+
 /// Days from 1970-01-01 to the date that `text` begins with.
 fn days(text: &str) -> Option<i32> {
     let date: Date = text.parse().ok().or_else(|| text.get(..10)?.parse().ok())?;
@@ -209,18 +219,8 @@ impl ProductBody {
                 String::new()
             }
         };
-        let status = self.status.map_or(ProductStatus::Active, |status| match status {
-            StatusBody::Draft => ProductStatus::Draft,
-            StatusBody::Active => ProductStatus::Active,
-            StatusBody::Archived => ProductStatus::Archived,
-        });
-        let released = self.released.and_then(|text| {
-            let days = days(&text);
-            if days.is_none() {
-                checks.wrong("/released", "unknown_value", "a date, such as 2026-11-23");
-            }
-            days
-        });
+        let status = self.status.map_or(ProductStatus::Active, ProductStatus::from);
+        let released = released(&mut checks, self.released);
         let input = ProductInput {
             key,
             title: checks.text("/title", self.title, 1, limits::TITLE_BYTES_MAX),
@@ -239,7 +239,16 @@ impl ProductBody {
     }
 }
 
-fn attributes(checks: &mut Checks, attributes: Ordered<ValueBody>) -> Vec<Attribute> {
+pub(super) fn released(checks: &mut Checks, text: Option<String>) -> Option<i32> {
+    let text = text?;
+    let days = days(&text);
+    if days.is_none() {
+        checks.wrong("/released", "unknown_value", "a date, such as 2026-11-23");
+    }
+    days
+}
+
+pub(super) fn attributes(checks: &mut Checks, attributes: Ordered<ValueBody>) -> Vec<Attribute> {
     checks.count("/attributes", attributes.0.len(), 0, limits::ATTRIBUTES_MAX);
     let one = |(name, value): (String, ValueBody)| {
         let pointer = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -254,7 +263,7 @@ fn attributes(checks: &mut Checks, attributes: Ordered<ValueBody>) -> Vec<Attrib
     attributes.0.into_iter().map(one).collect()
 }
 
-fn images(checks: &mut Checks, images: Vec<ImageBody>) -> Vec<Image> {
+pub(super) fn images(checks: &mut Checks, images: Vec<ImageBody>) -> Vec<Image> {
     checks.count("/images", images.len(), 0, limits::IMAGES_MAX);
     let one = |(i, image): (usize, ImageBody)| Image {
         url: checks.text(&format!("/images/{i}/url"), image.url, 1, limits::IMAGE_BYTES_MAX),
@@ -263,7 +272,7 @@ fn images(checks: &mut Checks, images: Vec<ImageBody>) -> Vec<Image> {
     images.into_iter().enumerate().map(one).collect()
 }
 
-fn variants(checks: &mut Checks, variants: Vec<VariantBody>) -> Vec<VariantInput> {
+pub(super) fn variants(checks: &mut Checks, variants: Vec<VariantBody>) -> Vec<VariantInput> {
     checks.count("/variants", variants.len(), 1, limits::VARIANTS_MAX);
     let mut keys = std::collections::HashSet::new();
     let mut found = Vec::with_capacity(variants.len());
@@ -296,7 +305,7 @@ fn variants(checks: &mut Checks, variants: Vec<VariantBody>) -> Vec<VariantInput
     found
 }
 
-fn stock(checks: &mut Checks, stock: Vec<OpeningStockBody>) -> Vec<OpeningStock> {
+pub(super) fn stock(checks: &mut Checks, stock: Vec<OpeningStockBody>) -> Vec<OpeningStock> {
     checks.count("/stock", stock.len(), 0, limits::VARIANTS_MAX);
     let one = |(i, row): (usize, OpeningStockBody)| OpeningStock {
         variant: checks.key(&format!("/stock/{i}/variant"), row.variant),

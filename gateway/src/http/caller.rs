@@ -193,9 +193,12 @@ impl Caller {
         timeout_ms: u32,
         op: Op,
     ) -> Result<Answer, Problem> {
-        let request =
-            Request { principal, timeout_ms, trace: self.id.0, idempotency, if_match: self.if_match, at_least: self.at_least.clone(), op };
-        call(app, request).await
+        call(app, self.request(principal, idempotency, timeout_ms, op)).await
+    }
+
+    /// What [`Caller::call`] sends.
+    pub(crate) fn request(&self, principal: Principal, idempotency: Option<Idempotency>, timeout_ms: u32, op: Op) -> Request {
+        Request { principal, timeout_ms, trace: self.id.0, idempotency, if_match: self.if_match, at_least: self.at_least.clone(), op }
     }
 }
 

@@ -3,9 +3,10 @@
 use super::unexpected;
 use crate::{
     App,
-    dto::{self, Shown, category, product_body::ProductBody, stock},
+    dto::{self, Shown, category, product_body::ProductBody, product_patch::ProductPatch, stock},
     http::{
-        caller::{CALL_MS, Caller, Keyed},
+        caller::{Answer, CALL_MS, Caller, Keyed},
+        codes::Code,
         etag::ETag,
         json::Json,
         problem::Problem,
@@ -18,7 +19,10 @@ use axum::{
     http::StatusCode,
 };
 use std::sync::Arc;
-use wire::{Body, CategoryRef, Op, Principal, ProductRef, Role, Upserted};
+use wire::{Body, CategoryRef, Op, Principal, ProductRef, Request, Role, Upserted};
+
+/// How often a product is read for one patch, where others write it too.
+const PATCH_TRIES_MAX: u32 = 5;
 
 pub(crate) const fn status(what: Upserted) -> StatusCode {
     match what {
@@ -52,9 +56,48 @@ pub(crate) async fn put_product(State(app): State<Arc<App>>, caller: Caller, Pat
     let key = product_key(&app, &caller, principal, &id).await?;
     let input = body.check(Some(key))?;
     let answer = caller.call(&app, principal, idempotency, CALL_MS, Op::PutProduct(Box::new(input))).await?;
-    let Body::Upserted { id, version, what } = answer.body else { return Err(unexpected(&answer)) };
+    written(&answer)
+}
+
+fn written(answer: &Answer) -> Result<Reply, Problem> {
+    let Body::Upserted { id, version, what } = answer.body else { return Err(unexpected(answer)) };
     let reply = Reply::json(&stock::Upserted { status: stock::upserted(what), id: Shown(id), version }).status(status(what));
     Ok(reply.written(&answer.positions, answer.replayed).etag(&ETag::version(version), None))
+}
+
+/// Change some fields of a product, as a JSON merge patch (RFC 7396).
+///
+/// What is changed is the product as it is then. Where somebody else writes it at the same moment it is read again, unless `If-Match` or `Idempotency-Key` say what the answer is
+/// then: 412.
+#[utoipa::path(patch, path = "/v1/admin/products/{id}", tag = "admin", security(("staff" = [])), request_body = ProductPatch,
+    params(("id" = String, Path, description = "prod_… or key=MERCHANT-KEY")),
+    responses((status = 200, body = stock::Upserted), (status = 404, body = dto::Problem, content_type = "application/problem+json"),
+        (status = 412, body = dto::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn patch_product(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    json: Json,
+) -> Result<Reply, Problem> {
+    let principal = caller.staff(&[Role::Merchandiser])?;
+    let idempotency = caller.idempotency(principal, Keyed::Optional, json.fingerprint())?;
+    let product = reference::product(&id)?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let patch: ProductPatch = json.shape()?;
+        let read = Request { if_match: None, ..caller.request(principal, None, CALL_MS, Op::GetProduct(product.clone())) };
+        let answer = crate::http::caller::call(&app, read).await?;
+        let Body::Product(view) = answer.body else { return Err(unexpected(&answer)) };
+        let seen = view.version;
+        let write = caller.request(principal, idempotency, CALL_MS, Op::PutProduct(Box::new(patch.check(*view)?)));
+        let is_free = write.if_match.is_none() && idempotency.is_none();
+        let write = Request { if_match: write.if_match.or(Some(seen)), ..write };
+        match crate::http::caller::call(&app, write).await {
+            Err(problem) if is_free && problem.code == Code::VERSION_MISMATCH && tries < PATCH_TRIES_MAX => {}
+            answer => return written(&answer?),
+        }
+    }
 }
 
 /// Delete a product.

@@ -52,7 +52,11 @@ pub(crate) fn table() -> Vec<Row> {
         ("/v1/orders/{id}/payment-action", &["POST"], post(orders::payment_action)),
         ("/v1/orders/{id}/cancel", &["POST"], post(orders::cancel_order)),
         ("/v1/admin/import", &["POST"], post(import::import)),
-        ("/v1/admin/products/{id}", &["PUT", "DELETE"], put(admin::put_product).merge(delete(admin::delete_product))),
+        (
+            "/v1/admin/products/{id}",
+            &["PUT", "PATCH", "DELETE"],
+            put(admin::put_product).patch(admin::patch_product).delete(admin::delete_product),
+        ),
         ("/v1/admin/categories/{id}", &["PUT"], put(admin::put_category)),
         ("/v1/admin/synonyms", &["GET"], get(search_settings::list_synonyms)),
         (

@@ -337,6 +337,43 @@ async fn stock_is_asked_and_changed() {
     }
 }
 
+#[tokio::test] // A patch changes what is there then: where somebody else writes, it reads again, unless the caller said what the answer is then.
+async fn a_patch_changes_what_it_read() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let writes = AtomicU64::new(0);
+    let mut rig = Rig::new(move |request| {
+        let version = writes.load(Ordering::Relaxed) + 1;
+        Ok(match &request.op {
+            Op::GetProduct(_) => Body::Product(Box::new(wire::ProductView { version, ..product(1) })),
+            // Every other write comes late.
+            Op::PutProduct(_) if writes.fetch_add(1, Ordering::Relaxed) % 2 == 0 => {
+                return Err(Failure::Refused(Refusal::VersionMismatch { current: version + 1 }));
+            }
+            Op::PutProduct(_) => Body::Upserted { id: product(1).id, version: 9, what: wire::Upserted::Updated },
+            _ => return Err(Failure::Refused(Refusal::NotFound)),
+        })
+    });
+    let staff = bearer(Role::Merchandiser);
+    let (path, patch) = ("PATCH /v1/admin/products/key=1399", r#"{"brand":null,"attributes":{"colour":"cyan"}}"#);
+    let headers = [("authorization", staff.as_str())];
+    let reply = rig.json(path, &headers, patch).await;
+    assert_eq!((reply.status.as_u16(), reply.header("etag")), (200, "\"9\""), "{}", reply.text);
+    let asked = rig.last();
+    assert_eq!(asked.if_match, Some(2), "the version that was read the second time");
+    let Op::PutProduct(input) = asked.op else { panic!("another operation") };
+    assert_eq!((input.title.as_str(), input.brand, input.attributes.len()), ("HP 80 Original Cyan", None, 2));
+    for header in [("if-match", "\"7\""), ("idempotency-key", "once")] {
+        let reply = rig.json(path, &[headers[0], header], patch).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (412, &serde_json::json!("version_mismatch")), "{header:?}");
+        let asked = rig.last();
+        assert_eq!((asked.if_match == Some(7), asked.idempotency.is_some()), (header.0 == "if-match", header.0 != "if-match"));
+        assert_eq!(rig.json(path, &[headers[0], header], patch).await.status.as_u16(), 200);
+    }
+    let reply = rig.json(path, &headers, r#"{"price":1}"#).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["errors"][0]["pointer"]), (422, &serde_json::json!("/price")));
+    assert_eq!(rig.json("PATCH /v1/admin/products/key=1399", &[], patch).await.status.as_u16(), 401);
+}
+
 #[tokio::test]
 async fn the_catalog_is_written_by_key() {
     let mut rig = Rig::new(|request| {

@@ -121,7 +121,7 @@ struct Found {
 }
 
 /// When a search that is taken up now is answered with what there is.
-fn until(ctx: &Ctx) -> u64 {
+pub(super) fn until(ctx: &Ctx) -> u64 {
     ctx.now().mono_us + SEARCH_DEADLINE_MS * 1_000
 }
 

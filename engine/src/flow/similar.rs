@@ -2,9 +2,10 @@
 //!
 //! Path: the product's own shard says what it says ([`Index::profile`](search_index::Index::profile)) → every shard counts how many of its products say so →
 //! the words that tell most, the same for all → every shard's products that have some of them, with what is shown → merge.
+//! Shards are waited for as long as by a search: a page waits for what is beside its product no longer than that, and shows what the others found.
 //! What a shop has set for searches does not count: nothing was typed, and what sells well is no more like the product for it.
 
-use super::{catalog, views};
+use super::{catalog, search, views};
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
     doc_key,
@@ -22,10 +23,12 @@ pub(super) async fn similar(ctx: &Ctx, product: &ProductRef, filters: Vec<Filter
     let Some(profile) = profile else { return Ok(Body::SimilarProducts(Vec::new())) };
     let profile = Arc::new(profile);
     let mut frequencies = Frequencies::default();
-    for answer in ctx.ask_all(Ask::Frequencies(Arc::clone(&profile))).await? {
+    let until_us = search::until(ctx);
+    for answer in ctx.ask_all_until(until_us, Ask::Frequencies(Arc::clone(&profile))).await? {
         match answer {
-            Answer::Frequencies(part) => frequencies.add(&part),
-            other => return Err(unexpected(&other)),
+            Some(Answer::Frequencies(part)) => frequencies.add(&part),
+            Some(other) => return Err(unexpected(&other)),
+            None => {}
         }
     }
     let tree = ctx.config(|config| config.shared.categories());
@@ -36,13 +39,14 @@ pub(super) async fn similar(ctx: &Ctx, product: &ProductRef, filters: Vec<Filter
         limit: usize::from(limit),
     };
     let (mut parts, mut shown) = (Vec::new(), BTreeMap::new());
-    for answer in ctx.ask_all(Ask::Similar(Arc::new(query))).await? {
+    for answer in ctx.ask_all_until(until_us, Ask::Similar(Arc::new(query))).await? {
         match answer {
-            Answer::Similar(part, hits) => {
+            Some(Answer::Similar(part, hits)) => {
                 shown.extend(hits);
                 parts.push(part);
             }
-            other => return Err(unexpected(&other)),
+            Some(other) => return Err(unexpected(&other)),
+            None => {}
         }
     }
     let merged = search_index::merge_similar(parts, usize::from(limit));

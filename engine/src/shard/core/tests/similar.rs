@@ -36,3 +36,28 @@ fn what_is_like_a_product_does_not_depend_on_shards() {
     }
     assert!(answers.windows(2).all(|two| two[0] == two[1]), "{answers:?}");
 }
+
+#[test] // Of the two rounds that one takes either may be late.
+fn what_is_like_a_product_is_answered_in_time_with_what_there_is() {
+    let mut node = Node::start(3, Vec::new());
+    for key in 0..24 {
+        assert!(matches!(node.admin(product(&key.to_string(), "Garden chair of oak", 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    let all = similar(&mut node, "7", Vec::new()).expect("it is for sale");
+    assert_eq!(all.len(), 10);
+    let lost: [fn(&PeerMessage) -> bool; 2] = [
+        |message| matches!(message, PeerMessage::Ask { ask: Ask::Frequencies(..), .. }),
+        |message| matches!(message, PeerMessage::Ask { ask: Ask::Similar(..), .. }),
+    ];
+    for is_lost in lost {
+        node.lose = Some(is_lost);
+        let op = Op::SimilarProducts { product: ProductRef::Key("7".to_owned()), filters: Vec::new(), limit: 50 };
+        let token = node.send(Request::system(op));
+        node.advance(490);
+        assert!(node.reply(token).is_none(), "it waits");
+        node.advance(20);
+        let found = node.reply(token).expect("it waits no longer").result;
+        let Ok(Body::SimilarProducts(hits)) = found else { panic!("products were expected, not {found:?}") };
+        assert!((1..=23).contains(&hits.len()) && hits.iter().all(|hit| hit.key != "7"), "{}", hits.len());
+    }
+}

@@ -346,7 +346,7 @@ async fn a_patch_changes_what_it_read() {
         Ok(match &request.op {
             Op::GetProduct(_) => Body::Product(Box::new(wire::ProductView { version, ..product(1) })),
             // Every other write comes late.
-            Op::PutProduct(_) if writes.fetch_add(1, Ordering::Relaxed) % 2 == 0 => {
+            Op::PutProduct(_) if writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
                 return Err(Failure::Refused(Refusal::VersionMismatch { current: version + 1 }));
             }
             Op::PutProduct(_) => Body::Upserted { id: product(1).id, version: 9, what: wire::Upserted::Updated },

@@ -252,17 +252,17 @@ class Finding(Contract):
             self.problem(self.ask("GET", f"/v1/products/{path_key(key)}"), 404, "not_found")
 
     def test_a_product_is_patched(self):
-        key = self.fresh(title="Quokka lantern", brand="Norden", on_hand=3)
+        key = self.fresh(title="Bilby lantern", brand="Norden", on_hand=3)
         path, read = f"/v1/admin/products/{path_key(key)}", lambda: self.ask("GET", f"/v1/products/{path_key(key)}")
         before = read()
-        patched = self.merchant.ask("PATCH", path, {"title": "Quokka torch", "brand": None, "attributes": {"colour": "teal"}})
+        patched = self.merchant.ask("PATCH", path, {"title": "Bilby torch", "brand": None, "attributes": {"colour": "teal"}})
         self.assertEqual((patched.status, patched.json["status"]), (200, "updated"), str(patched))
         after = read().json
-        self.assertEqual((after["title"], after["brand"], after["attributes"]["colour"]), ("Quokka torch", None, "teal"))
+        self.assertEqual((after["title"], after["brand"], after["attributes"]["colour"]), ("Bilby torch", None, "teal"))
         kept = ("id", "key", "variants", "category", "description")
         self.assertEqual([after[name] for name in kept], [before.json[name] for name in kept])
-        self.assertEqual(self.keys(q="quokka torch", filter="attr.colour:teal"), [key])
-        same = self.merchant.ask("PATCH", path, {"title": "Quokka torch"}, content_type="application/merge-patch+json")
+        self.assertEqual(self.keys(q="bilby torch", filter="attr.colour:teal"), [key])
+        same = self.merchant.ask("PATCH", path, {"title": "Bilby torch"}, content_type="application/merge-patch+json")
         self.assertEqual((same.status, same.json["status"]), (200, "unchanged"), str(same))
         stale = self.merchant.ask("PATCH", path, {"title": "Other"}, if_match='"0"')
         self.problem(stale, 412, "version_mismatch")

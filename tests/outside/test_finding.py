@@ -264,6 +264,13 @@ class Finding(Contract):
         self.assertEqual(self.keys(q="bilby torch", filter="attr.colour:teal"), [key])
         same = self.merchant.ask("PATCH", path, {"title": "Bilby torch"}, content_type="application/merge-patch+json")
         self.assertEqual((same.status, same.json["status"]), (200, "unchanged"), str(same))
+        # Who takes it out of the shop can read it, and bring it back.
+        hidden = self.merchant.ask("PATCH", path, {"status": "draft"})
+        self.assertEqual(hidden.status, 200, str(hidden))
+        self.problem(read(), 404, "not_found")
+        self.assertEqual(self.merchant.ask("GET", f"/v1/products/{path_key(key)}").json["status"], "draft")
+        back = self.merchant.ask("PATCH", path, {"status": None})
+        self.assertEqual((back.status, read().json["status"]), (200, "active"), str(back))
         stale = self.merchant.ask("PATCH", path, {"title": "Other"}, if_match='"0"')
         self.problem(stale, 412, "version_mismatch")
         self.problem(self.merchant.ask("PATCH", path, {"titel": "Other"}), 422, "validation_failed")

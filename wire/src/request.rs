@@ -98,7 +98,7 @@ pub enum ActionOutcome {
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Op {
-    /// Anyone. [`crate::Body::Product`].
+    /// Anyone, what is for sale; merchandisers what is not, too. [`crate::Body::Product`].
     GetProduct(ProductRef),
     /// Anyone. [`crate::Body::Categories`]: all of them, parents before children, siblings by name.
     ListCategories,

@@ -19,12 +19,15 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wire::{
-    Body, CategoryInput, CategoryRef, CategoryView, Failure, ProductInput, ProductRef, Refusal, Role, Upserted, placement, placement::Space,
+    Body, CategoryInput, CategoryRef, CategoryView, Failure, Principal, ProductInput, ProductRef, Refusal, Role, Upserted, placement,
+    placement::Space,
 };
 
-pub(super) fn get(ctx: &Ctx, reference: &ProductRef) -> Result<Body, Failure> {
+/// A product: to shoppers if it is for sale, to those who write it in any case.
+pub(super) fn get(ctx: &Ctx, head: &Head, reference: &ProductRef) -> Result<Body, Failure> {
+    let writes = matches!(head.principal, Principal::Staff { role: Role::Merchandiser | Role::Admin });
     ctx.with(|state| {
-        let product = for_sale(state, reference)?;
+        let product = any(state, reference).filter(|product| writes || product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))?;
         let tree = state.config.shared.categories();
         let view = views::product(product, &tree, |place| state.availability(product, place));
         Ok(Body::Product(Box::new(view)))
@@ -33,14 +36,17 @@ pub(super) fn get(ctx: &Ctx, reference: &ProductRef) -> Result<Body, Failure> {
 
 /// A product of this shard that shoppers may see.
 pub(super) fn for_sale<'a>(state: &'a State, reference: &ProductRef) -> Result<&'a Product, Failure> {
-    let found = match reference {
+    any(state, reference).filter(|product| product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))
+}
+
+fn any<'a>(state: &'a State, reference: &ProductRef) -> Option<&'a Product> {
+    match reference {
         ProductRef::Id(id) => state.partition(id.partition()).and_then(|partition| partition.product(*id)),
         ProductRef::Key(key) => {
             let partition = placement::partition_of(Space::Product, key.as_bytes(), state.config.partitions);
             state.partition(partition).and_then(|partition| partition.product_by_key(key))
         }
-    };
-    found.filter(|product| product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))
+    }
 }
 
 pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: ProductInput) -> Result<Body, Failure> {

@@ -151,7 +151,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
     let deadline_us = ctx.now().mono_us.saturating_add(u64::from(timeout_ms) * 1_000);
     let head = Head { principal, trace, idempotency, if_match, deadline_us };
     match op {
-        Op::GetProduct(product) => catalog::get(ctx, &product),
+        Op::GetProduct(product) => catalog::get(ctx, &head, &product),
         Op::ListCategories => catalog::list_categories(ctx).await,
         Op::GetCategory(category) => catalog::get_category(ctx, &category).await,
         Op::PutProduct(input) => catalog::put(ctx, &head, trail, *input).await,

@@ -19,7 +19,7 @@ use axum::{
     http::StatusCode,
 };
 use std::sync::Arc;
-use wire::{Body, CategoryRef, Op, Principal, ProductRef, Request, Role, Upserted};
+use wire::{Body, CategoryRef, Op, Principal, ProductRef, ProductView, Request, Role, Upserted};
 
 /// How often a product is read for one patch, where others write it too.
 const PATCH_TRIES_MAX: u32 = 5;
@@ -35,13 +35,16 @@ pub(crate) const fn status(what: Upserted) -> StatusCode {
 async fn product_key(app: &App, caller: &Caller, principal: Principal, id: &str) -> Result<String, Problem> {
     match reference::product(id)? {
         ProductRef::Key(key) => Ok(key),
-        id @ ProductRef::Id(_) => {
-            let request = wire::Request { principal, trace: caller.id.0, ..wire::Request::system(Op::GetProduct(id)) };
-            let answer = crate::http::caller::call(app, request).await?;
-            let Body::Product(view) = answer.body else { return Err(unexpected(&answer)) };
-            Ok(view.key)
-        }
+        id @ ProductRef::Id(_) => Ok(product(app, caller, principal, id).await?.key),
     }
+}
+
+/// The product as it is; the caller's conditions are on the write.
+async fn product(app: &App, caller: &Caller, principal: Principal, product: ProductRef) -> Result<ProductView, Problem> {
+    let request = Request { if_match: None, ..caller.request(principal, None, CALL_MS, Op::GetProduct(product)) };
+    let answer = crate::http::caller::call(app, request).await?;
+    let Body::Product(view) = answer.body else { return Err(unexpected(&answer)) };
+    Ok(*view)
 }
 
 /// Write a product: what was there under its key is replaced.
@@ -81,16 +84,14 @@ pub(crate) async fn patch_product(
 ) -> Result<Reply, Problem> {
     let principal = caller.staff(&[Role::Merchandiser])?;
     let idempotency = caller.idempotency(principal, Keyed::Optional, json.fingerprint())?;
-    let product = reference::product(&id)?;
+    let reference = reference::product(&id)?;
     let mut tries = 0;
     loop {
         tries += 1;
         let patch: ProductPatch = json.shape()?;
-        let read = Request { if_match: None, ..caller.request(principal, None, CALL_MS, Op::GetProduct(product.clone())) };
-        let answer = crate::http::caller::call(&app, read).await?;
-        let Body::Product(view) = answer.body else { return Err(unexpected(&answer)) };
+        let view = product(&app, &caller, principal, reference.clone()).await?;
         let seen = view.version;
-        let write = caller.request(principal, idempotency, CALL_MS, Op::PutProduct(Box::new(patch.check(*view)?)));
+        let write = caller.request(principal, idempotency, CALL_MS, Op::PutProduct(Box::new(patch.check(view)?)));
         let is_free = write.if_match.is_none() && idempotency.is_none();
         let write = Request { if_match: write.if_match.or(Some(seen)), ..write };
         match crate::http::caller::call(&app, write).await {

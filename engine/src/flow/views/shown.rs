@@ -5,23 +5,36 @@
 
 use super::catalog::shown_price;
 use crate::{domain::product::Product, record::v1::ArchivedVariant, shared::SkuStock};
-use search_index::{Filter, FilterValue, Sort, Wording};
-use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, sync::Arc};
+use search_index::{Filter, FilterValue, Index, Query, Sort, Wording};
+use std::{
+    cell::{OnceCell, RefCell},
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::Arc,
+};
 use wire::ArchivedMoney;
 
 /// What a search asks of variants.
 pub(crate) struct Wanted<'a> {
     filters: &'a [Filter],
-    wording: Option<Wording<'a>>,
+    text: Option<(&'a Index, &'a Query)>,
+    /// Of the text, made for the first product that has a choice: most have none.
+    wording: OnceCell<Option<Wording<'a>>>,
     by_price: bool,
     /// Whether the text says them: options are the same on many variants.
     said: RefCell<BTreeMap<String, bool>>,
 }
 
 impl<'a> Wanted<'a> {
-    /// `wording` is that of the text, if there is any.
-    pub(crate) fn new(filters: &'a [Filter], wording: Option<Wording<'a>>, sort: Sort) -> Self {
-        Self { filters, wording, by_price: matches!(sort, Sort::Price | Sort::PriceDesc), said: RefCell::default() }
+    /// By all that a query asks, which this index has answered.
+    pub(crate) fn by_query(index: &'a Index, query: &'a Query) -> Self {
+        let by_price = matches!(query.sort, Sort::Price | Sort::PriceDesc);
+        Self { text: query.text.is_some().then_some((index, query)), by_price, ..Self::by_filters(&query.filters) }
+    }
+
+    /// By nothing but filters.
+    pub(crate) fn by_filters(filters: &'a [Filter]) -> Self {
+        Self { filters, text: None, wording: OnceCell::new(), by_price: false, said: RefCell::default() }
     }
 
     /// The place of the variant to show. `stock` has a word for each variant, in order. O(variants · (filters + options)).
@@ -41,7 +54,9 @@ impl<'a> Wanted<'a> {
     }
 
     fn says(&self, value: &str) -> bool {
-        let Some(wording) = &self.wording else { return false };
+        // A text that was searched for is within all bounds.
+        let wording = || self.text.and_then(|(index, query)| index.wording(query).ok());
+        let Some(wording) = self.wording.get_or_init(wording) else { return false };
         if let Some(said) = self.said.borrow().get(value) {
             return *said;
         }

@@ -66,9 +66,7 @@ impl State {
                 let mut part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
-                let wording = query.text.as_ref().map(|_| self.index.wording(&query)).transpose();
-                let wording = wording.map_err(|error| views::query_refusal(&error))?;
-                let wanted = views::Wanted::new(&query.filters, wording, query.sort);
+                let wanted = views::Wanted::by_query(&self.index, &query);
                 let hits = part.hits_of_any().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, marks.as_ref())?))).collect();
                 part.partial |= marks.is_some_and(|marks| marks.is_partial());
                 Ok(Answer::Search(Box::new(part), hits))
@@ -77,7 +75,7 @@ impl State {
             Ask::Similar(query) => {
                 let live = |key| self.is_in_stock(key);
                 let found = self.index.similar_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
-                let wanted = views::Wanted::new(&query.filters, None, search_index::Sort::Relevance);
+                let wanted = views::Wanted::by_filters(&query.filters);
                 let hits = found.iter().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, None)?))).collect();
                 Ok(Answer::Similar(found, hits))
             }

@@ -74,6 +74,11 @@ pub enum ScoreOf {
         /// The attribute's value.
         name: String,
     },
+    /// Two words that are neighbours in the query stand side by side in the title.
+    SideBySide {
+        /// As the query has them, folded.
+        words: [String; 2],
+    },
     /// A boost is about the document. Of several that together pass [`BOOST_PERCENT_MAX`](crate::BOOST_PERCENT_MAX), or would leave less than nothing, each comes with what it
     /// changed after those before it.
     Boost {

@@ -217,6 +217,12 @@ impl Forward {
         &self.rows
     }
 
+    /// A row's place; `None` if it is not here. O(1) where rows follow each other, as a bulk load leaves them.
+    pub(crate) fn find(&self, row: u32) -> Option<usize> {
+        let guess = row.checked_sub(*self.rows.first()?)? as usize;
+        if self.rows.get(guess) == Some(&row) { Some(guess) } else { self.rows.binary_search(&row).ok() }
+    }
+
     pub(crate) fn sheet(&self, nth: usize) -> &[u8] {
         let from = nth.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         &self.bytes[from..self.ends[nth] as usize]

@@ -159,6 +159,20 @@ impl Head {
         head
     }
 
+    /// The number of a term that any row had since the head was empty.
+    pub(crate) fn term(&self, bytes: &[u8]) -> Option<u32> {
+        self.table.find(HASHER.hash_one(bytes), |id| *self.terms[*id as usize].bytes == *bytes).copied()
+    }
+
+    pub(crate) fn terms_of(&self, form: u32) -> TermsOf {
+        self.forms[form as usize].terms
+    }
+
+    /// What a row says; `None` when it is not here.
+    pub(crate) fn tokens(&self, row: u32) -> Option<Tokens<'_>> {
+        Some(Tokens::new(&self.rows.get(&row)?.sheet))
+    }
+
     /// Takes a row out; `false` when it is not here.
     pub(crate) fn remove(&mut self, row: u32) -> bool {
         let Some(Row { terms, .. }) = self.rows.remove(&row) else { return false };
@@ -184,9 +198,8 @@ impl Head {
 
     /// A term's rows and impacts; nothing when no row has it.
     pub(crate) fn postings(&self, bytes: &[u8]) -> impl ExactSizeIterator<Item = (u32, u8)> + '_ {
-        let id = self.table.find(HASHER.hash_one(bytes), |id| *self.terms[*id as usize].bytes == *bytes);
-        let (rows, impacts) = id.map_or((&[][..], &[][..]), |id| {
-            let term = &self.terms[*id as usize];
+        let (rows, impacts) = self.term(bytes).map_or((&[][..], &[][..]), |id| {
+            let term = &self.terms[id as usize];
             (&term.rows[..], &term.impacts[..])
         });
         rows.iter().copied().zip(impacts.iter().copied())
@@ -201,9 +214,7 @@ impl Head {
         (meter, among): (&Meter, &dyn Fn(u32) -> bool),
         mut found: impl FnMut(u32, u8),
     ) -> bool {
-        let id_of =
-            |term: &String| self.table.find(HASHER.hash_one(term.as_bytes()), |id| *self.terms[*id as usize].bytes == *term.as_bytes());
-        let Some(ids) = phrase.iter().map(|term| id_of(term).copied()).collect::<Option<Vec<u32>>>() else { return true };
+        let Some(ids) = phrase.iter().map(|term| self.term(term.as_bytes())).collect::<Option<Vec<u32>>>() else { return true };
         let Some(rarest) = ids.iter().map(|id| &self.terms[*id as usize].rows).min_by_key(|rows| rows.len()) else { return true };
         for row in rarest {
             if !meter.may_spend(cost::COLUMN) {

@@ -64,6 +64,7 @@
 //! [`Query::boosts`] raise or lower what a filter names. Whether a rule is for a text says its [`Pattern`], before the search, or after a first one that found
 //! words which nobody has ([`unknown`]).
 //! [`Query::signals`] say how much it counts, beside the words, that a document is popular, well rated and in stock: nothing, unless they do.
+//! With [`Query::proximity`] words that are neighbours in the query count more where a title has them side by side.
 //! With [`Query::explain`] an answer says of each hit what its score was added up from ([`Explanation`]).
 //! A query makes no more work than its [budget](Query::budget) and an [`OVERSHOOT`]; an answer that was cut short for it is [partial](Results::partial).
 //!
@@ -78,7 +79,8 @@
 //! # Several indexes, one answer
 //!
 //! Every shard answers [`Index::search_part`]; [`merge`] joins the [`Part`]s of one query. Facets, totals and column orders equal those
-//! of one index over all documents. Scores use each index's own statistics, which differ little when documents are spread by hash.
+//! of one index over all documents, and so do scores, where the query has the [`Statistics`] of all ([`Query::statistics`]); without these, words weigh in each index what they
+//! weigh among its own documents.
 //! An index in which no document has `hp80` looks for `hp` and `80` instead, takes `lamp` for `lamb`, and doubts a form that none of its documents has: where [`misjudged`]
 //! says that another has the word, or the form, all are asked again with [`Query::elsewhere`]. What a word that nobody has stands for is each index's own judgement.
 //! What a misspelt or unfinished word may be depends on the words of each index, and so does what else it says by the query's synonyms then.
@@ -99,6 +101,7 @@
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `near` | words a slip of the finger away |
 //! | `nouns` | which words of a title say what the thing is, learnt from titles |
+//! | `statistics` | what several indexes have of a query's words together |
 //! | `synonyms` | other ways to say what is typed, which come with a query |
 //! | `operators`, `fields`, `phrases` | quotations, forbidden words and conditions on one field, and the rows that pass them |
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
@@ -144,7 +147,7 @@
 //!
 //! # Not here
 //!
-//! Proximity; which rules a shop has: a [`Pattern`] says whether one is for a query, and the [`Query`] carries what it comes to.
+//! Which rules a shop has: a [`Pattern`] says whether one is for a query, and the [`Query`] carries what it comes to.
 
 #![forbid(unsafe_code)]
 
@@ -195,6 +198,7 @@ mod search;
 mod segment;
 mod signals;
 mod similar;
+mod statistics;
 mod stretches;
 mod suggest;
 mod synonyms;
@@ -219,7 +223,7 @@ pub use operators::{OPERATORS_MAX, has_operators, named_fields};
 pub use patterns::{PATTERN_WORDS_MAX, Pattern, PatternError, PatternKind, Typed};
 pub use query::{
     Elsewhere, FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetField, FacetRequest, Filter, FilterValue, LIMIT_MAX,
-    Matching, QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
+    Matching, PROXIMITY_PERCENT_MAX, QUERY_BYTES_MAX, Query, Sort, TERMS_MAX, Words,
 };
 pub use rank::spelling::Spelling;
 pub use refusal::QueryError;
@@ -229,5 +233,6 @@ pub use search::Live;
 pub use segment::SegmentId;
 pub use signals::{SIGNAL_PERCENT_MAX, Signals};
 pub use similar::{Frequencies, Profile, SIMILAR_CANDIDATES_MAX, SIMILAR_TERMS_MAX, SimilarQuery, SimilarTo, merge_similar};
+pub use statistics::Statistics;
 pub use synonyms::{SYNONYM_PAIRS_MAX, SYNONYM_WAYS_MAX, SYNONYM_WORDS_MAX, SYNONYMS_MAX, Synonym, SynonymError, Synonyms};
 pub use wording::Wording;

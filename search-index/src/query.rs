@@ -12,6 +12,7 @@ use crate::document::{ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, CATEG
 use crate::facet_query::FacetQuery;
 use crate::refusal::QueryError;
 use crate::signals::Signals;
+use crate::statistics::Statistics;
 use crate::synonyms::Synonyms;
 
 /// Hits in one answer. More is refused.
@@ -20,6 +21,8 @@ pub const LIMIT_MAX: usize = 100;
 pub const QUERY_BYTES_MAX: usize = 1024;
 /// Distinct terms of a query after analysis. More is refused.
 pub const TERMS_MAX: usize = 32;
+/// Hundredths of what two words weigh that they get for standing side by side at most. More is refused.
+pub const PROXIMITY_PERCENT_MAX: u16 = 100;
 /// Filters of one query. More is refused.
 pub const FILTERS_MAX: usize = 32;
 /// Values of one filter. More is refused.
@@ -343,6 +346,9 @@ pub struct Query {
     pub typos: bool,
     /// What other indexes have of the words.
     pub elsewhere: Elsewhere,
+    /// What all indexes together have of the words, where several are asked: then a word that stands for itself weighs the same in each. Of one that is unfinished, misspelt, run
+    /// together or said otherwise too, each goes by its own documents. `None`: so it is with all words.
+    pub statistics: Option<Arc<Statistics>>,
     /// Whether to say how misspelt words may be spelt right, also where slips are not looked for. It costs a look at each candidate.
     pub did_you_mean: bool,
     /// Other ways to say what the text says, for its words but those that are forbidden; what is quoted must stand all the same. A word that has any is
@@ -359,6 +365,9 @@ pub struct Query {
     pub hidden: Vec<DocKey>,
     /// Documents that are better for this query, or worse, at most [`BOOSTS_MAX`](crate::BOOSTS_MAX).
     pub boosts: Vec<Boost>,
+    /// What neighbouring words get that stand side by side in a title, in either order: so many hundredths of what both weigh, at most
+    /// [`PROXIMITY_PERCENT_MAX`]. 0 by default; it makes a search half as much again as it costs without.
+    pub proximity: u16,
     /// How much it counts that a document is popular, well rated and in stock.
     pub signals: Signals,
     /// The order.
@@ -384,6 +393,7 @@ impl Default for Query {
             prefix: false,
             typos: true,
             elsewhere: Elsewhere::default(),
+            statistics: None,
             did_you_mean: false,
             synonyms: Arc::default(),
             filters: Vec::new(),
@@ -391,6 +401,7 @@ impl Default for Query {
             pins: Vec::new(),
             hidden: Vec::new(),
             boosts: Vec::new(),
+            proximity: 0,
             signals: Signals::default(),
             sort: Sort::Relevance,
             limit: 20,
@@ -429,6 +440,9 @@ impl Query {
         }
         self.check_arrangement()?;
         self.check_signals()?;
+        if self.proximity > PROXIMITY_PERCENT_MAX {
+            return Err(QueryError::ProximityPercent { percent: self.proximity });
+        }
         match self.after {
             Some(cursor) if cursor.fingerprint() != self.fingerprint() => Err(QueryError::ForeignCursor),
             Some(_) | None => Ok(()),
@@ -443,6 +457,11 @@ impl Query {
             || self.signals.in_stock > 0
     }
 
+    /// Words that another index has, as far as anybody told.
+    pub(crate) fn known_elsewhere(&self) -> Words {
+        self.statistics.as_ref().map_or(self.elsewhere.known, |statistics| self.elsewhere.known.or(statistics.known()))
+    }
+
     /// The place behind which hits are wanted; `None` for all of them, pinned ones apart.
     pub(crate) fn behind(&self) -> Option<SortKey> {
         self.after.map(|after| after.place()).filter(|place| self.sort != Sort::Relevance || *place != BEFORE_ALL)
@@ -454,7 +473,7 @@ impl Query {
     }
 
     /// What a cursor is bound to: text, matching, filters and sort. Limit, facets, total, explain and budget may change from page to page, and so may a shop's rules: synonyms,
-    /// pins, hidden documents, boosts and signals.
+    /// pins, hidden documents, boosts, proximity and signals.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Fingerprint::start();
         match &self.text {

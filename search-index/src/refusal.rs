@@ -4,7 +4,9 @@ use crate::arrangement::{BOOST_PERCENT_MAX, BOOSTS_MAX, HIDDEN_MAX, PINS_MAX};
 use crate::document::{CATEGORY_DEPTH_MAX, DocKey};
 use crate::facet_query::FACET_QUERY_KEYS_MAX;
 use crate::operators::OPERATORS_MAX;
-use crate::query::{FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, QUERY_BYTES_MAX, TERMS_MAX};
+use crate::query::{
+    FACET_LIMIT_MAX, FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, LIMIT_MAX, PROXIMITY_PERCENT_MAX, QUERY_BYTES_MAX, TERMS_MAX,
+};
 use crate::signals::SIGNAL_PERCENT_MAX;
 
 /// Why a query was refused. Whoever wrote the query can act.
@@ -135,6 +137,12 @@ pub enum QueryError {
     SignalPercent {
         /// Which one: `popularity`, `rating` or `in stock`.
         signal: &'static str,
+        /// Hundredths found.
+        percent: u16,
+    },
+    /// Words side by side are worth more than [`PROXIMITY_PERCENT_MAX`].
+    #[error("words side by side get {percent} hundredths, at most {PROXIMITY_PERCENT_MAX} are taken")]
+    ProximityPercent {
         /// Hundredths found.
         percent: u16,
     },

@@ -2,7 +2,7 @@
 //!
 //! Path: `Index::search_part` on every shard → `Part` (complete facets, at most `limit` hits, pinned ones apart) → `merge` → `Results`.
 //! `Index::search` is the same with one part. Facet counts and totals of a merge equal those of one index over all
-//! documents; scores come from each shard's own statistics.
+//! documents; so do scores, where the query has the statistics of all of them.
 
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ pub struct Results {
 /// `parts` must have been made with this very query, and [`misjudged`] nothing of it; their order does not matter.
 #[must_use]
 pub fn merge(parts: Vec<Part>, query: &Query) -> Results {
-    let known = parts.iter().map(|part| part.known).fold(query.elsewhere.known, Words::or);
+    let known = parts.iter().map(|part| part.known).fold(query.known_elsewhere(), Words::or);
     let partial = parts.iter().any(|part| part.partial);
     let language = parts.first().map_or(Language::default(), |part| part.language);
     let doubt = doubt(&parts, query);

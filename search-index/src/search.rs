@@ -107,7 +107,9 @@ impl Index {
             meter.charge(cost::ASKED);
             live.is_some_and(|live| live(self.rows.keys[row as usize]))
         };
-        let beside = Beside { boosts: &query.boosts, signals: query.signals, in_stock: &live, meter };
+        let statistics = query.statistics.as_deref();
+        let beside =
+            Beside { statistics, boosts: &query.boosts, proximity: query.proximity, signals: query.signals, in_stock: &live, meter };
         let resolved = resolve(words, (left_out, *about), &beside, &self.segments, &self.head, &self.rows, &mut made);
         let (asked, complete, top) = (Asked { typed, words }, *complete, Top::new(query));
         let search = Search { index: self, query, asked, resolved, within, arranged: &arranged, live: &live, complete, top, meter };

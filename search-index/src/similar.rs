@@ -237,7 +237,7 @@ impl Index {
             meter.charge(cost::ASKED);
             live.is_some_and(|live| live(rows.keys[row as usize]))
         };
-        let beside = Beside { boosts: &to.boosts, signals: *signals, in_stock: &live, meter: &meter };
+        let beside = Beside { statistics: None, boosts: &to.boosts, proximity: 0, signals: *signals, in_stock: &live, meter: &meter };
         let mut made = Store::default();
         let resolved = resolve(&to.weighed, &beside, &self.segments, &self.head, rows, &mut made);
         let mut set: Option<Bitset> = None;

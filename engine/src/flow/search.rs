@@ -1,7 +1,7 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
-//! Path: `wire` query → [`views::query`] → attributes that its text names → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown
-//! of its hits, again if shards differ over what is a word, or once more if a word that nobody has may be one that a rule is for → merge → page and cursor.
+//! Path: `wire` query → [`views::query`] → attributes that its text names → what all shards together have of its words, so that they score alike → synonyms and the rules that are
+//! for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown of its hits, again if shards differ over what is a word, or once more if a word that nobody has may be one that a rule is for → merge → page and cursor.
 //! Bounds: each shard makes the work of [`search_index::BUDGET`] for it, and is waited for until [`SEARCH_DEADLINE_MS`]. Behind either the answer is what there is, and says
 //! that it is partial.
 
@@ -11,7 +11,7 @@ use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
-use search_index::{DocKey, Part};
+use search_index::{DocKey, Part, Statistics};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -26,22 +26,26 @@ use wire::{
 /// the others found. A shard that does not answer for so long is busy with something else, or has many searches before this one.
 const SEARCH_DEADLINE_MS: u64 = 500;
 
+/// Of that time, for what shards have of its words: the others are asked to search without those that do not say so long.
+const WORDS_DEADLINE_MS: u64 = 200;
+
 pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Failure> {
     views::distinct_facets(&mut query);
     let names: Vec<String> = query.facets.iter().map(wire::Facet::name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
     let (highlight, now) = (query.highlight, ctx.now().wall);
-    let until_us = until(ctx);
+    let (words_until_us, until_us) = (after_ms(ctx, WORDS_DEADLINE_MS), until(ctx));
     let (text, exact) = (query.text.clone(), query.exact);
     // Who narrows a search down, sorts it or goes on to the next page looks for nothing new.
     let is_new = query.after.is_none() && query.filters.is_empty() && query.sort == wire::Sort::Relevance;
     let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
     let mut query = views::query(query, &tree).map_err(refused)?;
     rules.set_up(&mut query);
-    let (fields, unread) = fields_of(ctx, until_us, &text).await?;
+    let (fields, unread) = fields_of(ctx, words_until_us, &text).await?;
     let mut matched = rules.matching(&text, &fields, now);
     let mut said = rules.arrange(&matched, &preferences, &tree, &mut query);
     query.fields = Some(fields.clone());
+    let unheard = share_statistics(ctx, words_until_us, &mut query).await?;
     let mut query = Arc::new(query);
     let Found { mut parts, mut shown, mut late } = parts(ctx, until_us, &query, highlight).await?;
     for round in 1..search_index::ROUNDS_MAX {
@@ -63,7 +67,7 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
     }
     let has_whole = parts.iter().any(|part| part.any_all_terms);
     let merged = search_index::merge(parts, &query);
-    let partial = merged.partial || late || unread;
+    let partial = merged.partial || late || unread || unheard;
     // What is quoted, forbidden or asked of one field is one shopper's own, and of an answer that was cut short nobody knows what it would have found.
     if is_new && !partial && !search_index::has_operators(&text, &fields) {
         let found = match (merged.hits.is_empty(), has_whole) {
@@ -111,6 +115,23 @@ async fn fields_of(ctx: &Ctx, until_us: u64, text: &str) -> Result<(Vec<String>,
     Ok((known.into_iter().collect(), late))
 }
 
+/// Gives the query what all shards together have of its words, and answers whether any shard did not say in time. Of one shard it is what that one goes by.
+async fn share_statistics(ctx: &Ctx, until_us: u64, query: &mut search_index::Query) -> Result<bool, Failure> {
+    if query.text.is_none() || ctx.config(|config| config.shards) == 1 {
+        return Ok(false);
+    }
+    let (mut all, mut late) = (Statistics::default(), false);
+    for answer in ctx.ask_all_until(until_us, Ask::Statistics(Arc::new(query.clone()))).await? {
+        match answer {
+            Some(Answer::Statistics(part)) => all.add(&part),
+            Some(other) => return Err(unexpected(&other)),
+            None => late = true,
+        }
+    }
+    query.statistics = Some(Arc::new(all));
+    Ok(late)
+}
+
 /// What shards found.
 struct Found {
     parts: Vec<Part>,
@@ -122,7 +143,11 @@ struct Found {
 
 /// When a search that is taken up now is answered with what there is.
 pub(super) fn until(ctx: &Ctx) -> u64 {
-    ctx.now().mono_us + SEARCH_DEADLINE_MS * 1_000
+    after_ms(ctx, SEARCH_DEADLINE_MS)
+}
+
+fn after_ms(ctx: &Ctx, ms: u64) -> u64 {
+    ctx.now().mono_us + ms * 1_000
 }
 
 /// Every shard's part, with what is shown of its hits.

@@ -53,7 +53,7 @@ pub struct Hit {
 /// A part of a score; the parts add up to it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ScorePart {
-    /// What for: `word`, `title_as_typed`, `about`, `stop_word`, `category`, `product_type`, `boost`, `popularity`, `rating` or `in_stock`.
+    /// What for: `word`, `title_as_typed`, `about`, `stop_word`, `category`, `product_type`, `side_by_side`, `boost`, `popularity`, `rating` or `in_stock`.
     #[schema(example = "word")]
     what: String,
     /// More about it: which word, found by which other, or which category.

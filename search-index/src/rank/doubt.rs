@@ -31,7 +31,7 @@ impl Known<'_> {
     /// Gives words that no title has so what they may be besides.
     pub(crate) fn doubt(&self, understood: &mut Understood, query: &Query) -> Doubts {
         let mut doubts = Doubts::default();
-        let there = understood.known.or(query.elsewhere.known);
+        let there = understood.known.or(query.known_elsewhere());
         let mut looked_for = 0;
         for word in &mut understood.words {
             let place = usize::from(word.place());

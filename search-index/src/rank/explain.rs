@@ -1,7 +1,7 @@
 //! What a row's score was added up from.
 //!
 //! Path: a row that is to be shown → the part of the index that it is in → what each list gave it, as [`Resolved`] has them → for each the term that stands behind
-//! it: the alternative that weighs the most → names of categories, boosts and signals → [`Explanation`].
+//! it: the alternative that weighs the most → names of categories, words side by side, boosts and signals → [`Explanation`].
 //! Nothing here is done for a query that does not ask. O(words · alternatives · log) a row.
 
 use super::called::What;
@@ -76,7 +76,7 @@ impl Resolved<'_> {
         let mut parts = Vec::new();
         let Some(of_lists) = self.of_lists(row).filter(|_| score > 0 && known.meter.may_go_on()) else { return Explanation::default() };
         known.meter.charge(of_lists.len() as u64 * (cost::TERM + cost::FIND));
-        let in_segment = |segment: &'_ Segment| segment.forward().rows().binary_search(&row).ok();
+        let in_segment = |segment: &'_ Segment| segment.forward().find(row);
         let home = known.segments.iter().find_map(|segment| Some(Home::Segment(segment, in_segment(segment)?)));
         let home = home.unwrap_or(Home::Head(known.head));
         let mut add = |what: ScoreOf, score: i64| {
@@ -113,6 +113,11 @@ impl Resolved<'_> {
                 What::ProductType => ScoreOf::ProductType { name },
             };
             add(what, i64::from(score));
+        }
+        for (nth, score) in self.proximity.of_row(row, known.meter) {
+            sum += score;
+            let form = |nth: usize| asked.words[nth].form.clone();
+            add(ScoreOf::SideBySide { words: [form(nth), form(nth + 1)] }, i64::from(score));
         }
         for (nth, change) in self.boosts.explain(row, sum) {
             add(ScoreOf::Boost { nth }, change);

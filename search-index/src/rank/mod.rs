@@ -2,7 +2,8 @@
 //!
 //! Path: query terms → [`words`] (what each stands for) → [`resolve`] (a list a word in each part of the index, frequencies over all; several terms that
 //! stand for one word become one list, see [`groups`]) → [`windows`] (the best rows, as few lists read as
-//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`], [`boosts`] and [`signals`];
+//! these need) or [`sets`] (all rows, where they are to be counted). What makes a row that matches the better for it is in [`extras`], [`called`], [`proximity`], [`boosts`]
+//! and [`signals`];
 //! [`explain`] tells what it was for a row that is shown.
 //! A term costs one list, however many fields there are (`impact`). A score is a sum of `weight · impact` in integers: it depends neither on the order
 //! of the terms, nor on the part of the index that a row is in, nor on which way found it, and equal ones are equal.
@@ -13,6 +14,7 @@ pub(crate) mod doubt;
 pub(crate) mod explain;
 mod extras;
 mod groups;
+mod proximity;
 pub(crate) mod sets;
 pub(crate) mod signals;
 pub(crate) mod spelling;
@@ -27,6 +29,7 @@ use self::boosts::Boosts;
 use self::called::Called;
 use self::extras::{Extra, extras};
 use self::groups::{Likeness, Union};
+use self::proximity::{Home, Proximity, Title};
 use self::signals::Shares;
 use self::ways::Phrases;
 use self::words::Word;
@@ -39,6 +42,7 @@ use crate::query::TERMS_MAX;
 use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::signals::Signals;
+use crate::statistics::Statistics;
 
 /// Of a term's inverse document frequency, one is this many units of weight.
 const WEIGHT_UNITS: f64 = 256.0;
@@ -47,8 +51,9 @@ pub(crate) const WEIGHT_MAX: u32 = 23 * 256;
 /// A score is at most so many times what the most words of the greatest weight give.
 const SCORE_TIMES_MAX: u32 = 40;
 const _: () = assert!(
-    100 + extras::PERCENT_MAX + called::PERCENT_MAX + BOOST_PERCENT_MAX as u32 + signals::PERCENT_MAX <= SCORE_TIMES_MAX * 100,
-    "words, extras, names of categories, boosts and signals together"
+    100 + extras::PERCENT_MAX + called::PERCENT_MAX + proximity::PERCENT_MAX + BOOST_PERCENT_MAX as u32 + signals::PERCENT_MAX
+        <= SCORE_TIMES_MAX * 100,
+    "words, extras, names of categories, words side by side, boosts and signals together"
 );
 const _: () = assert!(
     SCORE_TIMES_MAX as u64 * TERMS_MAX as u64 * WEIGHT_MAX as u64 * 255 < i32::MAX as u64,
@@ -73,6 +78,7 @@ pub(crate) struct Resolved<'a> {
     terms: usize,
     extras: SmallVec<[Extra; 8]>,
     called: SmallVec<[Called<'a>; 2]>,
+    proximity: Proximity<'a>,
     boosts: Boosts<'a>,
     shares: Shares<'a>,
     meter: &'a Meter,
@@ -80,7 +86,11 @@ pub(crate) struct Resolved<'a> {
 
 /// What a query says of documents beside words.
 pub(crate) struct Beside<'a> {
+    /// Of all indexes together, where there are several.
+    pub(crate) statistics: Option<&'a Statistics>,
     pub(crate) boosts: &'a [Boost],
+    /// As [`Query::proximity`](crate::Query::proximity).
+    pub(crate) proximity: u16,
     pub(crate) signals: Signals,
     /// Of a row.
     pub(crate) in_stock: &'a dyn Fn(u32) -> bool,
@@ -90,7 +100,7 @@ pub(crate) struct Beside<'a> {
 
 impl<'a> Beside<'a> {
     pub(crate) fn nothing(meter: &'a Meter) -> Self {
-        Self { boosts: &[], signals: Signals::default(), in_stock: &|_| false, meter }
+        Self { statistics: None, boosts: &[], proximity: 0, signals: Signals::default(), in_stock: &|_| false, meter }
     }
 }
 
@@ -109,15 +119,16 @@ pub(crate) fn resolve<'a>(
     (left_out, about): (&[&str], usize),
     beside: &Beside<'a>,
     segments: &'a [Segment],
-    head: &Head,
+    head: &'a Head,
     rows: &'a Rows,
     made: &'a mut Store,
 ) -> Resolved<'a> {
     let (live, documents, meter) = (&rows.live, rows.len(), beside.meter);
     let mut frequencies: SmallVec<[u64; 8]> = SmallVec::from_elem(0, words.len());
-    let mut sources: Vec<SmallVec<[Numbered<'a>; 8]>> = Vec::with_capacity(segments.len() + 1);
+    let mut sources: Vec<Sources<'a>> = Vec::with_capacity(segments.len() + 1);
     let mut union = Union::default();
     let extras = extras(words, left_out, about);
+    let in_titles = if beside.proximity > 0 { words } else { &[] };
     let phrases = Phrases::of(words);
     for segment in segments {
         let mut of_segment = SmallVec::new();
@@ -131,7 +142,7 @@ pub(crate) fn resolve<'a>(
             of_segment.push(source);
         }
         of_segment.extend(extras.iter().map(|extra| extra.in_segment(segment, live, &mut union, made, meter)));
-        sources.push(of_segment);
+        sources.push((of_segment, Title::of(in_titles, Home::Segment(segment))));
     }
     let mut of_head = SmallVec::new();
     meter.begin(Stage::Phrases);
@@ -148,28 +159,36 @@ pub(crate) fn resolve<'a>(
         of_head.push(Numbered::Made(number));
     }
     of_head.extend(extras.iter().map(|extra| Numbered::Made(extra.in_head(head, made))));
-    sources.push(of_head);
+    sources.push((of_head, Title::of(in_titles, Home::Head(head))));
     let terms = words.len();
-    let parts = lists_of(sources, terms, made);
-    let mut weights: SmallVec<[u32; 8]> = frequencies.iter().map(|frequency| weight(documents as u64, *frequency)).collect();
+    let (parts, titles) = lists_of(sources, terms, made);
+    let of_word = |(word, frequency): (&Word, &u64)| {
+        let shared = beside.statistics.filter(|_| !word.has_alternatives()).and_then(|statistics| statistics.weight(&word.term));
+        shared.unwrap_or_else(|| weight(documents as u64, *frequency))
+    };
+    let mut weights: SmallVec<[u32; 8]> = words.iter().zip(&frequencies).map(of_word).collect();
     let of_extras: SmallVec<[u32; 8]> = extras.iter().map(|extra| extra.weight(&weights)).collect();
     let called = called::called(words, &weights, rows);
+    let proximity = Proximity::of(beside.proximity, &weights, titles);
     let of_all = weights.iter().sum();
     let boosts = if beside.boosts.is_empty() { Boosts::default() } else { Boosts::of(beside.boosts, of_all, rows, meter) };
     let shares = Shares::of(beside.signals, of_all, rows, beside.in_stock);
     weights.extend(of_extras);
-    Resolved { parts, weights, terms, extras, called, boosts, shares, meter }
+    Resolved { parts, weights, terms, extras, called, proximity, boosts, shares, meter }
 }
 
-/// The lists of each part of the index, but for parts that have none of the terms.
-fn lists_of<'a>(sources: Vec<SmallVec<[Numbered<'a>; 8]>>, terms: usize, made: &'a Store) -> Vec<Lists<'a>> {
+/// A part of the index: where its lists are, and how its titles are read.
+type Sources<'a> = (SmallVec<[Numbered<'a>; 8]>, Title<'a>);
+
+/// The lists and titles of each part of the index, but for parts that have none of the terms.
+fn lists_of<'a>(sources: Vec<Sources<'a>>, terms: usize, made: &'a Store) -> (Vec<Lists<'a>>, Vec<Title<'a>>) {
     let list = |source: Numbered<'a>| match source {
         Numbered::List(list) => list,
         Numbered::Made(number) => made.list(number as usize),
     };
-    let mut parts: Vec<Lists<'a>> = sources.into_iter().map(|of_part| of_part.into_iter().map(list).collect()).collect();
-    parts.retain(|lists| lists[..terms].iter().any(|list| !list.is_empty()));
-    parts
+    let of_part = |(of_part, title): Sources<'a>| (of_part.into_iter().map(list).collect::<Lists<'a>>(), title);
+    let parts = sources.into_iter().map(of_part);
+    parts.filter(|(lists, _)| lists[..terms].iter().any(|list| !list.is_empty())).unzip()
 }
 
 /// A word's list in a segment, and how many live rows it has. `also` are lists of other ways to say it.
@@ -234,7 +253,8 @@ impl Resolved<'_> {
     /// The score of a row that matches; what it gets for being in stock is asked. O(parts · terms · log).
     pub(crate) fn score(&self, row: u32) -> u32 {
         let Some(of_lists) = self.of_lists(row) else { return 0 };
-        let of_texts = of_lists.iter().sum::<u32>() + called::score(&self.called, row);
+        let of_titles: u32 = self.proximity.of_row(row, self.meter).map(|(_, score)| score).sum();
+        let of_texts = of_lists.iter().sum::<u32>() + called::score(&self.called, row) + of_titles;
         self.boosts.of_row(row, of_texts) + self.shares.of_columns(row) + self.shares.of_stock(row)
     }
 

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::boosts::Boosts;
 use super::called::{self, Called};
+use super::proximity::Proximity;
 use super::signals::Shares;
 use super::{Lists, Resolved};
 use crate::bitset::Ones;
@@ -117,6 +118,7 @@ pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Coll
     let sums = Sums { scores: [0; WINDOW_ROWS], touched: [0; WINDOW_ROWS / 64] };
     let mut scan = Scan {
         called: &resolved.called,
+        proximity: &resolved.proximity,
         boosts: &resolved.boosts,
         shares: &resolved.shares,
         wanted,
@@ -127,9 +129,9 @@ pub(crate) fn best(resolved: &Resolved<'_>, wanted: Wanted, collector: &mut Coll
         looked_up: 0,
     };
     let (mut chunks, mut order) = (Vec::new(), Vec::new());
-    for lists in &resolved.parts {
+    for (part, lists) in resolved.parts.iter().enumerate() {
         if wanted != Wanted::All || lists[..resolved.terms].iter().all(|list| !list.is_empty()) {
-            scan.weigh(lists, resolved, &mut chunks, &mut order);
+            scan.weigh((part, lists), resolved, &mut chunks, &mut order);
         }
     }
     // What may have the best rows comes first, so that the bar is high from the start, and most of the others are never looked at.
@@ -152,6 +154,8 @@ struct Sums {
 struct Scan<'s, 'a, 'r> {
     /// Added to rows that the lists find.
     called: &'s [Called<'a>],
+    /// Likewise, last of what texts say: it is read for no more rows than need be.
+    proximity: &'s Proximity<'a>,
     /// What becomes of a score then.
     boosts: &'s Boosts<'a>,
     /// Added after those.
@@ -174,6 +178,8 @@ struct Beside {
 }
 
 struct Chunk<'a> {
+    /// Of the index.
+    part: usize,
     base: u32,
     /// Of the terms.
     lanes: SmallVec<[Lane<'a>; 8]>,
@@ -186,7 +192,13 @@ struct Chunk<'a> {
 
 impl Scan<'_, '_, '_> {
     /// Goes through the chunks that the list of any term reaches into, and adds their windows in which rows may be found, each with what one of them can get.
-    fn weigh<'a>(&mut self, lists: &Lists<'a>, resolved: &Resolved<'a>, chunks: &mut Vec<Chunk<'a>>, order: &mut Vec<(u32, u32, u8)>) {
+    fn weigh<'a>(
+        &mut self,
+        (part, lists): (usize, &Lists<'a>),
+        resolved: &Resolved<'a>,
+        chunks: &mut Vec<Chunk<'a>>,
+        order: &mut Vec<(u32, u32, u8)>,
+    ) {
         let terms = resolved.terms;
         let mut next: SmallVec<[usize; 8]> = SmallVec::from_elem(0, lists.len());
         while let Some(number) = lists[..terms].iter().zip(&next).filter_map(|(list, nth)| list.chunk_number(*nth)).min() {
@@ -211,7 +223,7 @@ impl Scan<'_, '_, '_> {
             // What may bring the most is asked first.
             extras.sort_by_key(|extra| std::cmp::Reverse(extra.weight));
             let mut chunk =
-                Chunk { base: u32::from(number) << 16, lanes, extras, beside: [Beside::default(); WINDOWS], of: Beside::default() };
+                Chunk { part, base: u32::from(number) << 16, lanes, extras, beside: [Beside::default(); WINDOWS], of: Beside::default() };
             for window in 0..WINDOWS {
                 if let Some(bound) = chunk.weigh(window, self) {
                     order.push((bound, chunks.len() as u32, window as u8));
@@ -219,6 +231,18 @@ impl Scan<'_, '_, '_> {
             }
             chunks.push(chunk);
         }
+    }
+
+    /// What a row comes to, but for being in stock, from what lists and names give it; `None` as soon as that is not enough.
+    fn of_texts(&self, part: usize, row: u32, score: u32, columns: u32, least: u32) -> Option<u32> {
+        let all = |score: u32| self.boosts.of_row(row, score) + columns;
+        let is_enough = |score: &u32| *score + self.shares.stock_bound() >= least;
+        if self.proximity.bound() == 0 {
+            return Some(all(score)).filter(is_enough);
+        }
+        is_enough(&all(score + self.proximity.bound()))
+            .then(|| all(score + self.proximity.in_part(part, row, self.meter)))
+            .filter(is_enough)
     }
 
     /// Counts what the window's rows were.
@@ -247,7 +271,7 @@ impl Chunk<'_> {
         };
         self.beside[window] = of;
         let of_lists: u32 = self.lanes.iter_mut().chain(&mut self.extras).map(|lane| lane.weigh(window)).sum();
-        Some(of_lists + of.called + of.boosts + of.columns + scan.shares.stock_bound())
+        Some(of_lists + of.called + scan.proximity.bound() + of.boosts + of.columns + scan.shares.stock_bound())
     }
 
     /// Looks through a window.
@@ -263,7 +287,7 @@ impl Chunk<'_> {
 
     /// What a row of the window gets at most of everything but the terms and what is beside them.
     fn bound_beside(&self, scan: &Scan<'_, '_, '_>) -> u32 {
-        self.of.called + self.of.boosts + self.of.columns + scan.shares.stock_bound()
+        self.of.called + scan.proximity.bound() + self.of.boosts + self.of.columns + scan.shares.stock_bound()
     }
 
     /// The window's rows that are in every list: the shortest leads.
@@ -273,7 +297,7 @@ impl Chunk<'_> {
         let mut least = scan.collector.least();
         // The order of lanes says nothing else.
         self.lanes.sort_by_key(Lane::len);
-        let Self { base, lanes, extras, of, .. } = self;
+        let Self { part, base, lanes, extras, of, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
         let lows = &lead.run.lows[lead.from..lead.to];
@@ -309,8 +333,7 @@ impl Chunk<'_> {
                 }
             }
             score += called::score(scan.called, row);
-            score = scan.boosts.of_row(row, score) + columns;
-            if score + scan.shares.stock_bound() >= least {
+            if let Some(score) = scan.of_texts(*part, row, score, columns, least) {
                 scan.shares.offer(scan.collector, row, score);
                 least = scan.collector.least();
             }
@@ -458,7 +481,7 @@ impl Chunk<'_> {
         if self.of.called > 0 {
             score += called::score(scan.called, row);
         }
-        score = scan.boosts.of_row(row, score) + columns;
+        let Some(score) = scan.of_texts(self.part, row, score, columns, least) else { return };
         if scan.wanted == Wanted::Some {
             scan.looked_up += self.lanes.len() as u64;
             let has = |lane: &Lane<'_>| lane.run.lows[lane.from..lane.to].binary_search(&low).is_ok();

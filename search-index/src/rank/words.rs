@@ -70,7 +70,7 @@ pub(crate) struct Known<'a> {
 
 impl Known<'_> {
     /// Documents that have the term.
-    pub(super) fn frequency(&self, term: &str) -> u64 {
+    pub(crate) fn frequency(&self, term: &str) -> u64 {
         self.frequency_of(term.as_bytes())
     }
 
@@ -84,13 +84,14 @@ impl Known<'_> {
         self.segments.iter().any(|segment| segment.postings(term.as_bytes()).is_some()) || self.head.postings(term.as_bytes()).len() > 0
     }
 
-    fn has_word(&self, word: &Word) -> bool {
+    /// Whether any document has the term as it stands, or the word that it may yet become.
+    pub(crate) fn has_term(&self, QueryTerm { term, form, goes_on, .. }: &QueryTerm) -> bool {
         let in_head = |form: &str| {
             self.meter.charge(self.head.term_count() as u64);
             !self.head.beginning(form).is_empty()
         };
-        let goes_on = |form: &str| self.segments.iter().any(|segment| segment.begins_any(form, self.meter)) || in_head(form);
-        self.has(&word.term) || (word.goes_on && goes_on(&word.form))
+        let begins = |form: &str| self.segments.iter().any(|segment| segment.begins_any(form, self.meter)) || in_head(form);
+        self.has(term) || (*goes_on && begins(form))
     }
 
     /// Gives a word the terms of forms that are near it, by the fewest slips of any form, the most frequent ones.
@@ -166,14 +167,16 @@ impl Known<'_> {
         let names: Vec<&str> = terms.iter().map(|term| &*term.term).collect();
         let all_of = |stretch: Range<usize>| stretch.map(Words::one).fold(Words::default(), Words::or);
         let said: Vec<(Words, &Way)> = ways(&names, &query.synonyms).into_iter().map(|(stretch, way)| (all_of(stretch), way)).collect();
-        let right = said.iter().fold(query.elsewhere.known, |right, (places, _)| right.or(*places));
+        let elsewhere = query.known_elsewhere();
+        let right = said.iter().fold(elsewhere, |right, (places, _)| right.or(*places));
         let mut words: Vec<Word> = Vec::with_capacity(terms.len());
-        for (place, QueryTerm { term, form, pieces, goes_on }) in terms.into_iter().enumerate() {
-            let word = Word { form, goes_on, ..Word::of(term, place) };
-            if self.has_word(&word) {
+        for (place, term) in terms.into_iter().enumerate() {
+            if self.has_term(&term) {
                 known.insert(place);
             }
-            match pieces.filter(|_| !known.contains(place) && !query.elsewhere.known.contains(place)) {
+            let QueryTerm { term, form, pieces, goes_on } = term;
+            let word = Word { form, goes_on, ..Word::of(term, place) };
+            match pieces.filter(|_| !known.contains(place) && !elsewhere.contains(place)) {
                 Some(pieces) => {
                     guessed.insert(place);
                     pieces.into_iter().for_each(|piece| add(&mut words, Word::of(piece, place)));
@@ -296,6 +299,7 @@ fn add(words: &mut Vec<Word>, word: Word) {
     }
 }
 
-fn few_enough(len: usize) -> Result<(), QueryError> {
+/// Whether a query has no more words than it may.
+pub(crate) fn few_enough(len: usize) -> Result<(), QueryError> {
     if len > TERMS_MAX { Err(QueryError::TooManyTerms { len }) } else { Ok(()) }
 }

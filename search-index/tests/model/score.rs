@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use search_index::{AttributeValue, Document, Query, ScoreOf, Signals};
 
-use super::{Model, STOP_WORD, called, impact, in_stock, in_words, passes, title_impact};
+use super::{Model, STOP_WORD, called, impact, in_stock, in_words, passes, title_impact, words_of};
 
 /// A part of a score, and what it is for: as [`label`] has it.
 pub(crate) type Part = (String, i64);
@@ -18,6 +18,7 @@ pub(crate) fn label(what: &ScoreOf) -> String {
         ScoreOf::StopWord { word } => format!("stop word {word}"),
         ScoreOf::Category { name } => format!("category {}", called(name.rsplit('/').next().unwrap_or(name))),
         ScoreOf::ProductType { name } => format!("type {name}"),
+        ScoreOf::SideBySide { words: [first, second] } => format!("{first} beside {second}"),
         ScoreOf::Boost { nth } => format!("boost {nth}"),
         other => format!("{other:?}"),
     }
@@ -40,6 +41,10 @@ impl Model {
             parts.push((format!("stop word {STOP_WORD}"), (256 * title_impact(document, STOP_WORD)).into()));
         }
         parts.extend(self.of_names(document, terms, &weight_of, query));
+        for pair in terms.windows(2).filter(|pair| query.proximity > 0 && self.are_side_by_side(document, pair, query)) {
+            let words = weight_of(pair[0]) + weight_of(pair[1]);
+            parts.push((format!("{} beside {}", pair[0], pair[1]), (words * 255 / 100 * u32::from(query.proximity)).into()));
+        }
         let sum: i64 = parts.iter().map(|(_, score)| score).sum();
         let most = i64::from(terms.iter().map(|term| weight_of(term)).sum::<u32>()) * 255;
         let boosted = |boosts: usize| {
@@ -51,6 +56,20 @@ impl Model {
         parts.extend(of_signals(document, most, query.signals));
         parts.retain(|(_, score)| *score != 0);
         parts
+    }
+
+    /// Whether a title has two words side by side, in either order, each as it was typed, meant or may be said in one word.
+    fn are_side_by_side(&self, document: &Document, pair: &[&str], query: &Query) -> bool {
+        let stands_for = |nth: usize| {
+            let ways = self.ways_of(pair[nth], query).into_iter().filter(|way| words_of(way).len() == 1);
+            [pair[nth]].into_iter().chain(self.meant(pair[nth], query)).chain(ways).collect::<Vec<&str>>()
+        };
+        let (first, second) = (stands_for(0), stands_for(1));
+        let title = document.title.to_lowercase();
+        words_of(&title).windows(2).any(|two| {
+            let is = |one: &str, other: &str| first.contains(&one) && second.contains(&other);
+            is(two[0], two[1]) || is(two[1], two[0])
+        })
     }
 
     /// What a document gets for being in categories that the query names, and for being of types that it names.

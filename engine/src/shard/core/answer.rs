@@ -61,6 +61,7 @@ impl State {
             Ask::Inventory(sku) => Ok(Answer::Inventory(Box::new(self.inventory_at(sku)))),
             Ask::Supply(skus) => Ok(Answer::Supply(skus.iter().flat_map(|sku| self.supply_of(*sku)).collect())),
             Ask::SearchFields(names) => Ok(Answer::SearchFields(self.index.fields_among(&names))),
+            Ask::Statistics(query) => self.index.statistics(&query).map(Answer::Statistics).map_err(|error| views::query_refusal(&error)),
             Ask::Search { query, highlight } => {
                 let live = |key| self.is_in_stock(key);
                 let mut part = self.index.search_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;

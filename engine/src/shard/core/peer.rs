@@ -49,6 +49,8 @@ pub enum Ask {
     Supply(Arc<[SkuId]>),
     /// Which of these are names of attributes at the shard, as conditions in a search's text have them.
     SearchFields(Arc<[String]>),
+    /// What the shard has of a search's words.
+    Statistics(Arc<search_index::Query>),
     /// The shard's part of a search.
     Search {
         /// What is looked for.
@@ -106,6 +108,8 @@ pub enum Answer {
     Supply(Vec<Supply>),
     /// In the order asked.
     SearchFields(Vec<String>),
+    /// Of the query's words.
+    Statistics(search_index::Statistics),
     /// Hits with what is shown of them, those that are pinned included.
     Search(Box<search_index::Part>, Vec<(search_index::DocKey, SearchHit)>),
     /// Of the words asked about.

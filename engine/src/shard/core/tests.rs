@@ -34,6 +34,7 @@ mod facets;
 mod feed;
 mod reservations;
 mod search_queries;
+mod search_scores;
 mod search_settings;
 mod similar;
 mod snapshots;

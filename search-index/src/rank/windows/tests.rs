@@ -103,6 +103,7 @@ fn as_adding_everything_up() {
             extras: SmallVec::new(),
             called: called.map(|called| Called::new(called, 50_000)).into_iter().collect(),
             boosts: Boosts::of(&boosts, words, &rows, &meter),
+            proximity: Proximity::default(),
             shares: Shares::of(signals, words, &rows, &live),
             meter: &meter,
         };

@@ -1,0 +1,64 @@
+//! What products score: the same wherever they are.
+
+use super::*;
+
+/// Titles with what each scores, the best first.
+fn scores(node: &mut Node, text: &str) -> Vec<(String, Vec<(String, f32)>)> {
+    let query = SearchQuery { text: text.to_owned(), limit: 50, explain: true, ..SearchQuery::default() };
+    let items = match node.admin(Op::Search(query)) {
+        Ok(Body::Search(found)) => found.items,
+        other => panic!("results were expected, not {other:?}"),
+    };
+    let parts = |hit: wire::SearchHit| {
+        let parts = hit.explanation.unwrap_or_default().into_iter();
+        parts.map(|part| (format!("{} {}", part.what, part.detail.unwrap_or_default()), part.score)).collect()
+    };
+    items.into_iter().map(|hit| (hit.title.clone(), parts(hit))).collect()
+}
+
+#[test] // A word that few have is rarer on one shard than on another; what it weighs is told by all of them.
+fn a_product_scores_the_same_on_any_number_of_shards() {
+    let titles = |n: usize| match n % 7 {
+        0 => "Oak chair",
+        1 | 2 => "Chair",
+        3 => "Oak table, wide",
+        _ => "Lamp",
+    };
+    let mut nodes = [1, 3].map(|shards| Node::start(shards, Vec::new()));
+    for n in 0..40 {
+        for node in &mut nodes {
+            assert!(matches!(node.admin(product(&n.to_string(), titles(n), 100, 1)), Ok(Body::Upserted { .. })));
+        }
+    }
+    for text in ["oak chair", "chair", "oak lamp", "wide oak"] {
+        let [alone, spread] = nodes.each_mut().map(|node| {
+            let mut found = scores(node, text);
+            // Ids, which tell equals apart, are drawn.
+            found.sort_by(|a, b| a.0.cmp(&b.0));
+            found
+        });
+        assert!(!alone.is_empty());
+        assert_eq!(alone, spread, "{text}");
+    }
+    let oak_chairs = scores(&mut nodes[1], "oak chair");
+    assert!(oak_chairs[0].1.iter().any(|(what, score)| what == "side_by_side oak chair" && *score > 0.0), "{:?}", oak_chairs[0]);
+}
+
+#[test]
+fn a_shard_that_does_not_say_what_it_has_makes_an_answer_partial() {
+    let mut node = Node::start(3, Vec::new());
+    for key in 0..24 {
+        assert!(matches!(node.admin(product(&key.to_string(), "Garden chair", 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    let is_asked = |message: &PeerMessage| matches!(message, PeerMessage::Ask { ask: Ask::Statistics(..), .. });
+    node.lose = Some(is_asked);
+    let query = SearchQuery { text: "garden chair".to_owned(), limit: 50, ..SearchQuery::default() };
+    let token = node.send(Request::system(Op::Search(query)));
+    node.advance(190);
+    assert!(node.reply(token).is_none(), "it waits");
+    node.advance(20);
+    match node.reply(token).expect("it waits no longer, and has time to search").result {
+        Ok(Body::Search(found)) => assert_eq!((found.items.len(), found.partial), (24, true), "others may know more of the words"),
+        other => panic!("results were expected, not {other:?}"),
+    }
+}

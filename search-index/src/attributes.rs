@@ -7,7 +7,7 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::bitset::{Bitset, Ones};
@@ -16,9 +16,11 @@ use crate::counts::FacetKey;
 use crate::document::{AttributeValue, FACETABLE_BYTES_MAX};
 use crate::fields::called;
 use crate::names::HASHER;
+use crate::pieces::Grown;
 use crate::product_types::{ProductTypes, is_product_type};
 use crate::query::FilterValue;
 use crate::row_values::RowEntry;
+use crate::split_table::SplitTable;
 
 /// Rows of one chunk of a column: bounds what an insertion moves.
 const CHUNK_ROWS: u32 = 4096;
@@ -80,8 +82,8 @@ struct Chunk {
 /// One attribute over all rows.
 #[derive(Default)]
 pub(crate) struct Column {
-    table: HashTable<u32>,
-    values: Vec<Value>,
+    table: SplitTable<u32>,
+    values: Grown<Value>,
     free: Vec<u32>,
     /// Values that are numbers.
     numbers: usize,
@@ -99,7 +101,7 @@ impl Column {
     }
 
     pub(crate) fn value(&self, id: u32) -> &FacetKey {
-        &self.values[id as usize].value
+        &self.values[id].value
     }
 
     /// The value as a number, if it is one.
@@ -116,7 +118,7 @@ impl Column {
     }
 
     fn find(&self, value: ValueRef<'_>) -> Option<u32> {
-        self.table.find(value.hash(), |id| ValueRef::of(&self.values[*id as usize].value) == value).copied()
+        self.table.find(value.hash(), |id| ValueRef::of(&self.values[*id].value) == value).copied()
     }
 
     /// The id of a value that a filter names.
@@ -135,16 +137,13 @@ impl Column {
             self.numbers += usize::from(matches!(new.value, FacetKey::Number(_)));
             let id = match self.free.pop() {
                 Some(id) => {
-                    self.values[id as usize] = new;
+                    self.values[id] = new;
                     id
                 }
-                None => {
-                    self.values.push(new);
-                    self.values.len() as u32 - 1
-                }
+                None => self.values.push(new),
             };
             let values = &self.values;
-            self.table.insert_unique(value.hash(), id, |id| ValueRef::of(&values[*id as usize].value).hash());
+            self.table.insert_unique(value.hash(), id, |id| ValueRef::of(&values[*id].value).hash());
             id
         })
     }
@@ -169,7 +168,7 @@ impl Column {
         };
         chunk.lows.insert(place, low);
         chunk.values.insert(place, id);
-        self.values[id as usize].rows += 1;
+        self.values[id].rows += 1;
         self.entries += 1;
         true
     }
@@ -186,15 +185,13 @@ impl Column {
             self.chunks.remove(index);
         }
         self.entries -= 1;
-        let value = &mut self.values[id as usize];
+        let value = &mut self.values[id];
         value.rows -= 1;
         if value.rows == 0 {
             let hash = ValueRef::of(&value.value).hash();
             self.numbers -= usize::from(matches!(value.value, FacetKey::Number(_)));
             value.value = FacetKey::Bool(false);
-            if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
-                entry.remove();
-            }
+            self.table.remove(hash, |other| *other == id);
             self.free.push(id);
         }
     }

@@ -3,9 +3,11 @@
 //! Stored sets that may be sparse are roaring; a match set is read once by every filter and facet, and there a word at a time wins.
 
 use crate::budget::Meter;
+use crate::pieces::{PIECE_ROWS, Pieces};
 
 /// Words that are gone through at once.
 const BLOCK_WORDS: usize = 64;
+const _: () = assert!(BLOCK_WORDS * 64 == PIECE_ROWS, "a block of rows is in one piece of a column");
 
 /// Rows `0..64 · words`; rows beyond are absent.
 #[derive(Clone, Debug, Default)]
@@ -90,15 +92,33 @@ impl Bitset {
 
     /// Calls `visit` with the rows in ascending order, as far as the budget goes; each costs so much.
     pub(crate) fn each(&self, meter: &Meter, cost: u64, mut visit: impl FnMut(u32)) {
-        for (block, words) in (0_u32..).zip(self.words.chunks(BLOCK_WORDS)) {
+        self.each_block(meter, cost, |block, words| {
+            for (at, &word) in (0_u32..).zip(words) {
+                (Ones { word, base: (block as u32 * BLOCK_WORDS as u32 + at) * 64 }).for_each(&mut visit);
+            }
+        });
+    }
+
+    /// As [`Bitset::each`], with what the column has of each row: a piece of it is looked up once for all rows in it.
+    pub(crate) fn each_of<T: Copy>(&self, column: &Pieces<T>, meter: &Meter, cost: u64, mut visit: impl FnMut(u32, T)) {
+        self.each_block(meter, cost, |block, words| {
+            let piece = column.piece(block);
+            for (at, &word) in (0_u32..).zip(words) {
+                let ones = Ones { word, base: (block as u32 * BLOCK_WORDS as u32 + at) * 64 };
+                ones.for_each(|row| visit(row, piece[row as usize % PIECE_ROWS]));
+            }
+        });
+    }
+
+    /// Calls `visit` with the number and the words of each block that has rows.
+    fn each_block(&self, meter: &Meter, cost: u64, mut visit: impl FnMut(usize, &[u64])) {
+        for (block, words) in self.words.chunks(BLOCK_WORDS).enumerate() {
             let rows: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
             if rows > 0 {
                 if !meter.may_spend(rows * cost + BLOCK_WORDS as u64) {
                     return;
                 }
-                for (at, &word) in (0_u32..).zip(words) {
-                    (Ones { word, base: (block * BLOCK_WORDS as u32 + at) * 64 }).for_each(&mut visit);
-                }
+                visit(block, words);
             }
         }
     }

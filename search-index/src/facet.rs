@@ -86,8 +86,8 @@ impl<'a> Faceting<'a> {
         let counts = match &request.field {
             FacetField::Brand => {
                 let mut counts = vec![0_u32; rows.brands.id_end()];
-                set.each(meter, cost::COLUMN, |row| {
-                    if let Some(count) = counts.get_mut(rows.brand_ids[row as usize] as usize) {
+                set.each_of(&rows.brand_ids, meter, cost::COLUMN, |_, brand| {
+                    if let Some(count) = counts.get_mut(brand as usize) {
                         *count += 1;
                     }
                 });
@@ -128,7 +128,7 @@ impl<'a> Faceting<'a> {
             }
             FacetField::Price => FacetCounts::Range(stats(rows, set, meter)),
             FacetField::PriceHistogram { buckets } => histogram(stats(rows, set, meter), *buckets, |add| {
-                set.each(meter, 5 * cost::COLUMN, |row| match rows.prices[row as usize] {
+                set.each_of(&rows.prices, meter, 5 * cost::COLUMN, |_, price| match price {
                     NO_PRICE => {}
                     price => add(price, 1),
                 });
@@ -166,7 +166,7 @@ fn by_path(rows: &Rows, set: &Bitset, meter: &Meter) -> Vec<u32> {
 
 fn stats(rows: &Rows, set: &Bitset, meter: &Meter) -> Option<ColumnStats> {
     let mut stats = None;
-    set.each(meter, cost::COLUMN, |row| match rows.prices[row as usize] {
+    set.each_of(&rows.prices, meter, cost::COLUMN, |_, price| match price {
         NO_PRICE => {}
         price => stats = ColumnStats::with(stats, price),
     });
@@ -177,7 +177,7 @@ fn ratings(rows: &Rows, set: &Bitset, filters: &[&Filter], meter: &Meter) -> Fac
     let asked = |from: u16| filters.iter().any(|filter| **filter == Filter::Rating { min: Some(from), max: None });
     let mut buckets = RATINGS_FROM.map(|from| RatingBucket { from, count: 0, selected: asked(from) });
     let mut stats = None;
-    set.each(meter, 2 * cost::COLUMN, |row| match rows.ratings[row as usize] {
+    set.each_of(&rows.ratings, meter, 2 * cost::COLUMN, |_, rating| match rating {
         NO_RATING => {}
         rating => {
             stats = ColumnStats::with(stats, i64::from(rating));

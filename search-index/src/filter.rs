@@ -9,6 +9,7 @@
 use crate::attributes::Column;
 use crate::bitset::Bitset;
 use crate::budget::{Meter, cost};
+use crate::pieces::Pieces;
 use crate::query::{FacetField, Filter};
 use crate::rows::{NO_PRICE, NO_RATING, Rows};
 
@@ -140,11 +141,11 @@ impl Rows {
             Filter::Category(keys) => self.in_categories(set, keys, meter),
             Filter::Price { min, max } => {
                 let (min, max) = prices(*min, *max);
-                self.scan(set, meter, |row| (min..=max).contains(&self.prices[row]))
+                self.scan(set, &self.prices, meter, |price| (min..=max).contains(&price))
             }
             Filter::Rating { min, max } => {
                 let (min, max) = ratings(*min, *max);
-                self.scan(set, meter, |row| (min..=max).contains(&self.ratings[row]))
+                self.scan(set, &self.ratings, meter, |rating| (min..=max).contains(&rating))
             }
             Filter::Attribute { name, any_of } => {
                 let Some(column) = self.attributes.column(name) else { return Bitset::default() };
@@ -170,7 +171,15 @@ impl Rows {
                 });
                 passing
             }
-            Filter::InStock(wanted) => self.scan(set, meter, |row| in_stock(row as u32) == *wanted),
+            Filter::InStock(wanted) => {
+                let mut passing = Bitset::with_rows(self.end());
+                set.each(meter, cost::COLUMN, |row| {
+                    if in_stock(row) == *wanted {
+                        passing.insert(row);
+                    }
+                });
+                passing
+            }
         }
     }
 
@@ -198,10 +207,10 @@ impl Rows {
         passing
     }
 
-    fn scan(&self, set: &Bitset, meter: &Meter, test: impl Fn(usize) -> bool) -> Bitset {
+    fn scan<T: Copy>(&self, set: &Bitset, column: &Pieces<T>, meter: &Meter, test: impl Fn(T) -> bool) -> Bitset {
         let mut passing = Bitset::with_rows(self.end());
-        set.each(meter, cost::COLUMN, |row| {
-            if test(row as usize) {
+        set.each_of(column, meter, cost::COLUMN, |row, value| {
+            if test(value) {
                 passing.insert(row);
             }
         });
@@ -220,7 +229,7 @@ impl Rows {
     fn of_brands(&self, set: &Bitset, wanted: &[String], meter: &Meter) -> Bitset {
         let ids: Vec<u32> = wanted.iter().filter_map(|name| self.brands.find(name)).collect();
         if ids.iter().map(|id| self.brands.rows(*id).len()).sum::<u64>() >= set.count() {
-            return self.scan(set, meter, |row| ids.contains(&self.brand_ids[row]));
+            return self.scan(set, &self.brand_ids, meter, |brand| ids.contains(&brand));
         }
         let mut passing = Bitset::with_rows(self.end());
         for id in ids {

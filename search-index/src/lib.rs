@@ -97,6 +97,7 @@
 //! | `batch` | many documents at once: rows in a good order, lists made in linear time |
 //! | `forward` | what each document says, word by word |
 //! | `rows`, `names`, `attributes`, `row_values` | a dense row a document: columns changed in place, brands and categories with their rows, sparse attributes by name and by row |
+//! | `pieces`, `split_table` | columns, lists and hash tables that grow a piece at a time, so that no write waits until a million rows have moved |
 //! | `impact` | what a term weighs in a document: BM25 with field weights, folded into one byte |
 //! | `postings` | lists of rows and impacts, with maxima by block |
 //! | `near` | words a slip of the finger away |
@@ -185,6 +186,7 @@ mod numbers;
 mod operators;
 mod patterns;
 mod phrases;
+mod pieces;
 mod postings;
 mod product_types;
 mod query;
@@ -198,6 +200,7 @@ mod search;
 mod segment;
 mod signals;
 mod similar;
+mod split_table;
 mod statistics;
 mod stretches;
 mod suggest;

@@ -7,11 +7,13 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use smallvec::SmallVec;
 
 use crate::analysis::{Analyzer, Language};
+use crate::pieces::Grown;
+use crate::split_table::SplitTable;
 
 /// Hashes that do not differ between runs: nothing here may depend on chance.
 pub(crate) const HASHER: FixedState = FixedState::with_seed(0x5eed);
@@ -24,22 +26,22 @@ struct Name {
 /// Names with the rows that have them.
 #[derive(Default)]
 pub(crate) struct Names {
-    table: HashTable<u32>,
-    names: Vec<Name>,
+    table: SplitTable<u32>,
+    names: Grown<Name>,
     free: Vec<u32>,
 }
 
 impl Names {
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
-        self.table.find(HASHER.hash_one(text), |id| &*self.names[*id as usize].text == text).copied()
+        self.table.find(HASHER.hash_one(text), |id| &*self.names[*id].text == text).copied()
     }
 
     pub(crate) fn text(&self, id: u32) -> &Arc<str> {
-        &self.names[id as usize].text
+        &self.names[id].text
     }
 
     pub(crate) fn rows(&self, id: u32) -> &RoaringBitmap {
-        &self.names[id as usize].rows
+        &self.names[id].rows
     }
 
     /// Ids are below this.
@@ -52,36 +54,31 @@ impl Names {
             let name = Name { text: text.into(), rows: RoaringBitmap::new() };
             let id = match self.free.pop() {
                 Some(id) => {
-                    self.names[id as usize] = name;
+                    self.names[id] = name;
                     id
                 }
-                None => {
-                    self.names.push(name);
-                    self.names.len() as u32 - 1
-                }
+                None => self.names.push(name),
             };
             let names = &self.names;
-            self.table.insert_unique(HASHER.hash_one(text), id, |id| HASHER.hash_one(&*names[*id as usize].text));
+            self.table.insert_unique(HASHER.hash_one(text), id, |id| HASHER.hash_one(&*names[*id].text));
             id
         });
-        self.names[id as usize].rows.insert(row);
+        self.names[id].rows.insert(row);
         id
     }
 
     /// Gives a name that is in use to one more row.
     pub(crate) fn insert_again(&mut self, id: u32, row: u32) {
-        self.names[id as usize].rows.insert(row);
+        self.names[id].rows.insert(row);
     }
 
     pub(crate) fn remove(&mut self, id: u32, row: u32) {
-        let name = &mut self.names[id as usize];
+        let name = &mut self.names[id];
         name.rows.remove(row);
         if name.rows.is_empty() {
             let hash = HASHER.hash_one(&*name.text);
-            if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
-                entry.remove();
-            }
-            self.names[id as usize] = Name { text: "".into(), rows: RoaringBitmap::new() };
+            self.table.remove(hash, |other| *other == id);
+            self.names[id] = Name { text: "".into(), rows: RoaringBitmap::new() };
             self.free.push(id);
         }
     }
@@ -141,7 +138,7 @@ const PART_OF_KEY: char = '/';
 pub(crate) struct Categories {
     pub(crate) keys: Names,
     by_name: ByStems,
-    table: HashTable<u32>,
+    table: SplitTable<u32>,
     places: Vec<Place>,
     free: Vec<u32>,
 }
@@ -227,9 +224,7 @@ impl Categories {
             }
         }
         if last {
-            if let Ok(entry) = self.table.find_entry(HASHER.hash_one(&*keys), |other| *other == place) {
-                entry.remove();
-            }
+            self.table.remove(HASHER.hash_one(&*keys), |other| *other == place);
             self.free.push(place);
         }
     }

@@ -5,11 +5,15 @@
 //! monitor"; in "monitor, black" and "monitor 24 inch" it is.
 //! Of a language nothing is known but a few words that come before what a thing is for. What is learnt is kept and never unlearnt.
 
+use std::hash::BuildHasher;
+
 use hashbrown::HashMap;
 
 use crate::analysis::{Language, Role};
 use crate::forward::Tokens;
 use crate::impact::Field;
+use crate::names::HASHER;
+use crate::split_table::SplitTable;
 
 /// Words that are counted; further ones are no nouns.
 const WORDS_MAX: usize = 1 << 17;
@@ -61,7 +65,7 @@ pub(crate) enum Kind {
 #[derive(Default)]
 pub(crate) struct Nouns {
     language: Language,
-    counts: HashMap<Box<str>, Counts, foldhash::fast::FixedState>,
+    counts: SplitTable<(Box<str>, Counts)>,
     documents: u32,
 }
 
@@ -136,10 +140,11 @@ impl Nouns {
 
     fn add_all(&mut self, stems: &[&str], counts: &[Counts]) {
         for (stem, more) in stems.iter().zip(counts).filter(|(_, more)| **more != Counts::default()) {
-            if let Some(known) = self.counts.get_mut(*stem) {
+            let hash = HASHER.hash_one(*stem);
+            if let Some((_, known)) = self.counts.find_mut(hash, |(known, _)| **known == **stem) {
                 known.add(*more);
             } else if self.counts.len() < WORDS_MAX {
-                self.counts.insert((*stem).into(), *more);
+                self.counts.insert_unique(hash, ((*stem).into(), *more), |(stem, _)| HASHER.hash_one(&**stem));
             }
         }
     }
@@ -156,7 +161,8 @@ impl Nouns {
         if form.bytes().any(|byte| byte.is_ascii_digit()) {
             return Kind::Number;
         }
-        let Some(counts) = self.counts.get(stem) else { return Kind::Other };
+        let known = self.counts.find(HASHER.hash_one(stem), |(known, _)| **known == *stem);
+        let Some((_, counts)) = known else { return Kind::Other };
         if u64::from(counts.values) * 100 > u64::from(counts.documents) * VALUE_PERCENT {
             Kind::Value
         } else if counts.seen > 0 && u64::from(counts.last) * 100 >= u64::from(counts.seen) * NOUN_PERCENT {

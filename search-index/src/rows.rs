@@ -6,8 +6,6 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
-
 use crate::attributes::Attributes;
 use crate::bitset::Bitset;
 use crate::collect::value_of;
@@ -15,10 +13,12 @@ use crate::cursor::{SortKey, Tier};
 use crate::document::{DocKey, Document};
 use crate::index::Columns;
 use crate::names::{Categories, HASHER, Names};
+use crate::pieces::Pieces;
 use crate::query::Sort;
 use crate::rank::windows::WINDOW_ROWS;
 use crate::row_values::RowValues;
 use crate::signals::popularity;
+use crate::split_table::SplitTable;
 use crate::stretches::Stretches;
 
 /// In the price column: no price.
@@ -41,23 +41,25 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Rows {
     /// Rows by the hashes of their keys, which are looked at in the column: a quarter of the memory of a map that holds the keys too.
-    by_key: HashTable<u32>,
+    by_key: SplitTable<u32>,
+    /// Rows are below this.
+    end: usize,
     pub(crate) live: Bitset,
     free: Vec<u32>,
-    pub(crate) keys: Vec<DocKey>,
-    pub(crate) partitions: Vec<u16>,
-    pub(crate) prices: Vec<i64>,
-    pub(crate) ratings: Vec<u16>,
-    pub(crate) popularities: Vec<i64>,
+    pub(crate) keys: Pieces<DocKey>,
+    pub(crate) partitions: Pieces<u16>,
+    pub(crate) prices: Pieces<i64>,
+    pub(crate) ratings: Pieces<u16>,
+    pub(crate) popularities: Pieces<i64>,
     /// By stretch of `WINDOW_ROWS`, the greatest share of popularity ([`popularity`]) that any row of it has or had: it is only ever raised, so that a change
     /// in place costs no look at the others.
     most_popular: Vec<u8>,
-    pub(crate) releases: Vec<i64>,
-    pub(crate) brand_ids: Vec<u32>,
-    pub(crate) places: Vec<u32>,
+    pub(crate) releases: Pieces<i64>,
+    pub(crate) brand_ids: Pieces<u32>,
+    pub(crate) places: Pieces<u32>,
     pub(crate) stretches: Stretches,
     pub(crate) values: RowValues,
-    pub(crate) stamps: Vec<u64>,
+    pub(crate) stamps: Pieces<u64>,
     pub(crate) brands: Names,
     pub(crate) categories: Categories,
     pub(crate) attributes: Attributes,
@@ -70,7 +72,7 @@ impl Rows {
 
     /// Rows are below this.
     pub(crate) fn end(&self) -> usize {
-        self.keys.len()
+        self.end
     }
 
     pub(crate) fn find(&self, key: DocKey) -> Option<u32> {
@@ -93,19 +95,20 @@ impl Rows {
     ///
     /// Each is given to [`Rows::enter`], or named by a segment as dead, or released.
     pub(crate) fn fresh(&mut self, rows: usize) -> u32 {
-        let first = self.keys.len();
+        let first = self.end;
         let end = first + rows;
         u32::try_from(end).expect("memory ends before four billion documents do");
-        self.keys.resize(end, DocKey(0));
-        self.stamps.resize(end, 0);
-        self.partitions.resize(end, 0);
-        self.prices.resize(end, NO_PRICE);
-        self.ratings.resize(end, NO_RATING);
-        self.popularities.resize(end, 0);
+        self.end = end;
+        self.keys.grow(end, DocKey(0));
+        self.stamps.grow(end, 0);
+        self.partitions.grow(end, 0);
+        self.prices.grow(end, NO_PRICE);
+        self.ratings.grow(end, NO_RATING);
+        self.popularities.grow(end, 0);
         self.most_popular.resize(end.div_ceil(WINDOW_ROWS), 0);
-        self.releases.resize(end, 0);
-        self.brand_ids.resize(end, NO_ID);
-        self.places.resize(end, NO_ID);
+        self.releases.grow(end, 0);
+        self.brand_ids.grow(end, NO_ID);
+        self.places.grow(end, NO_ID);
         first as u32
     }
 
@@ -164,9 +167,7 @@ impl Rows {
     /// Takes a live row out of every set and column; its number stays taken until [`Rows::release`].
     pub(crate) fn retire(&mut self, row: u32) {
         let at = row as usize;
-        if let Ok(entry) = self.by_key.find_entry(HASHER.hash_one(self.keys[at]), |other| *other == row) {
-            entry.remove();
-        }
+        self.by_key.remove(HASHER.hash_one(self.keys[at]), |other| *other == row);
         self.live.remove(row);
         if self.brand_ids[at] != NO_ID {
             self.brands.remove(self.brand_ids[at], row);

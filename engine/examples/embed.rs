@@ -55,6 +55,7 @@ fn kettle() -> Result<ProductInput, Failed> {
         variants: vec![VariantInput { key: "kettle-red".into(), options: Vec::new(), prices: vec![price], barcodes: Vec::new() }],
         stock: vec![OpeningStock { variant: "kettle-red".into(), location: "main".into(), on_hand: 12 }],
         popularity: 0,
+        margin: None,
         released: None,
         status: ProductStatus::Active,
     })

@@ -48,6 +48,7 @@ fn product(key: &str, stock: u32) -> Op {
         }],
         stock: vec![OpeningStock { variant: key.to_owned(), location: "main".to_owned(), on_hand: stock }],
         popularity: 0,
+        margin: None,
         released: None,
         status: ProductStatus::Active,
     }))

@@ -34,6 +34,7 @@ fn product(number: usize, title: &str) -> Request {
         variants: vec![variant],
         stock: Vec::new(),
         popularity: 0,
+        margin: None,
         released: None,
         status: ProductStatus::Active,
     };

@@ -56,6 +56,7 @@ fn put(engine: &Engine, number: u32) {
         }],
         stock: Vec::new(),
         popularity: i64::from(number),
+        margin: None,
         released: None,
         status: ProductStatus::Active,
     };

@@ -42,6 +42,7 @@ fn product() -> ProductView {
         images: (0..3).map(|n| Image { url: format!("https://images.example/{n}.jpg"), alt: "A picture".to_owned() }).collect(),
         variants: (0..6).map(variant).collect(),
         popularity: 100,
+        margin: None,
         released: Some(20_000),
     }
 }

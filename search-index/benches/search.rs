@@ -109,7 +109,7 @@ fn measure(c: &mut Criterion, corpus: &Corpus) {
     let brands = Filter::Brand(corpus.brands.clone());
     let shapes = [
         ("top20", Query::default()),
-        ("top20_signals", Query { signals: Signals { popularity: 40, rating: 10, in_stock: 0 }, ..Query::default() }),
+        ("top20_signals", Query { signals: Signals { popularity: 40, rating: 10, in_stock: 0, margin: 0 }, ..Query::default() }),
         ("top20_explained", Query { explain: true, ..Query::default() }),
         ("top20_total", Query { total: true, ..Query::default() }),
         ("top20_3_facets", Query { facets: facets(corpus), ..Query::default() }),
@@ -147,7 +147,7 @@ fn measure(c: &mut Criterion, corpus: &Corpus) {
     group.bench_function("set_columns", |b| {
         b.iter(|| {
             let key = DocKey(keys.next().expect("a cycle"));
-            index.set_columns(key, Columns { price: Some(key.0 as i64), rating: None, popularity: 1 }).expect("not reserved")
+            index.set_columns(key, Columns { price: Some(key.0 as i64), rating: None, popularity: 1, margin: 0 }).expect("not reserved")
         });
     });
     let mut documents = corpus.documents.iter().cycle();

@@ -114,7 +114,8 @@ fn measure(documents: u64) {
         for saved in saved {
             loaded.adopt(saved, |key| {
                 let product = &products[key.0 as usize];
-                let columns = Columns { price: product.price, rating: product.rating, popularity: product.popularity };
+                let columns =
+                    Columns { price: product.price, rating: product.rating, popularity: product.popularity, margin: product.margin };
                 Some(Current { stamp: product.stamp, columns })
             });
         }

@@ -135,7 +135,14 @@ mod tests {
     /// Numbers are other hits, letters pinned ones.
     fn hit(name: char) -> Hit {
         let key = DocKey(u64::from(name));
-        Hit { key, partition: 0, score: 0.0, pinned: name.is_alphabetic(), sort: SortKey { tier: Tier::AllTerms, value: 0, key } }
+        Hit {
+            key,
+            partition: 0,
+            score: 0.0,
+            of_margin: 0.0,
+            pinned: name.is_alphabetic(),
+            sort: SortKey { tier: Tier::AllTerms, value: 0, key },
+        }
     }
 
     #[test] // Other hits, pins as letter and place, limit; the page, and whether there is more.

@@ -114,8 +114,8 @@ impl Gather {
             paths.insert(document.category.clone(), path);
             path
         });
-        let Document { key, stamp, partition, released, price, rating, popularity, .. } = *document;
-        let columns = Columns { price, rating, popularity };
+        let Document { key, stamp, partition, released, price, rating, popularity, margin, .. } = *document;
+        let columns = Columns { price, rating, popularity, margin };
         let (entries, sheet) = (entries..batch.entries.len(), sheets..batch.sheets.len());
         let mut doc = Doc { key, stamp, partition, released, columns, brand, path, entries, sheet };
         match by_key.get(&key) {

@@ -6,6 +6,8 @@
 use std::fmt;
 
 use crate::index::Columns;
+#[cfg(doc)]
+use crate::signals::Signals;
 
 /// Attributes a document may carry, repeated names counted each time. More is refused.
 pub const ATTRIBUTES_MAX: usize = 1_024;
@@ -86,6 +88,8 @@ pub struct Document {
     pub rating: Option<u16>,
     /// Higher is more popular; the unit is the caller's.
     pub popularity: i64,
+    /// Hundredths of the price that the shop earns by it; 0 if nobody knows. Nothing is found or ordered by it but as [`Signals::margin`] says.
+    pub margin: i8,
     /// Higher is newer; the unit is the caller's (days, milliseconds).
     pub released: i64,
     /// Name and value; a repeated name makes a multi-valued attribute.
@@ -109,6 +113,7 @@ impl Document {
             price: None,
             rating: None,
             popularity: 0,
+            margin: 0,
             released: 0,
             attributes: Vec::new(),
         }
@@ -133,7 +138,7 @@ impl Document {
         for key in &self.category {
             too_long("category", key.len(), NAME_BYTES_MAX)?;
         }
-        Columns { price: self.price, rating: self.rating, popularity: self.popularity }.check()?;
+        Columns { price: self.price, rating: self.rating, popularity: self.popularity, margin: self.margin }.check()?;
         if self.attributes.len() > ATTRIBUTES_MAX {
             return Err(DocumentError::TooMany { field: "attributes", len: self.attributes.len(), max: ATTRIBUTES_MAX });
         }

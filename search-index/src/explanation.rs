@@ -91,4 +91,6 @@ pub enum ScoreOf {
     Rating,
     /// [`Signals::in_stock`](crate::Signals::in_stock).
     InStock,
+    /// [`Signals::margin`](crate::Signals::margin).
+    Margin,
 }

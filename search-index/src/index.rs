@@ -46,6 +46,8 @@ pub struct Columns {
     pub rating: Option<u16>,
     /// Higher is more popular.
     pub popularity: i64,
+    /// Hundredths of the price that the shop earns by it; 0 if nobody knows.
+    pub margin: i8,
 }
 
 impl Columns {

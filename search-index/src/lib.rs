@@ -108,7 +108,7 @@
 //! | `arrangement` | what a shop sets for a query: fixed places, hidden documents, boosts |
 //! | `patterns` | which queries such a rule is for |
 //! | `explanation` | why a hit has its score |
-//! | `signals` | what popularity, ratings and stock count beside words |
+//! | `signals` | what popularity, ratings, stock and margins count beside words |
 //! | `rank` | what each word of a query stands for and how it may be spelt right, the best rows by pruned sums of impacts, all rows as sets, what a score was added up from, words with weights of their own |
 //! | `budget` | work counted, and where it ends |
 //! | `filter`, `facet`, `stretches` | sets of rows, exact counts, and rows of one category side by side |

@@ -135,7 +135,7 @@ pub enum QueryError {
     /// A signal is worth more than [`SIGNAL_PERCENT_MAX`].
     #[error("the signal {signal:?} of {percent} hundredths, at most {SIGNAL_PERCENT_MAX} are taken")]
     SignalPercent {
-        /// Which one: `popularity`, `rating` or `in stock`.
+        /// Which one: `popularity`, `rating`, `in stock` or `margin`.
         signal: &'static str,
         /// Hundredths found.
         percent: u16,

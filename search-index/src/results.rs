@@ -25,6 +25,8 @@ pub struct Hit {
     pub partition: u16,
     /// BM25 over all fields; 0 for a query without text. Filled in for every sort.
     pub score: f32,
+    /// What of the score is for [`Signals::margin`](crate::Signals::margin).
+    pub of_margin: f32,
     /// Its place in the order, comparable with hits of other indexes for the same query. Of a pinned document in order of relevance it says nothing.
     pub sort: SortKey,
     /// Whether the query pins it.

@@ -2,7 +2,7 @@
 //!
 //! Path: a document → `Rows::add` (a fresh row, or one that nothing refers to) → columns by row → `Rows::retire` (gone from all
 //! answers) → `Rows::release` (free for use again, once no posting names it).
-//! Cost: 52 bytes a row and some 8 to find it by its key, besides its attributes.
+//! Cost: 53 bytes a row and some 8 to find it by its key, besides its attributes.
 
 use std::hash::BuildHasher;
 
@@ -51,6 +51,7 @@ pub(crate) struct Rows {
     pub(crate) prices: Pieces<i64>,
     pub(crate) ratings: Pieces<u16>,
     pub(crate) popularities: Pieces<i64>,
+    pub(crate) margins: Pieces<i8>,
     /// By stretch of `WINDOW_ROWS`, the greatest share of popularity ([`popularity`]) that any row of it has or had: it is only ever raised, so that a change
     /// in place costs no look at the others.
     most_popular: Vec<u8>,
@@ -86,8 +87,8 @@ impl Rows {
         let place = if document.category.is_empty() { NO_ID } else { self.categories.insert(&document.category, row) };
         let list = self.attributes.insert(row, &document.attributes);
         self.values.put(row, &list);
-        let Document { key, stamp, partition, released, price, rating, popularity, .. } = *document;
-        self.enter(row, Entry { key, stamp, partition, released, brand, place }, Columns { price, rating, popularity });
+        let Document { key, stamp, partition, released, price, rating, popularity, margin, .. } = *document;
+        self.enter(row, Entry { key, stamp, partition, released, brand, place }, Columns { price, rating, popularity, margin });
         row
     }
 
@@ -105,6 +106,7 @@ impl Rows {
         self.prices.grow(end, NO_PRICE);
         self.ratings.grow(end, NO_RATING);
         self.popularities.grow(end, 0);
+        self.margins.grow(end, 0);
         self.most_popular.resize(end.div_ceil(WINDOW_ROWS), 0);
         self.releases.grow(end, 0);
         self.brand_ids.grow(end, NO_ID);
@@ -139,6 +141,7 @@ impl Rows {
         self.prices[at] = columns.price.unwrap_or(NO_PRICE);
         self.ratings[at] = columns.rating.unwrap_or(NO_RATING);
         self.popularities[at] = columns.popularity;
+        self.margins[at] = columns.margin;
         let most = &mut self.most_popular[at / WINDOW_ROWS];
         *most = popularity(columns.popularity).max(*most);
     }
@@ -154,6 +157,7 @@ impl Rows {
             price: Some(self.prices[at]).filter(|price| *price != NO_PRICE),
             rating: Some(self.ratings[at]).filter(|rating| *rating != NO_RATING),
             popularity: self.popularities[at],
+            margin: self.margins[at],
         }
     }
 

@@ -284,7 +284,8 @@ impl<'a> Search<'a> {
             if query.explain {
                 part.explanations.push((sort.key, resolved.explain(row, score, &asked, &index.known(meter))));
             }
-            Hit { key: sort.key, partition: index.rows.partitions[row as usize], score: shown(score), sort, pinned }
+            let (score, of_margin) = (shown(score), shown(resolved.of_margin(row, score)));
+            Hit { key: sort.key, partition: index.rows.partitions[row as usize], score, of_margin, sort, pinned }
         };
         let (candidates, more) = top.finish(query.limit);
         let (text, relevance) = (resolved.len() > 0, query.sort == Sort::Relevance);

@@ -1,12 +1,12 @@
-//! What a shop knows of its products beside their texts: how popular they are, how they are rated, whether there are any.
+//! What a shop knows of its products beside their texts: how popular they are, how they are rated, whether there are any, what it earns by them.
 //!
-//! Path: [`Signals`] of a [`Query`] → bounds → what each is worth beside the words of the query (`rank::signals`) → a row's share of it: [`popularity`] and
-//! [`rating`] of its columns, stock by the liveness function.
+//! Path: [`Signals`] of a [`Query`] → bounds → what each is worth beside the words of the query (`rank::signals`) → a row's share of it: [`popularity`],
+//! [`rating`] and [`margin`] of its columns, stock by the liveness function.
 
 use crate::query::Query;
 use crate::refusal::QueryError;
 #[cfg(doc)]
-use crate::{document::Document, search::Live};
+use crate::{document::Document, results::Hit, search::Live};
 
 /// Hundredths that a signal is worth at most. More is refused.
 pub const SIGNAL_PERCENT_MAX: u16 = 400;
@@ -36,15 +36,18 @@ pub struct Signals {
     pub rating: u16,
     /// Being in stock, as the liveness function ([`Live`]) says: all of it or nothing. It is asked of documents that would come on the page by it, and of no others.
     pub in_stock: u16,
+    /// [`Document::margin`]: 100 hundredths have it whole, half as many half of it, and 0 and below none of it. What it brings a document, [`Hit::of_margin`] says, for
+    /// callers who do not tell everybody.
+    pub margin: u16,
 }
 
 impl Query {
     /// Whether signals are within their bound.
     pub(crate) fn check_signals(&self) -> Result<(), QueryError> {
-        let Signals { popularity, rating, in_stock } = self.signals;
+        let Signals { popularity, rating, in_stock, margin } = self.signals;
         let refused =
             |(signal, percent)| if percent > SIGNAL_PERCENT_MAX { Err(QueryError::SignalPercent { signal, percent }) } else { Ok(()) };
-        [("popularity", popularity), ("rating", rating), ("in stock", in_stock)].into_iter().try_for_each(refused)
+        [("popularity", popularity), ("rating", rating), ("in stock", in_stock), ("margin", margin)].into_iter().try_for_each(refused)
     }
 }
 
@@ -52,6 +55,8 @@ impl Query {
 const DOUBLINGS: u64 = 21;
 /// Stars in hundredths behind which more counts for nothing more.
 pub(crate) const BEST_RATING: u16 = 500;
+/// Likewise hundredths of a price that are earned by it.
+pub(crate) const BEST_MARGIN: u16 = 100;
 
 /// Shares are of this.
 pub(crate) const WHOLE: u8 = 255;
@@ -69,6 +74,11 @@ pub(crate) fn popularity(popularity: i64) -> u8 {
 /// A share of a rating in hundredths, of [`BEST_RATING`].
 pub(crate) fn rating(rating: Option<u16>) -> u16 {
     rating.unwrap_or(0).min(BEST_RATING)
+}
+
+/// A share of a margin in hundredths, of [`BEST_MARGIN`].
+pub(crate) fn margin(margin: i8) -> u16 {
+    u16::try_from(margin).unwrap_or(0).min(BEST_MARGIN)
 }
 
 #[cfg(test)]
@@ -102,6 +112,13 @@ mod tests {
     fn ratings_count_in_a_line_up_to_five_stars() {
         for (of, wanted) in [(None, 0), (Some(0), 0), (Some(1), 1), (Some(450), 450), (Some(500), 500), (Some(10_000), 500)] {
             assert_eq!(rating(of), wanted, "{of:?}");
+        }
+    }
+
+    #[test]
+    fn margins_count_in_a_line_from_nothing_to_the_whole_price() {
+        for (of, wanted) in [(i8::MIN, 0), (-1, 0), (0, 0), (1, 1), (50, 50), (100, 100), (i8::MAX, 100)] {
+            assert_eq!(margin(of), wanted, "{of}");
         }
     }
 }

@@ -259,6 +259,7 @@ impl Index {
             key: place.key,
             partition: rows.partitions[row as usize],
             score: shown(score_at(place)),
+            of_margin: shown(resolved.of_margin(row, score_at(place))),
             sort: place,
             pinned: false,
         };

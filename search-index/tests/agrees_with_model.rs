@@ -81,11 +81,8 @@ fn popularity() -> impl Strategy<Value = i64> {
 }
 
 fn columns() -> impl Strategy<Value = Columns> {
-    (option::of(-3_i64..60), option::of(0_u16..500), popularity()).prop_map(|(price, rating, popularity)| Columns {
-        price,
-        rating,
-        popularity,
-    })
+    (option::of(-3_i64..60), option::of(0_u16..500), popularity(), prop_oneof![2 => Just(0), 1 => any::<i8>()])
+        .prop_map(|(price, rating, popularity, margin)| Columns { price, rating, popularity, margin })
 }
 
 fn document() -> impl Strategy<Value = Document> {
@@ -101,6 +98,7 @@ fn document() -> impl Strategy<Value = Document> {
             price: columns.price,
             rating: columns.rating,
             popularity: columns.popularity,
+            margin: columns.margin,
             released,
             partition: (key.0 % 5) as u16,
             ..Document::new(key)
@@ -114,7 +112,7 @@ fn stamp(document: &Document) -> u64 {
         return 0;
     }
     let mut hasher = DefaultHasher::new();
-    let lasting = Document { stamp: 0, price: None, rating: None, popularity: 0, ..document.clone() };
+    let lasting = Document { stamp: 0, price: None, rating: None, popularity: 0, margin: 0, ..document.clone() };
     format!("{lasting:?}").hash(&mut hasher);
     hasher.finish().max(1)
 }
@@ -145,8 +143,8 @@ impl Files {
         self.saving = None;
         let mut index = Index::new(settings);
         let current = |key: DocKey| {
-            let Document { stamp, price, rating, popularity, .. } = *model.documents.get(&key)?;
-            Some(Current { stamp, columns: Columns { price, rating, popularity } })
+            let Document { stamp, price, rating, popularity, margin, .. } = *model.documents.get(&key)?;
+            Some(Current { stamp, columns: Columns { price, rating, popularity, margin } })
         };
         // The newest first, as a caller would; the order must not matter.
         for file in self.whole.iter().rev() {
@@ -234,7 +232,12 @@ fn arrangement() -> impl Strategy<Value = (Vec<Pin>, Vec<DocKey>, Vec<Boost>)> {
 /// What it counts how good a product is; mostly nothing.
 fn signals() -> impl Strategy<Value = Signals> {
     let percent = || prop_oneof![2 => Just(0), 1 => 0_u16..20, 1 => 0_u16..=400];
-    let some = (percent(), percent(), percent()).prop_map(|(popularity, rating, in_stock)| Signals { popularity, rating, in_stock });
+    let some = (percent(), percent(), percent(), percent()).prop_map(|(popularity, rating, in_stock, margin)| Signals {
+        popularity,
+        rating,
+        in_stock,
+        margin,
+    });
     prop_oneof![1 => Just(Signals::default()), 1 => some]
 }
 

@@ -311,7 +311,7 @@ fn a_write_is_seen_by_the_next_search() {
     assert_eq!(found(&index, &text("desk")), [1]);
     assert!(index.remove(DocKey(1)) && !index.remove(DocKey(1)) && !index.contains(DocKey(1)));
     assert_eq!(found(&index, &text("desk")), [] as [u64; 0]);
-    let columns = Columns { price: Some(500), rating: Some(450), popularity: 9 };
+    let columns = Columns { price: Some(500), rating: Some(450), popularity: 9, margin: -20 };
     assert_eq!(index.set_columns(DocKey(2), columns), Ok(true));
     assert_eq!(index.set_columns(DocKey(1), columns), Ok(false));
     assert_eq!(index.columns(DocKey(2)), Some(columns));

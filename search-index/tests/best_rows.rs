@@ -40,8 +40,8 @@ fn document(key: u64) -> Document {
     } else {
         draw(&mut seed) % 4
     };
-    let (rating, popularity) = (Some((key % 501) as u16), popularity as i64);
-    Document { title, description, brand, category, price: Some(key as i64), rating, popularity, ..Document::new(DocKey(key)) }
+    let (rating, popularity, margin) = (Some((key % 501) as u16), popularity as i64, (key % 103) as i8);
+    Document { title, description, brand, category, price: Some(key as i64), rating, popularity, margin, ..Document::new(DocKey(key)) }
 }
 
 fn pages(index: &Index, query: &Query, pages: usize) -> Vec<(u32, DocKey)> {
@@ -58,9 +58,9 @@ fn pages(index: &Index, query: &Query, pages: usize) -> Vec<(u32, DocKey)> {
 }
 
 const KINDS: [Signals; 3] = [
-    Signals { popularity: 0, rating: 0, in_stock: 0 },
-    Signals { popularity: 40, rating: 0, in_stock: 0 },
-    Signals { popularity: 100, rating: 15, in_stock: 30 },
+    Signals { popularity: 0, rating: 0, in_stock: 0, margin: 0 },
+    Signals { popularity: 40, rating: 0, in_stock: 0, margin: 0 },
+    Signals { popularity: 100, rating: 15, in_stock: 30, margin: 25 },
 ];
 
 fn check(index: &Index, signals: Signals) {

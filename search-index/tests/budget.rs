@@ -93,7 +93,7 @@ fn queries() -> Vec<(&'static str, Query)> {
         typed: vec!["thing".into()],
         found: (0..32).map(|nth| format!("{} {}", WORDS[nth % 6], WORDS[(nth / 6 + 1) % 6])).collect(),
     }]);
-    let signals = Signals { popularity: 400, rating: 400, in_stock: 400 };
+    let signals = Signals { popularity: 400, rating: 400, in_stock: 400, margin: 400 };
     let filters: Vec<Filter> = (0..32)
         .map(|nth| match nth % 4 {
             0 => Filter::Price { min: Some(nth), max: None },

@@ -215,7 +215,7 @@ fn a_changed_rating_or_price_is_in_the_next_average() {
     };
     // Its own filter does not narrow ratings, and narrows prices.
     assert_eq!(asked(&index), (100, 330, [(1, true), (2, false), (2, false), (2, false)]));
-    index.set_columns(DocKey(2), Columns { price: Some(201), rating: Some(400), popularity: 0 }).expect("not reserved");
+    index.set_columns(DocKey(2), Columns { price: Some(201), rating: Some(400), ..Columns::default() }).expect("not reserved");
     assert_eq!(asked(&index), (151, 330, [(2, true), (2, false), (2, false), (2, false)]));
     index.remove(DocKey(4));
     assert_eq!(asked(&index), (151, 450, [(2, true), (2, false), (2, false), (2, false)]));

@@ -92,8 +92,8 @@ fn released_bytes_are_read() {
 fn current(documents: &[Document]) -> impl Fn(DocKey) -> Option<Current> {
     let by_key: BTreeMap<DocKey, Document> = documents.iter().map(|document| (document.key, document.clone())).collect();
     move |key| {
-        let Document { stamp, price, rating, popularity, .. } = *by_key.get(&key)?;
-        Some(Current { stamp, columns: Columns { price, rating, popularity } })
+        let Document { stamp, price, rating, popularity, margin, .. } = *by_key.get(&key)?;
+        Some(Current { stamp, columns: Columns { price, rating, popularity, margin } })
     }
 }
 

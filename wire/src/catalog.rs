@@ -133,6 +133,8 @@ pub struct ProductInput {
     pub released: Option<i32>,
     /// Draft, active or archived.
     pub status: ProductStatus,
+    /// Hundredths of its price that the shop earns by it, at most [`crate::limits::MARGIN_PERCENT_MAX`] either way; `None` if nobody says.
+    pub margin: Option<i8>,
 }
 
 /// A category as the merchant writes it.
@@ -224,6 +226,8 @@ pub struct ProductView {
     pub popularity: i64,
     /// Days since 1970-01-01.
     pub released: Option<i32>,
+    /// Hundredths of its price that the shop earns by it, for those who write products; to everybody else `None`.
+    pub margin: Option<i8>,
 }
 
 /// What an upsert did.

@@ -118,6 +118,8 @@ pub struct Ranking {
     pub rating: u16,
     /// Of what can be had.
     pub in_stock: u16,
+    /// Of margins.
+    pub margin: u16,
 }
 
 /// A setting as it is kept.

@@ -77,6 +77,7 @@ fn product(number: usize, kind: &Kind, random: &mut Random, titles: &mut BTreeSe
         stock,
         // Few sell much and most sell little: the reciprocal of an even number.
         popularity: (1_000_000 / random.between(1, 100_000)) as i64,
+        margin: None,
         released: i32::try_from(random.between(RELEASED.0, RELEASED.1)).ok(),
         status: ProductStatus::Active,
     }

@@ -20,6 +20,8 @@ pub struct Product {
     pub version: u64,
     /// As written, without `stock`.
     pub content: Content,
+    /// Hundredths of its price that the shop earns by it. Shown to nobody but those who write products.
+    pub margin: Option<i8>,
     /// The id of each variant of `content.variants`, in its order.
     pub skus: Vec<SkuId>,
 }
@@ -102,6 +104,16 @@ pub fn check(content: &v1::Product) -> Result<(), FieldError> {
         }
     }
     Ok(())
+}
+
+/// Whether a margin may be stored.
+///
+/// # Errors
+/// That it is out of range.
+pub fn check_margin(margin: Option<i8>) -> Result<(), FieldError> {
+    let max = limits::MARGIN_PERCENT_MAX;
+    let is_within = margin.is_none_or(|margin| (-max..=max).contains(&margin));
+    if is_within { Ok(()) } else { Err(error("/margin".to_owned(), "out_of_range", &format!("-{max} to {max}"))) }
 }
 
 fn check_attributes(attributes: &[v1::Attribute]) -> Result<(), FieldError> {
@@ -212,6 +224,17 @@ pub(crate) mod tests {
             spoil(&mut content);
             let found = check(&content).map_err(|error| (error.pointer, error.code));
             assert_eq!(found, Err((pointer.to_owned(), code.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_margin_is_hundredths_of_a_price() {
+        for margin in [None, Some(-100), Some(0), Some(100)] {
+            assert_eq!(check_margin(margin), Ok(()));
+        }
+        for margin in [-101, 101] {
+            let found = check_margin(Some(margin)).map_err(|error| (error.pointer, error.code));
+            assert_eq!(found, Err(("/margin".to_owned(), "out_of_range".to_owned())));
         }
     }
 

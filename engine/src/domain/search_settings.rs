@@ -5,7 +5,9 @@
 //! Bounds: `SYNONYMS_MAX` and `SEARCH_RULES_MAX` settings, and those of each in [`check`].
 
 use super::{check_count, check_text};
-use crate::record::v1::search::{Banner, Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait};
+use crate::record::v1::search::{
+    Banner, Boost, MarginRanking, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -92,7 +94,8 @@ pub fn check(key: &str, setting: &SearchSetting) -> Result<(), FieldError> {
     match setting {
         SearchSetting::Synonyms(synonyms) => check_synonyms(key, synonyms),
         SearchSetting::Rule(rule) => check_rule(rule),
-        SearchSetting::Ranking(ranking) => check_ranking(key, ranking),
+        SearchSetting::Ranking(ranking) => check_ranking(key, ranking, 0),
+        SearchSetting::MarginRanking(MarginRanking { others, margin }) => check_ranking(key, others, *margin),
     }
 }
 
@@ -155,10 +158,10 @@ fn check_rule(rule: &SearchRule) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn check_ranking(key: &str, Ranking { popularity, rating, in_stock }: &Ranking) -> Result<(), FieldError> {
+fn check_ranking(key: &str, Ranking { popularity, rating, in_stock }: &Ranking, margin: u16) -> Result<(), FieldError> {
     let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
-    for (name, percent) in [("popularity", popularity), ("rating", rating), ("in_stock", in_stock)] {
-        if *percent > max {
+    for (name, percent) in [("popularity", *popularity), ("rating", *rating), ("in_stock", *in_stock), ("margin", margin)] {
+        if percent > max {
             return Err(wrong(&format!("/{name}"), "out_of_range", &format!("0 to {max}")));
         }
     }
@@ -273,13 +276,17 @@ mod tests {
     #[test] // Each row: key and hundredths, and what is said of them.
     fn there_is_one_ranking() {
         let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
-        for (key, popularity, in_stock, wanted) in [
-            (RANKING_KEY, max, 0, ""),
-            (RANKING_KEY, max + 1, 0, "/popularity out_of_range"),
-            (RANKING_KEY, 0, max + 1, "/in_stock out_of_range"),
-            ("other", 1, 1, "/key unknown_value"),
+        for (key, popularity, in_stock, margin, wanted) in [
+            (RANKING_KEY, max, 0, max, ""),
+            (RANKING_KEY, max + 1, 0, 0, "/popularity out_of_range"),
+            (RANKING_KEY, 0, max + 1, 0, "/in_stock out_of_range"),
+            (RANKING_KEY, 0, 0, max + 1, "/margin out_of_range"),
+            ("other", 1, 1, 1, "/key unknown_value"),
         ] {
-            let said = check(key, &SearchSetting::Ranking(Ranking { popularity, rating: 0, in_stock }));
+            let others = Ranking { popularity, rating: 0, in_stock };
+            let setting =
+                if margin == 0 { SearchSetting::Ranking(others) } else { SearchSetting::MarginRanking(MarginRanking { others, margin }) };
+            let said = check(key, &setting);
             let said = said.err().map_or_else(String::new, |error| format!("{} {}", error.pointer, error.code));
             assert_eq!(said, wanted);
         }

@@ -19,18 +19,18 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wire::{
-    Body, CategoryInput, CategoryRef, CategoryView, Failure, Principal, ProductInput, ProductRef, Refusal, Role, Upserted, placement,
+    Body, CategoryInput, CategoryRef, CategoryView, Failure, ProductInput, ProductRef, ProductView, Refusal, Role, Upserted, placement,
     placement::Space,
 };
 
-/// A product: to shoppers if it is for sale, to those who write it in any case.
+/// A product: to shoppers if it is for sale, to those who write it in any case and with its margin.
 pub(super) fn get(ctx: &Ctx, head: &Head, reference: &ProductRef) -> Result<Body, Failure> {
-    let writes = matches!(head.principal, Principal::Staff { role: Role::Merchandiser | Role::Admin });
+    let writes = head.writes_products();
     ctx.with(|state| {
         let product = any(state, reference).filter(|product| writes || product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))?;
         let tree = state.config.shared.categories();
         let view = views::product(product, &tree, |place| state.availability(product, place));
-        Ok(Body::Product(Box::new(view)))
+        Ok(Body::Product(Box::new(ProductView { margin: product.margin.filter(|_| writes), ..view })))
     })
 }
 
@@ -57,8 +57,9 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: Produc
         Some(key) => ensure_category(ctx, trail, key).await?,
         None => Vec::new(),
     };
+    let margin = input.margin;
     let content = views::stored_product(input, category, partitions);
-    product::check(&content).map_err(|error| refused(Refusal::Invalid(vec![error])))?;
+    product::check(&content).and_then(|()| product::check_margin(margin)).map_err(|error| refused(Refusal::Invalid(vec![error])))?;
     let known = read(ctx, partition, |p| {
         p.product_by_key(&content.key).map(|p| p.content.variants.iter().map(|v| v.key.as_str().to_owned()).collect())
     })?;
@@ -66,7 +67,12 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, input: Produc
     let new: Vec<&str> =
         content.variants.iter().map(|variant| variant.key.as_str()).filter(|key| !known.iter().any(|k| k == key)).collect();
     claim(ctx, trail, &content.key, &new, partitions).await?;
-    let committed = ctx.propose(partition, head.entry(Command::PutProduct(Box::new(content)))).await?;
+    let content = Box::new(content);
+    let command = match margin {
+        Some(margin) => Command::PutProductWithMargin { content, margin },
+        None => Command::PutProduct(content),
+    };
+    let committed = ctx.propose(partition, head.entry(command)).await?;
     let mut effects = committed.effects.clone();
     let replayed = committed.applied.replayed;
     let outcome = trail.note(committed);

@@ -122,6 +122,11 @@ impl Head {
         }
     }
 
+    /// Whether it may see what is kept for those who write products: drafts, and margins.
+    fn writes_products(&self) -> bool {
+        matches!(self.principal, Principal::Staff { role: Role::Merchandiser | Role::Admin })
+    }
+
     fn system(&self) -> Result<(), Failure> {
         if self.principal == Principal::System { Ok(()) } else { Err(refused(Refusal::Forbidden)) }
     }
@@ -157,7 +162,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::PutProduct(input) => catalog::put(ctx, &head, trail, *input).await,
         Op::DeleteProduct(product) => catalog::delete(ctx, &head, trail, &product).await,
         Op::PutCategory(input) => catalog::put_category(ctx, &head, trail, input).await,
-        Op::Search(query) => search::search(ctx, query).await,
+        Op::Search(query) => search::search(ctx, &head, query).await,
         Op::Suggest { text, limit } => search::suggest(ctx, text, limit).await,
         Op::GetAvailability(skus) => stock::availability(ctx, skus).await,
         Op::GetStock(sku) => stock::get(ctx, &head, sku).await,

@@ -11,7 +11,7 @@ use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
-use search_index::{DocKey, Part, Statistics};
+use search_index::{DocKey, Part, ScoreOf, Statistics};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ const SEARCH_DEADLINE_MS: u64 = 500;
 /// Of that time, for what shards have of its words: the others are asked to search without those that do not say so long.
 const WORDS_DEADLINE_MS: u64 = 200;
 
-pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Failure> {
+pub(super) async fn search(ctx: &Ctx, head: &Head, mut query: SearchQuery) -> Result<Body, Failure> {
     views::distinct_facets(&mut query);
     let names: Vec<String> = query.facets.iter().map(wire::Facet::name).collect();
     let (tree, rules) = ctx.config(|config| (config.shared.categories(), config.shared.search_rules()));
@@ -77,10 +77,14 @@ pub(super) async fn search(ctx: &Ctx, mut query: SearchQuery) -> Result<Body, Fa
         };
         ctx.with_mut(|state| state.queries.note(&text, found, now));
     }
+    // What the shop earns by a product is in the order, and told to nobody else.
+    let tells_margins = head.writes_products();
+    let told = |part: &&search_index::ScorePart| tells_margins || part.what != ScoreOf::Margin;
     let mut explained: BTreeMap<DocKey, search_index::Explanation> = merged.explanations.into_iter().collect();
     let card = |hit: &search_index::Hit| {
-        let explanation = explained.remove(&hit.key).map(|why| why.parts.iter().map(views::score_part).collect());
-        Some(SearchHit { pinned: hit.pinned, explanation, ..shown.remove(&hit.key)? })
+        let explanation = explained.remove(&hit.key).map(|why| why.parts.iter().filter(told).map(views::score_part).collect());
+        let score = if tells_margins { hit.score } else { hit.score - hit.of_margin };
+        Some(SearchHit { pinned: hit.pinned, score, explanation, ..shown.remove(&hit.key)? })
     };
     let items = merged.hits.iter().filter_map(card).collect();
     let facets = names.into_iter().zip(&merged.facets).map(|(name, facet)| views::facet(name, facet, &tree)).collect();

@@ -12,7 +12,7 @@ use crate::domain::{
     search_settings::{COMMON_KEY_PREFIX, SearchSettings, Setting},
 };
 use crate::flow::{common_synonyms::COMMON, views};
-use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
+use crate::record::v1::search::{Boost, MarginRanking, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
 use crate::shard::core::doc_key;
 use search_index::{
     BOOSTS_MAX, HIDDEN_MAX, Language, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, SYNONYMS_MAX, Signals, Synonym, Synonyms,
@@ -43,7 +43,7 @@ impl Compared {
     fn rule(&self) -> Option<&SearchRule> {
         match &self.setting.content {
             SearchSetting::Rule(rule) => Some(rule),
-            SearchSetting::Synonyms(_) | SearchSetting::Ranking(_) => None,
+            SearchSetting::Synonyms(_) | SearchSetting::Ranking(_) | SearchSetting::MarginRanking(_) => None,
         }
     }
 }
@@ -73,9 +73,8 @@ impl SearchRules {
         let same = |kind| settings.is_same(&self.settings, kind);
         let ranking = settings.get(SearchSettingKind::Ranking, RANKING_KEY).map(|setting| &setting.content);
         let signals = match ranking {
-            Some(SearchSetting::Ranking(Ranking { popularity, rating, in_stock })) => {
-                Signals { popularity: *popularity, rating: *rating, in_stock: *in_stock }
-            }
+            Some(SearchSetting::Ranking(others)) => signals(*others, 0),
+            Some(SearchSetting::MarginRanking(MarginRanking { others, margin })) => signals(*others, *margin),
             Some(SearchSetting::Synonyms(_) | SearchSetting::Rule(_)) | None => Signals::default(),
         };
         Self {
@@ -140,6 +139,10 @@ impl SearchRules {
     }
 }
 
+fn signals(Ranking { popularity, rating, in_stock }: Ranking, margin: u16) -> Signals {
+    Signals { popularity, rating, in_stock, margin }
+}
+
 fn rules_of(language: Language, settings: &SearchSettings) -> Vec<Compared> {
     let compared = |setting: &Arc<Setting>| {
         let SearchSetting::Rule(rule) = &setting.content else { return None };
@@ -163,7 +166,7 @@ fn common(language: Language, settings: &SearchSettings) -> impl Iterator<Item =
 fn synonyms_of(language: Language, settings: &SearchSettings) -> Synonyms {
     let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
         SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
-        SearchSetting::Rule(_) | SearchSetting::Ranking(_) => None,
+        SearchSetting::Rule(_) | SearchSetting::Ranking(_) | SearchSetting::MarginRanking(_) => None,
     });
     // The merchant's first, so that it is the others that go over a bound.
     let synonyms: Vec<Synonym> = synonyms.chain(common(language, settings)).take(SYNONYMS_MAX).collect();

@@ -29,9 +29,7 @@ pub(super) async fn put(ctx: &Ctx, head: &Head, trail: &mut Trail, key: String, 
     let setting = match setting {
         SearchSetting::Synonyms(wire::Synonyms { typed, found }) => v1::SearchSetting::Synonyms(v1::Synonyms { typed, found }),
         SearchSetting::Rule(rule) => v1::SearchSetting::Rule(Box::new(stored_rule(ctx, *rule).await?)),
-        SearchSetting::Ranking(wire::Ranking { popularity, rating, in_stock }) => {
-            v1::SearchSetting::Ranking(v1::Ranking { popularity, rating, in_stock })
-        }
+        SearchSetting::Ranking(ranking) => views::stored_ranking(ranking),
     };
     search_settings::check(&key, &setting)
         .and_then(|()| analysed(ctx.config(|config| config.shared.search_language()), &setting))
@@ -109,7 +107,7 @@ fn analysed(language: Language, setting: &v1::SearchSetting) -> Result<(), Field
             };
             rule.queries.iter().enumerate().find_map(bad).map_or(Ok(()), Err)
         }
-        v1::SearchSetting::Ranking(_) => Ok(()),
+        v1::SearchSetting::Ranking(_) | v1::SearchSetting::MarginRanking(_) => Ok(()),
     }
 }
 

@@ -66,7 +66,8 @@ impl Partition {
         let (first_event, first_row) = (ctx.changes.events.len(), ctx.changes.stock.len());
         let outcome = 'run: {
             match &entry.command {
-                Command::PutProduct(content) => products.put(ctx, content),
+                Command::PutProduct(content) => products.put(ctx, content, None),
+                Command::PutProductWithMargin { content, margin } => products.put(ctx, content, Some(*margin)),
                 Command::DeleteProduct { product } => products.delete(ctx, *product),
 
                 Command::ClaimSku { key, owner } => claims.claim(ctx, key, owner),

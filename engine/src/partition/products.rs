@@ -1,6 +1,6 @@
 //! Products of a partition, with their SKUs.
 //!
-//! Path: `PutProduct` → checked → ids minted for new variants, kept for known ones → stored → outbox: claims finalised or released,
+//! Path: `PutProduct`, or `PutProductWithMargin` → checked → ids minted for new variants, kept for known ones → stored → outbox: claims finalised or released,
 //! stock rows opened. The key of each variant was claimed before by the flow that proposed the command.
 //! Bounds: [`PRODUCTS_MAX`], [`SKUS_MAX`], [`OPENED_KEPT_MAX`]; writes that would pass the first two are refused.
 
@@ -36,6 +36,9 @@ pub const SKUS_MAX: usize = 8_000_000;
 /// written again, and the location answers that they exist.
 pub const OPENED_KEPT_MAX: usize = 10_000;
 
+/// Version of the body of an item that says a margin.
+const MARGIN_VERSION: u8 = 2;
+
 #[derive(Clone, Debug)]
 struct Stored {
     product: Product,
@@ -70,8 +73,8 @@ impl Products {
     }
 
     /// Stores the product under its key, in place of what was there.
-    pub(super) fn put(&mut self, ctx: &mut ApplyContext<'_>, content: &v1::Product) -> Outcome {
-        product::check(content).map_err(|error| Refusal::Invalid(vec![error]))?;
+    pub(super) fn put(&mut self, ctx: &mut ApplyContext<'_>, content: &v1::Product, margin: Option<i8>) -> Outcome {
+        product::check(content).and_then(|()| product::check_margin(margin)).map_err(|error| Refusal::Invalid(vec![error]))?;
         let old = self.by_key.get(content.key.as_str()).and_then(|id| self.by_id.get(id));
         ctx.check_version(old.map_or(0, |stored| stored.product.version))?;
         let old_variants = old.map_or(0, |stored| stored.product.skus.len());
@@ -87,13 +90,15 @@ impl Products {
                 for (variant, sku) in content.variants.iter().zip(&skus) {
                     finalise(ctx, &content.key, &variant.key, *sku);
                 }
-                self.store(ctx, Product { id, version: 1, content: kept, skus }, VecDeque::new());
+                self.store(ctx, Product { id, version: 1, content: kept, margin, skus }, VecDeque::new());
                 (id, 1, Upserted::Created)
             }
-            Some(Stored { product: old, .. }) if is_same(&old.content, &kept) => (old.id, old.version, Upserted::Unchanged),
+            Some(Stored { product: old, .. }) if old.margin == margin && is_same(&old.content, &kept) => {
+                (old.id, old.version, Upserted::Unchanged)
+            }
             Some(Stored { product: old, .. }) => {
                 let (id, version) = (old.id, old.version + 1);
-                self.replace(ctx, id, version, content, kept);
+                self.replace(ctx, (id, version), content, kept, margin);
                 (id, version, Upserted::Updated)
             }
         };
@@ -141,7 +146,14 @@ impl Products {
     }
 
     /// Other content for a product that is there: known variants keep their ids, new ones get theirs, the others go.
-    fn replace(&mut self, ctx: &mut ApplyContext<'_>, id: ProductId, version: u64, content: &v1::Product, kept: Content) {
+    fn replace(
+        &mut self,
+        ctx: &mut ApplyContext<'_>,
+        (id, version): (ProductId, u64),
+        content: &v1::Product,
+        kept: Content,
+        margin: Option<i8>,
+    ) {
         let Some(Stored { product: old, opened }) = self.by_id.remove(&id) else { return };
         // Only looked up in, so its order cannot show.
         let mut left: HashMap<&str, SkuId> = old.variants().map(|(sku, variant)| (variant.key.as_str(), sku)).collect();
@@ -163,7 +175,7 @@ impl Products {
                 release(ctx, &content.key, &variant.key, sku);
             }
         }
-        self.store(ctx, Product { id, version, content: kept, skus }, opened);
+        self.store(ctx, Product { id, version, content: kept, margin, skus }, opened);
     }
 
     fn store(&mut self, ctx: &mut ApplyContext<'_>, product: Product, opened: VecDeque<u64>) {
@@ -214,30 +226,36 @@ impl Products {
     /// Writes products into a snapshot.
     pub(super) fn walk(&mut self, items: &mut Items<'_>) -> bool {
         self.by_id.walk(|_, stored| {
-            items.put_walked(Kind::Product, stored, |body, Stored { product, opened }| {
-                let Product { id, version, content, skus } = product;
+            // Without a margin the body is as it was before there were any.
+            let version = if stored.is_some_and(|stored| stored.product.margin.is_some()) { MARGIN_VERSION } else { 1 };
+            items.put_walked_version((Kind::Product, version), stored, |body, Stored { product, opened }| {
+                let Product { id, version, content, margin, skus } = product;
                 (*id, *version).put(body);
                 skus.put(body);
                 opened.put(body);
+                if let Some(margin) = margin {
+                    margin.put(body);
+                }
                 body.extend_from_slice(content.bytes());
             })
         })
     }
 
-    pub(super) fn put_back(&mut self, body: &mut &[u8]) -> Result<(), BadItem> {
+    pub(super) fn put_back(&mut self, version: u8, body: &mut &[u8]) -> Result<(), BadItem> {
         let mut fields = || {
             let (numbers, skus, opened) = (<(ProductId, u64)>::take(body)?, Field::take(body)?, Field::take(body)?);
-            Some((numbers, skus, opened, Content::checked(std::mem::take(body))?))
+            let margin = if version == MARGIN_VERSION { Some(i8::take(body)?) } else { None };
+            Some((numbers, skus, opened, margin, Content::checked(std::mem::take(body))?))
         };
-        let ((id, version), skus, opened, content): (_, Vec<SkuId>, _, Content) = fields().ok_or(BadItem::Damaged)?;
+        let ((id, version), skus, opened, margin, content): (_, Vec<SkuId>, _, _, Content) = fields().ok_or(BadItem::Damaged)?;
         let mut is_new = self.by_key.insert(Arc::from(content.key.as_str()), id).is_none();
         for (index, sku) in (0u32..).zip(&skus) {
             is_new &= self.by_sku.insert(*sku, (id, index)).is_none();
         }
-        if !is_new || skus.len() != content.variants.len() {
+        if !is_new || skus.len() != content.variants.len() || product::check_margin(margin).is_err() {
             return Err(BadItem::Unfit);
         }
-        let product = Product { id, version, content, skus };
+        let product = Product { id, version, content, margin, skus };
         if self.by_id.push(id, Stored { product, opened }) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 
@@ -264,6 +282,10 @@ impl Products {
         for (id, Stored { product, opened }) in &self.by_id {
             (id, product.version, &product.skus, opened).hash(digest);
             digest.bytes(product.content.bytes());
+            // One without has the digest that it had before there were any.
+            if let Some(margin) = product.margin {
+                digest.bytes(&margin.to_le_bytes());
+            }
         }
     }
 }

@@ -251,6 +251,17 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("delete_search_setting", Command::DeleteSearchSetting { kind: v1::search::SearchSettingKind::Rule, key: text("headphones") }),
         ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
+        ("put_product_with_margin", Command::PutProductWithMargin { content: Box::new(product()), margin: -7 }),
+        (
+            "put_search_setting, ranking by margin",
+            Command::PutSearchSetting {
+                key: text("default"),
+                setting: v1::search::SearchSetting::MarginRanking(v1::search::MarginRanking {
+                    others: v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 },
+                    margin: 15,
+                }),
+            },
+        ),
     ]
 }
 
@@ -397,7 +408,7 @@ proptest! {
     }
 
     #[test] // Spoiled entries are refused or read as some entry that can be written again.
-    fn spoiled_entries_do_not_panic(which in 0usize..45, spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
+    fn spoiled_entries_do_not_panic(which in 0usize..commands().len(), spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), cuts in any::<bool>()) {
         let mut bytes = Vec::new();
         let (_, command) = commands().swap_remove(which);
         encode(&entry(command), &mut bytes).expect("fixtures are small");

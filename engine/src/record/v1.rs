@@ -285,6 +285,13 @@ pub enum Command {
         kind: SearchSettingKind,
         key: String,
     },
+    // --- catalog, later
+    /// As `PutProduct`, of a product whose margin is known.
+    PutProductWithMargin {
+        content: Box<Product>,
+        /// Hundredths of its price.
+        margin: i8,
+    },
 }
 
 /// A product as stored; without ids, which apply mints or keeps.

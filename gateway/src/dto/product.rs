@@ -118,6 +118,9 @@ pub struct Product {
     /// Day it came out.
     #[schema(value_type = Option<String>, example = "2026-11-23")]
     released: Option<Shown<Date>>,
+    /// Percent of its price that the shop earns by it; there for those who write products, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin: Option<i8>,
 }
 
 /// The contract's word for a product's status.
@@ -167,11 +170,12 @@ impl From<wire::ProductView> for Product {
             variants: view.variants.into_iter().map(Into::into).collect(),
             popularity: view.popularity,
             released: view.released.and_then(day),
+            margin: view.margin,
         }
     }
 }
 
-/// The live part of a product's answer, which its version does not count.
+/// The part of a product's answer that its version does not count: what is live, and what not everybody is shown.
 #[must_use]
 pub fn live_part(view: &wire::ProductView) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(view.variants.len() * 5);
@@ -179,6 +183,8 @@ pub fn live_part(view: &wire::ProductView) -> Vec<u8> {
         bytes.extend_from_slice(&variant.availability.quantity.to_le_bytes());
         bytes.push(u8::from(variant.availability.backorder));
     }
+    // Last, so that without it the bytes are as they are for shoppers.
+    bytes.extend(view.margin.map(i8::cast_unsigned));
     bytes
 }
 

@@ -175,6 +175,8 @@ pub struct ProductBody {
     /// Higher sells better.
     #[serde(default)]
     pub popularity: i64,
+    /// Whole percent of its price that the shop earns by it, -100 to 100. Shoppers do not see it.
+    pub margin: Option<i64>,
     /// Day it came out, such as 2026-11-23; a time of that day will do.
     pub released: Option<String>,
     /// Active unless it says otherwise.
@@ -232,6 +234,7 @@ impl ProductBody {
             variants: variants(&mut checks, self.variants),
             stock: stock(&mut checks, self.stock),
             popularity: self.popularity,
+            margin: margin(&mut checks, self.margin),
             released,
             status,
         };
@@ -246,6 +249,15 @@ pub(super) fn released(checks: &mut Checks, text: Option<String>) -> Option<i32>
         checks.wrong("/released", "unknown_value", "a date, such as 2026-11-23");
     }
     days
+}
+
+pub(super) fn margin(checks: &mut Checks, percent: Option<i64>) -> Option<i8> {
+    let (percent, max) = (percent?, limits::MARGIN_PERCENT_MAX);
+    let margin = i8::try_from(percent).ok().filter(|margin| (-max..=max).contains(margin));
+    if margin.is_none() {
+        checks.wrong("/margin", "out_of_range", format!("from -{max} to {max}"));
+    }
+    margin
 }
 
 pub(super) fn attributes(checks: &mut Checks, attributes: Ordered<ValueBody>) -> Vec<Attribute> {
@@ -330,12 +342,13 @@ mod tests {
             r#"{"type":"product","key":"1399","title":"HP 80 Original Cyan","description":"x","brand":"HP","category":"printers/ink",
             "attributes":{"t_type":"Original","n_width":56.0,"b_wireless":false,"model":{"keyword":"C4872A"}},"images":[{"url":"u","alt":"a"}],
             "variants":[{"key":"1399","options":{},"prices":[{"amount":12595,"currency":"USD"}],"barcodes":["0882780756328"]}],
-            "stock":[{"variant":"1399","location":"main","on_hand":25}],"released":"1970-01-11T05:00:00Z","popularity":-3,"status":"draft"}"#,
+            "stock":[{"variant":"1399","location":"main","on_hand":25}],"released":"1970-01-11T05:00:00Z","popularity":-3,"margin":-100,"status":"draft"}"#,
         )
         .expect("the example");
         assert_eq!(input.attributes[3].value, AttributeValue::Keyword("C4872A".to_owned()));
         assert_eq!(input.attributes[1], Attribute { name: "n_width".to_owned(), value: AttributeValue::Number(56.0) });
         assert_eq!((input.released, input.status, input.stock[0].on_hand), (Some(10), ProductStatus::Draft, 25));
+        assert_eq!(input.margin, Some(-100));
     }
 
     #[test] // Each row: a product, and the first pointer and code it is refused for.
@@ -351,6 +364,9 @@ mod tests {
             (product(&format!(r#","category":"{long}""#)), "/category", "too_long"),
             (product(r#","released":"soon""#), "/released", "unknown_value"),
             (product(r#","status":"sold""#), "/status", "unknown_value"),
+            (product(r#","margin":-101"#), "/margin", "out_of_range"),
+            (product(r#","margin":1000"#), "/margin", "out_of_range"),
+            (product(r#","margin":"5""#), "/margin", "wrong_type"),
             (product(r#","images":[{"url":""}]"#), "/images/0/url", "too_short"),
             (product(r#","stock":[{"variant":"k","location":"m","on_hand":1000000001}]"#), "/stock/0/on_hand", "out_of_range"),
             (product(r#","price":5"#), "/price", "unknown_field"),

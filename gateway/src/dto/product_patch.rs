@@ -51,6 +51,10 @@ pub struct ProductPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>)]
     pub popularity: Option<Option<i64>>,
+    /// Whole percent of its price that the shop earns by it, -100 to 100.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
+    pub margin: Option<Option<i64>>,
     /// Day it came out, such as 2026-11-23.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -115,6 +119,10 @@ impl ProductPatch {
             },
             stock: product_body::stock(&mut checks, self.stock),
             popularity: self.popularity.map_or(view.popularity, Option::unwrap_or_default),
+            margin: match self.margin {
+                Some(margin) => product_body::margin(&mut checks, margin),
+                None => view.margin,
+            },
             released: match self.released {
                 Some(day) => product_body::released(&mut checks, day),
                 None => view.released,
@@ -158,7 +166,7 @@ mod tests {
         let whole = r#"{"key":"lamp","title":"Lamp","description":"Of brass","brand":"Norden","category":"lamps/desk",
             "attributes":{"n_watts":5,"colour":{"keyword":"red"},"b_new":true},"images":[{"url":"u","alt":"a"}],
             "variants":[{"key":"lamp","options":{"size":"M"},"prices":[{"amount":5,"currency":"USD"}],"barcodes":["123"]}],
-            "released":"1970-01-11","popularity":7,"status":"draft"}"#;
+            "released":"1970-01-11","popularity":7,"margin":-5,"status":"draft"}"#;
         let input = json::shape::<product_body::ProductBody>(whole.as_bytes()).expect("JSON").check(None).expect("within bounds");
         let view = ProductView {
             id: wire::ProductId(wire::RawId(1)),
@@ -188,6 +196,7 @@ mod tests {
                 })
                 .collect(),
             popularity: input.popularity,
+            margin: input.margin,
             released: input.released,
         };
         (view, input)
@@ -205,9 +214,10 @@ mod tests {
         assert_eq!(patched(&json!({"title": "Lantern", "key": "lamp"})).expect("a title").title, "Lantern");
         let bare =
             patched(&json!({"description": null, "brand": null, "category": null, "attributes": null, "images": null, "popularity": null,
-            "released": null, "status": null}))
+            "margin": null, "released": null, "status": null}))
             .expect("all that can be");
         assert_eq!((bare.description.as_str(), bare.brand, bare.category, bare.popularity, bare.released), ("", None, None, 0, None));
+        assert_eq!((bare.margin, patched(&json!({"margin": 100})).expect("a margin").margin), (None, Some(100)));
         assert!(bare.attributes.is_empty() && bare.images.is_empty() && bare.variants == whole.variants);
         assert_eq!(bare.status, ProductStatus::Active);
         let some = patched(&json!({"attributes": {"colour": "blue", "b_new": null, "more": 1}})).expect("attributes");
@@ -229,6 +239,8 @@ mod tests {
             (json!({"attributes": {"a": {"word": "x"}}}), "/attributes/a/word", "unknown_field"),
             (json!({"released": "soon"}), "/released", "unknown_value"),
             (json!({"status": "sold"}), "/status", "unknown_value"),
+            (json!({"margin": 101}), "/margin", "out_of_range"),
+            (json!({"margin": 1.5}), "/margin", "wrong_type"),
         ] {
             let brief = patched(&patch).expect_err("refused").brief();
             let first = &brief["errors"][0];

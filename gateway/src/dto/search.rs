@@ -37,7 +37,7 @@ pub struct Hit {
     /// `sku_…`, the variant shown: the one that meets most of the filters, has most of the words among its options, and can be had.
     #[schema(value_type = String)]
     sku: Shown<SkuId>,
-    /// How well it matches; comparable within one answer.
+    /// How well it matches, margins aside unless the caller writes products; comparable within one answer.
     score: f32,
     /// If asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,8 @@ pub struct Hit {
 /// A part of a score; the parts add up to it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ScorePart {
-    /// What for: `word`, `title_as_typed`, `about`, `stop_word`, `category`, `product_type`, `side_by_side`, `boost`, `popularity`, `rating` or `in_stock`.
+    /// What for: `word`, `title_as_typed`, `about`, `stop_word`, `category`, `product_type`, `side_by_side`, `boost`, `popularity`, `rating`, `in_stock`, or `margin`, which
+    /// those who write products alone are told.
     #[schema(example = "word")]
     what: String,
     /// More about it: which word, found by which other, or which category.

@@ -245,12 +245,15 @@ pub struct RankingBody {
     /// All of it for what can be had at the moment of the search.
     #[serde(default)]
     pub in_stock: u16,
+    /// Of margins; all of it for what is all profit, none for what costs the shop money. Shoppers see it in the order and nowhere else.
+    #[serde(default)]
+    pub margin: u16,
 }
 
 impl From<RankingBody> for SearchSetting {
     fn from(body: RankingBody) -> Self {
-        let RankingBody { popularity, rating, in_stock } = body;
-        Self::Ranking(wire::Ranking { popularity, rating, in_stock })
+        let RankingBody { popularity, rating, in_stock, margin } = body;
+        Self::Ranking(wire::Ranking { popularity, rating, in_stock, margin })
     }
 }
 
@@ -265,6 +268,8 @@ pub struct Ranking {
     rating: u16,
     /// Likewise.
     in_stock: u16,
+    /// Likewise.
+    margin: u16,
 }
 
 /// A page of a list.
@@ -294,8 +299,8 @@ impl From<SearchSettingView> for Setting {
                 Self::Synonyms(Synonyms { key, version, words: None, typed: Some(typed), found: Some(found) })
             }
             SearchSetting::Rule(rule) => Self::Rule(Box::new(shown(key, version, *rule))),
-            SearchSetting::Ranking(wire::Ranking { popularity, rating, in_stock }) => {
-                Self::Ranking(Ranking { version, popularity, rating, in_stock })
+            SearchSetting::Ranking(wire::Ranking { popularity, rating, in_stock, margin }) => {
+                Self::Ranking(Ranking { version, popularity, rating, in_stock, margin })
             }
         }
     }

@@ -52,12 +52,12 @@ pub(crate) async fn search(State(app): State<Arc<App>>, caller: Caller) -> Resul
     let page = search::SearchPage::new(*results, took_us);
     app.metrics.searched(page.partial);
     let next = page.next.as_deref().map(|after| query::next_page("/v1/search", caller.raw_query.as_deref(), after));
-    Ok(lasting(Reply::json(&page), "search", page.partial).next_page(next))
+    Ok(lasting(Reply::json(&page), "search", page.partial, &caller).next_page(next))
 }
 
-/// For everybody, unless it was cut short: the next one may be whole.
-fn lasting(reply: Reply, surrogate: &str, partial: bool) -> Reply {
-    if partial { reply } else { reply.public(surrogate) }
+/// For everybody, unless it was cut short: the next one may be whole. Or unless it is for staff, who are told what shoppers are not.
+fn lasting(reply: Reply, surrogate: &str, partial: bool, caller: &Caller) -> Reply {
+    if partial || caller.is_staff() { reply } else { reply.public(surrogate) }
 }
 
 /// Ideas while typing.
@@ -75,7 +75,7 @@ pub(crate) async fn suggest(State(app): State<Arc<App>>, caller: Caller) -> Resu
     let Body::Suggestions(found) = answer.body else { return Err(unexpected(&answer)) };
     let partial = found.partial;
     app.metrics.searched(partial);
-    Ok(lasting(Reply::json(&search::Suggestions::from(found)), "suggest", partial))
+    Ok(lasting(Reply::json(&search::Suggestions::from(found)), "suggest", partial, &caller))
 }
 
 /// Products like one.

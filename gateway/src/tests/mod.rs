@@ -248,6 +248,7 @@ pub(crate) fn product(quantity: u32) -> ProductView {
             availability: Availability { quantity, backorder: false },
         }],
         popularity: 5,
+        margin: None,
         released: Some(10),
     }
 }

@@ -337,6 +337,43 @@ async fn stock_is_asked_and_changed() {
     }
 }
 
+#[tokio::test] // The engine says it to those who write products; what they are shown is not for a cache that others ask.
+async fn a_margin_is_shown_to_nobody_by_a_cache() {
+    let rig = Rig::new(|request| {
+        let writes = matches!(request.principal, wire::Principal::Staff { role: Role::Merchandiser });
+        Ok(match &request.op {
+            Op::GetProduct(_) => Body::Product(Box::new(wire::ProductView { margin: writes.then_some(35), ..product(1) })),
+            Op::Search(_) => Body::Search(Box::new(wire::SearchResults {
+                items: Vec::new(),
+                facets: Vec::new(),
+                total: None,
+                relaxed: false,
+                next: None,
+                did_you_mean: None,
+                redirect: None,
+                banner: None,
+                partial: false,
+            })),
+            _ => return Err(Failure::Refused(Refusal::NotFound)),
+        })
+    });
+    let staff = bearer(Role::Merchandiser);
+    let headers = [("authorization", staff.as_str())];
+    let path = "GET /v1/products/key=1399";
+    let (shopper, merchant) = (rig.send(path, &[], "").await, rig.send(path, &headers, "").await);
+    assert_eq!(merchant.json()["margin"], 35);
+    assert!(!shopper.text.contains("margin"), "{}", shopper.text);
+    assert_ne!(shopper.header("etag"), merchant.header("etag"), "neither is taken for the other");
+    for path in [path, "GET /v1/search?q=ink"] {
+        let is_public = |reply: &crate::tests::Reply| reply.header("cache-control").contains("public");
+        let (shopper, merchant) = (rig.send(path, &[], "").await, rig.send(path, &headers, "").await);
+        assert_eq!((is_public(&shopper), is_public(&merchant)), (true, false), "{path}: {}", shopper.header("cache-control"));
+    }
+    for path in ["GET /products/key=1399", "GET /v1/products/key=1399/similar"] {
+        assert!(!rig.send(path, &[("accept", "text/html")], "").await.text.contains("margin"), "{path}");
+    }
+}
+
 #[tokio::test] // A patch changes what is there then: where somebody else writes, it reads again, unless the caller said what the answer is then.
 async fn a_patch_changes_what_it_read() {
     use std::sync::atomic::{AtomicU64, Ordering};

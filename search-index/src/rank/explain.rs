@@ -122,12 +122,13 @@ impl Resolved<'_> {
         for (nth, change) in self.boosts.explain(row, sum) {
             add(ScoreOf::Boost { nth }, change);
         }
-        let (popularity, rating) = (self.shares.of_popularity(row), self.shares.of_rating(row));
-        let stock = i64::from(score) - i64::from(self.boosts.of_row(row, sum) + popularity + rating);
+        let (popularity, rating, margin) = (self.shares.of_popularity(row), self.shares.of_rating(row), self.shares.of_margin(row));
+        let stock = i64::from(score) - i64::from(self.boosts.of_row(row, sum) + popularity + rating + margin);
         debug_assert!(stock == 0 || stock == i64::from(self.shares.stock_bound()), "{stock} is left of the score of row {row}");
         add(ScoreOf::Popularity, i64::from(popularity));
         add(ScoreOf::Rating, i64::from(rating));
         add(ScoreOf::InStock, stock);
+        add(ScoreOf::Margin, i64::from(margin));
         // Of longer words perhaps not all were looked at.
         if known.meter.may_go_on() { Explanation { parts } } else { Explanation::default() }
     }

@@ -258,6 +258,11 @@ impl Resolved<'_> {
         self.boosts.of_row(row, of_texts) + self.shares.of_columns(row) + self.shares.of_stock(row)
     }
 
+    /// What of a row's score is for its margin. A pinned row may have none of the words, and then no score.
+    pub(crate) fn of_margin(&self, row: u32, score: u32) -> u32 {
+        if score > 0 { self.shares.of_margin(row) } else { 0 }
+    }
+
     /// What each list gives a row, terms and then extras; `None` for one that does not match.
     fn of_lists(&self, row: u32) -> Option<SmallVec<[u32; 8]>> {
         let of_part = |lists: &Lists<'_>| {

@@ -1,23 +1,24 @@
 //! What a row gets for what its shop knows of it beside its texts.
 //!
 //! Path: the [`Signals`] of a query and what all its words weigh → what each of them is worth ([`Shares`]) → a row's share of that, added last of all, after the
-//! boosts; and for [`windows`](super::windows) the most that it can be. Popularity and rating are read as soon as a row may be wanted. Whether it is in stock is
+//! boosts; and for [`windows`](super::windows) the most that it can be. Popularity, rating and margin are read as soon as a row may be wanted. Whether it is in stock is
 //! asked at the very end, and only where the answer decides whether or where the row is on the page.
 
 use crate::collect::Collector;
 use crate::rows::Rows;
-use crate::signals::{BEST_RATING, SIGNAL_PERCENT_MAX, Signals, WHOLE, rating};
+use crate::signals::{BEST_MARGIN, BEST_RATING, SIGNAL_PERCENT_MAX, Signals, WHOLE, margin, rating};
 
 /// Hundredths that all signals together can be.
-pub(super) const PERCENT_MAX: u32 = 3 * SIGNAL_PERCENT_MAX as u32;
+pub(super) const PERCENT_MAX: u32 = 4 * SIGNAL_PERCENT_MAX as u32;
 
 /// What signals are worth in one search.
 #[derive(Clone, Copy)]
 pub(crate) struct Shares<'a> {
-    /// What the most popular, the best rated, and all that are in stock get.
+    /// What the most popular, the best rated, all that are in stock, and those that are all profit get.
     popularity: u32,
     rating: u32,
     in_stock: u32,
+    margin: u32,
     rows: &'a Rows,
     live: &'a dyn Fn(u32) -> bool,
 }
@@ -26,8 +27,9 @@ impl<'a> Shares<'a> {
     /// `weight` is that of all words; `live` says of a row whether it is in stock.
     pub(crate) fn of(signals: Signals, weight: u32, rows: &'a Rows, live: &'a dyn Fn(u32) -> bool) -> Self {
         let worth = |percent: u16| (u64::from(weight) * 255 * u64::from(percent) / 100) as u32; // within the bound on scores, which is asserted
-        let Signals { popularity, rating, in_stock } = signals;
-        Self { popularity: worth(popularity), rating: worth(rating), in_stock: worth(in_stock), rows, live }
+        let Signals { popularity, rating, in_stock, margin } = signals;
+        let (popularity, rating, in_stock, margin) = (worth(popularity), worth(rating), worth(in_stock), worth(margin));
+        Self { popularity, rating, in_stock, margin, rows, live }
     }
 
     /// What a row gets for its popularity.
@@ -38,6 +40,11 @@ impl<'a> Shares<'a> {
     /// What a row gets for its rating.
     pub(crate) fn of_rating(&self, row: u32) -> u32 {
         part(self.rating, rating(self.rows.columns(row).rating), BEST_RATING)
+    }
+
+    /// What a row gets for its margin.
+    pub(crate) fn of_margin(&self, row: u32) -> u32 {
+        part(self.margin, margin(self.rows.margins[row as usize]), BEST_MARGIN)
     }
 
     /// Likewise for being in stock, which is asked.
@@ -54,16 +61,16 @@ impl<'a> Shares<'a> {
         if self.rating > 0 {
             sum += self.of_rating(row);
         }
+        if self.margin > 0 {
+            sum += self.of_margin(row);
+        }
         sum
     }
 
     /// What a row of the window that begins with this one gets at most, but for being in stock.
     pub(crate) fn bound(&self, first: u32) -> u32 {
-        if self.popularity == 0 {
-            self.rating
-        } else {
-            part(self.popularity, self.rows.most_popular(first).into(), WHOLE.into()) + self.rating
-        }
+        let of_others = self.rating + self.margin;
+        if self.popularity == 0 { of_others } else { part(self.popularity, self.rows.most_popular(first).into(), WHOLE.into()) + of_others }
     }
 
     /// What a row gets at most for being in stock.

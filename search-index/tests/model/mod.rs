@@ -351,7 +351,8 @@ fn with_pins(hits: Vec<ModelHit>, query: &Query) -> Vec<ModelHit> {
 impl Model {
     pub(crate) fn set_columns(&mut self, key: DocKey, columns: Columns) -> bool {
         let Some(document) = self.documents.get_mut(&key) else { return false };
-        (document.price, document.rating, document.popularity) = (columns.price, columns.rating, columns.popularity);
+        let Columns { price, rating, popularity, margin } = columns;
+        (document.price, document.rating, document.popularity, document.margin) = (price, rating, popularity, margin);
         true
     }
 

@@ -118,7 +118,7 @@ pub(super) fn weight(documents: usize, having: usize) -> u32 {
 }
 
 /// What it gets for what a shop knows of it; `most` is what all words can give.
-pub(super) fn of_signals(document: &Document, most: i64, signals: Signals) -> [Part; 3] {
+pub(super) fn of_signals(document: &Document, most: i64, signals: Signals) -> [Part; 4] {
     let worth = |percent: u16| most * i64::from(percent) / 100;
     let doublings = match document.popularity {
         ..=0 => 0.0,
@@ -134,5 +134,6 @@ pub(super) fn of_signals(document: &Document, most: i64, signals: Signals) -> [P
         ("Popularity".into(), worth(signals.popularity) * popularity / 255),
         ("Rating".into(), worth(signals.rating) * rating / 500),
         ("InStock".into(), if in_stock(document.key) { worth(signals.in_stock) } else { 0 }),
+        ("Margin".into(), worth(signals.margin) * i64::from(document.margin.clamp(0, 100)) / 100),
     ]
 }

@@ -16,10 +16,23 @@ use wire::{
 /// The name under which the index takes a product's model number.
 const MODEL_ATTRIBUTE: &str = "model";
 
-/// A product as the merchant wrote it, as it is stored.
+/// A product as the merchant wrote it, as it is stored; its margin is kept beside.
 pub(crate) fn stored_product(input: ProductInput, category: Vec<v1::CategoryNode>, partitions: u16) -> v1::Product {
-    let ProductInput { key, title, description, brand, category: _, attributes, images, variants, stock, popularity, released, status } =
-        input;
+    let ProductInput {
+        key,
+        title,
+        description,
+        brand,
+        category: _,
+        attributes,
+        images,
+        variants,
+        stock,
+        popularity,
+        released,
+        status,
+        margin: _,
+    } = input;
     v1::Product {
         key,
         title,
@@ -74,7 +87,7 @@ fn shown_value(value: v1::AttributeValue) -> AttributeValue {
     }
 }
 
-/// A product as shoppers see it; `availability` tells that of the variant at a place.
+/// A product as shoppers see it, without its margin; `availability` tells that of the variant at a place.
 pub(crate) fn product(product: &Product, tree: &CategoryTree, availability: impl Fn(usize) -> Availability) -> ProductView {
     let v1::Product { key, title, description, brand, category, attributes, images, variants, stock: _, popularity, released, status } =
         product.content.unpacked();
@@ -109,6 +122,7 @@ pub(crate) fn product(product: &Product, tree: &CategoryTree, availability: impl
         variants: product.skus.iter().zip(variants).enumerate().map(variant).collect(),
         popularity,
         released,
+        margin: None,
     }
 }
 
@@ -119,7 +133,7 @@ pub(super) fn shown_price(mut prices: impl Iterator<Item = Money> + Clone) -> Op
 
 /// A product as the index takes it.
 pub(crate) fn document(product: &Product) -> search_index::Document {
-    let search_index::Columns { price, rating, popularity } = columns(product);
+    let search_index::Columns { price, rating, popularity, margin } = columns(product);
     let content = product.content.unpacked();
     let model = content.attributes.iter().find_map(|attribute| match &attribute.value {
         v1::AttributeValue::Text(text) | v1::AttributeValue::Keyword(text) if attribute.name == MODEL_ATTRIBUTE => Some(text.clone()),
@@ -151,6 +165,7 @@ pub(crate) fn document(product: &Product) -> search_index::Document {
         price,
         rating,
         popularity,
+        margin,
         released: content.released.map_or(0, i64::from),
         attributes: attributes.chain(options).collect(),
         ..search_index::Document::new(crate::shard::core::doc_key(product.id))
@@ -177,6 +192,7 @@ pub(crate) fn columns(product: &Product) -> search_index::Columns {
         price: prices.map(|price| price.amount).min(),
         rating: None,
         popularity: product.content.popularity.to_native(),
+        margin: product.margin.unwrap_or(0),
     }
 }
 
@@ -306,7 +322,13 @@ pub(crate) mod tests {
             released: Some(9),
             status: v1::ProductStatus::Active,
         };
-        Product { id: ProductId(RawId(5)), version: 1, content: Content::new(&content), skus: vec![SkuId(RawId(6)), SkuId(RawId(7))] }
+        Product {
+            id: ProductId(RawId(5)),
+            version: 1,
+            content: Content::new(&content),
+            margin: Some(20),
+            skus: vec![SkuId(RawId(6)), SkuId(RawId(7))],
+        }
     }
 
     #[test] // A change, and whether texts and lasting columns are others by it.
@@ -339,7 +361,7 @@ pub(crate) mod tests {
         ];
         let lasting = |product: &Product| {
             let document = document(product);
-            (document.stamp, search_index::Document { stamp: 0, price: None, popularity: 0, ..document })
+            (document.stamp, search_index::Document { stamp: 0, price: None, popularity: 0, margin: 0, ..document })
         };
         let (stamp, before) = lasting(&product());
         for (what, change, differs) in changes {

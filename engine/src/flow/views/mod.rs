@@ -15,7 +15,7 @@ pub(crate) use catalog::{columns, document, product, search_hit, stamp, stored_p
 pub(crate) use facets::{category_counts, distinct_facets, facet};
 pub(crate) use order::{cart, order, stored_address};
 pub(crate) use search::{index_settings, indexed_filter, query, query_refusal, score_part};
-pub(crate) use search_settings::{indexed_trait, preferences, search_setting, stored_kind, stored_trait};
+pub(crate) use search_settings::{indexed_trait, preferences, search_setting, stored_kind, stored_ranking, stored_trait};
 pub(crate) use shown::Wanted;
 
 use wire::{Currency, Money};

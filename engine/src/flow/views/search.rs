@@ -91,6 +91,7 @@ pub(crate) fn score_part(part: &search_index::ScorePart) -> wire::ScorePart {
         ScoreOf::Popularity => ("popularity", None),
         ScoreOf::Rating => ("rating", None),
         ScoreOf::InStock => ("in_stock", None),
+        ScoreOf::Margin => ("margin", None),
         // The index may come to know more.
         _ => ("other", None),
     };

@@ -70,9 +70,22 @@ pub(crate) fn search_setting(setting: &v1::SearchSetting) -> SearchSetting {
             SearchSetting::Synonyms(Synonyms { typed: typed.clone(), found: found.clone() })
         }
         v1::SearchSetting::Rule(rule) => SearchSetting::Rule(Box::new(search_rule(rule))),
-        v1::SearchSetting::Ranking(v1::Ranking { popularity, rating, in_stock }) => {
-            SearchSetting::Ranking(Ranking { popularity: *popularity, rating: *rating, in_stock: *in_stock })
-        }
+        v1::SearchSetting::Ranking(others) => SearchSetting::Ranking(ranking(*others, 0)),
+        v1::SearchSetting::MarginRanking(v1::MarginRanking { others, margin }) => SearchSetting::Ranking(ranking(*others, *margin)),
+    }
+}
+
+/// As it is shown.
+fn ranking(v1::Ranking { popularity, rating, in_stock }: v1::Ranking, margin: u16) -> Ranking {
+    Ranking { popularity, rating, in_stock, margin }
+}
+
+/// As it is stored: one setting, one form.
+pub(crate) fn stored_ranking(Ranking { popularity, rating, in_stock, margin }: Ranking) -> v1::SearchSetting {
+    let others = v1::Ranking { popularity, rating, in_stock };
+    match margin {
+        0 => v1::SearchSetting::Ranking(others),
+        margin => v1::SearchSetting::MarginRanking(v1::MarginRanking { others, margin }),
     }
 }
 

@@ -57,7 +57,7 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u8 u16 u32 u64 u128 i64);
+integers!(u8 u16 u32 u64 u128 i8 i64);
 
 impl Field for bool {
     fn put(&self, out: &mut Vec<u8>) {

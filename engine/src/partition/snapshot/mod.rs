@@ -160,9 +160,9 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
-    /// Version of its body. A body that changes gets the next, and a reader for each there was.
-    const fn version(self) -> u8 {
-        1
+    /// The newest version of its body. A body that changes gets the next, and a reader for each there was.
+    const fn newest(self) -> u8 {
+        if matches!(self, Self::Product) { 2 } else { 1 }
     }
 }
 
@@ -228,10 +228,16 @@ pub(super) struct Items<'a> {
 }
 
 impl Items<'_> {
-    /// Writes one item, whose body `fill` writes.
+    /// Writes one item, whose body `fill` writes in its first version.
     pub(super) fn put(&mut self, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+        self.put_version((kind, 1), fill);
+    }
+
+    /// The same in another version.
+    fn put_version(&mut self, (kind, version): (Kind, u8), fill: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!((1..=kind.newest()).contains(&version), "{kind:?} has no version {version}");
         let start = self.out.len();
-        self.out.extend_from_slice(&[kind as u8, kind.version(), 0, 0, 0, 0]);
+        self.out.extend_from_slice(&[kind as u8, version, 0, 0, 0, 0]);
         fill(self.out);
         let bytes = u32::try_from(self.out.len() - start - HEADER_BYTES).expect("an item is far below 4 GiB");
         self.out[start + 2..start + HEADER_BYTES].copy_from_slice(&bytes.to_le_bytes());
@@ -240,8 +246,13 @@ impl Items<'_> {
 
     /// The same for an entity of a walk, if it was there; says whether to go on.
     pub(super) fn put_walked<T>(&mut self, kind: Kind, entity: Option<T>, fill: impl FnOnce(&mut Vec<u8>, T)) -> bool {
+        self.put_walked_version((kind, 1), entity, fill)
+    }
+
+    /// The same in another version.
+    pub(super) fn put_walked_version<T>(&mut self, kind: (Kind, u8), entity: Option<T>, fill: impl FnOnce(&mut Vec<u8>, T)) -> bool {
         match entity {
-            Some(entity) => self.put(kind, |body| fill(body, entity)),
+            Some(entity) => self.put_version(kind, |body| fill(body, entity)),
             None => self.skip(1),
         }
         !self.are_full()

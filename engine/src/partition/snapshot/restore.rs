@@ -79,7 +79,7 @@ impl Restore {
         let cut = SnapshotError::Damaged { item, kind: "cut" };
         let (header, after) = rest.split_first_chunk::<HEADER_BYTES>().ok_or_else(|| cut.clone())?;
         let [number, version, a, b, c, d] = *header;
-        let kind = Kind::of_number(number).filter(|kind| kind.version() == version);
+        let kind = Kind::of_number(number).filter(|kind| (1..=kind.newest()).contains(&version));
         let kind = kind.ok_or(SnapshotError::Newer { item, kind: number, version })?;
         let bytes = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok();
         let (mut body, after) = bytes.and_then(|bytes| after.split_at_checked(bytes)).ok_or(cut)?;
@@ -96,11 +96,11 @@ impl Restore {
         }
         self.last = Some(kind);
         self.counts.add(kind);
-        self.take_body(kind, &mut body)?.map_err(|bad| bad.at(item, kind))?;
+        self.take_body((kind, version), &mut body)?.map_err(|bad| bad.at(item, kind))?;
         if body.is_empty() { Ok(()) } else { Err(BadItem::Damaged.at(item, kind)) }
     }
 
-    fn take_body(&mut self, kind: Kind, body: &mut &[u8]) -> Result<Result<(), BadItem>, SnapshotError> {
+    fn take_body(&mut self, (kind, version): (Kind, u8), body: &mut &[u8]) -> Result<Result<(), BadItem>, SnapshotError> {
         let Partition {
             id,
             epoch,
@@ -133,7 +133,7 @@ impl Restore {
             },
             Kind::Key => keys.put_back(body),
             Kind::Effect => outbox.put_back(body),
-            Kind::Product => products.put_back(body),
+            Kind::Product => products.put_back(version, body),
             Kind::Claim => claims.put_back(body),
             Kind::Category => crate::partition::categories::put_back(categories, body),
             Kind::SearchSetting => crate::partition::search_settings::put_back(search_settings, body),

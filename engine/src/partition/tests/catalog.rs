@@ -63,6 +63,31 @@ fn writes_make_change_and_leave_alone() {
 }
 
 #[test]
+fn a_margin_is_a_part_of_the_product() {
+    let mut bench = Bench::new();
+    let content = plain("P", &["A"]);
+    let with = |margin| Command::PutProductWithMargin { content: Box::new(content.clone()), margin };
+    let (id, ..) = put_ok(&mut bench, &content);
+    let margin_of = |bench: &Bench| bench.partition.product(id).and_then(|product| product.margin);
+    let mut digests = vec![bench.partition.digest()];
+    for (command, version, what, margin) in [
+        (with(40), 2, Upserted::Updated, Some(40)),
+        (with(40), 2, Upserted::Unchanged, Some(40)),
+        (with(-40), 3, Upserted::Updated, Some(-40)),
+        (with(0), 4, Upserted::Updated, Some(0)),
+        (put(&content), 5, Upserted::Updated, None),
+    ] {
+        assert_eq!(bench.run(command), Ok(Done::Product { id, version, what }));
+        assert_eq!(margin_of(&bench), margin);
+        digests.push(bench.partition.digest());
+    }
+    let refused = bench.run(with(101));
+    assert!(matches!(&refused, Err(Refusal::Invalid(errors)) if errors[0].pointer == "/margin"), "{refused:?}");
+    digests.dedup();
+    assert_eq!(digests.len(), 6, "every command is a state of its own");
+}
+
+#[test]
 fn versions_are_matched() {
     let mut bench = Bench::new();
     let content = plain("P", &["A"]);

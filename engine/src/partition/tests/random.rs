@@ -342,19 +342,30 @@ fn any_key() -> impl Strategy<Value = String> {
 }
 
 fn any_product() -> impl Strategy<Value = Command> {
-    (any_key(), vec(any_key(), 0..4), 0u32..30, any::<bool>(), -1i64..3).prop_map(|(key, variants, on_hand, with_stock, price)| {
-        let keys: Vec<&str> = variants.iter().map(String::as_str).collect();
-        let mut product = plain(&key, &keys);
-        for variant in &mut product.variants {
-            variant.prices[0].amount = price;
-        }
-        if with_stock {
-            let row =
-                |key: &&str| OpeningStock { variant: (*key).to_owned(), location: "main".to_owned(), partition: PartitionId(7), on_hand };
-            product.stock = keys.iter().map(row).collect();
-        }
-        Command::PutProduct(Box::new(product))
-    })
+    let margin = prop_oneof![3 => Just(None), 1 => (-101i8..=101).prop_map(Some)];
+    (any_key(), vec(any_key(), 0..4), 0u32..30, any::<bool>(), -1i64..3, margin).prop_map(
+        |(key, variants, on_hand, with_stock, price, margin)| {
+            let keys: Vec<&str> = variants.iter().map(String::as_str).collect();
+            let mut product = plain(&key, &keys);
+            for variant in &mut product.variants {
+                variant.prices[0].amount = price;
+            }
+            if with_stock {
+                let row = |key: &&str| OpeningStock {
+                    variant: (*key).to_owned(),
+                    location: "main".to_owned(),
+                    partition: PartitionId(7),
+                    on_hand,
+                };
+                product.stock = keys.iter().map(row).collect();
+            }
+            let content = Box::new(product);
+            match margin {
+                Some(margin) => Command::PutProductWithMargin { content, margin },
+                None => Command::PutProduct(content),
+            }
+        },
+    )
 }
 
 fn any_stock() -> impl Strategy<Value = Command> {

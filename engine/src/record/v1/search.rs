@@ -15,6 +15,8 @@ pub enum SearchSetting {
     Synonyms(Synonyms),
     Rule(Box<SearchRule>),
     Ranking(Ranking),
+    /// A ranking in which margins count.
+    MarginRanking(MarginRanking),
 }
 
 impl SearchSetting {
@@ -24,7 +26,7 @@ impl SearchSetting {
         match self {
             Self::Synonyms(_) => SearchSettingKind::Synonyms,
             Self::Rule(_) => SearchSettingKind::Rule,
-            Self::Ranking(_) => SearchSettingKind::Ranking,
+            Self::Ranking(_) | Self::MarginRanking(_) => SearchSettingKind::Ranking,
         }
     }
 }
@@ -105,4 +107,11 @@ pub struct Ranking {
     pub popularity: u16,
     pub rating: u16,
     pub in_stock: u16,
+}
+
+/// Likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct MarginRanking {
+    pub others: Ranking,
+    pub margin: u16,
 }

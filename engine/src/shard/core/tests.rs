@@ -318,6 +318,7 @@ fn product(key: &str, title: &str, price: i64, stock: u32) -> Op {
         }],
         stock: vec![OpeningStock { variant: key.to_owned(), location: "main".to_owned(), on_hand: stock }],
         popularity: 0,
+        margin: None,
         released: None,
         status: ProductStatus::Active,
     }))

@@ -102,6 +102,7 @@ impl Errand for Put {
             }],
             stock: self.stock.iter().map(opening).collect(),
             popularity: 0,
+            margin: i8::try_from(self.price % 100).ok(),
             released: None,
             status: ProductStatus::Active,
         };

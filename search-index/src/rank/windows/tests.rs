@@ -57,7 +57,10 @@ fn as_adding_everything_up() {
         // Popular rows are few, and in some stretches there are none.
         let popular = if row / 8_192 % 3 > 0 && draw.below(500) == 0 { draw.below(1 << 22) } else { draw.below(5) };
         let rating = (draw.below(3) > 0).then(|| draw.below(501) as u16);
-        rows.set(row, Columns { price: Some(i64::from(row / 5_000 % 8)), rating, popularity: popular.into() });
+        rows.set(
+            row,
+            Columns { price: Some(i64::from(row / 5_000 % 8)), rating, popularity: popular.into(), margin: draw.below(202) as i8 },
+        );
         if draw.below(20) > 0 {
             rows.live.insert(row);
         }
@@ -92,7 +95,7 @@ fn as_adding_everything_up() {
         let terms = lists.len().div_ceil(1 + round / 10);
         let percents = [0, 0, 0, 5, 60, 400];
         let mut percent = || if round < 10 { 0 } else { percents[draw.below(6) as usize] };
-        let signals = Signals { popularity: percent(), rating: percent(), in_stock: percent() };
+        let signals = Signals { popularity: percent(), rating: percent(), in_stock: percent(), margin: percent() };
         let live = |row: u32| row % 10 > 3;
         let words = weights[..terms].iter().sum::<u32>();
         let meter = Meter::unlimited();
@@ -130,6 +133,7 @@ fn as_adding_everything_up() {
             let columns = rows.columns(*row);
             *score += (u64::from(most(signals.popularity)) * u64::from(popularity(columns.popularity)) / 255) as u32;
             *score += (u64::from(most(signals.rating)) * u64::from(columns.rating.unwrap_or(0)) / 500) as u32;
+            *score += (u64::from(most(signals.margin)) * columns.margin.clamp(0, 100) as u64 / 100) as u32;
             *score += if live(*row) { most(signals.in_stock) } else { 0 };
         }
         for wanted in [Wanted::All, Wanted::Any, Wanted::Some] {

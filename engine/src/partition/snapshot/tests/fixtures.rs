@@ -256,6 +256,33 @@ fn every_kind_of_item_has_its_bytes() {
     expect_file!["../fixtures/v1.txt"].assert_eq(&shown);
 }
 
+#[test] // A product with a margin beside one without, and the bytes of a ranking by margins.
+fn a_margin_has_its_bytes() {
+    let mut made = Made { partition: Partition::new(PartitionId(3), 2, 64), time: Millis(1_764_000_000_000) };
+    made.done(Command::PutProductWithMargin { content: Box::new(plain("P", &["P-1"])), margin: -7 });
+    made.done(Command::PutProduct(Box::new(plain("Q", &["Q-1"]))));
+    let others = v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 };
+    let setting = v1::search::SearchSetting::MarginRanking(v1::search::MarginRanking { others, margin: 15 });
+    made.done(Command::PutSearchSetting { key: text("default"), setting });
+    let items = items_of(&mut made.partition);
+    let of_these = |item: &&Vec<u8>| [Kind::Product, Kind::SearchSetting].contains(&kind_of(item));
+    let shown = items.iter().filter(of_these).map(|item| format!("{}, {} bytes\n{}", kind_of(item).name(), item.len(), dump(item)));
+    expect_file!["../fixtures/v1-margin.txt"].assert_eq(&shown.collect::<String>());
+
+    let mut restored = restore_like(&made.partition, &items).expect("what was written");
+    assert_eq!(restored.digest(), made.partition.digest());
+    assert_eq!(items_of(&mut restored), items, "what was restored is written alike");
+    for margin in [-101, 101_i8] {
+        let mut spoiled = items.clone();
+        let product = spoiled.iter_mut().find(|item| kind_of(item) == Kind::Product).expect("there are two");
+        // Behind product, version, one SKU, and no stock row that was asked for.
+        let at = 6 + 16 + 8 + (4 + 16) + 4;
+        assert_eq!(product[at], (-7_i8).cast_unsigned());
+        product[at] = margin.cast_unsigned();
+        assert!(restore_like(&made.partition, &spoiled).is_err(), "{margin}");
+    }
+}
+
 #[test] // Old bytes stay readable, not only writable.
 fn the_fixture_restores() {
     let mut items: Vec<Vec<u8>> = Vec::new();

@@ -167,7 +167,7 @@ fn popularity_and_a_shoppers_likings_count_as_much_as_is_set() {
             assert!(matches!(node.admin(Op::PutProduct(Box::new(input))), Ok(Body::Upserted { .. })));
         }
         assert_eq!(found(&mut node, "kettle", Vec::new())[0], "a");
-        let ranking = |popularity| SearchSetting::Ranking(Ranking { popularity, rating: 0, in_stock: 0 });
+        let ranking = |popularity| SearchSetting::Ranking(Ranking { popularity, ..Ranking::default() });
         assert_eq!(put(&mut node, RANKING_KEY, ranking(100)), Ok((1, Upserted::Created)));
         assert_eq!(found(&mut node, "kettle", Vec::new())[0], "b");
         let get = Op::GetSearchSetting { kind: SearchSettingKind::Ranking, key: RANKING_KEY.to_owned() };
@@ -187,6 +187,62 @@ fn popularity_and_a_shoppers_likings_count_as_much_as_is_set() {
         let many =
             SearchQuery { preferences: vec![brand("Ostra", 1); wire::limits::PREFERENCES_MAX + 1], limit: 1, ..SearchQuery::default() };
         assert!(matches!(node.admin(Op::Search(many)), Err(Failure::Refused(Refusal::LimitReached { .. }))));
+    }
+}
+
+#[test] // In the order for everybody; by name and number for those who write products alone.
+fn margins_count_as_much_as_is_set_and_shoppers_are_not_told() {
+    const MERCHANT: Principal = Principal::Staff { role: Role::Merchandiser };
+    for shards in [1, 3] {
+        let mut node = Node::start(shards, Vec::new());
+        let write = |node: &mut Node, key: &str, title: &str, margin| {
+            let Op::PutProduct(input) = product(key, title, 100, 1) else { unreachable!("it is one") };
+            match node.call(MERCHANT, Op::PutProduct(Box::new(ProductInput { margin, ..*input }))) {
+                Ok(Body::Upserted { version, what, .. }) => Ok((version, what)),
+                Ok(other) => panic!("a product was expected, not {other:?}"),
+                Err(failure) => Err(failure),
+            }
+        };
+        for (key, title, margin) in [("a", "Kettle", None), ("b", "Kettle of steel", Some(60)), ("c", "Kettle of brass", Some(-30))] {
+            assert_eq!(write(&mut node, key, title, margin), Ok((1, Upserted::Created)));
+        }
+        assert!(
+            matches!(write(&mut node, "a", "Kettle", Some(101)), Err(Failure::Refused(Refusal::Invalid(errors))) if errors[0].pointer == "/margin")
+        );
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "a");
+        let ranking = SearchSetting::Ranking(Ranking { margin: 100, ..Ranking::default() });
+        assert_eq!(put(&mut node, RANKING_KEY, ranking.clone()), Ok((1, Upserted::Created)));
+        assert_eq!(put(&mut node, RANKING_KEY, ranking.clone()), Ok((1, Upserted::Unchanged)));
+        let get = Op::GetSearchSetting { kind: SearchSettingKind::Ranking, key: RANKING_KEY.to_owned() };
+        assert!(matches!(node.admin(get), Ok(Body::SearchSetting { setting, .. }) if setting.setting == ranking));
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "b");
+
+        let search = |node: &mut Node, principal| {
+            let query = SearchQuery { text: "kettle".to_owned(), limit: 10, explain: true, ..SearchQuery::default() };
+            match node.call(principal, Op::Search(query)) {
+                Ok(Body::Search(results)) => results.items[0].clone(),
+                other => panic!("results were expected, not {other:?}"),
+            }
+        };
+        for (principal, tells) in [
+            (Principal::Anonymous, false),
+            (Principal::Staff { role: Role::Support }, false),
+            (MERCHANT, true),
+            (Principal::Staff { role: Role::Admin }, true),
+        ] {
+            let hit = search(&mut node, principal);
+            let parts = hit.explanation.expect("asked for");
+            assert_eq!((hit.key.as_str(), parts.iter().any(|part| part.what == "margin")), ("b", tells), "{principal:?}");
+            assert!((parts.iter().map(|part| part.score).sum::<f32>() - hit.score).abs() < 0.01, "{parts:?} {}", hit.score);
+            let Ok(Body::Product(view)) = node.call(principal, Op::GetProduct(key("b"))) else { panic!("a product") };
+            assert_eq!(view.margin, tells.then_some(60), "{principal:?}");
+        }
+
+        assert_eq!(write(&mut node, "c", "Kettle of brass", Some(90)), Ok((2, Upserted::Updated)));
+        assert_eq!(write(&mut node, "c", "Kettle of brass", Some(90)), Ok((2, Upserted::Unchanged)));
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "c");
+        assert_eq!(write(&mut node, "c", "Kettle of brass", None), Ok((3, Upserted::Updated)));
+        assert_eq!(found(&mut node, "kettle", Vec::new())[0], "b");
     }
 }
 

@@ -170,7 +170,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "P", default_value = "")]
     pub(crate) key_prefix: String,
     /// Columns of a CSV file and what they are: key, sku, title, description, brand, category, price (19.99), price_minor (1999), currency,
-    /// barcode, image, popularity, released, status, stock, location, attr.NAME, keyword.NAME, option.NAME. Unmapped columns with such a name count too.
+    /// barcode, image, popularity, margin, released, status, stock, location, attr.NAME, keyword.NAME, option.NAME. Unmapped columns with such a name count too.
     #[arg(long, value_name = "COLUMN=FIELD,…", value_delimiter = ',')]
     pub(crate) map: Vec<String>,
     /// Show at most so many refused lines.

@@ -454,8 +454,27 @@ class Finding(Contract):
         self.assertEqual((put.status in (200, 201), put.json["popularity"], put.json["rating"]), (True, 100, 0), str(put))
         self.assertEqual(self.keys(q="tromble")[0], keys[1])
         self.problem(self.merchant.ask("PUT", "/v1/admin/search-ranking", {"rating": 401}), 422, "validation_failed")
-        self.problem(self.merchant.ask("PUT", "/v1/admin/search-ranking", {"margin": 1}), 422, "validation_failed")
+        self.problem(self.merchant.ask("PUT", "/v1/admin/search-ranking", {"novelty": 1}), 422, "validation_failed")
         self.problem(self.ask("GET", "/v1/search?q=a&prefer=brand:HP"), 422, "validation_failed")
+
+    def test_what_is_earned_is_shown_to_the_merchant(self):
+        keys = [self.fresh(title=f"Quibble {word}", margin=margin) for word, margin in (("", None), ("of tin", 70), ("of zinc", -20))]
+        self.assertEqual(self.keys(q="quibble")[0], keys[0])
+        self.addCleanup(self.merchant.ask, "PUT", "/v1/admin/search-ranking", {})
+        put = self.merchant.ask("PUT", "/v1/admin/search-ranking", {"margin": 100})
+        self.assertEqual((put.status in (200, 201), put.json["margin"]), (True, 100), str(put))
+        self.assertEqual(self.keys(q="quibble")[0], keys[1])
+        path = f"/v1/products/{path_key(keys[1])}"
+        self.assertEqual(self.merchant.ask("GET", path).json["margin"], 70)
+        self.assertNotIn("margin", str(self.ask("GET", path)))
+        search = "/v1/search?q=quibble&explain=true"
+        self.assertIn("margin", str(self.merchant.ask("GET", search)))
+        self.assertNotIn("margin", str(self.ask("GET", search)))
+        patched = self.merchant.ask("PATCH", f"/v1/admin/products/{path_key(keys[2])}", {"margin": 90})
+        self.assertEqual(patched.status, 200, str(patched))
+        self.assertEqual(self.keys(q="quibble")[0], keys[2])
+        wrong = self.merchant.ask("PATCH", f"/v1/admin/products/{path_key(keys[2])}", {"margin": 101})
+        self.problem(wrong, 422, "validation_failed")
 
     def test_completions(self):
         self.fresh(title="Zanzibarian teapot")

@@ -71,6 +71,7 @@ impl Convert {
             ("variants", Json::Array(vec![variant])),
             ("stock", Json::Array(vec![stock])),
             ("popularity", parts.popularity),
+            ("margin", parts.margin),
             ("released", parts.released),
             ("status", parts.status),
         ])
@@ -193,6 +194,7 @@ pub(super) struct Parts {
     pub(super) prices: Json,
     pub(super) barcodes: Json,
     pub(super) popularity: Json,
+    pub(super) margin: Json,
     pub(super) released: Json,
     pub(super) status: Json,
     pub(super) stock: Option<u32>,
@@ -215,6 +217,7 @@ impl Parts {
             prices: Json::Null,
             barcodes: Json::Null,
             popularity: Json::Null,
+            margin: Json::Null,
             released: Json::Null,
             status: Json::Null,
             stock: None,

@@ -24,6 +24,7 @@ enum Field {
     Barcode,
     Image,
     Popularity,
+    Margin,
     Released,
     Status,
     Stock,
@@ -49,6 +50,7 @@ impl Field {
             "barcode" => Self::Barcode,
             "image" => Self::Image,
             "popularity" => Self::Popularity,
+            "margin" => Self::Margin,
             "released" => Self::Released,
             "status" => Self::Status,
             "stock" => Self::Stock,
@@ -129,6 +131,7 @@ impl Columns {
                 Field::Barcode => barcodes.push(own()),
                 Field::Image => images.push(Json::object([("url", own())])),
                 Field::Popularity => parts.popularity = Json::number(whole("popularity")?),
+                Field::Margin => parts.margin = Json::number(whole("margin")?),
                 Field::Released => parts.released = own(),
                 Field::Status => parts.status = own(),
                 Field::Stock => parts.stock = Some(text.parse().map_err(|_| format!("stock `{text}` is no number of units"))?),
@@ -205,11 +208,11 @@ mod tests {
         assert_eq!(
             row(
                 &["Artikel=key", "Preis=price", "Breite=attr.n_width"],
-                &["Artikel", "title", "Preis", "stock", "Breite", "option.size", "Notiz"],
-                &["7", "Lamp", "19.9", "4", "56.5", "M", "x"]
+                &["Artikel", "title", "Preis", "stock", "margin", "Breite", "option.size", "Notiz"],
+                &["7", "Lamp", "19.9", "4", "-5", "56.5", "M", "x"]
             )
             .expect("a product"),
-            r#"{"type":"product","key":"7","title":"Lamp","attributes":{"n_width":56.5},"variants":[{"key":"7","options":{"size":"M"},"prices":[{"amount":1990,"currency":"USD"}]}],"stock":[{"variant":"7","location":"main","on_hand":4}]}"#
+            r#"{"type":"product","key":"7","title":"Lamp","attributes":{"n_width":56.5},"variants":[{"key":"7","options":{"size":"M"},"prices":[{"amount":1990,"currency":"USD"}]}],"stock":[{"variant":"7","location":"main","on_hand":4}],"margin":-5}"#
         );
     }
 
@@ -220,6 +223,7 @@ mod tests {
             (&[], &["title"], &["t"], "no column is the key"),
             (&[], &["key", "title"], &["", "t"], "the key is empty"),
             (&[], &["key", "title", "price"], &["1", "t", "19,99"], "price `19,99` is not like 19.99"),
+            (&[], &["key", "title", "margin"], &["1", "t", "12.5"], "margin `12.5` is no whole number"),
             (&[], &["key", "title", "stock"], &["1", "t", "-1"], "stock `-1` is no number of units"),
             (&[], &["key", "title", "attr.b_new"], &["1", "t", "perhaps"], "neither true nor false"),
         ] {

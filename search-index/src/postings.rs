@@ -107,20 +107,47 @@ impl Store {
         self.impacts.push(impact);
     }
 
+    /// Makes room for so many postings more, so that nothing is moved while they come.
+    pub(crate) fn reserve(&mut self, postings: usize) {
+        self.lows.reserve(postings);
+        self.impacts.reserve(postings);
+    }
+
+    /// Adds postings to the chunk at hand; there are as many impacts as rows.
+    pub(crate) fn append_all(&mut self, lows: &[u16], impacts: impl Iterator<Item = u8>) {
+        self.lows.extend_from_slice(lows);
+        self.impacts.extend(impacts);
+        debug_assert_eq!(self.lows.len(), self.impacts.len());
+    }
+
+    /// As [`Store::end_chunk`], with the bits of the chunk's rows.
+    pub(crate) fn end_chunk_of(&mut self, number: u16, bitmap: &Bitmap) {
+        let from = self.chunk_ends.last().map_or(0, |end| *end as usize);
+        self.add_chunk(number);
+        if self.keeps_bitmaps && is_dense(self.lows.len() - from) {
+            self.dense.push(self.chunk_ends.len() as u32 - 1);
+            self.bitmaps.push(*bitmap);
+        }
+    }
+
     /// Makes what was added since the chunk before the chunk of this number; there must be something.
     pub(crate) fn end_chunk(&mut self, number: u16) {
         let from = self.chunk_ends.last().map_or(0, |end| *end as usize);
-        self.chunk_numbers.push(number);
-        self.chunk_ends.push(u32::try_from(self.lows.len()).expect("merges stop short of four billion postings"));
+        self.add_chunk(number);
         if self.keeps_bitmaps {
             self.keep_bitmap(self.chunk_ends.len() - 1, from);
         }
     }
 
+    fn add_chunk(&mut self, number: u16) {
+        self.chunk_numbers.push(number);
+        self.chunk_ends.push(u32::try_from(self.lows.len()).expect("merges stop short of four billion postings"));
+    }
+
     /// Makes a chunk's bitmap, if it is dense; its postings begin at `from`.
     fn keep_bitmap(&mut self, chunk: usize, from: usize) {
         let lows = &self.lows[from..self.chunk_ends[chunk] as usize];
-        if lows.len() >= CHUNK_ROWS / DENSE {
+        if is_dense(lows.len()) {
             let mut bitmap = [0_u64; CHUNK_WORDS];
             mark(lows, &mut bitmap);
             self.dense.push(chunk as u32);
@@ -208,11 +235,21 @@ fn maxima_of(impacts: &[u8]) -> impl Iterator<Item = u8> + '_ {
     impacts.chunks(BLOCK).map(|block| block.iter().copied().fold(0, u8::max))
 }
 
+/// Whether a run of so many rows has a bitmap, where these are kept.
+fn is_dense(rows: usize) -> bool {
+    rows >= CHUNK_ROWS / DENSE
+}
+
 /// Sets the bits of a run's rows.
 pub(crate) fn mark(lows: &[u16], bitmap: &mut Bitmap) {
     for low in lows {
         bitmap[usize::from(*low) / 64] |= 1 << (low % 64);
     }
+}
+
+/// Whether a row's bit is set.
+pub(crate) fn is_in(bitmap: &Bitmap, low: u16) -> bool {
+    bitmap[usize::from(low) / 64] >> (low % 64) & 1 == 1
 }
 
 /// Lists that are filled row by row, all at once: what makes lists of documents in time linear in their words.
@@ -352,6 +389,9 @@ impl<'a> List<'a> {
 
     /// The nth chunk as a bitmap, if it has one.
     pub(crate) fn bitmap(&self, nth: usize) -> Option<&'a Bitmap> {
+        if self.dense.is_empty() || !is_dense(self.chunk(nth).lows.len()) {
+            return None;
+        }
         let at = self.dense.binary_search(&(self.first_chunk + nth as u32)).ok()?;
         self.bitmaps.get(at)
     }

@@ -99,7 +99,7 @@ impl Index {
     /// Looks for these words.
     fn look(&self, query: &Query, look: &Look<'_>, words: &[Word]) -> Part {
         let Look { operators, left_out, about, typed, live, complete, meter } = look;
-        let (meter, mut made) = (*meter, Store::default());
+        let (meter, mut made) = (*meter, Store::with_bitmaps());
         let arranged = Arranged::of(query, &self.rows);
         meter.begin(Stage::Phrases);
         let within = operators.are_any().then(|| self.rows_of(operators, meter));

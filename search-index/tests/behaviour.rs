@@ -75,6 +75,21 @@ fn spellings_meet() {
     }
 }
 
+#[test] // A word that many documents have beside the beginnings of words that more have: how long the lists are changes nothing.
+fn as_many_are_counted_as_have_all_words() {
+    let title = |key: u64| match key % 6 {
+        0 => "mug red",
+        1 | 3 => "cup redwood",
+        2 | 4 => "cup redder",
+        _ => "mug blue",
+    };
+    let index = Index::build(Settings::default(), (0..12_000).map(|key| titled(key, title(key)))).expect("titles are short");
+    for (query, wanted) in [("mug re", 2_000), ("cup redw", 4_000), ("re", 10_000), ("mug redw", 0), ("mug red", 2_000)] {
+        let query = Query { matching: Matching::All, prefix: true, total: true, ..text(query) };
+        assert_eq!(index.search(&query, None).expect("within bounds").total, Some(wanted), "{:?}", query.text);
+    }
+}
+
 #[test] // Title, query, whether the one finds the other.
 fn quotations_stand_and_forbidden_words_do_not() {
     for (title, query, matches) in [

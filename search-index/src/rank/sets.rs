@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::Resolved;
 use crate::bitset::Bitset;
 use crate::budget::{Meter, cost};
-use crate::postings::{Bitmap, CHUNK_WORDS, List, Run, gallop, mark};
+use crate::postings::{Bitmap, CHUNK_WORDS, List, Run, gallop, is_in, mark};
 
 /// A list in one chunk.
 struct Lane<'a> {
@@ -21,7 +21,7 @@ struct Lane<'a> {
 impl Lane<'_> {
     fn has(&mut self, low: u16) -> bool {
         if let Some(bitmap) = self.bitmap {
-            return bitmap[usize::from(low) / 64] >> (low % 64) & 1 == 1;
+            return is_in(bitmap, low);
         }
         self.seek = gallop(self.run.lows, self.seek, low);
         self.run.lows.get(self.seek) == Some(&low)
@@ -41,9 +41,10 @@ impl Resolved<'_> {
                 lanes.sort_by_key(|lane| lane.run.lows.len());
                 let Some((lead, others)) = lanes.split_first_mut() else { return };
                 let words = chunk_of(&mut found, number);
-                if let Some(lead) = lead.bitmap {
+                // Where the shortest has a bitmap all have, but those of a store that keeps none.
+                let all_have = others.iter().all(|other| other.bitmap.is_some());
+                if let Some(lead) = lead.bitmap.filter(|_| all_have) {
                     self.meter.charge((1 + others.len()) as u64 * BITMAP_COST);
-                    // The shortest has a bitmap, so all have.
                     words.iter_mut().zip(lead).for_each(|(word, bits)| *word |= bits);
                     for other in others.iter().filter_map(|other| other.bitmap) {
                         words.iter_mut().zip(other).for_each(|(word, bits)| *word &= bits);

@@ -19,7 +19,7 @@ use super::{Lists, Resolved};
 use crate::bitset::Ones;
 use crate::budget::{Meter, cost};
 use crate::collect::Collector;
-use crate::postings::{BLOCK, CHUNK_ROWS, Run, gallop};
+use crate::postings::{BLOCK, Bitmap, CHUNK_ROWS, Run, gallop, is_in};
 
 /// Rows whose lists are weighed at once: fewer make closer bounds, more make fewer of them. Their accumulators stay in the first-level cache.
 pub(crate) const WINDOW_ROWS: usize = 4096;
@@ -47,6 +47,8 @@ pub(crate) enum Wanted {
 /// One list within a chunk.
 struct Lane<'a> {
     run: Run<'a>,
+    /// Of the whole chunk, where the run is dense.
+    bitmap: Option<&'a Bitmap>,
     weight: u32,
     /// Where the postings of each window begin, and where those of the last end.
     starts: [u32; WINDOWS + 1],
@@ -63,8 +65,8 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(run: Run<'a>, weight: u32, beside: Option<usize>) -> Self {
-        Self { run, weight, starts: starts(run.lows), bounds: [0; WINDOWS], beside, from: 0, to: 0, seek: 0, bound: 0 }
+    fn new(run: Run<'a>, bitmap: Option<&'a Bitmap>, weight: u32, beside: Option<usize>) -> Self {
+        Self { run, bitmap, weight, starts: starts(run.lows), bounds: [0; WINDOWS], beside, from: 0, to: 0, seek: 0, bound: 0 }
     }
 
     fn has(&self, window: usize) -> bool {
@@ -88,8 +90,17 @@ impl<'a> Lane<'a> {
         self.to - self.from
     }
 
+    /// Whether a bit is enough to know that a row is not there: of most rows it is.
+    fn lacks(&self, low: u16) -> bool {
+        self.bitmap.is_some_and(|bitmap| !is_in(bitmap, low))
+    }
+
     /// What a row gets of this list; rows are asked for in ascending order.
+    #[inline]
     fn look_up(&mut self, low: u16) -> Option<u32> {
+        if self.lacks(low) {
+            return None;
+        }
         self.seek = gallop(&self.run.lows[..self.to], self.seek, low);
         let found = self.seek < self.to && self.run.lows[self.seek] == low;
         found.then(|| self.weight * u32::from(self.run.impacts[self.seek]))
@@ -207,17 +218,17 @@ impl Scan<'_, '_, '_> {
             }
             let mut lanes: SmallVec<[Lane<'a>; 8]> = SmallVec::new();
             for ((list, nth), &weight) in lists.iter().zip(&mut next).zip(&resolved.weights) {
-                let mut run = Run::default();
+                let (mut run, mut bitmap) = (Run::default(), None);
                 // An extra may have chunks before, in which there is no term.
                 while list.chunk_number(*nth).is_some_and(|other| other < number) {
                     *nth += 1;
                 }
                 if list.chunk_number(*nth) == Some(number) {
-                    run = list.chunk(*nth);
+                    (run, bitmap) = (list.chunk(*nth), list.bitmap(*nth));
                     *nth += 1;
                 }
                 let beside = lanes.len().checked_sub(terms).and_then(|nth| resolved.extras.get(nth)?.beside());
-                lanes.push(Lane::new(run, weight, beside));
+                lanes.push(Lane::new(run, bitmap, weight, beside));
             }
             let mut extras: SmallVec<[Lane<'a>; 8]> = lanes.drain(terms..).filter(|extra| !extra.run.lows.is_empty()).collect();
             // What may bring the most is asked first.
@@ -300,42 +311,53 @@ impl Chunk<'_> {
         let Self { part, base, lanes, extras, of, .. } = self;
         let Some((lead, others)) = lanes.split_first_mut() else { return };
         let rest = total - lead.bound;
-        let lows = &lead.run.lows[lead.from..lead.to];
-        scan.meter.charge(lows.len() as u64);
-        'rows: for (&low, &impact) in lows.iter().zip(&lead.run.impacts[lead.from..lead.to]) {
-            let mut score = lead.weight * u32::from(impact);
-            if score + rest < least {
-                continue;
-            }
-            for other in others.iter_mut() {
-                scan.looked_up += 1;
-                let Some(part) = other.look_up(low) else {
-                    if other.seek == other.to {
-                        return;
-                    }
-                    continue 'rows;
-                };
-                score += part;
-            }
-            scan.settled += 1;
-            let row = *base | u32::from(low);
-            let columns = scan.shares.of_columns(row);
-            let mut rest = of_extras - of.columns + columns;
-            if score + rest < least || !scan.collector.passes(row) {
-                continue;
-            }
-            for extra in extras.iter_mut().filter(|extra| extra.bound > 0) {
-                scan.looked_up += 1;
-                rest -= extra.bound;
-                score += extra.look_up(low).unwrap_or(0);
-                if score + rest < least {
-                    continue 'rows;
+        scan.meter.charge((lead.to - lead.from) as u64);
+        let mut at = lead.from;
+        while at < lead.to {
+            let end = (at + BLOCK).min(lead.to);
+            let Ok(need) = u8::try_from(least.saturating_sub(rest).div_ceil(lead.weight)) else { return };
+            let (lows, impacts) = (&lead.run.lows[at..end], &lead.run.impacts[at..end]);
+            at = end;
+            for (lows, impacts) in lows.chunks(LANES).zip(impacts.chunks(LANES)) {
+                if !impacts.iter().fold(false, |any, impact| any | (*impact >= need)) {
+                    continue;
                 }
-            }
-            score += called::score(scan.called, row);
-            if let Some(score) = scan.of_texts(*part, row, score, columns, least) {
-                scan.shares.offer(scan.collector, row, score);
-                least = scan.collector.least();
+                'rows: for (&low, &impact) in lows.iter().zip(impacts) {
+                    let mut score = lead.weight * u32::from(impact);
+                    if score + rest < least || others.iter().any(|other| other.lacks(low)) {
+                        continue;
+                    }
+                    for other in others.iter_mut() {
+                        scan.looked_up += 1;
+                        let Some(part) = other.look_up(low) else {
+                            if other.seek == other.to {
+                                return;
+                            }
+                            continue 'rows;
+                        };
+                        score += part;
+                    }
+                    scan.settled += 1;
+                    let row = *base | u32::from(low);
+                    let columns = scan.shares.of_columns(row);
+                    let mut rest = of_extras - of.columns + columns;
+                    if score + rest < least || !scan.collector.passes(row) {
+                        continue;
+                    }
+                    for extra in extras.iter_mut().filter(|extra| extra.bound > 0) {
+                        scan.looked_up += 1;
+                        rest -= extra.bound;
+                        score += extra.look_up(low).unwrap_or(0);
+                        if score + rest < least {
+                            continue 'rows;
+                        }
+                    }
+                    score += called::score(scan.called, row);
+                    if let Some(score) = scan.of_texts(*part, row, score, columns, least) {
+                        scan.shares.offer(scan.collector, row, score);
+                        least = scan.collector.least();
+                    }
+                }
             }
         }
     }

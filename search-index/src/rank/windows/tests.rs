@@ -77,7 +77,7 @@ fn as_adding_everything_up() {
                 list(&mut draw, every)
             })
             .collect();
-        let mut store = Store::default();
+        let mut store = if round % 2 == 0 { Store::with_bitmaps() } else { Store::default() };
         for list in &lists {
             store.push(list.iter().copied());
         }

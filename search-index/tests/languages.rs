@@ -250,3 +250,12 @@ proptest! {
         }
     }
 }
+
+#[test] // `redde` would be a form of `red`: that a title has this one says nothing of the other word.
+fn a_word_with_what_would_be_an_ending_is_no_word_of_both() {
+    let index = in_code("nl", &["red lamp", "smartwatch"]);
+    for (text, prefix) in [("red de", true), ("smart watch", false)] {
+        let query = Query { prefix, ..asked(text) };
+        assert_eq!(keys(&index, &query), if prefix { vec![] } else { vec![2] }, "{text}");
+    }
+}

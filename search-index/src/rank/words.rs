@@ -239,7 +239,8 @@ impl Known<'_> {
                 continue;
             }
             let term = self.analyzer.stem(&joined);
-            if self.has(&term) {
+            // A word with an ending, as `red` and `de` would be in Dutch, is that word alone.
+            if words[at - 1..=at].iter().all(|word| word.term != term) && self.has(&term) {
                 for word in &mut words[at - 1..=at] {
                     word.others.push((term.to_string(), Likeness::Same));
                 }

@@ -86,6 +86,8 @@ pub const RULE_BOOSTS_MAX: usize = 16;
 pub const RULE_FILTER_BYTES_MAX: usize = 32 << 10;
 /// Hundredths by which something is boosted, either way.
 pub const BOOST_PERCENT_MAX: i16 = 400;
+/// Hundredths of what two words weigh that they get for standing side by side in a title at most.
+pub const PROXIMITY_PERCENT_MAX: u16 = 100;
 /// Hundredths of its price that a product's margin is at most, and below nothing at worst.
 pub const MARGIN_PERCENT_MAX: i8 = 100;
 /// A query so often searched for is suggested to others.

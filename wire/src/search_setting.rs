@@ -120,6 +120,8 @@ pub struct Ranking {
     pub in_stock: u16,
     /// Of margins.
     pub margin: u16,
+    /// What two words of the query get that stand side by side in a title: hundredths of what they weigh, at most [`crate::limits::PROXIMITY_PERCENT_MAX`].
+    pub proximity: u16,
 }
 
 /// A setting as it is kept.

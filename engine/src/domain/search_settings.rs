@@ -6,7 +6,7 @@
 
 use super::{check_count, check_text};
 use crate::record::v1::search::{
-    Banner, Boost, MarginRanking, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait,
+    Banner, Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, Synonyms, Trait, WiderRanking,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -94,8 +94,8 @@ pub fn check(key: &str, setting: &SearchSetting) -> Result<(), FieldError> {
     match setting {
         SearchSetting::Synonyms(synonyms) => check_synonyms(key, synonyms),
         SearchSetting::Rule(rule) => check_rule(rule),
-        SearchSetting::Ranking(ranking) => check_ranking(key, ranking, 0),
-        SearchSetting::MarginRanking(MarginRanking { others, margin }) => check_ranking(key, others, *margin),
+        SearchSetting::Ranking(ranking) => check_ranking(key, ranking, 0, 0),
+        SearchSetting::WiderRanking(WiderRanking { others, margin, proximity }) => check_ranking(key, others, *margin, *proximity),
     }
 }
 
@@ -158,9 +158,16 @@ fn check_rule(rule: &SearchRule) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn check_ranking(key: &str, Ranking { popularity, rating, in_stock }: &Ranking, margin: u16) -> Result<(), FieldError> {
-    let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
-    for (name, percent) in [("popularity", *popularity), ("rating", *rating), ("in_stock", *in_stock), ("margin", margin)] {
+fn check_ranking(key: &str, others: &Ranking, margin: u16, proximity: u16) -> Result<(), FieldError> {
+    let Ranking { popularity, rating, in_stock } = *others;
+    let of_all = limits::BOOST_PERCENT_MAX.unsigned_abs();
+    for (name, percent, max) in [
+        ("popularity", popularity, of_all),
+        ("rating", rating, of_all),
+        ("in_stock", in_stock, of_all),
+        ("margin", margin, of_all),
+        ("proximity", proximity, limits::PROXIMITY_PERCENT_MAX),
+    ] {
         if percent > max {
             return Err(wrong(&format!("/{name}"), "out_of_range", &format!("0 to {max}")));
         }
@@ -276,16 +283,20 @@ mod tests {
     #[test] // Each row: key and hundredths, and what is said of them.
     fn there_is_one_ranking() {
         let max = limits::BOOST_PERCENT_MAX.unsigned_abs();
-        for (key, popularity, in_stock, margin, wanted) in [
-            (RANKING_KEY, max, 0, max, ""),
-            (RANKING_KEY, max + 1, 0, 0, "/popularity out_of_range"),
-            (RANKING_KEY, 0, max + 1, 0, "/in_stock out_of_range"),
-            (RANKING_KEY, 0, 0, max + 1, "/margin out_of_range"),
-            ("other", 1, 1, 1, "/key unknown_value"),
+        let nearest = limits::PROXIMITY_PERCENT_MAX;
+        for (key, popularity, in_stock, (margin, proximity), wanted) in [
+            (RANKING_KEY, max, 0, (max, nearest), ""),
+            (RANKING_KEY, max + 1, 0, (0, 0), "/popularity out_of_range"),
+            (RANKING_KEY, 0, max + 1, (0, 0), "/in_stock out_of_range"),
+            (RANKING_KEY, 0, 0, (max + 1, 0), "/margin out_of_range"),
+            (RANKING_KEY, 0, 0, (0, nearest + 1), "/proximity out_of_range"),
+            ("other", 1, 1, (1, 1), "/key unknown_value"),
         ] {
             let others = Ranking { popularity, rating: 0, in_stock };
-            let setting =
-                if margin == 0 { SearchSetting::Ranking(others) } else { SearchSetting::MarginRanking(MarginRanking { others, margin }) };
+            let setting = match (margin, proximity) {
+                (0, 0) => SearchSetting::Ranking(others),
+                (margin, proximity) => SearchSetting::WiderRanking(WiderRanking { others, margin, proximity }),
+            };
             let said = check(key, &setting);
             let said = said.err().map_or_else(String::new, |error| format!("{} {}", error.pointer, error.code));
             assert_eq!(said, wanted);

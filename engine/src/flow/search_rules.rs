@@ -12,7 +12,7 @@ use crate::domain::{
     search_settings::{COMMON_KEY_PREFIX, SearchSettings, Setting},
 };
 use crate::flow::{common_synonyms::COMMON, views};
-use crate::record::v1::search::{Boost, MarginRanking, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind};
+use crate::record::v1::search::{Boost, QueryPattern, Ranking, SearchRule, SearchSetting, SearchSettingKind, WiderRanking};
 use crate::shard::core::doc_key;
 use search_index::{
     BOOSTS_MAX, HIDDEN_MAX, Language, PINS_MAX, Pattern, PatternError, PatternKind, Pin, Query, SYNONYMS_MAX, Signals, Synonym, Synonyms,
@@ -28,6 +28,7 @@ pub(crate) struct SearchRules {
     language: Language,
     settings: Arc<SearchSettings>,
     signals: Signals,
+    proximity: u16,
     synonyms: Arc<OnceLock<Arc<Synonyms>>>,
     rules: Arc<OnceLock<Vec<Compared>>>,
 }
@@ -43,7 +44,7 @@ impl Compared {
     fn rule(&self) -> Option<&SearchRule> {
         match &self.setting.content {
             SearchSetting::Rule(rule) => Some(rule),
-            SearchSetting::Synonyms(_) | SearchSetting::Ranking(_) | SearchSetting::MarginRanking(_) => None,
+            SearchSetting::Synonyms(_) | SearchSetting::Ranking(_) | SearchSetting::WiderRanking(_) => None,
         }
     }
 }
@@ -72,14 +73,15 @@ impl SearchRules {
     pub(crate) fn after(&self, settings: Arc<SearchSettings>) -> Self {
         let same = |kind| settings.is_same(&self.settings, kind);
         let ranking = settings.get(SearchSettingKind::Ranking, RANKING_KEY).map(|setting| &setting.content);
-        let signals = match ranking {
-            Some(SearchSetting::Ranking(others)) => signals(*others, 0),
-            Some(SearchSetting::MarginRanking(MarginRanking { others, margin })) => signals(*others, *margin),
-            Some(SearchSetting::Synonyms(_) | SearchSetting::Rule(_)) | None => Signals::default(),
+        let (signals, proximity) = match ranking {
+            Some(SearchSetting::Ranking(others)) => (signals(*others, 0), 0),
+            Some(SearchSetting::WiderRanking(WiderRanking { others, margin, proximity })) => (signals(*others, *margin), *proximity),
+            Some(SearchSetting::Synonyms(_) | SearchSetting::Rule(_)) | None => (Signals::default(), 0),
         };
         Self {
             language: self.language,
             signals,
+            proximity,
             synonyms: if same(SearchSettingKind::Synonyms) { Arc::clone(&self.synonyms) } else { Arc::default() },
             rules: if same(SearchSettingKind::Rule) { Arc::clone(&self.rules) } else { Arc::default() },
             settings,
@@ -89,7 +91,7 @@ impl SearchRules {
     /// Sets a query up as it is for any text.
     pub(crate) fn set_up(&self, query: &mut Query) {
         query.synonyms = Arc::clone(self.synonyms.get_or_init(|| Arc::new(synonyms_of(self.language, &self.settings))));
-        query.signals = self.signals;
+        (query.signals, query.proximity) = (self.signals, self.proximity);
     }
 
     /// The rules for a text at a time, in the order of their keys. `fields` are the attributes that the text may have conditions on, which are no words of it.
@@ -166,7 +168,7 @@ fn common(language: Language, settings: &SearchSettings) -> impl Iterator<Item =
 fn synonyms_of(language: Language, settings: &SearchSettings) -> Synonyms {
     let synonyms = settings.of_kind(SearchSettingKind::Synonyms, None).filter_map(|(_, setting)| match &setting.content {
         SearchSetting::Synonyms(synonyms) => Some(synonym(synonyms)),
-        SearchSetting::Rule(_) | SearchSetting::Ranking(_) | SearchSetting::MarginRanking(_) => None,
+        SearchSetting::Rule(_) | SearchSetting::Ranking(_) | SearchSetting::WiderRanking(_) => None,
     });
     // The merchant's first, so that it is the others that go over a bound.
     let synonyms: Vec<Synonym> = synonyms.chain(common(language, settings)).take(SYNONYMS_MAX).collect();

@@ -107,7 +107,7 @@ fn analysed(language: Language, setting: &v1::SearchSetting) -> Result<(), Field
             };
             rule.queries.iter().enumerate().find_map(bad).map_or(Ok(()), Err)
         }
-        v1::SearchSetting::Ranking(_) | v1::SearchSetting::MarginRanking(_) => Ok(()),
+        v1::SearchSetting::Ranking(_) | v1::SearchSetting::WiderRanking(_) => Ok(()),
     }
 }
 

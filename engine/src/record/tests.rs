@@ -253,12 +253,13 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
         ("put_product_with_margin", Command::PutProductWithMargin { content: Box::new(product()), margin: -7 }),
         (
-            "put_search_setting, ranking by margin",
+            "put_search_setting, ranking by more",
             Command::PutSearchSetting {
                 key: text("default"),
-                setting: v1::search::SearchSetting::MarginRanking(v1::search::MarginRanking {
+                setting: v1::search::SearchSetting::WiderRanking(v1::search::WiderRanking {
                     others: v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 },
                     margin: 15,
+                    proximity: 8,
                 }),
             },
         ),

@@ -70,22 +70,24 @@ pub(crate) fn search_setting(setting: &v1::SearchSetting) -> SearchSetting {
             SearchSetting::Synonyms(Synonyms { typed: typed.clone(), found: found.clone() })
         }
         v1::SearchSetting::Rule(rule) => SearchSetting::Rule(Box::new(search_rule(rule))),
-        v1::SearchSetting::Ranking(others) => SearchSetting::Ranking(ranking(*others, 0)),
-        v1::SearchSetting::MarginRanking(v1::MarginRanking { others, margin }) => SearchSetting::Ranking(ranking(*others, *margin)),
+        v1::SearchSetting::Ranking(others) => SearchSetting::Ranking(ranking(*others, 0, 0)),
+        v1::SearchSetting::WiderRanking(v1::WiderRanking { others, margin, proximity }) => {
+            SearchSetting::Ranking(ranking(*others, *margin, *proximity))
+        }
     }
 }
 
 /// As it is shown.
-fn ranking(v1::Ranking { popularity, rating, in_stock }: v1::Ranking, margin: u16) -> Ranking {
-    Ranking { popularity, rating, in_stock, margin }
+fn ranking(v1::Ranking { popularity, rating, in_stock }: v1::Ranking, margin: u16, proximity: u16) -> Ranking {
+    Ranking { popularity, rating, in_stock, margin, proximity }
 }
 
 /// As it is stored: one setting, one form.
-pub(crate) fn stored_ranking(Ranking { popularity, rating, in_stock, margin }: Ranking) -> v1::SearchSetting {
+pub(crate) fn stored_ranking(Ranking { popularity, rating, in_stock, margin, proximity }: Ranking) -> v1::SearchSetting {
     let others = v1::Ranking { popularity, rating, in_stock };
-    match margin {
-        0 => v1::SearchSetting::Ranking(others),
-        margin => v1::SearchSetting::MarginRanking(v1::MarginRanking { others, margin }),
+    match (margin, proximity) {
+        (0, 0) => v1::SearchSetting::Ranking(others),
+        (margin, proximity) => v1::SearchSetting::WiderRanking(v1::WiderRanking { others, margin, proximity }),
     }
 }
 

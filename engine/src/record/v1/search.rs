@@ -15,8 +15,8 @@ pub enum SearchSetting {
     Synonyms(Synonyms),
     Rule(Box<SearchRule>),
     Ranking(Ranking),
-    /// A ranking in which margins count.
-    MarginRanking(MarginRanking),
+    /// A ranking in which margins count, or words side by side.
+    WiderRanking(WiderRanking),
 }
 
 impl SearchSetting {
@@ -26,7 +26,7 @@ impl SearchSetting {
         match self {
             Self::Synonyms(_) => SearchSettingKind::Synonyms,
             Self::Rule(_) => SearchSettingKind::Rule,
-            Self::Ranking(_) | Self::MarginRanking(_) => SearchSettingKind::Ranking,
+            Self::Ranking(_) | Self::WiderRanking(_) => SearchSettingKind::Ranking,
         }
     }
 }
@@ -111,7 +111,8 @@ pub struct Ranking {
 
 /// Likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
-pub struct MarginRanking {
+pub struct WiderRanking {
     pub others: Ranking,
     pub margin: u16,
+    pub proximity: u16,
 }

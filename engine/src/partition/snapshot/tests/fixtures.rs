@@ -262,7 +262,7 @@ fn a_margin_has_its_bytes() {
     made.done(Command::PutProductWithMargin { content: Box::new(plain("P", &["P-1"])), margin: -7 });
     made.done(Command::PutProduct(Box::new(plain("Q", &["Q-1"]))));
     let others = v1::search::Ranking { popularity: 20, rating: 10, in_stock: 5 };
-    let setting = v1::search::SearchSetting::MarginRanking(v1::search::MarginRanking { others, margin: 15 });
+    let setting = v1::search::SearchSetting::WiderRanking(v1::search::WiderRanking { others, margin: 15, proximity: 8 });
     made.done(Command::PutSearchSetting { key: text("default"), setting });
     let items = items_of(&mut made.partition);
     let of_these = |item: &&Vec<u8>| [Kind::Product, Kind::SearchSetting].contains(&kind_of(item));

@@ -210,7 +210,7 @@ fn margins_count_as_much_as_is_set_and_shoppers_are_not_told() {
             matches!(write(&mut node, "a", "Kettle", Some(101)), Err(Failure::Refused(Refusal::Invalid(errors))) if errors[0].pointer == "/margin")
         );
         assert_eq!(found(&mut node, "kettle", Vec::new())[0], "a");
-        let ranking = SearchSetting::Ranking(Ranking { margin: 100, ..Ranking::default() });
+        let ranking = SearchSetting::Ranking(Ranking { margin: 100, proximity: 20, ..Ranking::default() });
         assert_eq!(put(&mut node, RANKING_KEY, ranking.clone()), Ok((1, Upserted::Created)));
         assert_eq!(put(&mut node, RANKING_KEY, ranking.clone()), Ok((1, Upserted::Unchanged)));
         let get = Op::GetSearchSetting { kind: SearchSettingKind::Ranking, key: RANKING_KEY.to_owned() };

@@ -14,6 +14,7 @@ mod search;
 mod server;
 mod shop;
 mod swarm;
+mod through;
 
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -42,6 +43,8 @@ enum Command {
     Reserve(reserve::Arguments),
     /// The search index alone: queries, changes, build, memory, and how good the answers are
     Search(search::Arguments),
+    /// The same searches of the index alone and through the engine
+    Through(through::Arguments),
     /// A large shop: requests while it is snapshotted, and its start after a crash
     Recovery(recovery::Arguments),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Shop(shop) => runtime.block_on(shop::run(&shop, arguments.json)),
         Command::Ledger(ledger) => ledger::run(&ledger, arguments.json),
         Command::Search(search) => search::run(&search, arguments.json),
+        Command::Through(through) => runtime.block_on(through::run(&through, arguments.json)),
         Command::Recovery(recovery) => runtime.block_on(recovery::run(&recovery, arguments.json)),
         Command::Reserve(reserve) => runtime.block_on(reserve::run(&reserve, arguments.json)),
     };

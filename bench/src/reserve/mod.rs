@@ -11,6 +11,8 @@
 mod load;
 mod target;
 
+pub(crate) use target::threads;
+
 use crate::{
     hiccup::{Hiccups, Worst},
     node::Node,

@@ -148,7 +148,7 @@ impl Target {
 }
 
 /// Folders of this process's threads.
-fn threads() -> Result<Vec<String>, BenchError> {
+pub(crate) fn threads() -> Result<Vec<String>, BenchError> {
     let tasks = "/proc/self/task";
     let entries = std::fs::read_dir(tasks).map_err(BenchError::io(tasks))?;
     entries.map(|entry| Ok(entry.map_err(BenchError::io(tasks))?.path().display().to_string())).collect()

@@ -4,15 +4,15 @@ use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// A result and what it took.
-pub(super) struct Spent<T> {
-    pub(super) value: T,
-    pub(super) wall: Duration,
-    pub(super) cpu: Duration,
+pub(crate) struct Spent<T> {
+    pub(crate) value: T,
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
 }
 
 /// Runs it on this thread.
 #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
-pub(super) fn spent<T>(work: impl FnOnce() -> T) -> Spent<T> {
+pub(crate) fn spent<T>(work: impl FnOnce() -> T) -> Spent<T> {
     let begun = Instant::now();
     let before = on_core();
     let value = work();

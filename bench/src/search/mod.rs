@@ -6,7 +6,7 @@
 //! Estimate first: a query of two words over 64,000 products reads some thousand postings at a nanosecond or two each, so tens of microseconds; a price is a store
 //! into a column; a new product is its hundred words analysed, tens of microseconds.
 
-mod clock;
+pub(crate) mod clock;
 mod lines;
 mod merging;
 mod metrics;
@@ -143,6 +143,19 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
         bench.measure(&mut shop, *mode, Some(&judges))?;
     }
     Ok(())
+}
+
+/// The documents of product files.
+pub(crate) fn documents(products: &[PathBuf]) -> Result<Vec<search_index::Document>, BenchError> {
+    let mut known = Known::default();
+    let mut feed = Feed::open(products, 1, &mut known)?;
+    let documents = (&mut feed).collect();
+    feed.failed.take().map_or(Ok(documents), Err)
+}
+
+/// The texts of a file of queries.
+pub(crate) fn texts(queries: &std::path::Path) -> Result<Vec<String>, BenchError> {
+    Ok(queries::questions(queries)?.into_iter().map(|question| question.text).collect())
 }
 
 fn build(arguments: &Arguments) -> Result<(Shop, Built), BenchError> {

@@ -1,0 +1,193 @@
+//! Question: what does a search cost through the engine, beside the index alone with the same products?
+//!
+//! Path: product files → an index in this thread, and an engine of one shard and all its partitions in a folder for the occasion → rounds of both in turns: every query of the
+//! index, then of the engine, by so many callers that its shard is never idle → CPU time a query, of this thread and of the engine's threads.
+//! The engine's answer is a page: ten products with titles, prices, pictures and stock, its synonyms and rules looked up, and the call passed to the shard's thread and back.
+//!
+//! Estimate first: passing a call takes 1 us, ten products are ten look-ups of two cache misses and some fifty copied strings, 5 us; so some 8 us beside a search of 30 to 50.
+
+use crate::{
+    reserve::threads,
+    search::{clock, documents, texts},
+    server::{BenchError, thread_cpu_us},
+};
+use bench::report::{Case, HEADING};
+use engine::{Config, Engine};
+use search_index::{AttributeValue, Document, Index, Query, Settings};
+use std::{
+    hint::black_box,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::task::JoinSet;
+use wire::{Attribute, Body, Client, Currency, Money, Op, OpeningStock, ProductInput, ProductStatus, Request, SearchQuery, VariantInput};
+
+/// Callers with a call each under way.
+const CALLERS: usize = 16;
+/// Hits a page.
+const LIMIT: u16 = 10;
+/// Postings of a step of merging.
+const MAINTAIN: usize = 100_000;
+
+/// What `through` takes.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Products: JSON lines, gzip or plain, as `search` takes them
+    #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
+    products: Vec<PathBuf>,
+    /// Queries, as `search` takes them
+    #[arg(long, value_name = "FILE")]
+    queries: PathBuf,
+    /// Turns of both
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Passes over all queries in a turn
+    #[arg(long, default_value_t = 5)]
+    passes: usize,
+}
+
+/// Measures both and prints each round, then their ratio.
+pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
+    let Arguments { products, queries, rounds, passes } = arguments;
+    let texts: Arc<[String]> = texts(queries)?.into();
+    if texts.is_empty() || *rounds == 0 || *passes == 0 {
+        return Err(BenchError::other("at least one query, one round and one pass"));
+    }
+    let documents = documents(products)?;
+    let folder = tempfile::tempdir().map_err(BenchError::io("a folder for the engine"))?;
+    // Threads that are there before the engine is are the load's.
+    let own = threads()?;
+    let mut config = Config::new(folder.path());
+    config.shards = Some(1);
+    let engine = Engine::open(config).map_err(BenchError::other)?;
+    let client = engine.client();
+    load(&client, &documents).await?;
+    let mut index = Index::build(Settings::default(), documents).map_err(BenchError::other)?;
+    while index.maintain(MAINTAIN) {}
+    let engine_cpu = || -> Result<u64, BenchError> {
+        Ok(threads()?.iter().filter(|thread| !own.contains(thread)).map(|thread| thread_cpu_us(thread)).sum())
+    };
+    if !json {
+        println!("{HEADING}");
+    }
+    let print = |case: &Case| println!("{}", if json { case.json() } else { case.row() });
+    let ops = (texts.len() * passes) as u64;
+    let (mut alone, mut through) = (Vec::new(), Vec::new());
+    for _ in 0..*rounds {
+        let bare = clock::spent(|| (0..*passes).try_for_each(|_| texts.iter().try_for_each(|text| search(&index, text))));
+        bare.value?;
+        alone.push(bare.cpu.as_secs_f64() * 1e6 / ops as f64);
+        print(&Case::plain("through/index", ops, bare.wall.as_secs_f64(), Some(micros(bare.cpu)), None));
+        let before = engine_cpu()?;
+        let seconds = ask(&client, &texts, *passes).await?.as_secs_f64();
+        let cpu = engine_cpu()? - before;
+        through.push(cpu as f64 / ops as f64);
+        print(&Case::plain("through/engine", ops, seconds, Some(cpu), None));
+    }
+    let (alone, through) = (median(alone), median(through));
+    if !json {
+        println!("through the engine, beside the index alone: {:.2}", through / alone);
+    }
+    Ok(())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// As the engine asks its index.
+fn search(index: &Index, text: &str) -> Result<(), BenchError> {
+    let query = Query { text: Some(text.to_owned()), did_you_mean: true, limit: usize::from(LIMIT), ..Query::default() };
+    index.search(&query, None).map(|results| drop(black_box(results))).map_err(BenchError::other)
+}
+
+/// Every query so often, by all callers together; answers how long it took.
+#[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
+async fn ask(client: &Arc<dyn Client>, texts: &Arc<[String]>, passes: usize) -> Result<Duration, BenchError> {
+    let (begun, next) = (std::time::Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (client, texts, next) = (Arc::clone(client), Arc::clone(texts), Arc::clone(&next));
+        callers.spawn(async move {
+            loop {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                if nth >= texts.len() * passes {
+                    return Ok(());
+                }
+                let query = SearchQuery { text: texts[nth % texts.len()].clone(), limit: LIMIT, ..SearchQuery::default() };
+                match client.call(Request::system(Op::Search(query))).await.map_err(BenchError::other)?.result {
+                    Ok(Body::Search(results)) => drop(black_box(results)),
+                    other => return Err(BenchError::other(format!("no results: {other:?}"))),
+                }
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.map_err(BenchError::other)??;
+    }
+    Ok(begun.elapsed())
+}
+
+/// Writes the products, and waits until the index rests.
+async fn load(client: &Arc<dyn Client>, documents: &[Document]) -> Result<(), BenchError> {
+    let mut under_way = JoinSet::new();
+    for (nth, document) in documents.iter().enumerate() {
+        if under_way.len() == CALLERS {
+            loaded(under_way.join_next().await)?;
+        }
+        let (client, op) = (Arc::clone(client), Op::PutProduct(Box::new(input(nth, document))));
+        under_way.spawn(async move { client.call(Request::system(op)).await.map_err(BenchError::other)?.result.map_err(refused) });
+    }
+    while !under_way.is_empty() {
+        loaded(under_way.join_next().await)?;
+    }
+    Ok(())
+}
+
+fn refused(failure: wire::Failure) -> BenchError {
+    BenchError::other(format!("a product is refused: {failure:?}"))
+}
+
+fn loaded(done: Option<Result<Result<Body, BenchError>, tokio::task::JoinError>>) -> Result<(), BenchError> {
+    done.map_or(Ok(()), |done| done.map_err(BenchError::other)?.map(drop))
+}
+
+/// The product that a document is made of.
+fn input(nth: usize, document: &Document) -> ProductInput {
+    let value = |value: &AttributeValue| match value {
+        AttributeValue::Text(text) => wire::AttributeValue::Text(text.clone()),
+        AttributeValue::Keyword(text) => wire::AttributeValue::Keyword(text.clone()),
+        AttributeValue::Number(number) => wire::AttributeValue::Number(*number),
+        AttributeValue::Bool(flag) => wire::AttributeValue::Bool(*flag),
+    };
+    let attribute = |(name, of): &(String, AttributeValue)| Attribute { name: name.clone(), value: value(of) };
+    ProductInput {
+        key: nth.to_string(),
+        title: document.title.clone(),
+        description: document.description.clone(),
+        brand: document.brand.clone(),
+        category: document.category.last().cloned(),
+        attributes: document.attributes.iter().map(attribute).collect(),
+        images: Vec::new(),
+        variants: vec![VariantInput {
+            key: nth.to_string(),
+            options: Vec::new(),
+            prices: document.price.map(|amount| Money { amount, currency: Currency::USD }).into_iter().collect(),
+            barcodes: Vec::new(),
+        }],
+        stock: vec![OpeningStock { variant: nth.to_string(), location: "main".to_owned(), on_hand: 3 }],
+        popularity: document.popularity,
+        margin: None,
+        released: None,
+        status: ProductStatus::Active,
+    }
+}

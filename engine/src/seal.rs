@@ -12,7 +12,8 @@ use std::marker::PhantomData;
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 12;
+/// Bytes of a nonce.
+pub(crate) const NONCE_BYTES: usize = 12;
 
 /// A `T` as ciphertext. Compares and prints as ciphertext: nothing personal shows by accident.
 #[derive(Archive, Serialize, Deserialize)]
@@ -44,6 +45,11 @@ impl<T> std::fmt::Debug for Sealed<T> {
 }
 
 impl<T> Sealed<T> {
+    /// Under the shop's own key, put together again: whether it was ever sealed, [`Keyring::open`] says.
+    pub(crate) fn of_shop(nonce: [u8; NONCE_BYTES], bytes: Vec<u8>) -> Self {
+        Self { key: SHOP_KEY, nonce, bytes, of: PhantomData }
+    }
+
     /// The ciphertext, for state digests.
     #[must_use]
     pub fn ciphertext(&self) -> (&[u8; NONCE_BYTES], &[u8]) {

@@ -12,6 +12,7 @@ mod effects;
 mod feed;
 mod order;
 mod search;
+mod search_cursor;
 pub(crate) mod search_rules;
 mod search_settings;
 mod similar;

@@ -5,7 +5,7 @@
 //! Bounds: each shard makes the work of [`search_index::BUDGET`] for it, and is waited for until [`SEARCH_DEADLINE_MS`]. Behind either the answer is what there is, and says
 //! that it is partial.
 
-use super::{Head, refused, views};
+use super::{Head, refused, search_cursor, views};
 use crate::shard::core::queries;
 use crate::shard::core::{
     ctx::{Ctx, unexpected},
@@ -39,7 +39,8 @@ pub(super) async fn search(ctx: &Ctx, head: &Head, mut query: SearchQuery) -> Re
     // Who narrows a search down, sorts it or goes on to the next page looks for nothing new.
     let is_new = query.after.is_none() && query.filters.is_empty() && query.sort == wire::Sort::Relevance;
     let preferences = views::preferences(std::mem::take(&mut query.preferences)).map_err(refused)?;
-    let mut query = views::query(query, &tree).map_err(refused)?;
+    let after = query.after.as_deref().map(|bytes| search_cursor::open(ctx, bytes)).transpose().map_err(refused)?;
+    let mut query = views::query(query, after, &tree).map_err(refused)?;
     rules.set_up(&mut query);
     let (fields, unread) = fields_of(ctx, words_until_us, &text).await?;
     let mut matched = rules.matching(&text, &fields, now);
@@ -93,7 +94,7 @@ pub(super) async fn search(ctx: &Ctx, head: &Head, mut query: SearchQuery) -> Re
         facets,
         total: merged.total,
         relaxed: merged.relaxed,
-        next: merged.next.map(|cursor| cursor.encode().to_vec()),
+        next: merged.next.map(|cursor| search_cursor::seal(ctx, cursor)),
         did_you_mean: merged.did_you_mean.filter(|_| !late),
         redirect: said.redirect,
         banner: said.banner,

@@ -10,14 +10,10 @@ pub(crate) fn index_settings(language: search_index::Language) -> search_index::
     search_index::Settings { language, ..search_index::Settings::default() }
 }
 
-/// The query for the index. Categories may be named by id; the index knows their keys.
-pub(crate) fn query(query: SearchQuery, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
-    let SearchQuery { text, filters, facets, sort, limit, after, total, highlight: _, exact, explain, preferences: _, facet_queries } =
+/// The query for the index, from a place on. Categories may be named by id; the index knows their keys.
+pub(crate) fn query(query: SearchQuery, after: Option<search_index::Cursor>, tree: &CategoryTree) -> Result<search_index::Query, Refusal> {
+    let SearchQuery { text, filters, facets, sort, limit, after: _, total, highlight: _, exact, explain, preferences: _, facet_queries } =
         query;
-    let after = match after {
-        Some(bytes) => Some(search_index::Cursor::decode(&bytes).map_err(|_| Refusal::BadCursor)?),
-        None => None,
-    };
     let filters: Vec<search_index::Filter> = filters.into_iter().map(|filter| indexed_filter(filter, tree)).collect();
     Ok(search_index::Query {
         facets: facet_requests(&facets, &facet_queries, &filters, tree)?,

@@ -1,6 +1,7 @@
 //! What products score: the same wherever they are.
 
 use super::*;
+use search_index::{CURSOR_BYTES, Cursor};
 
 /// Titles with what each scores, the best first.
 fn scores(node: &mut Node, text: &str) -> Vec<(String, Vec<(String, f32)>)> {
@@ -58,5 +59,33 @@ fn a_shard_that_does_not_say_what_it_has_makes_an_answer_partial() {
     match node.reply(token).expect("it waits no longer, and has time to search").result {
         Ok(Body::Search(found)) => assert_eq!((found.items.len(), found.partial), (24, true), "others may know more of the words"),
         other => panic!("results were expected, not {other:?}"),
+    }
+}
+
+#[test] // A cursor has the whole score in it, which counts what the shop earns by a product.
+fn a_cursor_tells_nothing_and_cannot_be_made_up() {
+    let mut node = Node::start(2, Vec::new());
+    for key in 0..5 {
+        assert!(matches!(node.admin(product(&key.to_string(), "Garden chair", 100, 1)), Ok(Body::Upserted { .. })));
+    }
+    let mut page = |after: Option<Vec<u8>>| {
+        let query = SearchQuery { text: "garden chair".to_owned(), limit: 3, after, ..SearchQuery::default() };
+        match node.call(Principal::Anonymous, Op::Search(query)) {
+            Ok(Body::Search(found)) => Ok((found.items.len(), found.next)),
+            Ok(other) => panic!("results were expected, not {other:?}"),
+            Err(failure) => Err(failure),
+        }
+    };
+    let (first, next) = page(None).expect("a page");
+    let next = next.expect("there are more");
+    assert_eq!((first, page(Some(next.clone()))), (3, Ok((2, None))));
+    let again = page(None).expect("a page").1.expect("there are more");
+    assert_ne!(next, again, "the same place looks otherwise each time");
+    assert!(next.windows(CURSOR_BYTES).all(|bytes| Cursor::decode(bytes).is_err()), "it is not written there");
+    for at in 0..next.len() {
+        let mut spoiled = next.clone();
+        spoiled[at] ^= 1;
+        assert_eq!(page(Some(spoiled)), Err(Failure::Refused(Refusal::BadCursor)), "byte {at}");
+        assert_eq!(page(Some(next[..at].to_vec())), Err(Failure::Refused(Refusal::BadCursor)), "cut at {at}");
     }
 }

@@ -143,6 +143,30 @@ pub(crate) fn cpu_us(process: u32) -> Result<u64, BenchError> {
     Ok(total)
 }
 
+/// Threads of this process that came later: those of what it runs itself.
+pub(crate) struct Others {
+    own: Vec<String>,
+}
+
+impl Others {
+    /// All but those that there are now.
+    pub(crate) fn from_now_on() -> Result<Self, BenchError> {
+        Ok(Self { own: threads()? })
+    }
+
+    /// CPU time of theirs so far, microseconds.
+    pub(crate) fn cpu_us(&self) -> Result<u64, BenchError> {
+        Ok(threads()?.iter().filter(|thread| !self.own.contains(thread)).map(|thread| thread_cpu_us(thread)).sum())
+    }
+}
+
+/// Folders of this process's threads.
+fn threads() -> Result<Vec<String>, BenchError> {
+    let tasks = "/proc/self/task";
+    let entries = std::fs::read_dir(tasks).map_err(BenchError::io(tasks))?;
+    entries.map(|entry| Ok(entry.map_err(BenchError::io(tasks))?.path().display().to_string())).collect()
+}
+
 /// CPU time of a thread so far, microseconds; 0 for one that ended meanwhile.
 pub(crate) fn thread_cpu_us(folder: &str) -> u64 {
     let text = std::fs::read_to_string(format!("{folder}/schedstat")).unwrap_or_default();

@@ -7,13 +7,12 @@
 //! Estimate first: passing a call takes 1 us, ten products are ten look-ups of two cache misses and some fifty copied strings, 5 us; so some 8 us beside a search of 30 to 50.
 
 use crate::{
-    reserve::threads,
-    search::{clock, documents, texts},
-    server::{BenchError, thread_cpu_us},
+    search::{clock, documents, indexed, texts},
+    server::{BenchError, Others},
 };
 use bench::report::{Case, HEADING};
 use engine::{Config, Engine};
-use search_index::{AttributeValue, Document, Index, Query, Settings};
+use search_index::{AttributeValue, Document, Index, Query};
 use std::{
     hint::black_box,
     path::PathBuf,
@@ -30,8 +29,6 @@ use wire::{Attribute, Body, Client, Currency, Money, Op, OpeningStock, ProductIn
 const CALLERS: usize = 16;
 /// Hits a page.
 const LIMIT: u16 = 10;
-/// Postings of a step of merging.
-const MAINTAIN: usize = 100_000;
 
 /// What `through` takes.
 #[derive(clap::Args)]
@@ -59,18 +56,15 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     }
     let documents = documents(products)?;
     let folder = tempfile::tempdir().map_err(BenchError::io("a folder for the engine"))?;
-    // Threads that are there before the engine is are the load's.
-    let own = threads()?;
+    let engines = Others::from_now_on()?;
     let mut config = Config::new(folder.path());
     config.shards = Some(1);
     let engine = Engine::open(config).map_err(BenchError::other)?;
     let client = engine.client();
     load(&client, &documents).await?;
-    let mut index = Index::build(Settings::default(), documents).map_err(BenchError::other)?;
-    while index.maintain(MAINTAIN) {}
-    let engine_cpu = || -> Result<u64, BenchError> {
-        Ok(threads()?.iter().filter(|thread| !own.contains(thread)).map(|thread| thread_cpu_us(thread)).sum())
-    };
+    let index = indexed(documents)?;
+    // What was written is being merged meanwhile: a turn that is not counted.
+    ask(&client, &texts, *passes).await?;
     if !json {
         println!("{HEADING}");
     }
@@ -82,9 +76,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         bare.value?;
         alone.push(bare.cpu.as_secs_f64() * 1e6 / ops as f64);
         print(&Case::plain("through/index", ops, bare.wall.as_secs_f64(), Some(micros(bare.cpu)), None));
-        let before = engine_cpu()?;
+        let before = engines.cpu_us()?;
         let seconds = ask(&client, &texts, *passes).await?.as_secs_f64();
-        let cpu = engine_cpu()? - before;
+        let cpu = engines.cpu_us()? - before;
         through.push(cpu as f64 / ops as f64);
         print(&Case::plain("through/engine", ops, seconds, Some(cpu), None));
     }
@@ -137,7 +131,7 @@ async fn ask(client: &Arc<dyn Client>, texts: &Arc<[String]>, passes: usize) -> 
     Ok(begun.elapsed())
 }
 
-/// Writes the products, and waits until the index rests.
+/// Writes the products.
 async fn load(client: &Arc<dyn Client>, documents: &[Document]) -> Result<(), BenchError> {
     let mut under_way = JoinSet::new();
     for (nth, document) in documents.iter().enumerate() {

@@ -11,8 +11,6 @@
 mod load;
 mod target;
 
-pub(crate) use target::threads;
-
 use crate::{
     hiccup::{Hiccups, Worst},
     node::Node,

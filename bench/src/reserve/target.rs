@@ -4,7 +4,11 @@ use super::{
     Arguments, Transport,
     load::{LOCATION, sku},
 };
-use crate::{node::Node, server::BenchError, swarm::Swarm};
+use crate::{
+    node::Node,
+    server::{BenchError, Others},
+    swarm::Swarm,
+};
 use engine::{Config, Engine};
 use std::{path::Path, sync::Arc};
 use wire::{
@@ -23,7 +27,7 @@ const CHECKED_LIVE_MAX: u64 = 5_000_000;
 pub(super) const WAREHOUSE: Principal = Principal::Staff { role: Role::Warehouse };
 
 pub(super) enum Target {
-    Log { engine: Engine, client: Arc<dyn Client>, own_threads: Vec<String> },
+    Log { engine: Engine, client: Arc<dyn Client>, threads: Others },
     Quic { node: Box<Node>, clients: Vec<Arc<dyn Client>> },
 }
 
@@ -31,14 +35,13 @@ impl Target {
     pub(super) async fn start(arguments: &Arguments, shard: Option<usize>, data: &Path) -> Result<Self, BenchError> {
         let target = match arguments.transport {
             Transport::Log => {
-                // Threads that are there before the engine is are the load's.
-                let own_threads = threads()?;
+                let threads = Others::from_now_on()?;
                 let mut config = Config::new(data);
                 config.shards = Some(1);
                 config.cpus = shard.map(|cpu| vec![cpu]);
                 let engine = Engine::open(config).map_err(BenchError::other)?;
                 let client = engine.client();
-                Self::Log { engine, client, own_threads }
+                Self::Log { engine, client, threads }
             }
             Transport::Quic => {
                 let node = Box::new(Node::start(&arguments.program, data, shard)?);
@@ -131,10 +134,7 @@ impl Target {
     /// CPU time of the engine so far, microseconds.
     pub(super) fn cpu_us(&self) -> Result<u64, BenchError> {
         match self {
-            Self::Log { own_threads, .. } => {
-                let engines = threads()?.into_iter().filter(|thread| !own_threads.contains(thread));
-                Ok(engines.map(|thread| crate::server::thread_cpu_us(&thread)).sum())
-            }
+            Self::Log { threads, .. } => threads.cpu_us(),
             Self::Quic { node, .. } => node.cpu_us(),
         }
     }
@@ -145,11 +145,4 @@ impl Target {
             Self::Quic { node, .. } => node.rss_mb(),
         }
     }
-}
-
-/// Folders of this process's threads.
-pub(crate) fn threads() -> Result<Vec<String>, BenchError> {
-    let tasks = "/proc/self/task";
-    let entries = std::fs::read_dir(tasks).map_err(BenchError::io(tasks))?;
-    entries.map(|entry| Ok(entry.map_err(BenchError::io(tasks))?.path().display().to_string())).collect()
 }

@@ -145,6 +145,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// An index of these documents, at rest.
+pub(crate) fn indexed(documents: impl IntoIterator<Item = search_index::Document>) -> Result<Index, BenchError> {
+    let mut index = Index::build(Settings::default(), documents).map_err(BenchError::other)?;
+    while index.maintain(MAINTAIN) {}
+    Ok(index)
+}
+
 /// The documents of product files.
 pub(crate) fn documents(products: &[PathBuf]) -> Result<Vec<search_index::Document>, BenchError> {
     let mut known = Known::default();
@@ -162,12 +169,8 @@ fn build(arguments: &Arguments) -> Result<(Shop, Built), BenchError> {
     let before = rss_mb(std::process::id())?;
     let mut known = Known::default();
     let mut feed = Feed::open(&arguments.products, arguments.replicate, &mut known)?;
-    let Spent { value: index, cpu, .. } = clock::spent(|| {
-        let mut index = Index::build(Settings::default(), &mut feed)?;
-        while index.maintain(MAINTAIN) {}
-        Ok(index)
-    });
-    let index = index.map_err(|error: search_index::DocumentError| BenchError::other(error))?;
+    let Spent { value: index, cpu, .. } = clock::spent(|| indexed(&mut feed));
+    let index = index?;
     let (reading, failed) = (feed.reading, feed.failed.take());
     drop(feed);
     if let Some(error) = failed {

@@ -2,7 +2,7 @@
 //!
 //! Path: `Index::search_part` on every shard → `Part` (complete facets, at most `limit` hits, pinned ones apart) → `merge` → `Results`.
 //! `Index::search` is the same with one part. Facet counts and totals of a merge equal those of one index over all
-//! documents; so do scores, where the query has the statistics of all of them.
+//! documents; so do scores by words that stand for themselves, where the query has the statistics of all of them.
 
 use std::collections::BTreeMap;
 

@@ -65,7 +65,7 @@ impl Segment {
 
     /// Each term of a row with its impact there, marked ones among them, in byte order; `None` when the row is not here. O(terms · log).
     pub(crate) fn terms_of_row(&self, row: u32) -> Option<Vec<(Vec<u8>, u8)>> {
-        let nth = self.forward.rows().binary_search(&row).ok()?;
+        let nth = self.forward.find(row)?;
         let of_form = |form: u32| {
             let TermsOf { term, title, head } = self.terms_of(form);
             [term, title, head]
@@ -177,7 +177,7 @@ impl Segment {
 
     /// Counts a row out; `false` when it is not here. The caller sees to it that a row is removed once.
     pub(crate) fn remove(&mut self, row: u32) -> bool {
-        let Ok(nth) = self.forward.rows().binary_search(&row) else { return false };
+        let Some(nth) = self.forward.find(row) else { return false };
         let mut found = Vec::new();
         // Not those that say what a title is about: these only ever add to a score, and are not counted.
         let _ = occurrences(self.forward.tokens(nth), |form| self.terms_of(form), &mut found);

@@ -1,7 +1,8 @@
 //! Search and suggestions: asked of every shard, merged.
 //!
-//! Path: `wire` query → [`views::query`] → attributes that its text names → what all shards together have of its words, so that they score alike → synonyms and the rules that are
-//! for it ([`search_rules`](super::search_rules)) → every shard's part with what is shown of its hits, again if shards differ over what is a word, or once more if a word that nobody has may be one that a rule is for → merge → page and cursor.
+//! Path: `wire` query → [`views::query`] → attributes that its text names → synonyms and the rules that are for it ([`search_rules`](super::search_rules)) → what all shards
+//! together have of its words, so that they score alike → every shard's part with what is shown of its hits, again if shards differ over what is a word, or once more if a
+//! word that nobody has may be one that a rule is for → merge → page and cursor.
 //! Bounds: each shard makes the work of [`search_index::BUDGET`] for it, and is waited for until [`SEARCH_DEADLINE_MS`]. Behind either the answer is what there is, and says
 //! that it is partial.
 

@@ -8,6 +8,11 @@ use wire::{
     Synonyms, limits,
 };
 
+// What may be set is what the index takes.
+const _: () = assert!(limits::BOOST_PERCENT_MAX == search_index::BOOST_PERCENT_MAX);
+const _: () = assert!(limits::BOOST_PERCENT_MAX.unsigned_abs() == search_index::SIGNAL_PERCENT_MAX);
+const _: () = assert!(limits::PROXIMITY_PERCENT_MAX == search_index::PROXIMITY_PERCENT_MAX);
+
 pub(crate) fn stored_kind(kind: SearchSettingKind) -> v1::SearchSettingKind {
     match kind {
         SearchSettingKind::Synonyms => v1::SearchSettingKind::Synonyms,

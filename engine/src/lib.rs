@@ -29,6 +29,7 @@ pub use config::{
     Capture, Config, ConfigError, DURATION_MAX, Driver, EVENTS_BYTES_MAX_DEFAULT, EVENTS_KEEP_DEFAULT, LOG_BYTES_MAX_DEFAULT,
     LOG_SEGMENTS_MIN, PARTITIONS_MAX, SHARDS_MAX, SearchLanguage, WireListen,
 };
+pub use flow::COMMON_SYNONYMS;
 pub use folder::FolderError;
 pub use handle::{Engine, SHUTDOWN_WAIT_MAX, Shutdown};
 pub use start::{

@@ -19,6 +19,9 @@ const FAN_IN: usize = 4;
 pub(crate) const SEGMENT_ROWS_MAX: usize = 1 << 20;
 const _: () = assert!(SEGMENT_ROWS_MAX * 1024 <= u32::MAX as usize, "even at 1,024 terms a row the starts of lists fit in 32 bits");
 
+/// At rest, segments this many times as large as all smaller ones together are joined with them, if not larger.
+const REST_FACTOR: usize = 8;
+
 /// Size classes.
 const CLASSES: usize = SEGMENT_ROWS_MAX.ilog2() as usize / 2 + 1;
 
@@ -62,6 +65,27 @@ pub(crate) fn choose(segments: &[Segment], under_way: &[Compaction]) -> Vec<usiz
         }
     }
     Vec::new()
+}
+
+/// Which segments to join when nothing is written: the smallest ones, as many as there are up to the largest that is at most [`REST_FACTOR`] times all below it
+/// together; empty when none is. Afterwards each of the others is larger than that, so there are few: eight at a million rows. O(segments · log).
+pub(crate) fn choose_at_rest(segments: &[Segment]) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..segments.len()).filter(|at| segments[*at].len() < SEGMENT_ROWS_MAX).collect();
+    by_size.sort_unstable_by_key(|at| (segments[*at].len(), *at));
+    let (mut smaller, mut chosen) = (0, 0);
+    for (nth, at) in by_size.iter().enumerate() {
+        let rows = segments[*at].len();
+        if smaller + rows > SEGMENT_ROWS_MAX {
+            break;
+        }
+        if nth > 0 && rows <= REST_FACTOR * smaller {
+            chosen = nth + 1;
+        }
+        smaller += rows;
+    }
+    by_size.truncate(chosen);
+    by_size.sort_unstable();
+    by_size
 }
 
 const TAKEN: &str = "a segment that is being joined is taken out by nothing else";

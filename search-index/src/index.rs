@@ -6,7 +6,7 @@
 
 use crate::analysis::{Analyzer, Language};
 use crate::batch::Gather;
-use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, backlog, choose};
+use crate::compaction::{Compaction, SEGMENT_ROWS_MAX, backlog, choose, choose_at_rest};
 use crate::document::{DocKey, Document, DocumentError};
 use crate::forward::{Sheet, analyse};
 use crate::head::Head;
@@ -14,6 +14,7 @@ use crate::names::Categories;
 use crate::nouns::Nouns;
 use crate::product_types::ProductTypes;
 use crate::rows::Rows;
+use crate::saved::Current;
 use crate::segment::{Segment, SegmentId};
 
 /// Documents that a bulk load gathers before it makes a segment of them: more makes fewer segments and a higher peak of memory, some 200 bytes a document
@@ -215,6 +216,18 @@ impl Index {
         Ok(true)
     }
 
+    /// As [`Index::set_columns`], of a document whose content is still that of the stamp; `false` where it is not, or has none: then upsert it. O(1).
+    ///
+    /// So whoever knows only that something of a document changed need not analyse its texts to learn that it was the price.
+    ///
+    /// # Errors
+    /// As [`Index::set_columns`].
+    pub fn refresh(&mut self, key: DocKey, current: Current) -> Result<bool, DocumentError> {
+        let Current { stamp, columns } = current;
+        let is_same = |row: u32| stamp != 0 && self.rows.stamps[row as usize] == stamp;
+        if self.rows.find(key).is_some_and(is_same) { self.set_columns(key, columns) } else { Ok(false) }
+    }
+
     /// A document's columns.
     #[must_use]
     pub fn columns(&self, key: DocKey) -> Option<Columns> {
@@ -232,7 +245,7 @@ impl Index {
         }
         let chosen = choose(&self.segments, &self.compactions);
         if !chosen.is_empty() {
-            self.compactions.push(Compaction::new(&chosen, &self.segments, &self.rows.live));
+            self.join(&chosen);
             return true;
         }
         let Some(mut compaction) = self.compactions.pop() else { return false };
@@ -246,6 +259,24 @@ impl Index {
             self.compactions.push(compaction);
         }
         true
+    }
+
+    /// As [`Index::maintain`], and further: joins segments until there are few, each more than eight times as large as all smaller ones together. Each
+    /// costs a search some 3 µs. For when nothing has been written for a while: in the middle of writes rows would be copied more often than it is worth.
+    pub fn consolidate(&mut self, budget: usize) -> bool {
+        if self.maintain(budget) {
+            return true;
+        }
+        let chosen = choose_at_rest(&self.segments);
+        if chosen.is_empty() {
+            return false;
+        }
+        self.join(&chosen);
+        true
+    }
+
+    fn join(&mut self, chosen: &[usize]) {
+        self.compactions.push(Compaction::new(chosen, &self.segments, &self.rows.live));
     }
 
     /// Merges that are under way or could be: 0 at rest, 1 where tidying keeps up with writing. Where it does not, the number grows, and with it what a search has to look

@@ -28,6 +28,7 @@ enum Op {
     Maintain {
         steps: usize,
         budget: usize,
+        at_rest: bool,
     },
     /// Begins to save the nth segment, if there are so many; each later operation is one step.
     Save(usize),
@@ -349,7 +350,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => document().prop_map(|document| Op::Upsert(Box::new(document))),
         2 => key().prop_map(Op::Remove),
         1 => (key(), columns()).prop_map(|(key, columns)| Op::SetColumns(key, columns)),
-        3 => (1_usize..6, 1_usize..40).prop_map(|(steps, budget)| Op::Maintain { steps, budget }),
+        3 => (1_usize..6, 1_usize..40, any::<bool>()).prop_map(|(steps, budget, at_rest)| Op::Maintain { steps, budget, at_rest }),
         2 => (0_usize..4).prop_map(Op::Save),
         1 => any::<bool>().prop_map(|halves| Op::Restart { halves }),
         4 => query().prop_map(|query| Op::Search(Box::new(query))),
@@ -471,9 +472,9 @@ proptest! {
                 Op::SetColumns(key, columns) => {
                     prop_assert_eq!(index.set_columns(key, columns), Ok(model.set_columns(key, columns)));
                 }
-                Op::Maintain { steps, budget } => {
+                Op::Maintain { steps, budget, at_rest } => {
                     for _ in 0..steps {
-                        index.maintain(budget);
+                        let _ = if at_rest { index.consolidate(budget) } else { index.maintain(budget) };
                     }
                 }
                 Op::Save(nth) => files.begin(&index, nth),

@@ -703,3 +703,34 @@ fn a_large_merge_holds_up_no_small_one() {
     assert_eq!((index.backlog(), index.len()), (0, 5_000));
     assert_eq!(found(&index, &Query { limit: 1, ..text("number 4711") }), [4_711]);
 }
+
+#[test] // Few segments when nothing is written, whatever was before, and those written meanwhile wait for no large merge.
+fn left_alone_it_has_few_segments() {
+    let mut index = Index::new(Settings { head_rows_max: 4, ..Settings::default() });
+    let write = |index: &mut Index, key: u64| {
+        index.upsert(&titled(key, &format!("lamp number {key}"))).expect("short");
+    };
+    for key in 0..5_003 {
+        write(&mut index, key);
+        (0..index.backlog().clamp(1, 8)).for_each(|_| drop(index.maintain(40)));
+    }
+    (5_003..5_006).for_each(|key| assert!(index.remove(DocKey(key - 5_000))));
+    while index.maintain(1_000) {}
+    let many = index.segments().count();
+    assert!(index.consolidate(40), "{many} segments are more than it needs");
+    for key in 5_003..5_103 {
+        write(&mut index, key);
+        (0..8).for_each(|_| drop(index.maintain(40)));
+    }
+    assert!(index.layout().head_rows <= 4 && index.segments().count() < many + 12, "{:?}", index.layout());
+    while index.consolidate(1_000) {}
+    let mut sizes: Vec<usize> = index.segments().map(|segment| segment.rows).collect();
+    sizes.sort_unstable();
+    let smaller = |nth: usize| sizes[..nth].iter().sum::<usize>();
+    assert!(many > 4 && (1..sizes.len()).all(|nth| sizes[nth] > 8 * smaller(nth)), "{sizes:?} of {many}");
+    assert!(!index.maintain(1_000) && !index.consolidate(1_000), "it is at rest");
+    assert_eq!(index.len(), 5_100);
+    assert_eq!(found(&index, &Query { limit: 1, ..text("number 4711") }), [4_711]);
+    assert_eq!(found(&index, &Query { limit: 1, ..text("number 5042") }), [5_042]);
+    assert_eq!(found(&index, &Query { matching: Matching::All, ..text("number 4") }), [] as [u64; 0]);
+}

@@ -5,8 +5,9 @@
 //! and narrower names, not brands, no misspellings: those are found otherwise, or are a merchant's to say.
 //! A search looks its words up among them, as among a merchant's; those of which no word is typed cost it nothing.
 
-/// By what comes behind [`COMMON_KEY_PREFIX`](crate::domain::search_settings::COMMON_KEY_PREFIX) in the key: each of the ways stands for all. `docs/search.md` lists them.
-pub(crate) const COMMON: [(&str, &[&str]); 28] = [
+/// Ways to say one thing, each of which stands for all, in a shop whose search is in English, unless a setting has the key that `common-` and what they are named by here make.
+/// `docs/search.md` lists them.
+pub const COMMON: [(&str, &[&str]); 28] = [
     ("aluminium", &["aluminium", "aluminum"]),
     ("colour", &["colour", "color"]),
     ("couch", &["couch", "sofa", "settee"]),

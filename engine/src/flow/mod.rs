@@ -22,6 +22,8 @@ pub(crate) mod validate;
 pub(crate) mod views;
 mod warehouse;
 
+pub use common_synonyms::COMMON as COMMON_SYNONYMS;
+
 use crate::{
     partition::{Done, Outcome, Partition, Replay},
     record::v1::{Command, Entry},

@@ -12,6 +12,7 @@ use crate::shard::core::{
     ctx::{Ctx, unexpected},
     peer::{Answer, Ask},
 };
+use hashbrown::HashMap;
 use search_index::{DocKey, Part, ScoreOf, Statistics};
 use std::{
     cmp::Reverse,
@@ -138,11 +139,14 @@ async fn share_statistics(ctx: &Ctx, until_us: u64, query: &mut search_index::Qu
     Ok(late)
 }
 
+/// What is shown of hits; looked up, never iterated.
+pub(super) type Cards = HashMap<DocKey, SearchHit, foldhash::fast::FixedState>;
+
 /// What shards found.
 struct Found {
     parts: Vec<Part>,
     /// Of their hits.
-    shown: BTreeMap<DocKey, SearchHit>,
+    shown: Cards,
     /// Whether any did not answer in time.
     late: bool,
 }
@@ -158,7 +162,7 @@ fn after_ms(ctx: &Ctx, ms: u64) -> u64 {
 
 /// Every shard's part, with what is shown of its hits.
 async fn parts(ctx: &Ctx, until_us: u64, query: &Arc<search_index::Query>, highlight: bool) -> Result<Found, Failure> {
-    let mut found = Found { parts: Vec::new(), shown: BTreeMap::new(), late: false };
+    let mut found = Found { parts: Vec::new(), shown: Cards::default(), late: false };
     for answer in ctx.ask_all_until(until_us, Ask::Search { query: Arc::clone(query), highlight }).await? {
         match answer {
             Some(Answer::Search(part, hits)) => {

@@ -12,7 +12,7 @@ use crate::shard::core::{
     peer::{Answer, Ask},
 };
 use search_index::{Frequencies, Signals, SimilarQuery, SimilarTo};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use wire::{Body, Failure, Filter, ProductRef};
 
 pub(super) async fn similar(ctx: &Ctx, product: &ProductRef, filters: Vec<Filter>, limit: u16) -> Result<Body, Failure> {
@@ -38,7 +38,7 @@ pub(super) async fn similar(ctx: &Ctx, product: &ProductRef, filters: Vec<Filter
         signals: Signals::default(),
         limit: usize::from(limit),
     };
-    let (mut parts, mut shown) = (Vec::new(), BTreeMap::new());
+    let (mut parts, mut shown) = (Vec::new(), search::Cards::default());
     for answer in ctx.ask_all_until(until_us, Ask::Similar(Arc::new(query))).await? {
         match answer {
             Some(Answer::Similar(part, hits)) => {

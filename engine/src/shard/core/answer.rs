@@ -68,7 +68,7 @@ impl State {
                 let marks = if highlight { Some(self.index.highlighter(&query)) } else { None };
                 let marks = marks.transpose().map_err(|error| views::query_refusal(&error))?;
                 let wanted = views::Wanted::by_query(&self.index, &query);
-                let hits = part.hits_of_any().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, marks.as_ref())?))).collect();
+                let hits = self.shown(part.hits_of_any(), &wanted, marks.as_ref());
                 part.partial |= marks.is_some_and(|marks| marks.is_partial());
                 Ok(Answer::Search(Box::new(part), hits))
             }
@@ -77,7 +77,7 @@ impl State {
                 let live = |key| self.is_in_stock(key);
                 let found = self.index.similar_part(&query, Some(&live)).map_err(|error| views::query_refusal(&error))?;
                 let wanted = views::Wanted::by_filters(&query.filters);
-                let hits = found.iter().filter_map(|hit| Some((hit.key, self.hit(hit, &wanted, None)?))).collect();
+                let hits = self.shown(found.iter(), &wanted, None);
                 Ok(Answer::Similar(found, hits))
             }
             Ask::Suggest(text, limit) => {
@@ -133,15 +133,22 @@ impl State {
         self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()))
     }
 
-    fn hit(
+    /// What is shown of hits; one that is gone meanwhile is left out.
+    ///
+    /// All look-ups of a kind go before those of the next, as each waits for memory: what is asked for together comes together.
+    fn shown<'a>(
         &self,
-        hit: &search_index::Hit,
+        hits: impl Iterator<Item = &'a search_index::Hit>,
         wanted: &views::Wanted<'_>,
         marks: Option<&search_index::Highlighter<'_>>,
-    ) -> Option<wire::SearchHit> {
-        let doc = self.docs.get(&hit.key)?;
-        let product = self.partition(doc.product.partition())?.product(doc.product)?;
-        views::search_hit(product, &doc.stock, wanted, hit.score, marks)
+    ) -> Vec<(search_index::DocKey, wire::SearchHit)> {
+        let docs: Vec<_> = hits.filter_map(|hit| Some((hit, self.docs.get(&hit.key)?))).collect();
+        let product = |doc: &super::state::Doc| self.partition(doc.product.partition())?.product(doc.product);
+        let products: Vec<_> = docs.into_iter().filter_map(|(hit, doc)| Some((hit, doc, product(doc)?))).collect();
+        let card = |(hit, doc, product): (&search_index::Hit, &super::state::Doc, &Product)| {
+            Some((hit.key, views::search_hit(product, &doc.stock, wanted, hit.score, marks)?))
+        };
+        products.into_iter().filter_map(card).collect()
     }
 
     /// Rows of a SKU at this shard's locations.

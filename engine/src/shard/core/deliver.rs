@@ -6,6 +6,7 @@
 
 use super::{
     ctx::Ctx,
+    index_files::Tidying,
     state::{Doc, Slot, State},
 };
 use crate::{
@@ -34,8 +35,9 @@ impl State {
     /// Brings everything around a partition in line with what an apply changed.
     pub(crate) fn bring_in_line(&mut self, id: PartitionId, changes: &Changes) {
         for product in &changes.products {
-            self.reindex(id, *product);
-            self.index_untidy = true;
+            if self.reindex(id, *product) {
+                self.tidying = Tidying::written(self.now.mono_us);
+            }
         }
         for change in &changes.stock {
             // What shoppers are told changes only near the end of a row: the word need not be looked up otherwise.
@@ -80,28 +82,27 @@ impl State {
         self.row_stock.entry(sku).or_insert_with(|| shared.stock(sku))
     }
 
-    /// Puts a product into the index as it is, or takes it out.
-    pub(crate) fn reindex(&mut self, partition: PartitionId, product: ProductId) {
+    /// Puts a product into the index as it is, or takes it out. `false` where that changed nothing but columns, which are changed in place.
+    pub(crate) fn reindex(&mut self, partition: PartitionId, product: ProductId) -> bool {
         let key = doc_key(product);
         let found = self.partitions.get(&partition).and_then(|slot| slot.partition.product(product));
-        match found {
-            Some(found) => {
-                let doc = self.config.doc(found);
-                if found.is_for_sale() {
-                    // Bounds of the index are wider than the catalog's; a document it refuses is still sold, and found by its key.
-                    if let Err(error) = self.index.upsert(&flow::views::document(found)) {
-                        tracing::error!(%error, %product, "a product cannot be indexed");
-                    }
-                } else {
-                    self.index.remove(key);
-                }
-                self.docs.insert(key, doc);
-            }
-            None => {
-                self.index.remove(key);
-                self.docs.remove(&key);
-            }
+        let Some(found) = found else {
+            self.docs.remove(&key);
+            return self.index.remove(key);
+        };
+        self.docs.insert(key, self.config.doc(found));
+        if !found.is_for_sale() {
+            return self.index.remove(key);
         }
+        let current = search_index::Current { stamp: flow::views::stamp(found, &mut Vec::new()), columns: flow::views::columns(found) };
+        if self.index.refresh(key, current).is_ok_and(|done| done) {
+            return false;
+        }
+        // Bounds of the index are wider than the catalog's; a document it refuses is still sold, and found by its key.
+        if let Err(error) = self.index.upsert(&flow::views::document(found)) {
+            tracing::error!(%error, %product, "a product cannot be indexed");
+        }
+        true
     }
 
     /// Starts sending an effect, or tells the adapters.

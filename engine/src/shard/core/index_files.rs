@@ -34,6 +34,8 @@ const REMOVED_AT_ONCE_MAX: usize = 64;
 const RETRY_MS: u64 = 60_000;
 /// Postings the index moves in a step, some 20 microseconds, for which a request may have to wait.
 const INDEX_STEP: usize = 300;
+/// After so long without a write the index is at rest, and its last segments are joined. A shop that is written all the time never is, and keeps more of them.
+const INDEX_REST_MS: u64 = 1_000;
 /// Steps at one tick: more than one where products are written faster than that, as by an import, so that the parts to search through do not grow in number.
 const INDEX_STEPS_MAX: usize = 12;
 
@@ -252,18 +254,40 @@ impl IndexFiles {
     }
 }
 
+/// What there is to tidy in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tidying {
+    /// It was written, and has segments to seal or merge; a little of it at each tick.
+    untidy: bool,
+    /// When it is at rest, monotonic microseconds, and its last segments are joined; `None` once they are.
+    at_rest_us: Option<u64>,
+}
+
+impl Tidying {
+    /// Of an index that was written now.
+    pub(crate) fn written(now_us: u64) -> Self {
+        Self { untidy: true, at_rest_us: Some(now_us.saturating_add(INDEX_REST_MS * 1_000)) }
+    }
+}
+
 impl State {
     /// Tidies the index for a moment, or saves some of it. Answers do not depend on either, only their speed and that of the next start.
     pub(crate) fn tidy_index(&mut self) {
-        if self.index_untidy {
+        let now_us = self.now.mono_us;
+        if self.tidying.untidy {
             for _ in 0..self.index.backlog().clamp(1, INDEX_STEPS_MAX) {
-                self.index_untidy = self.index.maintain(INDEX_STEP);
+                self.tidying.untidy = self.index.maintain(INDEX_STEP);
             }
-            if !self.index_untidy && !self.draining {
+            if !self.tidying.untidy && !self.draining {
+                self.index_files.index_changed();
+            }
+        } else if self.tidying.at_rest_us.is_some_and(|at| at <= now_us) && !self.draining {
+            if !self.index.consolidate(INDEX_STEP) {
+                self.tidying.at_rest_us = None;
                 self.index_files.index_changed();
             }
         } else if self.files.has_room()
-            && let Some(steps) = self.index_files.step(&self.index, self.now.mono_us)
+            && let Some(steps) = self.index_files.step(&self.index, now_us)
         {
             let job = self.files.give(Asker::Index, steps);
             self.outputs.push_back(Output::Files(job));
@@ -273,7 +297,12 @@ impl State {
     /// When [`State::tidy_index`] has something to do.
     pub(crate) fn next_tidying(&self) -> Option<u64> {
         let now = self.now.mono_us;
-        if self.index_untidy { Some(now) } else { self.index_files.next_wake(now).filter(|_| self.files.has_room()) }
+        if self.tidying.untidy {
+            return Some(now);
+        }
+        let files = self.index_files.next_wake(now).filter(|_| self.files.has_room());
+        let at_rest = self.tidying.at_rest_us.filter(|_| !self.draining);
+        files.into_iter().chain(at_rest).min()
     }
 }
 

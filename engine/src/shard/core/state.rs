@@ -9,7 +9,7 @@ use super::{
     clock::LogClock,
     feed::Readers,
     files::Asker,
-    index_files::IndexFiles,
+    index_files::{IndexFiles, Tidying},
     pipeline::Pipeline,
     snapshots::Snapshots,
     task::{Flow, Reactor, Setter},
@@ -75,6 +75,7 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     pub(crate) index: search_index::Index,
     pub(crate) index_files: IndexFiles,
+    pub(crate) tidying: Tidying,
     /// What was searched for here.
     pub(crate) queries: Queries,
     /// By the index's key; looked up, never iterated.
@@ -106,8 +107,6 @@ pub(crate) struct State {
     pub(crate) draining: bool,
     /// No command gets into the log any more.
     pub(crate) closed: bool,
-    /// The index has segments to seal or merge; a little of it at each tick.
-    pub(crate) index_untidy: bool,
     /// The cell it lives in, for flows started from inside.
     pub(crate) me: Weak<RefCell<State>>,
 }

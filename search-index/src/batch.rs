@@ -248,8 +248,10 @@ impl Index {
             Title,
         }
         let mut uses = vec![Use::None; forms.len()];
+        let mut met = vec![0_u32; forms.len()];
         for token in sheets.clone().flat_map(Tokens::new) {
             let found = if token.field == Field::Title && token.role.is_word() { Use::Title } else { Use::Somewhere };
+            met[token.form as usize] += 1;
             let most = &mut uses[token.form as usize];
             if *most < found {
                 *most = found;
@@ -292,8 +294,10 @@ impl Index {
             }
         }
         let mut numbers = vec![NO_FORM; forms.len()];
+        builder.number_forms(used.iter().map(|form| met[*form as usize]).collect());
         for form in used {
-            numbers[form as usize] = builder.form(forms[form as usize].as_bytes(), terms_of[form as usize]);
+            let at = form as usize;
+            numbers[at] = builder.form(forms[at].as_bytes(), terms_of[at], met[at]);
         }
         numbers
     }

@@ -122,7 +122,7 @@ impl Compaction {
         let input = |&segment: &usize| Input {
             segment: segments[segment].id,
             terms: vec![NO_TERM; segments[segment].term_count()],
-            forms: vec![0; segments[segment].form_count()],
+            forms: vec![0; segments[segment].forms_end()],
             next_row: 0,
         };
         let inputs = chosen.iter().map(input).collect();
@@ -184,7 +184,10 @@ impl Compaction {
                 drop(union);
                 self.phase = match reached {
                     Some(term) => Phase::Terms { last: Some(term) },
-                    None => Phase::Forms { last: None },
+                    None => {
+                        self.builder.number_forms_by_stems();
+                        Phase::Forms { last: None }
+                    }
                 };
                 false
             }
@@ -208,7 +211,7 @@ impl Compaction {
                         new.head = number(old.head).unwrap_or(new.head);
                     }
                     if new.term != NO_TERM {
-                        let number = self.builder.form(form, new);
+                        let number = self.builder.form_of_stem(form, new);
                         for place in places {
                             self.inputs[place.index].forms[place.value as usize] = number;
                         }

@@ -235,18 +235,7 @@ impl Forward {
     /// Adds a row behind the others, its sheet with each form's number changed to `form_of` it.
     pub(crate) fn push(&mut self, row: u32, sheet: &[u8], form_of: impl Fn(u32) -> u32) {
         debug_assert!(self.rows.last().is_none_or(|last| *last < row), "rows come in order");
-        let mut tokens = Tokens::new(sheet);
-        let mut fields = tokens.fields;
-        self.bytes.push(fields);
-        while fields != 0 {
-            fields &= fields - 1;
-            let Some(count) = tokens.varint() else { break };
-            push_varint(&mut self.bytes, count);
-            for _ in 0..count {
-                let Some(token) = tokens.varint() else { break };
-                push_varint(&mut self.bytes, form_of(token >> 2) << 2 | token & 3);
-            }
-        }
+        push_sheet(&mut self.bytes, sheet, form_of);
         self.rows.push(row);
         self.ends.push(u32::try_from(self.bytes.len()).expect("merges stop short of four gigabytes of sheets"));
     }
@@ -268,6 +257,22 @@ impl Forward {
     /// Bytes of the heap in use.
     pub(crate) fn bytes(&self) -> usize {
         4 * (self.rows.len() + self.ends.len()) + self.bytes.len()
+    }
+}
+
+/// Adds a sheet with each form's number changed to `form_of` it.
+pub(crate) fn push_sheet(out: &mut Vec<u8>, sheet: &[u8], form_of: impl Fn(u32) -> u32) {
+    let mut tokens = Tokens::new(sheet);
+    let mut fields = tokens.fields;
+    out.push(fields);
+    while fields != 0 {
+        fields &= fields - 1;
+        let Some(count) = tokens.varint() else { break };
+        push_varint(out, count);
+        for _ in 0..count {
+            let Some(token) = tokens.varint() else { break };
+            push_varint(out, form_of(token >> 2) << 2 | token & 3);
+        }
     }
 }
 

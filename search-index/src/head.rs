@@ -278,10 +278,11 @@ impl Head {
         let mut order: Vec<u32> = (0..head.forms.len() as u32).filter(|id| has_rows(head.forms[*id as usize].terms.term)).collect();
         order.sort_unstable_by(|a, b| head.forms[*a as usize].token.cmp(&head.forms[*b as usize].token));
         let mut forms = vec![0; head.forms.len()];
+        builder.number_forms_by_stems();
         for id in order {
             let Form { token, terms: TermsOf { term, title, head: about } } = &head.forms[id as usize];
             let terms = TermsOf { term: number_of(*term), title: number_of(*title), head: number_of(*about) };
-            forms[id as usize] = builder.form(token.as_bytes(), terms);
+            forms[id as usize] = builder.form_of_stem(token.as_bytes(), terms);
         }
         let mut rows: Vec<(u32, Row)> = head.rows.into_iter().collect();
         rows.sort_unstable_by_key(|(row, _)| *row);

@@ -3,37 +3,60 @@
 //! Path: [`Pieces::grow`] (as many pieces as the rows take) → a row by its number, or [`Pieces::piece`] where many rows of one are read; [`Grown::push`] → an entry by its number.
 //! A vector that grows moves all that it holds and takes as much room again: at a million rows that holds a shard up for tens of milliseconds. Here growth costs a piece,
 //! and no more than a piece is unused. A look-up is one step more than in a vector, and as many checks: the place in a piece is masked.
+//! Pieces in which no row has a value of its own are one and the same, so a column that a shop does not use takes no memory.
 
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 /// Rows of a piece: what sets of rows are gone through by and lists are weighed by, and so few that making one in each column takes some microseconds.
 pub(crate) const PIECE_ROWS: usize = 4096;
 const _: () = assert!(PIECE_ROWS.is_power_of_two(), "a row is found by shift and mask");
 
 /// See the module.
-pub(crate) struct Pieces<T>(Vec<Box<[T; PIECE_ROWS]>>);
+pub(crate) struct Pieces<T> {
+    pieces: Vec<Arc<[T; PIECE_ROWS]>>,
+    /// One in which no row has a value of its own.
+    untouched: Option<Arc<[T; PIECE_ROWS]>>,
+}
 
 impl<T> Default for Pieces<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { pieces: Vec::new(), untouched: None }
     }
 }
 
-impl<T: Copy> Pieces<T> {
-    /// Makes room for rows `0..end`, of which those that are new have this value.
+impl<T: Copy + PartialEq> Pieces<T> {
+    /// Makes room for rows `0..end`, of which those that are new have this value, the same at every call.
     pub(crate) fn grow(&mut self, end: usize, value: T) {
-        while self.0.len() * PIECE_ROWS < end {
-            let piece = vec![value; PIECE_ROWS].into_boxed_slice();
-            self.0.push(piece.try_into().unwrap_or_else(|_| unreachable!("it was made of this length")));
+        while self.pieces.len() * PIECE_ROWS < end {
+            let untouched = self.untouched.get_or_insert_with(|| {
+                let piece: Arc<[T]> = std::iter::repeat_n(value, PIECE_ROWS).collect();
+                piece.try_into().unwrap_or_else(|_| unreachable!("it was made of this length"))
+            });
+            debug_assert!(untouched[0] == value, "rows begin alike");
+            self.pieces.push(Arc::clone(untouched));
         }
     }
 
+    /// Gives a row a value. Where it has it already nothing is done, so that the piece stays shared.
+    ///
+    /// # Panics
+    /// As [`Pieces::piece`].
+    pub(crate) fn set(&mut self, row: usize, value: T) {
+        let piece = &mut self.pieces[row / PIECE_ROWS];
+        if piece[row % PIECE_ROWS] != value {
+            Arc::make_mut(piece)[row % PIECE_ROWS] = value;
+        }
+    }
+}
+
+impl<T> Pieces<T> {
     /// Rows from `at · PIECE_ROWS` on.
     ///
     /// # Panics
     /// Where there is no row: our own bug.
     pub(crate) fn piece(&self, at: usize) -> &[T; PIECE_ROWS] {
-        &self.0[at]
+        &self.pieces[at]
     }
 }
 
@@ -41,13 +64,7 @@ impl<T> Index<usize> for Pieces<T> {
     type Output = T;
 
     fn index(&self, row: usize) -> &T {
-        &self.0[row / PIECE_ROWS][row % PIECE_ROWS]
-    }
-}
-
-impl<T> IndexMut<usize> for Pieces<T> {
-    fn index_mut(&mut self, row: usize) -> &mut T {
-        &mut self.0[row / PIECE_ROWS][row % PIECE_ROWS]
+        &self.pieces[row / PIECE_ROWS][row % PIECE_ROWS]
     }
 }
 
@@ -103,7 +120,7 @@ mod tests {
             pieces.grow(end, 7);
             for row in model.len()..end {
                 assert_eq!(pieces[row], 7);
-                pieces[row] = row as u32 * 3;
+                pieces.set(row, row as u32 * 3);
                 model.push(row as u32 * 3);
                 places.push(&raw const pieces[row]);
             }
@@ -112,7 +129,24 @@ mod tests {
                 assert_eq!(pieces.piece(row / PIECE_ROWS)[row % PIECE_ROWS], *value);
             }
         }
-        assert_eq!(pieces.0.len(), 9, "no more than the rows take");
+        assert_eq!(pieces.pieces.len(), 9, "no more than the rows take");
+    }
+
+    #[test]
+    fn pieces_that_nobody_wrote_are_one() {
+        let mut pieces = Pieces::default();
+        pieces.grow(4 * PIECE_ROWS, 7);
+        pieces.set(2 * PIECE_ROWS, 7);
+        let place = |pieces: &Pieces<i32>, piece: usize| pieces.piece(piece).as_ptr();
+        assert!((1..4).all(|piece| place(&pieces, piece) == place(&pieces, 0)));
+        pieces.set(2 * PIECE_ROWS + 1, 8);
+        assert_eq!((pieces[2 * PIECE_ROWS], pieces[2 * PIECE_ROWS + 1], pieces[1], pieces[3 * PIECE_ROWS + 1]), (7, 8, 7, 7));
+        assert!(place(&pieces, 2) != place(&pieces, 0) && place(&pieces, 1) == place(&pieces, 3));
+        let written = place(&pieces, 2);
+        pieces.set(2 * PIECE_ROWS + 1, 7);
+        pieces.grow(6 * PIECE_ROWS, 7);
+        assert_eq!((pieces[2 * PIECE_ROWS + 1], place(&pieces, 2)), (7, written), "what is written stays where it is");
+        assert_eq!(place(&pieces, 5), place(&pieces, 0));
     }
 
     #[test]

@@ -117,12 +117,12 @@ impl Rows {
     /// Gives a row that is in no use to a document whose key is in no use. Brand, category and attributes have the row already.
     pub(crate) fn enter(&mut self, row: u32, entry: Entry, columns: Columns) {
         let at = row as usize;
-        self.keys[at] = entry.key;
-        self.stamps[at] = entry.stamp;
-        self.partitions[at] = entry.partition;
-        self.releases[at] = entry.released;
-        self.brand_ids[at] = entry.brand;
-        self.places[at] = entry.place;
+        self.keys.set(at, entry.key);
+        self.stamps.set(at, entry.stamp);
+        self.partitions.set(at, entry.partition);
+        self.releases.set(at, entry.released);
+        self.brand_ids.set(at, entry.brand);
+        self.places.set(at, entry.place);
         self.stretches.enter(row, entry.place, &self.live);
         self.live.insert(row);
         let Self { by_key, keys, .. } = self;
@@ -138,10 +138,10 @@ impl Rows {
 
     pub(crate) fn set(&mut self, row: u32, columns: Columns) {
         let at = row as usize;
-        self.prices[at] = columns.price.unwrap_or(NO_PRICE);
-        self.ratings[at] = columns.rating.unwrap_or(NO_RATING);
-        self.popularities[at] = columns.popularity;
-        self.margins[at] = columns.margin;
+        self.prices.set(at, columns.price.unwrap_or(NO_PRICE));
+        self.ratings.set(at, columns.rating.unwrap_or(NO_RATING));
+        self.popularities.set(at, columns.popularity);
+        self.margins.set(at, columns.margin);
         let most = &mut self.most_popular[at / WINDOW_ROWS];
         *most = popularity(columns.popularity).max(*most);
     }

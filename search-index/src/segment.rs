@@ -2,6 +2,7 @@
 //!
 //! Path: `Head::seal`, a bulk load or a merge → `SegmentBuilder` (terms in byte order, then forms in byte order, then rows in order) → `Segment`.
 //! Terms are what queries look for: stems, marked words of titles, and marked stems of what titles are about. Forms are words as texts have them; each leads to its terms.
+//! Terms are numbered in byte order; forms so that those met most have the smallest numbers ([`FormNumbers`]), which are the fewest bytes in what rows say.
 //! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which its own tokens name,
 //! while the postings keep it until a merge leaves it out.
 //! Cost: 3 bytes a posting, about 2 a token, 8 a form, and the dictionaries.
@@ -167,7 +168,8 @@ impl Segment {
         self.frequencies.len()
     }
 
-    pub(crate) fn form_count(&self) -> usize {
+    /// Numbers of forms are below this.
+    pub(crate) fn forms_end(&self) -> usize {
         self.terms_of.len()
     }
 
@@ -223,11 +225,44 @@ fn near_of(dictionary: &Map<Vec<u8>>, near: &Near, has_rows: impl Fn(u32) -> boo
     found
 }
 
+/// Which numbers forms get: classes of as many as a token has in one byte and in two, of those met most, and all others behind. As forms come in byte order and not in
+/// this, a class may be full before its last member comes, or end with numbers that no form has.
+struct FormNumbers {
+    /// How often a form is met at least to be in each class but the last.
+    least: [u32; 2],
+    /// The next of each class.
+    next: [u32; 3],
+}
+
+/// Numbers below these are a byte of a token and two bytes: a varint has 7 bits a byte, of which two are marks.
+const FORM_CLASSES: [u32; 2] = [1 << 5, 1 << 12];
+
+impl FormNumbers {
+    /// O(forms).
+    fn of(mut met: Vec<u32>) -> Self {
+        let least = FORM_CLASSES.map(|end| match end as usize {
+            end if met.len() <= end => 0,
+            end => *met.select_nth_unstable_by(end - 1, |a, b| b.cmp(a)).1,
+        });
+        Self { least, next: [0, FORM_CLASSES[0], FORM_CLASSES[1]] }
+    }
+
+    fn next(&mut self, met: u32) -> u32 {
+        let has_room = |class: &usize| met >= self.least[*class] && self.next[*class] < FORM_CLASSES[*class];
+        let class = (0..FORM_CLASSES.len()).find(has_room).unwrap_or(FORM_CLASSES.len());
+        self.next[class] += 1;
+        self.next[class] - 1
+    }
+}
+
 /// Makes a segment: terms and forms each in byte order, each form after its terms; then all rows, ascending.
 pub(crate) struct SegmentBuilder {
     terms: MapBuilder<Vec<u8>>,
     term_count: u32,
+    /// Terms with a mark, which come first.
+    marked_terms: u32,
     forms: MapBuilder<Vec<u8>>,
+    form_numbers: FormNumbers,
     terms_of: Vec<TermsOf>,
     postings: Store,
     forward: Forward,
@@ -238,7 +273,9 @@ impl Default for SegmentBuilder {
         Self {
             terms: MapBuilder::memory(),
             term_count: 0,
+            marked_terms: 0,
             forms: MapBuilder::memory(),
+            form_numbers: FormNumbers::of(Vec::new()),
             terms_of: Vec::new(),
             postings: Store::with_bitmaps(),
             forward: Forward::default(),
@@ -290,19 +327,40 @@ impl SegmentBuilder {
         let number = self.term_count;
         self.terms.insert(term, u64::from(number)).expect(BYTE_ORDER);
         self.term_count += 1;
+        self.marked_terms += u32::from(term.first().is_some_and(|first| *first <= MARKS_MAX));
         number
     }
 
-    /// Adds a form with its terms, and answers its number.
+    /// Numbers forms from now on by how often they are met: these are the figures of all, or of as many of their kind. O(forms).
+    pub(crate) fn number_forms(&mut self, met: Vec<u32>) {
+        self.form_numbers = FormNumbers::of(met);
+    }
+
+    /// As [`SegmentBuilder::number_forms`], where terms have their postings: a form is met as often as its stem. O(terms).
+    pub(crate) fn number_forms_by_stems(&mut self) {
+        let met = (self.marked_terms..self.term_count).map(|term| self.postings.count(term as usize)).collect();
+        self.number_forms(met);
+    }
+
+    /// Adds a form with its terms, met so often in the sense of [`SegmentBuilder::number_forms`], and answers its number.
     ///
     /// # Panics
     /// When the form is not after the one before: our own bug.
-    pub(crate) fn form(&mut self, form: &[u8], terms: TermsOf) -> u32 {
+    pub(crate) fn form(&mut self, form: &[u8], terms: TermsOf, met: u32) -> u32 {
         debug_assert!(terms.term != NO_TERM, "each form has a stem");
-        let number = self.terms_of.len() as u32;
+        let number = self.form_numbers.next(met);
         self.forms.insert(form, u64::from(number)).expect(BYTE_ORDER);
-        self.terms_of.push(terms);
+        if self.terms_of.len() <= number as usize {
+            self.terms_of.resize(number as usize + 1, TermsOf::NONE);
+        }
+        self.terms_of[number as usize] = terms;
         number
+    }
+
+    /// As [`SegmentBuilder::form`], met as often as its stem.
+    pub(crate) fn form_of_stem(&mut self, form: &[u8], terms: TermsOf) -> u32 {
+        let met = self.postings.count(terms.term as usize);
+        self.form(form, terms, met)
     }
 
     /// Adds a row with its sheet, whose forms get the numbers that `form_of` answers.
@@ -330,7 +388,7 @@ impl SegmentBuilder {
     }
 
     pub(crate) fn finish(self) -> Segment {
-        let Self { terms, term_count, forms, mut terms_of, mut postings, mut forward } = self;
+        let Self { terms, term_count, marked_terms: _, forms, form_numbers: _, mut terms_of, mut postings, mut forward } = self;
         assert_eq!(postings.len(), term_count as usize, "each term has its list");
         postings.shrink();
         forward.shrink();
@@ -349,6 +407,39 @@ impl SegmentBuilder {
             postings,
             forward,
             dead: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // How often each of many forms is met; how many get a number of one byte and of two.
+    fn those_met_most_have_the_smallest_numbers() {
+        let met: Vec<u32> = (0..10_000_u32).map(|nth| nth.wrapping_mul(2_654_435_761) % 10_000).collect();
+        for all in [0, 1, 31, 32, 33, 4_096, 4_097, 10_000] {
+            let mut numbers = FormNumbers::of(met[..all].to_vec());
+            let given: Vec<u32> = met[..all].iter().map(|met| numbers.next(*met)).collect();
+            let mut distinct = given.clone();
+            distinct.sort_unstable();
+            assert_eq!(distinct, (0..all as u32).collect::<Vec<_>>(), "each once, and none left out");
+            let mut best: Vec<u32> = given.iter().zip(&met).filter(|(number, _)| **number < 32).map(|(_, met)| *met).collect();
+            best.sort_unstable_by_key(|met| std::cmp::Reverse(*met));
+            let mut of_all = met[..all].to_vec();
+            of_all.sort_unstable_by_key(|met| std::cmp::Reverse(*met));
+            assert_eq!(best, of_all[..all.min(32)], "{all}");
+        }
+    }
+
+    #[test] // Figures that are of something like the forms, and equal ones: no number comes twice.
+    fn figures_may_be_off() {
+        for (told, met) in [(vec![5; 9_000], 5), (vec![5; 9_000], 4), (vec![5; 9_000], 6), (Vec::new(), 0), (vec![1; 10], 9)] {
+            let mut numbers = FormNumbers::of(told);
+            let mut given: Vec<u32> = (0..9_000).map(|_| numbers.next(met)).collect();
+            given.sort_unstable();
+            given.dedup();
+            assert_eq!(given.len(), 9_000);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What users of the index rely on, one promise a test.
 
 use search_index::{
-    ATTRIBUTES_MAX, AttributeValue, Columns, Completion, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACET_QUERY_KEYS_MAX,
+    ATTRIBUTES_MAX, AttributeValue, Columns, Completion, Current, DocKey, Document, DocumentError, FACET_LIMIT_MAX, FACET_QUERY_KEYS_MAX,
     FACETS_MAX, FILTER_VALUES_MAX, FILTERS_MAX, FacetCounts, FacetField, FacetKey, FacetQuery, FacetRequest, Filter, FilterValue, Index,
     LIMIT_MAX, Matching, OPERATORS_MAX, QUERY_BYTES_MAX, Query, QueryError, Settings, Sort, Suggestions, TERMS_MAX, Written, merge,
     misjudged, named_fields,
@@ -704,6 +704,21 @@ fn a_large_merge_holds_up_no_small_one() {
     assert_eq!(found(&index, &Query { limit: 1, ..text("number 4711") }), [4_711]);
 }
 
+#[test] // Only with the content it was of; what has no mark is never known to be the same.
+fn columns_are_refreshed_of_the_same_content_alone() {
+    let document = |stamp| Document { stamp, price: Some(5), ..titled(1, "oak lamp") };
+    let columns = |price| Columns { price: Some(price), ..Columns::default() };
+    for (stamp, asked, key, done) in [(7, 7, 1, true), (7, 8, 1, false), (7, 7, 2, false), (0, 0, 1, false)] {
+        let mut index = Index::new(Settings { head_rows_max: 1, ..Settings::default() });
+        index.upsert(&document(stamp)).expect("short");
+        while index.maintain(100) {}
+        let (before, key) = (index.layout(), DocKey(key));
+        assert_eq!(index.refresh(key, Current { stamp: asked, columns: columns(9) }), Ok(done), "{stamp} {asked} {key:?}");
+        assert_eq!(index.columns(DocKey(1)).and_then(|columns| columns.price), Some(if done { 9 } else { 5 }));
+        assert_eq!(index.layout(), before);
+    }
+}
+
 #[test] // Few segments when nothing is written, whatever was before, and those written meanwhile wait for no large merge.
 fn left_alone_it_has_few_segments() {
     let mut index = Index::new(Settings { head_rows_max: 4, ..Settings::default() });
@@ -712,7 +727,9 @@ fn left_alone_it_has_few_segments() {
     };
     for key in 0..5_003 {
         write(&mut index, key);
-        (0..index.backlog().clamp(1, 8)).for_each(|_| drop(index.maintain(40)));
+        for _ in 0..index.backlog().clamp(1, 8) {
+            index.maintain(40);
+        }
     }
     (5_003..5_006).for_each(|key| assert!(index.remove(DocKey(key - 5_000))));
     while index.maintain(1_000) {}
@@ -720,7 +737,9 @@ fn left_alone_it_has_few_segments() {
     assert!(index.consolidate(40), "{many} segments are more than it needs");
     for key in 5_003..5_103 {
         write(&mut index, key);
-        (0..8).for_each(|_| drop(index.maintain(40)));
+        for _ in 0..8 {
+            index.maintain(40);
+        }
     }
     assert!(index.layout().head_rows <= 4 && index.segments().count() < many + 12, "{:?}", index.layout());
     while index.consolidate(1_000) {}

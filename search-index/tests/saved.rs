@@ -197,6 +197,40 @@ fn a_shard_reads_what_is_its_own() {
     assert_eq!(loaded.layout().segment_bytes, index(&own).layout().segment_bytes, "nothing is left of the others");
 }
 
+#[test] // So many that their numbers in a segment have a byte, two and three, and are in no order of theirs.
+fn words_are_the_same_by_whatever_number() {
+    let document =
+        |key: u64| Document { stamp: key + 1, title: format!("lamp w{} v{key} u{}", key % 7, key % 90), ..Document::new(DocKey(key)) };
+    let documents: Vec<Document> = (0..9_000).map(document).collect();
+    let mut written = Index::new(Settings::default());
+    for document in &documents {
+        written.upsert(document).expect("within bounds");
+        written.maintain(2_000);
+    }
+    while written.consolidate(2_000) {}
+    let bulk = Index::build(Settings::default(), documents.iter().cloned()).expect("within bounds");
+    let largest = written.segments().max_by_key(|segment| segment.rows).expect("a segment");
+    let (mut save, mut bytes) = (written.save(largest.id).expect("it is there"), Vec::new());
+    while written.save_step(&mut save, &mut bytes, 8_192) == Saving::More {}
+    let mut loaded = Index::new(Settings::default());
+    assert_eq!(loaded.adopt(read(&bytes).expect("whole"), current(&documents)).taken, largest.rows);
+    for document in &documents {
+        if !loaded.contains(document.key) {
+            loaded.upsert(document).expect("within bounds");
+        }
+    }
+    for text in ["lamp w3", "v4711", "u89 w5 v8", "\"w6 v13\"", "u88 v88 -w5", "v4 lamp"] {
+        let found = |index: &Index| {
+            let query = Query { text: Some(text.into()), limit: 50, ..Query::default() };
+            let results = index.search(&query, None).expect("within bounds");
+            (results.total, results.hits.iter().map(|hit| (hit.key, hit.score)).collect::<Vec<_>>())
+        };
+        assert!(!found(&bulk).1.is_empty(), "{text}");
+        assert_eq!(found(&written), found(&bulk), "{text}");
+        assert_eq!(found(&loaded), found(&bulk), "{text}");
+    }
+}
+
 #[test]
 fn a_segment_that_was_merged_away_is_gone() {
     let documents = documents();

@@ -116,7 +116,7 @@ mod tests {
     fn a_score_is_moved_and_stays_one() {
         let mut rows = Rows::default();
         rows.fresh(64);
-        rows.prices[0] = 5;
+        rows.prices.set(0, 5);
         for (percents, score, wanted) in [
             (&[][..], 300, 300),
             (&[100], 300, 810),

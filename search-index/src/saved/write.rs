@@ -1,6 +1,7 @@
 //! From a segment to bytes, one block at a time.
 //!
-//! Path: [`Index::save`] → per step a block of the dictionary's next forms, then of the next documents, each with its sheet as it is → the end.
+//! Path: [`Index::save`] → per step a block of the dictionary's next forms, then of the next documents, each with its
+//! sheet, in which forms have their places in the dictionary → the end.
 //! Between steps documents may be removed, which are left out from then on, and names may be given up and their ids used again, so a name is known
 //! by its text. A merge that takes the segment away ends the saving: the new segment is then the one to save.
 //! Bounds: [`KNOWN_MAX`] brands, and as many paths, names and values, are known by number at a time.
@@ -13,7 +14,7 @@ use hashbrown::HashMap;
 use super::{BLOCK_HEADER_BYTES, Kind, MAGIC, SAVED_BYTES_MAX, VERSION, checksum, code_bytes};
 use crate::analysis::{ANALYSIS_VERSION, TOKEN_BYTES_MAX};
 use crate::counts::FacetKey;
-use crate::forward::push_varint;
+use crate::forward::{push_sheet, push_varint};
 use crate::index::Index;
 use crate::rows::NO_ID;
 use crate::segment::{Segment, SegmentId};
@@ -40,6 +41,9 @@ pub struct Save {
     /// Bytes given out.
     offset: usize,
     documents: u32,
+    /// The places of forms in the file, by their numbers in the segment.
+    places: Vec<u32>,
+    forms: u32,
     brands: Numbers<Arc<str>>,
     paths: Numbers<Vec<Arc<str>>>,
     names: Numbers<Box<str>>,
@@ -103,12 +107,14 @@ impl Index {
     /// Begins to save a segment; `None` when there is none of this id. Documents without a stamp are left out. Give the result to [`Index::save_step`].
     #[must_use]
     pub fn save(&self, id: SegmentId) -> Option<Save> {
-        self.segments.iter().find(|segment| segment.id == id)?;
+        let segment = self.segments.iter().find(|segment| segment.id == id)?;
         Some(Save {
             id,
             phase: Phase::Header,
             offset: 0,
             documents: 0,
+            places: vec![0; segment.forms_end()],
+            forms: 0,
             brands: Numbers::default(),
             paths: Numbers::default(),
             names: Numbers::default(),
@@ -132,7 +138,7 @@ impl Index {
                 (Kind::Header, Phase::Forms { last: None })
             }
             Phase::Forms { last } => {
-                let next = match write_forms(segment, last.as_deref(), out, bytes) {
+                let next = match save.write_forms(segment, last.as_deref(), out, bytes) {
                     Some(last) => Phase::Forms { last: Some(last) },
                     None => Phase::Documents { next: 0 },
                 };
@@ -143,7 +149,7 @@ impl Index {
                 (Kind::Documents, if next < segment.len() { Phase::Documents { next } } else { Phase::End })
             }
             Phase::End => {
-                out.extend_from_slice(&(segment.form_count() as u32).to_le_bytes());
+                out.extend_from_slice(&save.forms.to_le_bytes());
                 out.extend_from_slice(&save.documents.to_le_bytes());
                 (Kind::End, Phase::Done)
             }
@@ -171,27 +177,29 @@ impl Index {
     }
 }
 
-/// Appends forms after `last`; answers the last one written when there are more.
-fn write_forms(segment: &Segment, last: Option<&[u8]>, out: &mut Vec<u8>, bytes: usize) -> Option<Vec<u8>> {
-    let end = out.len() + bytes;
-    let mut forms = segment.forms_after(last);
-    let mut before: Vec<u8> = Vec::new();
-    while let Some((form, _)) = forms.next() {
-        let shared = form.iter().zip(&before).take_while(|(a, b)| a == b).count();
-        assert!(form.len() <= TOKEN_BYTES_MAX, "analysis cuts tokens");
-        out.push(shared as u8);
-        out.push((form.len() - shared) as u8);
-        out.extend_from_slice(&form[shared..]);
-        before.clear();
-        before.extend_from_slice(form);
-        if out.len() >= end {
-            return Some(before);
-        }
-    }
-    None
-}
-
 impl Save {
+    /// Appends forms after `last`; answers the last one written when there are more.
+    fn write_forms(&mut self, segment: &Segment, last: Option<&[u8]>, out: &mut Vec<u8>, bytes: usize) -> Option<Vec<u8>> {
+        let end = out.len() + bytes;
+        let mut forms = segment.forms_after(last);
+        let mut before: Vec<u8> = Vec::new();
+        while let Some((form, number)) = forms.next() {
+            self.places[number as usize] = self.forms;
+            self.forms += 1;
+            let shared = form.iter().zip(&before).take_while(|(a, b)| a == b).count();
+            assert!(form.len() <= TOKEN_BYTES_MAX, "analysis cuts tokens");
+            out.push(shared as u8);
+            out.push((form.len() - shared) as u8);
+            out.extend_from_slice(&form[shared..]);
+            before.clear();
+            before.extend_from_slice(form);
+            if out.len() >= end {
+                return Some(before);
+            }
+        }
+        None
+    }
+
     /// Appends the documents from the `next`th on; answers the first that is still to be written.
     fn write_documents(&mut self, index: &Index, segment: &Segment, mut next: usize, out: &mut Vec<u8>, bytes: usize) -> usize {
         let bytes = bytes.max(1); // each step gets on
@@ -256,7 +264,7 @@ impl Save {
             let number = self.value_number(index, entry, new_values);
             push_varint(&mut body, number);
         }
-        body.extend_from_slice(segment.forward().sheet(nth));
+        push_sheet(&mut body, segment.forward().sheet(nth), |form| self.places[form as usize]);
         self.body = body;
     }
 

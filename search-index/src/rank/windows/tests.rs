@@ -53,7 +53,7 @@ fn as_adding_everything_up() {
     let mut rows = Rows::default();
     rows.fresh(ROWS as usize);
     for row in 0..ROWS {
-        rows.keys[row as usize] = DocKey(u64::from(row.wrapping_mul(2_654_435_761)));
+        rows.keys.set(row as usize, DocKey(u64::from(row.wrapping_mul(2_654_435_761))));
         // Popular rows are few, and in some stretches there are none.
         let popular = if row / 8_192 % 3 > 0 && draw.below(500) == 0 { draw.below(1 << 22) } else { draw.below(5) };
         let rating = (draw.below(3) > 0).then(|| draw.below(501) as u16);

@@ -32,6 +32,7 @@ use wire::{
 mod contention;
 mod facets;
 mod feed;
+mod index;
 mod reservations;
 mod search_queries;
 mod search_scores;

@@ -1,10 +1,13 @@
 //! Question: what does a search cost through the engine, beside the index alone with the same products?
 //!
 //! Path: product files → an index in this thread, and an engine of one shard and all its partitions in a folder for the occasion → rounds of both in turns: every query of the
-//! index, then of the engine, by so many callers that its shard is never idle → CPU time a query, of this thread and of the engine's threads.
+//! index, then of the engine, by so many callers that its shard is never idle → CPU time a query, of this thread and of the engine's threads. Again with the engine closed and
+//! opened: its index was written product by product, and is sorted as that of a bulk load from then on. Behind that, [`prices`].
 //! The engine's answer is a page: ten products with titles, prices, pictures and stock, its synonyms and rules looked up, and the call passed to the shard's thread and back.
 //!
 //! Estimate first: passing a call takes 1 us, ten products are ten look-ups of two cache misses and some fifty copied strings, 5 us; so some 8 us beside a search of 30 to 50.
+
+mod prices;
 
 use crate::{
     search::{clock, documents, indexed, texts},
@@ -49,7 +52,7 @@ pub(crate) struct Arguments {
     passes: usize,
 }
 
-/// Measures both and prints each round, then their ratio.
+/// Measures both and prints each round, then their ratio; then the engine opened again, and new prices.
 pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchError> {
     let Arguments { products, queries, rounds, passes } = arguments;
     let texts: Arc<[String]> = texts(queries)?.into();
@@ -57,40 +60,66 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
         return Err(BenchError::other("at least one query, one round and one pass"));
     }
     let documents = documents(products)?;
+    let changed = documents[..prices::PRODUCTS.min(documents.len())].to_vec();
     let folder = tempfile::tempdir().map_err(BenchError::io("a folder for the engine"))?;
     let engines = Others::from_now_on()?;
-    let mut config = Config::new(folder.path());
-    config.shards = Some(1);
-    let engine = Engine::open(config).map_err(BenchError::other)?;
-    let client = engine.client();
-    load(&client, &documents).await?;
-    let index = indexed(documents)?;
-    let asked = Asked { index, synonyms: Arc::new(Synonyms::new(&common()).map_err(BenchError::other)?) };
-    // What was written is being merged meanwhile.
-    tokio::time::sleep(REST).await;
-    ask(&client, &texts, *passes).await?;
+    let open = || {
+        let mut config = Config::new(folder.path());
+        config.shards = Some(1);
+        Engine::open(config).map_err(BenchError::other)
+    };
+    let engine = open()?;
+    load(&engine.client(), &documents).await?;
+    let asked = Asked { index: indexed(documents)?, synonyms: Arc::new(Synonyms::new(&common()).map_err(BenchError::other)?) };
+    let print = |case: &Case| println!("{}", if json { case.json() } else { case.row() });
     if !json {
         println!("{HEADING}");
     }
-    let print = |case: &Case| println!("{}", if json { case.json() } else { case.row() });
-    let ops = (texts.len() * passes) as u64;
-    let (mut alone, mut through) = (Vec::new(), Vec::new());
-    for _ in 0..*rounds {
-        let bare = clock::spent(|| (0..*passes).try_for_each(|_| texts.iter().try_for_each(|text| asked.search(text))));
-        bare.value?;
-        alone.push(bare.cpu.as_secs_f64() * 1e6 / ops as f64);
-        print(&Case::plain("through/index", ops, bare.wall.as_secs_f64(), Some(micros(bare.cpu)), None));
-        let before = engines.cpu_us()?;
-        let seconds = ask(&client, &texts, *passes).await?.as_secs_f64();
-        let cpu = engines.cpu_us()? - before;
-        through.push(cpu as f64 / ops as f64);
-        print(&Case::plain("through/engine", ops, seconds, Some(cpu), None));
-    }
-    let (alone, through) = (median(alone), median(through));
+    let turns = |client, name| Turns { asked: &asked, engines: &engines, texts: &texts, rounds: *rounds, passes: *passes, client, name };
+    let written = turns(engine.client(), "through/engine").take(print).await?;
+    let _ = engine.shutdown();
+    let engine = open()?;
+    let opened = turns(engine.client(), "through/engine, opened again").take(print).await?;
+    prices::run(&engine.client(), &changed).await?.iter().for_each(print);
     if !json {
-        println!("through the engine, beside the index alone: {:.2}", through / alone);
+        println!("through the engine, beside the index alone: {written:.2}; opened again {opened:.2}");
     }
     Ok(())
+}
+
+/// Rounds of the index alone and of one engine.
+struct Turns<'a> {
+    asked: &'a Asked,
+    engines: &'a Others,
+    texts: &'a Arc<[String]>,
+    rounds: u32,
+    passes: usize,
+    client: Arc<dyn Client>,
+    name: &'static str,
+}
+
+impl Turns<'_> {
+    /// Prints each; answers what a query of the engine costs in queries of the index.
+    async fn take(self, print: impl Fn(&Case)) -> Result<f64, BenchError> {
+        let Self { asked, engines, texts, rounds, passes, client, name } = self;
+        // What was written is being merged meanwhile.
+        tokio::time::sleep(REST).await;
+        ask(&client, texts, passes).await?;
+        let ops = (texts.len() * passes) as u64;
+        let (mut alone, mut through) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let bare = clock::spent(|| (0..passes).try_for_each(|_| texts.iter().try_for_each(|text| asked.search(text))));
+            bare.value?;
+            alone.push(bare.cpu.as_secs_f64() * 1e6 / ops as f64);
+            print(&Case::plain("through/index", ops, bare.wall.as_secs_f64(), Some(micros(bare.cpu)), None));
+            let before = engines.cpu_us()?;
+            let seconds = ask(&client, texts, passes).await?.as_secs_f64();
+            let cpu = engines.cpu_us()? - before;
+            through.push(cpu as f64 / ops as f64);
+            print(&Case::plain(name, ops, seconds, Some(cpu), None));
+        }
+        Ok(median(through) / median(alone))
+    }
 }
 
 fn micros(time: Duration) -> u64 {

@@ -35,11 +35,11 @@ pub(super) fn get(ctx: &Ctx, head: &Head, reference: &ProductRef) -> Result<Body
 }
 
 /// A product of this shard that shoppers may see.
-pub(super) fn for_sale<'a>(state: &'a State, reference: &ProductRef) -> Result<&'a Product, Failure> {
+pub(super) fn for_sale<'a>(state: &'a State, reference: &ProductRef) -> Result<&'a Arc<Product>, Failure> {
     any(state, reference).filter(|product| product.is_for_sale()).ok_or_else(|| refused(Refusal::NotFound))
 }
 
-fn any<'a>(state: &'a State, reference: &ProductRef) -> Option<&'a Product> {
+fn any<'a>(state: &'a State, reference: &ProductRef) -> Option<&'a Arc<Product>> {
     match reference {
         ProductRef::Id(id) => state.partition(id.partition()).and_then(|partition| partition.product(*id)),
         ProductRef::Key(key) => {

@@ -137,15 +137,15 @@ impl Partition {
         self.keys.is_full()
     }
 
-    /// A product by id. O(log products).
+    /// A product by id, as it is now: it is replaced when it is written. O(log products).
     #[must_use]
-    pub fn product(&self, id: ProductId) -> Option<&Product> {
+    pub fn product(&self, id: ProductId) -> Option<&Arc<Product>> {
         self.products.get(id)
     }
 
     /// A product by the merchant's key. O(log products).
     #[must_use]
-    pub fn product_by_key(&self, key: &str) -> Option<&Product> {
+    pub fn product_by_key(&self, key: &str) -> Option<&Arc<Product>> {
         self.products.by_key(key)
     }
 
@@ -157,7 +157,7 @@ impl Partition {
     }
 
     /// All products, in the order of their ids: oldest first.
-    pub fn products(&self) -> impl DoubleEndedIterator<Item = &Product> {
+    pub fn products(&self) -> impl DoubleEndedIterator<Item = &Arc<Product>> {
         self.products.iter()
     }
 

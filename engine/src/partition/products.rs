@@ -41,7 +41,8 @@ const MARGIN_VERSION: u8 = 2;
 
 #[derive(Clone, Debug)]
 struct Stored {
-    product: Product,
+    /// Never changed, only replaced: whoever shows it may keep it.
+    product: Arc<Product>,
     /// Which (SKU, location) were asked to open, by hash, so that writing a product again sends nothing again.
     opened: VecDeque<u64>,
 }
@@ -55,11 +56,11 @@ pub(super) struct Products {
 }
 
 impl Products {
-    pub(super) fn get(&self, id: ProductId) -> Option<&Product> {
+    pub(super) fn get(&self, id: ProductId) -> Option<&Arc<Product>> {
         Some(&self.by_id.get(&id)?.product)
     }
 
-    pub(super) fn by_key(&self, key: &str) -> Option<&Product> {
+    pub(super) fn by_key(&self, key: &str) -> Option<&Arc<Product>> {
         self.get(*self.by_key.get(key)?)
     }
 
@@ -68,7 +69,7 @@ impl Products {
         Some((self.get(*product)?, *index as usize))
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Product> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Product>> {
         self.by_id.values().map(|stored| &stored.product)
     }
 
@@ -186,7 +187,7 @@ impl Products {
             self.by_key.insert(Arc::from(product.content.key.as_str()), product.id);
         }
         ctx.changes.products.push(product.id);
-        self.by_id.insert(product.id, Stored { product, opened });
+        self.by_id.insert(product.id, Stored { product: Arc::new(product), opened });
     }
 
     /// Asks for the stock rows that were not asked for before.
@@ -229,7 +230,7 @@ impl Products {
             // Without a margin the body is as it was before there were any.
             let version = if stored.is_some_and(|stored| stored.product.margin.is_some()) { MARGIN_VERSION } else { 1 };
             items.put_walked_version((Kind::Product, version), stored, |body, Stored { product, opened }| {
-                let Product { id, version, content, margin, skus } = product;
+                let Product { id, version, content, margin, skus } = &**product;
                 (*id, *version).put(body);
                 skus.put(body);
                 opened.put(body);
@@ -255,7 +256,7 @@ impl Products {
         if !is_new || skus.len() != content.variants.len() || product::check_margin(margin).is_err() {
             return Err(BadItem::Unfit);
         }
-        let product = Product { id, version, content, margin, skus };
+        let product = Arc::new(Product { id, version, content, margin, skus });
         if self.by_id.push(id, Stored { product, opened }) { Ok(()) } else { Err(BadItem::OutOfOrder) }
     }
 

@@ -260,10 +260,11 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(scratch, DOCUMENT_VERSION).max(1)
 }
 
-/// What is shown of a hit, by the variant that is wanted.
+/// What is shown of a hit, by the variant that is wanted. `in_stock` says whether any is there.
 pub(crate) fn search_hit(
     product: &Product,
     stock: &[Arc<SkuStock>],
+    in_stock: bool,
     wanted: &Wanted<'_>,
     score: f32,
     marks: Option<&search_index::Highlighter<'_>>,
@@ -278,7 +279,7 @@ pub(crate) fn search_hit(
         category: content.category.last().map(|node| node.key.as_str().to_owned()),
         price: shown_price(variant.prices.iter().map(ArchivedMoney::native)),
         image: content.images.first().map(|image| image.url.as_str().to_owned()),
-        in_stock: stock.iter().any(|word| word.in_stock()),
+        in_stock,
         sku,
         score,
         pinned: false,

@@ -124,8 +124,7 @@ impl State {
 
     /// The product behind a document.
     pub(crate) fn product_of(&self, key: search_index::DocKey) -> Option<&Product> {
-        let product = self.docs.get(&key)?.product;
-        self.partition(product.partition())?.product(product)
+        self.docs.get(&key).map(|doc| &*doc.product)
     }
 
     /// Whether some variant of the product behind a document can be had.
@@ -135,20 +134,19 @@ impl State {
 
     /// What is shown of hits; one that is gone meanwhile is left out.
     ///
-    /// All look-ups of a kind go before those of the next, as each waits for memory: what is asked for together comes together.
+    /// All look-ups go before what is shown, as each waits for memory: what is asked for together comes together.
     fn shown<'a>(
         &self,
         hits: impl Iterator<Item = &'a search_index::Hit>,
         wanted: &views::Wanted<'_>,
         marks: Option<&search_index::Highlighter<'_>>,
     ) -> Vec<(search_index::DocKey, wire::SearchHit)> {
-        let docs: Vec<_> = hits.filter_map(|hit| Some((hit, self.docs.get(&hit.key)?))).collect();
-        let product = |doc: &super::state::Doc| self.partition(doc.product.partition())?.product(doc.product);
-        let products: Vec<_> = docs.into_iter().filter_map(|(hit, doc)| Some((hit, doc, product(doc)?))).collect();
-        let card = |(hit, doc, product): (&search_index::Hit, &super::state::Doc, &Product)| {
-            Some((hit.key, views::search_hit(product, &doc.stock, wanted, hit.score, marks)?))
+        let found: Vec<_> = hits.filter_map(|hit| Some((hit, self.docs.get(&hit.key)?))).collect();
+        let in_stock: Vec<_> = found.iter().map(|(_, doc)| doc.stock.iter().any(|word| word.in_stock())).collect();
+        let card = |((hit, doc), in_stock): (&(&search_index::Hit, &super::state::Doc), bool)| {
+            Some((hit.key, views::search_hit(&doc.product, &doc.stock, in_stock, wanted, hit.score, marks)?))
         };
-        products.into_iter().filter_map(card).collect()
+        found.iter().zip(in_stock).filter_map(card).collect()
     }
 
     /// Rows of a SKU at this shard's locations.

@@ -305,7 +305,7 @@ fn make_index<'a>(
 ) -> search_index::Index {
     let for_sale = partitions.flat_map(Partition::products).filter(|product| product.is_for_sale());
     let for_sale: HashMap<search_index::DocKey, &Product, foldhash::fast::FixedState> =
-        for_sale.map(|product| (super::deliver::doc_key(product.id), product)).collect();
+        for_sale.map(|product| (super::deliver::doc_key(product.id), &**product)).collect();
     let mut index = search_index::Index::new(flow::views::index_settings(language));
     let mut scratch = Vec::new();
     let taken = files.adopt(&mut index, found, |key| {

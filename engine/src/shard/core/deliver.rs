@@ -175,7 +175,7 @@ async fn deliver(ctx: Ctx, from: PartitionId, effect: EventId, to: PartitionId, 
 
 impl super::Config {
     /// What the core keeps beside a product.
-    pub(crate) fn doc(&self, product: &Product) -> Doc {
-        Doc { product: product.id, stock: product.skus.iter().map(|sku| self.shared.stock(*sku)).collect() }
+    pub(crate) fn doc(&self, product: &Arc<Product>) -> Doc {
+        Doc { product: Arc::clone(product), stock: product.skus.iter().map(|sku| self.shared.stock(*sku)).collect() }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     wait::Waits,
 };
 use crate::{
+    domain::product::Product,
     events::EventLog,
     partition::Partition,
     shard::{CallToken, Now, Output, files::Jobs},
@@ -28,7 +29,7 @@ use std::{
     rc::{Rc, Weak},
     sync::Arc,
 };
-use wire::{Failure, Millis, PartitionId, Position, ProductId, Refusal, SkuId};
+use wire::{Failure, Millis, PartitionId, Position, Refusal, SkuId};
 
 type Hash = foldhash::fast::RandomState;
 
@@ -61,7 +62,8 @@ pub(crate) struct Timers {
 
 /// A product in the index.
 pub(crate) struct Doc {
-    pub(crate) product: ProductId,
+    /// As its partition has it: of the tables on the way there each costs a search's hits some misses of the cache.
+    pub(crate) product: Arc<Product>,
     /// One for each variant, in order.
     pub(crate) stock: Vec<Arc<SkuStock>>,
 }

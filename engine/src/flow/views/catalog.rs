@@ -197,7 +197,7 @@ pub(crate) fn columns(product: &Product) -> search_index::Columns {
 }
 
 /// Raised with every change of what [`document`] makes of the same product: then no saved index counts any more.
-const DOCUMENT_VERSION: u64 = 2;
+const DOCUMENT_VERSION: u64 = 3;
 
 /// The index's mark of a product: a hash of everything that [`document`] reads, but for what [`columns`] answers. `scratch` is memory to work in.
 ///
@@ -247,6 +247,7 @@ pub(crate) fn stamp(product: &Product, scratch: &mut Vec<u8>) -> u64 {
             ArchivedAttributeValue::Bool(flag) => bytes(&[u8::from(*flag)]),
         }
     }
+    bytes(&(variants.len() as u64).to_le_bytes());
     for variant in &**variants {
         bytes(variant.key.as_bytes());
         bytes(&(variant.barcodes.len() as u64).to_le_bytes());
@@ -374,5 +375,22 @@ pub(crate) mod tests {
             assert_eq!(after != before, differs, "{what}");
             assert_eq!(other != stamp, differs, "{what}");
         }
+    }
+
+    #[test] // What is read as a variant's barcodes, none, could be an option's value.
+    fn a_variant_is_not_taken_for_an_option() {
+        let of = |variants: &[(&str, &[(&str, &str)])]| {
+            let variant = |(key, options): &(&str, &[(&str, &str)])| v1::Variant {
+                key: (*key).into(),
+                options: options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+                prices: Vec::new(),
+                barcodes: Vec::new(),
+            };
+            let mut product = product();
+            let content = v1::Product { variants: variants.iter().map(variant).collect(), ..product.content.unpacked() };
+            product.content = Content::new(&content);
+            stamp(&product, &mut Vec::new())
+        };
+        assert_ne!(of(&[("A", &[("K", "\0\0\0\0\0\0\0\0")])]), of(&[("A", &[]), ("K", &[])]));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     server::{BenchError, Others},
 };
 use bench::report::{Case, HEADING};
-use engine::{COMMON_SYNONYMS, Config, Engine};
+use engine::{COMMON_SYNONYMS, Config, Engine, Shutdown};
 use search_index::{AttributeValue, Document, Index, Query, Synonym, Synonyms};
 use std::{
     hint::black_box,
@@ -77,7 +77,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     }
     let turns = |client, name| Turns { asked: &asked, engines: &engines, texts: &texts, rounds: *rounds, passes: *passes, client, name };
     let written = turns(engine.client(), "through/engine").take(print).await?;
-    let _ = engine.shutdown();
+    if engine.shutdown() == Shutdown::CutOff {
+        return Err(BenchError::other("the engine did not end in order"));
+    }
     let engine = open()?;
     let opened = turns(engine.client(), "through/engine, opened again").take(print).await?;
     prices::run(&engine.client(), &changed).await?.iter().for_each(print);

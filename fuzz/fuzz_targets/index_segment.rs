@@ -145,7 +145,7 @@ fuzz_target!(|bytes: &[u8]| {
         keys.into_iter().for_each(|key| {
             index.remove(key);
         });
-        while index.maintain(3) {}
+        while index.consolidate(3) {}
         assert!(index.is_empty() && index.layout().dead_rows == 0);
     }
 });

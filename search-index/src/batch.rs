@@ -294,7 +294,7 @@ impl Index {
             }
         }
         let mut numbers = vec![NO_FORM; forms.len()];
-        builder.number_forms(used.iter().map(|form| met[*form as usize]).collect());
+        builder.number_forms(used.iter().map(|form| met[*form as usize]));
         for form in used {
             let at = form as usize;
             numbers[at] = builder.form(forms[at].as_bytes(), terms_of[at], met[at]);

@@ -1,6 +1,6 @@
 //! Joining segments in small steps, while searches go on over the old ones.
 //!
-//! Path: `choose` (which segments) → `Compaction::step` (terms and forms in byte order, then rows in order, a budget at a time) → `finish`
+//! Path: `choose` or `choose_at_rest` (which segments) → `Compaction::step` (terms and forms in byte order, then rows in order, a budget at a time) → `finish`
 //! (the old segments are gone, and the index takes the new one). Rows that were removed before it began are left out and become free; rows
 //! removed meanwhile are copied and counted out at the end, so that every list of the new segment agrees with the others.
 //! While a large merge goes on smaller ones go before it, so that small segments do not pile up behind it: each posting is copied as often as without.
@@ -68,7 +68,7 @@ pub(crate) fn choose(segments: &[Segment], under_way: &[Compaction]) -> Vec<usiz
 }
 
 /// Which segments to join when nothing is written: the smallest ones, as many as there are up to the largest that is at most [`REST_FACTOR`] times all below it
-/// together; empty when none is. Afterwards each of the others is larger than that, so there are few: eight at a million rows. O(segments · log).
+/// together; empty when none is. As far as [`SEGMENT_ROWS_MAX`] lets, each of those left is larger than that, so there are few: seven at most of a million rows. O(segments · log).
 pub(crate) fn choose_at_rest(segments: &[Segment]) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..segments.len()).filter(|at| segments[*at].len() < SEGMENT_ROWS_MAX).collect();
     by_size.sort_unstable_by_key(|at| (segments[*at].len(), *at));

@@ -218,7 +218,8 @@ impl Index {
 
     /// As [`Index::set_columns`], of a document whose content is still that of the stamp; `false` where it is not, or has none: then upsert it. O(1).
     ///
-    /// So whoever knows only that something of a document changed need not analyse its texts to learn that it was the price.
+    /// So whoever knows only that something of a document changed need not analyse its texts to learn that it was the price. What its title is taken to be about stays as it
+    /// was, as with every document that is not written.
     ///
     /// # Errors
     /// As [`Index::set_columns`].
@@ -261,8 +262,8 @@ impl Index {
         true
     }
 
-    /// As [`Index::maintain`], and further: joins segments until there are few, each more than eight times as large as all smaller ones together. Each
-    /// costs a search some 3 µs. For when nothing has been written for a while: in the middle of writes rows would be copied more often than it is worth.
+    /// As [`Index::maintain`], and further: joins segments until there are few, each more than eight times as large as all smaller ones together, but for
+    /// those of a million rows. Each costs a search some 3 µs more (308 queries of 63,722 products in ten segments and in one). For when nothing has been written for a while: in the middle of writes rows would be copied more often than it is worth.
     pub fn consolidate(&mut self, budget: usize) -> bool {
         if self.maintain(budget) {
             return true;

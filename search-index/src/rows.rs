@@ -2,7 +2,7 @@
 //!
 //! Path: a document → `Rows::add` (a fresh row, or one that nothing refers to) → columns by row → `Rows::retire` (gone from all
 //! answers) → `Rows::release` (free for use again, once no posting names it).
-//! Cost: 53 bytes a row and some 8 to find it by its key, besides its attributes.
+//! Cost: up to 53 bytes a row, those columns aside in which no row has a value, and some 8 to find it by its key, besides its attributes.
 
 use std::hash::BuildHasher;
 

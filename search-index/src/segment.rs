@@ -5,7 +5,7 @@
 //! Terms are numbered in byte order; forms so that those met most have the smallest numbers ([`FormNumbers`]), which are the fewest bytes in what rows say.
 //! Immutable but for removals: a removed row is counted out of the frequencies of all its terms at once, which its own tokens name,
 //! while the postings keep it until a merge leaves it out.
-//! Cost: 3 bytes a posting, about 2 a token, 8 a form, and the dictionaries.
+//! Cost: 3 bytes a posting, about 2 a token, 12 a form, and the dictionaries.
 
 use fst::{IntoStreamer, Map, MapBuilder, Streamer};
 
@@ -225,33 +225,89 @@ fn near_of(dictionary: &Map<Vec<u8>>, near: &Near, has_rows: impl Fn(u32) -> boo
     found
 }
 
-/// Which numbers forms get: classes of as many as a token has in one byte and in two, of those met most, and all others behind. As forms come in byte order and not in
-/// this, a class may be full before its last member comes, or end with numbers that no form has.
+/// How many are met how often, by buckets an eighth of a power of two wide.
+#[derive(Clone)]
+struct Met([u32; Self::BUCKETS]);
+
+impl Default for Met {
+    fn default() -> Self {
+        Self([0; Self::BUCKETS])
+    }
+}
+
+impl Met {
+    const BUCKETS: usize = 30 * 8;
+
+    fn add(&mut self, met: u32) {
+        self.0[Self::bucket(met)] += 1;
+    }
+
+    /// Below 8 each figure has its own; from there on the highest bit counts and the three behind it.
+    fn bucket(met: u32) -> usize {
+        let shift = met.max(8).ilog2() - 3;
+        ((shift << 3) + (met >> shift)) as usize
+    }
+
+    /// The first bucket from above which, with those above, has at least so many, and how many of it make them up; the lowest where there are fewer.
+    fn least_of(&self, most: u32) -> (usize, u32) {
+        let mut left = most;
+        for bucket in (1..Self::BUCKETS).rev() {
+            if self.0[bucket] >= left {
+                return (bucket, left);
+            }
+            left -= self.0[bucket];
+        }
+        (0, left)
+    }
+}
+
+/// Which numbers forms get: classes of as many as a token has in one byte and in two, of those met most, and all others behind. Where the figures were of something else
+/// than the forms that come, a class may be full before its last, or end with numbers that no form has.
 struct FormNumbers {
-    /// How often a form is met at least to be in each class but the last.
-    least: [u32; 2],
-    /// The next of each class.
-    next: [u32; 3],
+    /// All but the last.
+    classes: [FormClass; 2],
+    /// The next of the last.
+    next: u32,
+}
+
+struct FormClass {
+    /// The lowest bucket of [`Met`] whose forms are in it.
+    least: usize,
+    /// How many of that one still are.
+    of_least: u32,
+    /// Its next number, and the end of its numbers.
+    next: u32,
+    end: u32,
 }
 
 /// Numbers below these are a byte of a token and two bytes: a varint has 7 bits a byte, of which two are marks.
 const FORM_CLASSES: [u32; 2] = [1 << 5, 1 << 12];
 
 impl FormNumbers {
-    /// O(forms).
-    fn of(mut met: Vec<u32>) -> Self {
-        let least = FORM_CLASSES.map(|end| match end as usize {
-            end if met.len() <= end => 0,
-            end => *met.select_nth_unstable_by(end - 1, |a, b| b.cmp(a)).1,
-        });
-        Self { least, next: [0, FORM_CLASSES[0], FORM_CLASSES[1]] }
+    fn of(met: &Met) -> Self {
+        let class = |next, end| {
+            let (least, of_least) = met.least_of(end);
+            FormClass { least, of_least, next, end }
+        };
+        let [first, second] = FORM_CLASSES;
+        Self { classes: [class(0, first), class(first, second)], next: second }
     }
 
     fn next(&mut self, met: u32) -> u32 {
-        let has_room = |class: &usize| met >= self.least[*class] && self.next[*class] < FORM_CLASSES[*class];
-        let class = (0..FORM_CLASSES.len()).find(has_room).unwrap_or(FORM_CLASSES.len());
-        self.next[class] += 1;
-        self.next[class] - 1
+        let bucket = Met::bucket(met);
+        let mut next = &mut self.next;
+        // The smaller class is a part of the larger, so who is in it is counted in both.
+        for class in self.classes.iter_mut().rev() {
+            if bucket < class.least || (bucket == class.least && class.of_least == 0) {
+                break;
+            }
+            class.of_least -= u32::from(bucket == class.least);
+            if class.next < class.end {
+                next = &mut class.next;
+            }
+        }
+        *next += 1;
+        *next - 1
     }
 }
 
@@ -259,8 +315,8 @@ impl FormNumbers {
 pub(crate) struct SegmentBuilder {
     terms: MapBuilder<Vec<u8>>,
     term_count: u32,
-    /// Terms with a mark, which come first.
-    marked_terms: u32,
+    /// Of the stems so far.
+    met: Met,
     forms: MapBuilder<Vec<u8>>,
     form_numbers: FormNumbers,
     terms_of: Vec<TermsOf>,
@@ -273,9 +329,9 @@ impl Default for SegmentBuilder {
         Self {
             terms: MapBuilder::memory(),
             term_count: 0,
-            marked_terms: 0,
+            met: Met::default(),
             forms: MapBuilder::memory(),
-            form_numbers: FormNumbers::of(Vec::new()),
+            form_numbers: FormNumbers::of(&Met::default()),
             terms_of: Vec::new(),
             postings: Store::with_bitmaps(),
             forward: Forward::default(),
@@ -315,7 +371,10 @@ impl SegmentBuilder {
     /// # Panics
     /// When the term is not after the one before: our own bug.
     pub(crate) fn term(&mut self, term: &[u8], postings: impl Iterator<Item = (u32, u8)>) -> u32 {
-        self.postings.push(postings);
+        let list = self.postings.push(postings);
+        if term.first().is_some_and(|first| *first > MARKS_MAX) {
+            self.met.add(self.postings.count(list as usize));
+        }
         self.bare_term(term)
     }
 
@@ -327,19 +386,19 @@ impl SegmentBuilder {
         let number = self.term_count;
         self.terms.insert(term, u64::from(number)).expect(BYTE_ORDER);
         self.term_count += 1;
-        self.marked_terms += u32::from(term.first().is_some_and(|first| *first <= MARKS_MAX));
         number
     }
 
-    /// Numbers forms from now on by how often they are met: these are the figures of all, or of as many of their kind. O(forms).
-    pub(crate) fn number_forms(&mut self, met: Vec<u32>) {
-        self.form_numbers = FormNumbers::of(met);
+    /// Numbers forms from now on by how often they are met: these are the figures of all. O(forms).
+    pub(crate) fn number_forms(&mut self, met: impl Iterator<Item = u32>) {
+        let mut all = Met::default();
+        met.for_each(|met| all.add(met));
+        self.form_numbers = FormNumbers::of(&all);
     }
 
-    /// As [`SegmentBuilder::number_forms`], where terms have their postings: a form is met as often as its stem. O(terms).
+    /// As [`SegmentBuilder::number_forms`], where terms have their postings: a form is met as often as its stem. O(1).
     pub(crate) fn number_forms_by_stems(&mut self) {
-        let met = (self.marked_terms..self.term_count).map(|term| self.postings.count(term as usize)).collect();
-        self.number_forms(met);
+        self.form_numbers = FormNumbers::of(&self.met);
     }
 
     /// Adds a form with its terms, met so often in the sense of [`SegmentBuilder::number_forms`], and answers its number.
@@ -388,7 +447,7 @@ impl SegmentBuilder {
     }
 
     pub(crate) fn finish(self) -> Segment {
-        let Self { terms, term_count, marked_terms: _, forms, form_numbers: _, mut terms_of, mut postings, mut forward } = self;
+        let Self { terms, term_count, met: _, forms, form_numbers: _, mut terms_of, mut postings, mut forward } = self;
         assert_eq!(postings.len(), term_count as usize, "each term has its list");
         postings.shrink();
         forward.shrink();
@@ -415,27 +474,47 @@ impl SegmentBuilder {
 mod tests {
     use super::*;
 
-    #[test] // How often each of many forms is met; how many get a number of one byte and of two.
+    fn all(met: &[u32]) -> FormNumbers {
+        let mut all = Met::default();
+        met.iter().for_each(|met| all.add(*met));
+        FormNumbers::of(&all)
+    }
+
+    #[test] // Of so many forms as many as can have the shortest numbers, and none is met much less than one that has not.
     fn those_met_most_have_the_smallest_numbers() {
         let met: Vec<u32> = (0..10_000_u32).map(|nth| nth.wrapping_mul(2_654_435_761) % 10_000).collect();
-        for all in [0, 1, 31, 32, 33, 4_096, 4_097, 10_000] {
-            let mut numbers = FormNumbers::of(met[..all].to_vec());
-            let given: Vec<u32> = met[..all].iter().map(|met| numbers.next(*met)).collect();
+        for count in [0, 1, 31, 32, 33, 4_096, 4_097, 10_000] {
+            let met = &met[..count];
+            let mut numbers = all(met);
+            let given: Vec<u32> = met.iter().map(|met| numbers.next(*met)).collect();
             let mut distinct = given.clone();
             distinct.sort_unstable();
-            assert_eq!(distinct, (0..all as u32).collect::<Vec<_>>(), "each once, and none left out");
-            let mut best: Vec<u32> = given.iter().zip(&met).filter(|(number, _)| **number < 32).map(|(_, met)| *met).collect();
-            best.sort_unstable_by_key(|met| std::cmp::Reverse(*met));
-            let mut of_all = met[..all].to_vec();
-            of_all.sort_unstable_by_key(|met| std::cmp::Reverse(*met));
-            assert_eq!(best, of_all[..all.min(32)], "{all}");
+            assert_eq!(distinct, (0..count as u32).collect::<Vec<_>>(), "each once, and none left out");
+            for end in FORM_CLASSES {
+                let of = |inside: bool| given.iter().zip(met).filter(move |(number, _)| (**number < end) == inside).map(|(_, met)| *met);
+                let (least, most) = (of(true).min().unwrap_or(u32::MAX), of(false).max().unwrap_or(0));
+                assert!(Met::bucket(least) >= Met::bucket(most), "{least} {most} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_are_in_order_and_narrow() {
+        let mut before = (0, 0);
+        for met in (0..100_000).chain([u32::MAX / 2, u32::MAX - 1, u32::MAX]) {
+            let bucket = Met::bucket(met);
+            assert!(bucket < Met::BUCKETS && bucket >= before.0);
+            if bucket > before.0 {
+                before = (bucket, met);
+            }
+            assert!(met - before.1 <= before.1 / 8, "{met} is with {}", before.1);
         }
     }
 
     #[test] // Figures that are of something like the forms, and equal ones: no number comes twice.
     fn figures_may_be_off() {
         for (told, met) in [(vec![5; 9_000], 5), (vec![5; 9_000], 4), (vec![5; 9_000], 6), (Vec::new(), 0), (vec![1; 10], 9)] {
-            let mut numbers = FormNumbers::of(told);
+            let mut numbers = all(&told);
             let mut given: Vec<u32> = (0..9_000).map(|_| numbers.next(met)).collect();
             given.sort_unstable();
             given.dedup();

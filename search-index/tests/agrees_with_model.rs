@@ -470,6 +470,11 @@ proptest! {
                 }
                 Op::Remove(key) => prop_assert_eq!(index.remove(key), model.documents.remove(&key).is_some()),
                 Op::SetColumns(key, columns) => {
+                    let stamp = model.documents.get(&key).map_or(1, |document| document.stamp);
+                    prop_assert_eq!(index.refresh(key, Current { stamp: stamp.wrapping_add(1), columns }), Ok(false));
+                    // One of no stamp, or that is not there, is not known to be the same.
+                    let refreshed = index.refresh(key, Current { stamp, columns });
+                    prop_assert_eq!(refreshed, Ok(stamp != 0 && model.documents.contains_key(&key)));
                     prop_assert_eq!(index.set_columns(key, columns), Ok(model.set_columns(key, columns)));
                 }
                 Op::Maintain { steps, budget, at_rest } => {

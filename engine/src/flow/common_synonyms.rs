@@ -5,7 +5,7 @@
 //! and narrower names, not brands, no misspellings: those are found otherwise, or are a merchant's to say.
 //! A search looks its words up among them, as among a merchant's; those of which no word is typed cost it nothing.
 
-/// Ways to say one thing, each of which stands for all, in a shop whose search is in English, unless a setting has the key that `common-` and what they are named by here make.
+/// By name, ways to say one thing, each of which stands for all, in a shop whose search is in English; a setting with the key `common-<name>` takes the place of one.
 /// `docs/search.md` lists them.
 pub const COMMON: [(&str, &[&str]); 28] = [
     ("aluminium", &["aluminium", "aluminum"]),

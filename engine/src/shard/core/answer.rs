@@ -5,7 +5,7 @@
 use super::{
     feed,
     peer::{Answer, Ask, InventoryAt, PeerMessage, SkuCard, StockAt, Supply},
-    state::State,
+    state::{Doc, State},
 };
 use crate::{domain::product::Product, flow::views, shard::Output};
 use wire::{Failure, OrderView, Refusal, ShardId, SkuId};
@@ -129,7 +129,7 @@ impl State {
 
     /// Whether some variant of the product behind a document can be had.
     fn is_in_stock(&self, key: search_index::DocKey) -> bool {
-        self.docs.get(&key).is_some_and(|doc| doc.stock.iter().any(|word| word.in_stock()))
+        self.docs.get(&key).is_some_and(Doc::in_stock)
     }
 
     /// What is shown of hits; one that is gone meanwhile is left out.
@@ -141,12 +141,14 @@ impl State {
         wanted: &views::Wanted<'_>,
         marks: Option<&search_index::Highlighter<'_>>,
     ) -> Vec<(search_index::DocKey, wire::SearchHit)> {
-        let found: Vec<_> = hits.filter_map(|hit| Some((hit, self.docs.get(&hit.key)?))).collect();
-        let in_stock: Vec<_> = found.iter().map(|(_, doc)| doc.stock.iter().any(|word| word.in_stock())).collect();
-        let card = |((hit, doc), in_stock): (&(&search_index::Hit, &super::state::Doc), bool)| {
-            Some((hit.key, views::search_hit(&doc.product, &doc.stock, in_stock, wanted, hit.score, marks)?))
-        };
-        found.iter().zip(in_stock).filter_map(card).collect()
+        let found: Vec<(&search_index::Hit, &Doc)> = hits.filter_map(|hit| Some((hit, self.docs.get(&hit.key)?))).collect();
+        let in_stock: Vec<bool> = found.iter().map(|(_, doc)| doc.in_stock()).collect();
+        let mut shown = Vec::with_capacity(found.len());
+        for ((hit, doc), in_stock) in found.into_iter().zip(in_stock) {
+            let card = views::search_hit(&doc.product, &doc.stock, in_stock, wanted, hit.score, marks);
+            shown.extend(card.map(|card| (hit.key, card)));
+        }
+        shown
     }
 
     /// Rows of a SKU at this shard's locations.

@@ -82,7 +82,7 @@ impl State {
         self.row_stock.entry(sku).or_insert_with(|| shared.stock(sku))
     }
 
-    /// Puts a product into the index as it is, or takes it out. `false` where that changed nothing but columns, which are changed in place.
+    /// Puts a product into the index as it is, or takes it out. `false` where there is nothing to tidy after it: columns are changed in place.
     pub(crate) fn reindex(&mut self, partition: PartitionId, product: ProductId) -> bool {
         let key = doc_key(product);
         let found = self.partitions.get(&partition).and_then(|slot| slot.partition.product(product));

@@ -256,17 +256,19 @@ impl IndexFiles {
 
 /// What there is to tidy in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tidying {
-    /// It was written, and has segments to seal or merge; a little of it at each tick.
-    untidy: bool,
-    /// When it is at rest, monotonic microseconds, and its last segments are joined; `None` once they are.
-    at_rest_us: Option<u64>,
+pub(crate) enum Tidying {
+    /// It was written, and may have segments to seal or merge; a little of it at each tick.
+    Written { rests_us: u64 },
+    /// It has none, and is left alone until then, monotonic microseconds; from then on its last segments are joined.
+    Tidy { rests_us: u64 },
+    /// They are.
+    Done,
 }
 
 impl Tidying {
     /// Of an index that was written now.
     pub(crate) fn written(now_us: u64) -> Self {
-        Self { untidy: true, at_rest_us: Some(now_us.saturating_add(INDEX_REST_MS * 1_000)) }
+        Self::Written { rests_us: now_us.saturating_add(INDEX_REST_MS * 1_000) }
     }
 }
 
@@ -274,35 +276,48 @@ impl State {
     /// Tidies the index for a moment, or saves some of it. Answers do not depend on either, only their speed and that of the next start.
     pub(crate) fn tidy_index(&mut self) {
         let now_us = self.now.mono_us;
-        if self.tidying.untidy {
-            for _ in 0..self.index.backlog().clamp(1, INDEX_STEPS_MAX) {
-                self.tidying.untidy = self.index.maintain(INDEX_STEP);
+        match self.tidying {
+            Tidying::Written { rests_us } => {
+                let mut more = true;
+                for _ in 0..self.index.backlog().clamp(1, INDEX_STEPS_MAX) {
+                    more = self.index.maintain(INDEX_STEP);
+                }
+                if !more {
+                    self.tidied(Tidying::Tidy { rests_us });
+                }
             }
-            if !self.tidying.untidy && !self.draining {
-                self.index_files.index_changed();
+            Tidying::Tidy { rests_us } if rests_us <= now_us && !self.draining => {
+                if !self.index.consolidate(INDEX_STEP) {
+                    self.tidied(Tidying::Done);
+                }
             }
-        } else if self.tidying.at_rest_us.is_some_and(|at| at <= now_us) && !self.draining {
-            if !self.index.consolidate(INDEX_STEP) {
-                self.tidying.at_rest_us = None;
-                self.index_files.index_changed();
+            Tidying::Tidy { .. } | Tidying::Done => {
+                if self.files.has_room()
+                    && let Some(steps) = self.index_files.step(&self.index, now_us)
+                {
+                    let job = self.files.give(Asker::Index, steps);
+                    self.outputs.push_back(Output::Files(job));
+                }
             }
-        } else if self.files.has_room()
-            && let Some(steps) = self.index_files.step(&self.index, now_us)
-        {
-            let job = self.files.give(Asker::Index, steps);
-            self.outputs.push_back(Output::Files(job));
+        }
+    }
+
+    fn tidied(&mut self, tidying: Tidying) {
+        self.tidying = tidying;
+        if !self.draining {
+            self.index_files.index_changed();
         }
     }
 
     /// When [`State::tidy_index`] has something to do.
     pub(crate) fn next_tidying(&self) -> Option<u64> {
         let now = self.now.mono_us;
-        if self.tidying.untidy {
-            return Some(now);
-        }
         let files = self.index_files.next_wake(now).filter(|_| self.files.has_room());
-        let at_rest = self.tidying.at_rest_us.filter(|_| !self.draining);
-        files.into_iter().chain(at_rest).min()
+        match self.tidying {
+            Tidying::Written { .. } => Some(now),
+            Tidying::Tidy { rests_us } if !self.draining => Some(files.map_or(rests_us, |files| files.min(rests_us))),
+            Tidying::Tidy { .. } | Tidying::Done => files,
+        }
     }
 }
 

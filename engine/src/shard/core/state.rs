@@ -68,6 +68,13 @@ pub(crate) struct Doc {
     pub(crate) stock: Vec<Arc<SkuStock>>,
 }
 
+impl Doc {
+    /// Whether some variant can be had.
+    pub(crate) fn in_stock(&self) -> bool {
+        self.stock.iter().any(|word| word.in_stock())
+    }
+}
+
 /// One shard's everything.
 pub(crate) struct State {
     pub(crate) config: Config,

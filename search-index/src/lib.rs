@@ -174,6 +174,7 @@ mod facet;
 mod facet_query;
 mod fields;
 mod filter;
+mod form_numbers;
 mod forward;
 mod head;
 mod highlight;

@@ -9,11 +9,12 @@ use super::{
     Config, ShardCore,
     clock::LogClock,
     feed::Readers,
-    index_files::{IndexFiles, IndexFound, Tidying},
+    index_files::{IndexFiles, IndexFound},
     pipeline::Pipeline,
     snapshots::{self, Snapshots},
     state::{Random, Slot, State, Timers},
     task::Tasks,
+    tidying::Tidying,
     wait::Waits,
 };
 use crate::{

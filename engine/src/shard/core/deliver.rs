@@ -6,8 +6,8 @@
 
 use super::{
     ctx::Ctx,
-    index_files::Tidying,
     state::{Doc, Slot, State},
+    tidying::Tidying,
 };
 use crate::{
     domain::product::Product,

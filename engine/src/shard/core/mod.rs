@@ -23,6 +23,7 @@ pub(crate) mod state;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
+mod tidying;
 pub(crate) mod wait;
 
 pub use build::{Builder, ReplayError};

@@ -9,10 +9,11 @@ use super::{
     clock::LogClock,
     feed::Readers,
     files::Asker,
-    index_files::{IndexFiles, Tidying},
+    index_files::IndexFiles,
     pipeline::Pipeline,
     snapshots::Snapshots,
     task::{Flow, Reactor, Setter},
+    tidying::Tidying,
     wait::Waits,
 };
 use crate::{

@@ -15,6 +15,10 @@ pub struct PartitionId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct ShardId(pub u16);
 
+/// A node of a cluster: 1 for the first, never 0, and never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
+pub struct NodeId(pub u64);
+
 /// A partition's own counter of applied commands; the first is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct Seq(pub u64);

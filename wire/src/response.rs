@@ -1,9 +1,9 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, OrderView, Position, ProductId, ProductView, Refusal,
-    Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage, StockView,
-    Suggestions, Upserted,
+    CartView, CategoryView, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, NodeId, OrderView, Position, ProductId, ProductView,
+    Refusal, Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage,
+    StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -143,4 +143,11 @@ pub enum Failure {
     ShuttingDown,
     /// A fault of ours, with its trace id in the log.
     Internal,
+    /// This node does not lead the partition: nothing was done here. Ask the one that does.
+    NotLeader {
+        /// Which that is, as far as this node knows; none while one is elected.
+        leader: Option<NodeId>,
+    },
+    /// This node led and does not any more. What was asked may yet be done, or not: ask again with the same idempotency key.
+    Interrupted,
 }

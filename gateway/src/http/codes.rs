@@ -197,6 +197,12 @@ impl From<Failure> for Problem {
             )
             .retry_after_ms(1_000),
             Failure::ShuttingDown => Self::new(Code::UNAVAILABLE, "This node is stopping; try again.").retry_after_ms(1_000),
+            Failure::NotLeader { .. } => Self::new(Code::UNAVAILABLE, "Another node takes over; try again.").retry_after_ms(500),
+            Failure::Interrupted => Self::new(
+                Code::UNAVAILABLE,
+                "Another node takes over. A change may yet be made: ask again with the same idempotency key to learn its outcome.",
+            )
+            .retry_after_ms(500),
             Failure::Internal => Self::fault("the engine reports a fault; its log has the request id"),
             other => Self::fault(format_args!("a failure this version does not know: {other:?}")),
         }

@@ -17,6 +17,7 @@ pub mod log;
 mod mutants;
 pub mod partition;
 pub mod record;
+mod replication;
 pub mod seal;
 pub mod shard;
 pub mod shared;

@@ -4,15 +4,16 @@
 //! Nothing here decides anything: holds are taken in the ledger, and all of it is made anew from the log at start.
 //! Bounds: one word per SKU ever stocked or sold; one tree; one set of settings.
 
+use crate::config::PARTITIONS_MAX;
 use crate::domain::{category::CategoryTree, search_settings::SearchSettings};
 use crate::flow::search_rules::SearchRules;
 use hashbrown::HashMap;
 use search_index::Language;
 use std::sync::{
     Arc, RwLock,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
-use wire::{Availability, SkuId, limits::SHOWN_QUANTITY_MAX};
+use wire::{Availability, NodeId, PartitionId, SkuId, limits::SHOWN_QUANTITY_MAX};
 
 /// How many units of a SKU can be had, as shoppers are told: over all locations the sum of `min(available, SHOWN_QUANTITY_MAX)`.
 ///
@@ -69,6 +70,8 @@ pub struct Shared {
     categories: RwLock<Arc<CategoryTree>>,
     /// Likewise, by the owner of the settings.
     search_rules: RwLock<Arc<SearchRules>>,
+    /// The node that leads each partition, as far as this one knows; 0 while nobody is known, and where there is no cluster.
+    leaders: Vec<AtomicU64>,
 }
 
 impl Default for Shared {
@@ -84,6 +87,7 @@ impl Shared {
             stock: (0..STRIPES).map(|_| Stripe::default()).collect(),
             categories: RwLock::default(),
             search_rules: RwLock::new(Arc::new(SearchRules::new(language))),
+            leaders: (0..PARTITIONS_MAX).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -94,6 +98,20 @@ impl Shared {
         // A panic while the lock is held leaves the map whole: it only inserts.
         let mut map = stripe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(map.entry(sku).or_default())
+    }
+
+    /// Who leads a partition, as far as this node knows.
+    pub(crate) fn leader(&self, partition: PartitionId) -> Option<NodeId> {
+        // Relaxed: a hint. Whoever does not lead says so.
+        let leader = self.leaders.get(usize::from(partition.0))?.load(Ordering::Relaxed);
+        (leader != 0).then_some(NodeId(leader))
+    }
+
+    /// Tells who leads; called by the shard that has the partition's replica.
+    pub(crate) fn publish_leader(&self, partition: PartitionId, leader: Option<NodeId>) {
+        if let Some(word) = self.leaders.get(usize::from(partition.0)) {
+            word.store(leader.map_or(0, |leader| leader.0), Ordering::Relaxed);
+        }
     }
 
     /// The category tree as last published.

@@ -27,6 +27,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use crate::replication::Said;
 use crate::{
     config::{Capture, Config, ConfigError, Driver, SHARDS_MAX},
     events::{Catalog, Keep},
@@ -230,6 +231,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             ms: u64::try_from(config.events_keep.as_millis()).unwrap_or(u64::MAX),
             bytes: config.events_bytes_max / u64::from(shards),
         },
+        cluster: None,
     };
 
     let link = match &config.wire {
@@ -348,8 +350,8 @@ impl ShardSink {
     fn fill(&mut self, plan: &Plan<DataFolder>) -> Result<Walked, ReplayLogError> {
         let (shard, shards) = (self.shard, self.shards);
         let mine = |partition| wire::placement::shard_of(partition, shards) == shard;
-        let below = plan.restore(mine, |partition, index| {
-            self.builder.restore(partition, index).expect("only its own partitions are restored, each once");
+        let below = plan.restore(mine, |restored| {
+            self.builder.restore(restored).expect("only its own partitions are restored, each once");
         })?;
         plan.walk(self, below)
     }
@@ -360,8 +362,8 @@ impl Sink for ShardSink {
         wire::placement::shard_of(partition, self.shards) == self.shard
     }
 
-    fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
-        self.builder.replay(partition, index, time, body).map_err(|error| with_causes(&error))
+    fn take(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), String> {
+        self.builder.replay(partition, said).map_err(|error| with_causes(&error))
     }
 }
 

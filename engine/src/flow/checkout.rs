@@ -120,7 +120,9 @@ async fn plan(ctx: &Ctx, wanted: &[HoldLine]) -> Result<Sourcing, Failure> {
 /// Gives an order that could not be served another plan, when it is time. The saga asks a bounded number of times.
 pub(crate) async fn resource(ctx: Ctx, partition: PartitionId, order: OrderId) {
     loop {
-        let asked = ctx.with(|state| state.partition(partition).and_then(|p| p.order(order)).and_then(wants_source));
+        // Where another node leads, that one does it.
+        let led = ctx.with(|state| state.lead(partition).is_some());
+        let asked = ctx.with(|state| state.partition(partition).filter(|_| led).and_then(|p| p.order(order)).and_then(wants_source));
         let Some((attempt, not_before, wanted)) = asked else { return };
         let due_us = ctx.with_mut(|state| (state.stamp() < not_before).then(|| state.clock.mono_at(not_before)));
         if let Some(due_us) = due_us {

@@ -50,7 +50,7 @@ fn free(state: &mut State, wanted: &Wanted) -> BTreeMap<PartitionId, Vec<EventId
     let now = state.stamp();
     let mut left = usize::from(wanted.max.clamp(1, TAKE_MAX));
     let mut free = BTreeMap::new();
-    for (id, slot) in &state.partitions {
+    for (id, slot) in state.partitions.iter().filter(|(_, slot)| slot.leads()) {
         let for_us = |target: &Target| matches!(target, Target::Adapter { name, .. } if wanted.adapters.contains(name));
         let found = slot.partition.outbox().leasable(now).filter(|(_, effect)| for_us(&effect.target)).map(|(effect, _)| effect);
         let found: Vec<EventId> = found.take(left).collect();
@@ -75,7 +75,11 @@ async fn lease(ctx: &Ctx, trail: &mut Trail, wanted: &Wanted, free: BTreeMap<Par
         })
         .collect();
     for (partition, signal) in proposed {
-        let committed = signal.await.unwrap_or(Err(Failure::Internal))?;
+        let committed = match signal.await.unwrap_or(Err(Failure::Internal)) {
+            // The lead went elsewhere: who has it now gives them out.
+            Err(Failure::NotLeader { .. } | Failure::Interrupted) => continue,
+            committed => committed?,
+        };
         let Ok(Done::Leased { fence, effects }) = trail.note(committed) else { continue };
         for id in effects {
             match ctx.with(|state| effect(state, partition, id, fence)) {

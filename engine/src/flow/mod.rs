@@ -142,17 +142,39 @@ fn refused(refusal: Refusal) -> Failure {
 /// Carries out a request.
 pub(crate) async fn answer(ctx: &Ctx, request: Request) -> Response {
     let mut trail = Trail::default();
-    let result = match reached(ctx, &request.at_least) {
+    let result = match may_begin(ctx, &request).await {
         Ok(()) => run(ctx, &mut trail, request).await,
         Err(failure) => Err(failure),
     };
     Response { positions: trail.positions, replayed: trail.replayed, result }
 }
 
-/// See [`State::reached`](crate::shard::core::state::State::reached).
-fn reached(ctx: &Ctx, at_least: &[Position]) -> Result<(), Failure> {
-    ctx.with(|state| state.reached(at_least))
+/// Waits until what this node has is new enough for the request: it leads the request's partition, and a read is not older than what was answered before; and
+/// every position that the request names is reached.
+async fn may_begin(ctx: &Ctx, request: &Request) -> Result<(), Failure> {
+    ctx.with(|state| state.reached(&request.at_least))?;
+    if ctx.with(|state| state.replication.is_none()) {
+        return Ok(());
+    }
+    let until_us = ctx.now().mono_us.saturating_add(u64::from(request.timeout_ms) * 1_000);
+    while !ctx.with(|state| state.has_all(&request.at_least)) {
+        if ctx.now().mono_us >= until_us {
+            return Err(Failure::DeadlineExceeded);
+        }
+        ctx.sleep_until(ctx.now().mono_us + BEHIND_LOOK_MS * 1_000).await;
+    }
+    let topology = ctx.config(|config| wire::Topology { partitions: config.partitions, shards: config.shards });
+    match placement::route(&request.op, topology) {
+        placement::Route::Partition(partition) if is_command(&request.op) => ctx.with(|state| state.may_propose(partition)),
+        placement::Route::Partition(partition) => {
+            ctx.with_mut(|state| state.read_barrier(partition)).await.unwrap_or(Err(Failure::Interrupted))
+        }
+        placement::Route::Shard(_) | placement::Route::Any => Ok(()),
+    }
 }
+
+/// How often a replica that is behind is looked at.
+const BEHIND_LOOK_MS: u64 = 2;
 
 async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Failure> {
     let Request { principal, timeout_ms, trace, idempotency, if_match, at_least: _, op } = request;

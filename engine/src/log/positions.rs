@@ -22,6 +22,10 @@ struct Position {
     last: u64,
     /// Term of the entry at `last`, or 0 when it is not known.
     term: u64,
+    /// Term of the last entry inside the snapshot, or 0 when it is not known.
+    snapshot_term: u64,
+    /// The log's own entry at the snapshot's end is of another term: what follows it in the log does not follow the snapshot.
+    is_other: bool,
 }
 
 /// What a replay does with a record.
@@ -29,7 +33,7 @@ struct Position {
 pub enum Replay {
     /// Append the entry to the partition's log.
     Append,
-    /// The snapshot has it already.
+    /// The snapshot has it already, or it was made void by what the snapshot has.
     Covered,
     /// Drop the entries from this index on.
     DropFrom(u64),
@@ -98,7 +102,8 @@ impl Positions {
 
     /// The partition's snapshot contains everything up to entry `index` of `term`.
     pub fn start(&mut self, partition: u16, index: u64, term: u64) {
-        self.partitions.insert(partition, Position { snapshot: index, last: index, term });
+        let position = Position { snapshot: index, last: index, term, snapshot_term: term, is_other: false };
+        self.partitions.insert(partition, position);
     }
 
     /// Takes the next record of the log.
@@ -115,7 +120,12 @@ impl Positions {
         let wanted = position.last + 1;
         let gap = PositionError::Gap { partition, found: index, wanted };
         match record.kind {
-            RecordKind::Entry(_) if index <= position.snapshot => Ok(Replay::Covered),
+            RecordKind::Entry(_) if index <= position.snapshot => {
+                // A snapshot of a leader may be in its place, and its mark not in the log yet.
+                position.is_other = index == position.snapshot && term != position.snapshot_term && position.snapshot_term != 0;
+                Ok(Replay::Covered)
+            }
+            RecordKind::Entry(_) if position.is_other => Ok(Replay::Covered),
             RecordKind::Entry(_) if index != wanted => Err(gap),
             RecordKind::Entry(_) if term < position.term => {
                 Err(PositionError::TermBack { partition, index, found: term, before: position.term })
@@ -125,7 +135,12 @@ impl Positions {
                 Ok(Replay::Append)
             }
             // Older than the snapshot: what it made void is void in there too.
-            RecordKind::OverwriteFrom if index <= position.snapshot => Ok(Replay::Covered),
+            RecordKind::OverwriteFrom if index <= position.snapshot => {
+                let drops = position.last > position.snapshot;
+                (position.last, position.term, position.is_other) = (position.snapshot, position.snapshot_term, false);
+                Ok(if drops { Replay::DropFrom(position.snapshot + 1) } else { Replay::Covered })
+            }
+            RecordKind::OverwriteFrom if position.is_other => Ok(Replay::Covered),
             RecordKind::OverwriteFrom if index > wanted => Err(gap),
             RecordKind::OverwriteFrom => {
                 // The term of the entry before is not known here; the next entry's own term is at least as high.
@@ -133,8 +148,12 @@ impl Positions {
                 Ok(Replay::DropFrom(index))
             }
             RecordKind::SnapshotMark if index > position.last => {
-                *position = Position { snapshot: index, last: index, term };
+                *position = Position { snapshot: index, last: index, term, snapshot_term: term, is_other: false };
                 Ok(Replay::SnapshotAt(index))
+            }
+            RecordKind::SnapshotMark if index == position.snapshot => {
+                position.is_other = false;
+                Ok(Replay::Other)
             }
             RecordKind::SnapshotMark | RecordKind::HardState | RecordKind::Membership | RecordKind::DurableMark | RecordKind::LogEnd => {
                 Ok(Replay::Other)
@@ -157,6 +176,8 @@ mod tests {
             (2, "1 2 3", "covered covered append"),
             (2, "3 4 <3 3@2", "append append drop(3) append"),
             (5, "3 4 <3 3@2 4@2 5@2 6@2", "covered covered covered covered covered covered append"),
+            (5, "4 5 6 7 <4@2 4@2 5@2 6@2", "covered covered append append drop(6) covered covered append"),
+            (5, "4 5 6 7 <7 7@2", "covered covered append append drop(7) append"),
             (0, "1 <3", "append gap(wanted 2)"),
             (0, "1 !9 10 !10 11", "append snapshot(9) append other append"),
             (0, "1@3 2@2", "append back(2 after 3)"),

@@ -267,6 +267,11 @@ impl Writer {
         }
     }
 
+    /// Does it go on behind a mark, or is it the first? Else damage may have taken what was acknowledged last. To be asked before anything is appended.
+    pub(crate) fn goes_on_marked(&self) -> bool {
+        self.marked
+    }
+
     /// Whose log it is.
     #[must_use]
     pub fn log(&self) -> LogIdentity {
@@ -389,8 +394,9 @@ impl Writer {
     }
 
     /// Releases the oldest segments, as long as `safe` says for each partition an index up to which a durable snapshot has everything in them. The one with
-    /// the last durable batch stays, and those after it; before the first of this writer's is durable all stay. Says how many were released.
-    pub fn release(&mut self, safe: impl Fn(u16) -> u64) -> usize {
+    /// the last durable batch stays, and those after it; before the first of this writer's is durable all stay. Those
+    /// from `before` on stay in any case. Says how many were released.
+    pub fn release(&mut self, before: SegmentNumber, safe: impl Fn(u16) -> u64) -> usize {
         let keep = match self.current {
             _ if self.keeps_all => return 0,
             Some(segment) if self.durable >= self.segment_begin => segment.number,
@@ -399,7 +405,12 @@ impl Writer {
             // What was recovered last may be a segment without a batch, so nobody knows which one holds the last.
             Some(_) | None => return 0,
         };
-        self.segments.release(keep, safe)
+        self.segments.release(keep.min(before), safe)
+    }
+
+    /// Number of the segment that is begun next.
+    pub(crate) fn next_segment(&self) -> SegmentNumber {
+        self.next_segment
     }
 
     /// Released files that are too many to be kept, told once: they are to be removed in this order, and [`Writer::removed`] told.
@@ -568,9 +579,16 @@ impl Writer {
         if !self.takes_mark() {
             return false;
         }
-        let body = self.durable.0.to_le_bytes();
-        let mark = Record { kind: RecordKind::DurableMark, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };
-        let _nobody_waits_for_it = self.append(mark).expect("an empty batch has room for a mark");
+        let _nobody_waits_for_it = self.mark().expect("an empty batch has room for a mark");
         true
+    }
+
+    /// Appends a mark, whatever else is in the batch: once it is durable, everything that is durable now is proven to be by a later batch.
+    ///
+    /// # Errors
+    /// [`AppendError::BatchFull`].
+    pub(crate) fn mark(&mut self) -> Result<Appended, AppendError> {
+        let body = self.durable.0.to_le_bytes();
+        self.append(Record { kind: RecordKind::DurableMark, partition: 0, term: 0, index: 0, time_ms: 0, body: &body })
     }
 }

@@ -8,9 +8,10 @@ pub mod drivers;
 pub mod files;
 
 use crate::log::{SealedBatch, SegmentPlan};
+pub use crate::replication::message::{NodeBatch, Unreadable};
 use crate::shard::core::peer::PeerMessage;
 use crate::shard::files::{FileJob, FilesResult, JobId};
-use wire::{Millis, Request, Response, ShardId};
+use wire::{Millis, NodeId, Request, Response, ShardId};
 
 /// Names a call within its shard; the driver makes it and gets the answer under it, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,13 @@ pub enum Input {
         from: ShardId,
         /// What.
         message: PeerMessage,
+    },
+    /// Another node of the cluster says something to partitions of this shard.
+    Node {
+        /// Which.
+        from: NodeId,
+        /// What.
+        batch: NodeBatch,
     },
     /// The batch of the last [`Output::Write`] is on disk; its bytes come back for reuse.
     Written(SealedBatch),
@@ -82,6 +90,13 @@ pub enum Output {
         token: CallToken,
         /// With what.
         response: Response,
+    },
+    /// Tell another node of the cluster. It may be lost, and may overtake what was told before: who says it says it again.
+    Node {
+        /// Which.
+        to: NodeId,
+        /// What.
+        batch: NodeBatch,
     },
     /// Tell another shard of this node.
     Peer {

@@ -163,6 +163,7 @@ impl World {
                 }
                 Ok(())
             }
+            Output::Node { to, .. } => Err(Violation::new(format!("a node alone says something to node {}", to.0))),
             Output::Peer { to, message } => {
                 let delay = if self.random.chance(self.weather.slow_peers) {
                     self.random.between(1_000, 300_000)

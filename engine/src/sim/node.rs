@@ -16,6 +16,7 @@ use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
     folder::{Before, Generation, Meta},
     log::{LogIdentity, RecoverError, Tail},
+    replication::Said,
     seal::Keyring,
     shard::{
         CallToken, Input, Now,
@@ -33,7 +34,7 @@ use std::{
     io,
     sync::Arc,
 };
-use wire::{Millis, PartitionId, ShardId, placement::shard_of};
+use wire::{PartitionId, ShardId, placement::shard_of};
 
 /// Events are kept as long as a run lasts.
 const EVENTS_KEEP: Keep = Keep { ms: u64::MAX / 2, bytes: u64::MAX };
@@ -133,11 +134,13 @@ impl Sink for Watched<'_> {
         shard_of(partition, self.shards) == self.shard
     }
 
-    fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
-        if let Err(violation) = self.shadow.recovered(partition, index, time, body) {
+    fn take(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), String> {
+        if let Said::Entry { index, time, body, .. } = said
+            && let Err(violation) = self.shadow.recovered(partition, index, time, body)
+        {
             self.wrong.get_or_insert(violation);
         }
-        self.builder.replay(partition, index, time, body).map_err(|error| error.to_string())
+        self.builder.replay(partition, said).map_err(|error| error.to_string())
     }
 }
 
@@ -173,15 +176,16 @@ pub(super) fn boot(
             capture_at_once: settings.capture_at_once,
             providers: vec![super::PROVIDER.to_owned()],
             events: EVENTS_KEEP,
+            cluster: None,
         };
         let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
         let mut newer = None;
         let Watched { builder, shadow, .. } = &mut sink;
         let below = plan.restore(
             |partition| shard_of(partition, shards) == shard,
-            |partition, index| {
-                newer = newer.take().or_else(|| shadow.restored(partition.id(), index).err());
-                builder.restore(partition, index).expect("only its own partitions are restored, each once");
+            |restored| {
+                newer = newer.take().or_else(|| shadow.restored(restored.partition.id(), restored.place.index).err());
+                builder.restore(restored).expect("only its own partitions are restored, each once");
             },
         );
         if let Some(violation) = newer {

@@ -9,8 +9,9 @@ use super::replay::{DataFolder, Plan, ReplayLogError, Sink};
 use super::snapshots::Below;
 use crate::{
     folder::{Folder, FolderError},
-    log::Positions,
+    log::{EntryVariant, Positions},
     record::{self, RecordError, v1::Entry},
+    replication::Said,
 };
 use wire::{Millis, PartitionId};
 
@@ -90,8 +91,10 @@ impl<F: FnMut(Dumped) -> io::Result<()>> Sink for Looking<F> {
         partition == self.partition
     }
 
-    fn take(&mut self, _: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
-        if !self.range.contains(&index) {
+    fn take(&mut self, _: PartitionId, said: Said<'_>) -> Result<(), String> {
+        // What a group says of itself is not shown.
+        let Said::Entry { variant: EntryVariant::Command, index, time, body, term: _ } = said else { return Ok(()) };
+        if body.is_empty() || !self.range.contains(&index) {
             return Ok(());
         }
         (self.each)(Dumped { index, time, bytes: body.len(), entry: record::decode(body) }).map_err(|error| {

@@ -17,10 +17,11 @@ use std::{
 use super::snapshots::{Below, Found};
 use crate::folder::{Begins, Generation, Meta};
 use crate::log::{
-    self, BodyError, Ending, EntryVariant, LogEnd, LogIdentity, Next, PositionError, Positions, Reader, Record, RecordKind, RecoverError,
+    self, BodyError, Ending, LogEnd, LogIdentity, Membership, Next, PositionError, Positions, Reader, Record, RecordKind, RecoverError,
     Replay, SegmentFile, SegmentNumber, SegmentSource, Segments, Tail, layout,
 };
-use crate::partition::Partition;
+use crate::replication::{HardState, Said};
+use crate::shard::core::Restored;
 use crate::snapshot;
 use wire::{Millis, PartitionId, placement::shard_of};
 
@@ -51,15 +52,22 @@ pub enum ReplayLogError {
         /// Path of the log in the data folder.
         log: String,
     },
-    /// A record that only replication writes.
-    #[error("{log}, segment {}: {what}; it was written by a version of Emporion that replicates. Start that version", segment.0)]
-    Replicated {
+    /// The log goes on from a snapshot that a leader sent, and that is not there.
+    #[error(
+        "{log}, segment {}: partition {} goes on from a snapshot with everything up to entry {index}, which is not in the folder. Restore the folder from a \
+         backup, or replace this node from a peer",
+        segment.0,
+        partition.0
+    )]
+    SnapshotGone {
         /// Path of the log in the data folder.
         log: String,
         /// Where.
         segment: SegmentNumber,
-        /// What was found.
-        what: &'static str,
+        /// Which.
+        partition: PartitionId,
+        /// The last entry inside.
+        index: u64,
     },
     /// A record of another kind than entry.
     #[error(transparent)]
@@ -108,13 +116,13 @@ pub enum ReplayLogError {
     },
 }
 
-/// Takes the entries of its partitions, in the order of each partition.
+/// Takes what the logs say of its partitions, in the order of each partition.
 pub(crate) trait Sink {
     /// Is the partition one of its own?
     fn wants(&self, partition: PartitionId) -> bool;
 
-    /// Takes an entry; the text says why it cannot.
-    fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String>;
+    /// Takes the next word; the text says why it cannot.
+    fn take(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), String>;
 }
 
 /// Where logs and snapshots are kept.
@@ -254,15 +262,11 @@ impl<S: Store> Plan<S> {
         Ok(Self { store, partitions: meta.partitions, begins: meta.begins, generations, snapshots })
     }
 
-    /// Gives the newest snapshot that is whole of each partition that `wants` takes to `each`, with the index of its last entry.
+    /// Gives the newest snapshot that is whole of each partition that `wants` takes to `each`, with the place of its last entry.
     ///
     /// # Errors
     /// When a file cannot be read, belongs elsewhere, or is newer than this program. Damaged ones are left out and told in [`Below`].
-    pub(crate) fn restore(
-        &self,
-        wants: impl Fn(PartitionId) -> bool,
-        each: impl FnMut(Partition, u64),
-    ) -> Result<Below, snapshot::FileError> {
+    pub(crate) fn restore(&self, wants: impl Fn(PartitionId) -> bool, each: impl FnMut(Restored)) -> Result<Below, snapshot::FileError> {
         self.snapshots.restore(&self.store, wants, each)
     }
 
@@ -403,29 +407,43 @@ impl Walk {
                 if !sink.wants(partition) || self.lost.contains(&partition) {
                     continue;
                 }
-                let replicated = |what| Err(ReplayLogError::Replicated { log: path(), segment, what });
-                match self.positions.check(&record).map_err(|source| ReplayLogError::Position { log: path(), segment, source })? {
-                    Replay::Append => {}
-                    Replay::DropFrom(_) => return replicated("entries that a leader made void"),
-                    Replay::SnapshotAt(_) => return replicated("a snapshot of a peer"),
-                    // The snapshot has it.
-                    Replay::Covered | Replay::Other => continue,
+                let said =
+                    match self.positions.check(&record).map_err(|source| ReplayLogError::Position { log: path(), segment, source })? {
+                        Replay::Append => {
+                            self.walked.entries += 1;
+                            self.walked.last_time = self.walked.last_time.max(Millis(record.time_ms));
+                            Some(entry(&record))
+                        }
+                        Replay::DropFrom(index) => Some(Said::VoidFrom(index)),
+                        Replay::SnapshotAt(index) => return Err(ReplayLogError::SnapshotGone { log: path(), segment, partition, index }),
+                        Replay::Covered => None,
+                        Replay::Other => other(&record)?,
+                    };
+                let index = record.index;
+                if let Some(said) = said {
+                    sink.take(partition, said).map_err(|why| ReplayLogError::Entry { log: path(), segment, partition, index, why })?;
                 }
-                let Record { kind: RecordKind::Entry(EntryVariant::Command), index, time_ms, body, .. } = record else {
-                    return replicated("a change of members");
-                };
-                sink.take(partition, index, Millis(time_ms), body).map_err(|why| ReplayLogError::Entry {
-                    log: path(),
-                    segment,
-                    partition,
-                    index,
-                    why,
-                })?;
-                self.walked.entries += 1;
-                self.walked.last_time = self.walked.last_time.max(Millis(time_ms));
             }
         }
     }
+}
+
+fn entry<'a>(record: &Record<'a>) -> Said<'a> {
+    let Record { kind, term, index, time_ms, body, .. } = *record;
+    let RecordKind::Entry(variant) = kind else { unreachable!("only entries are appended") };
+    Said::Entry { variant, term, index, time: Millis(time_ms), body }
+}
+
+/// What a record that is no entry says of a partition.
+fn other(record: &Record<'_>) -> Result<Option<Said<'static>>, ReplayLogError> {
+    Ok(match record.kind {
+        RecordKind::HardState => {
+            let vote = log::HardState::decode(record.body)?.vote;
+            Some(Said::Hard(HardState { term: record.term, vote, commit: record.index }))
+        }
+        RecordKind::Membership => Some(Said::Members(record.index, Membership::decode(record.body)?)),
+        RecordKind::Entry(_) | RecordKind::OverwriteFrom | RecordKind::SnapshotMark | RecordKind::DurableMark | RecordKind::LogEnd => None,
+    })
 }
 
 impl Walked {

@@ -14,7 +14,9 @@ use crate::{
     folder::Meta,
     log::Positions,
     partition::{Partition, Restore},
+    replication::Place,
     shard::{
+        core::Restored,
         drivers::files::perform,
         files::{FileJob, FileStep, JobId},
     },
@@ -72,7 +74,7 @@ impl Found {
         &self,
         store: &impl Store,
         wants: impl Fn(PartitionId) -> bool,
-        mut each: impl FnMut(Partition, u64),
+        mut each: impl FnMut(Restored),
     ) -> Result<Below, FileError> {
         let mut below = Below::default();
         for (partition, indexes) in self.whole.iter().filter(|(partition, _)| wants(**partition)) {
@@ -82,7 +84,8 @@ impl Found {
                         below.positions.start(partition.0, *index, whole.header.term);
                         below.used.insert(*partition, *index);
                         below.last_time = below.last_time.max(whole.header.last_time);
-                        each(state, *index);
+                        let place = Place { term: whole.header.term, index: *index };
+                        each(Restored { partition: state, place, file_bytes: whole.ended.file_bytes });
                         break;
                     }
                     Err(error @ (FileError::Damaged { .. } | FileError::Content { .. })) => {

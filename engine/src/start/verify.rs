@@ -15,7 +15,8 @@ use crate::{
     log::Cut,
     partition::{Changes, Partition},
     record,
-    shard::drivers::Clock,
+    replication::{self, Said},
+    shard::{core::Restored, drivers::Clock},
 };
 use wire::{Millis, PartitionId, Seq};
 
@@ -105,11 +106,16 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
     let clock = Clock::start();
     let folder = Folder::open_existing(data)?;
     let meta = folder.meta();
-    let fresh = |id| (id, Partition::new(id, meta.epoch, meta.partitions));
+    let fresh = |id| (id, (Partition::new(id, meta.epoch, meta.partitions), replication::Found::default()));
     let mut all = Everything { partitions: (0..meta.partitions).map(PartitionId).map(fresh).collect(), changes: Changes::default() };
     let mut restored = clock.elapsed();
     let (walked, damage) = match Plan::read(meta, DataFolder(folder.path().to_owned())) {
-        Ok(plan) => match plan.restore(|_| true, |state, _| drop(all.partitions.insert(state.id(), state))) {
+        Ok(plan) => match plan.restore(
+            |_| true,
+            |Restored { partition, place, .. }| {
+                all.partitions.insert(partition.id(), (partition, replication::Found::above(place)));
+            },
+        ) {
             Ok(below) => {
                 restored = clock.elapsed();
                 plan.walk_all(&mut all, below)
@@ -119,7 +125,7 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
         Err(error) => (super::Walked::default(), vec![error]),
     };
     let replay_seconds = clock.elapsed().saturating_sub(restored).as_secs_f64();
-    let partitions = all.partitions.into_iter().map(|(id, partition)| PartitionReport {
+    let partitions = all.partitions.into_iter().map(|(id, (partition, _))| PartitionReport {
         partition: id,
         seq: partition.seq(),
         digest: partition.digest(),
@@ -146,7 +152,7 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
 
 /// Takes every entry.
 struct Everything {
-    partitions: BTreeMap<PartitionId, Partition>,
+    partitions: BTreeMap<PartitionId, (Partition, replication::Found)>,
     changes: Changes,
 }
 
@@ -155,12 +161,15 @@ impl Sink for Everything {
         self.partitions.contains_key(&partition)
     }
 
-    fn take(&mut self, partition: PartitionId, _index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
-        let entry = record::decode(body).map_err(|error| super::with_causes(&error))?;
-        if let Some(state) = self.partitions.get_mut(&partition) {
-            state.apply(time, &entry, &mut self.changes);
-            self.changes.clear();
-        }
-        Ok(())
+    fn take(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), String> {
+        let Some((state, found)) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let changes = &mut self.changes;
+        let apply = |_, time, body: &[u8]| {
+            let entry = record::decode(body).map_err(|error| super::with_causes(&error))?;
+            state.apply(time, &entry, changes);
+            changes.clear();
+            Ok::<(), String>(())
+        };
+        found.take(said, apply).map_err(|error| error.to_string())
     }
 }

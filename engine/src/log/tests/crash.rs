@@ -143,7 +143,7 @@ impl Model {
             }
         }
         let safe = &self.safe;
-        self.machine.writer.release(|partition| safe.get(&partition).copied().unwrap_or(0));
+        self.machine.writer.release(SegmentNumber(u32::MAX), |partition| safe.get(&partition).copied().unwrap_or(0));
         if let Some(surplus) = self.machine.writer.surplus() {
             for file in surplus.files.iter().take(removes) {
                 self.machine.disk.0.remove(&number_of(file));

@@ -6,15 +6,17 @@
 
 use super::queries::Queries;
 use super::{
-    Config, ShardCore,
+    Cluster, Config, ShardCore,
     clock::LogClock,
     feed::Readers,
     index_files::{IndexFiles, IndexFound},
     pipeline::Pipeline,
+    replicas::{Replica, Replication},
     snapshots::{self, Snapshots},
     state::{Random, Slot, State, Timers},
     task::Tasks,
     tidying::Tidying,
+    transfer::Transfers,
     wait::Waits,
 };
 use crate::{
@@ -22,9 +24,9 @@ use crate::{
     events::{Catalog, EventLog, LogName},
     flow,
     log::{LogIdentity, Writer},
-    mutants::{self, Mutant},
     partition::{Changes, Partition},
     record::{self, RecordError},
+    replication::{Found, FoundError, Membership, Place, Said, group},
     shard::{Now, files::Jobs},
     snapshot::Header,
 };
@@ -46,15 +48,13 @@ pub enum ReplayError {
         /// Which.
         partition: u16,
     },
-    /// An entry is missing or comes twice.
-    #[error("partition {partition} goes from entry {last} to {found}; entries are missing, so restore the folder from a backup")]
-    Gap {
+    /// What the log says of a group does not fit together.
+    #[error("partition {partition}: {why}: restore the folder from a backup, or replace this node from a peer")]
+    Group {
         /// Which.
         partition: u16,
-        /// Index of the entry before.
-        last: u64,
-        /// Index found.
-        found: u64,
+        /// What does not.
+        why: String,
     },
     /// An entry cannot be read.
     #[error("entry {index} of partition {partition}")]
@@ -67,6 +67,15 @@ pub enum ReplayError {
         #[source]
         source: RecordError,
     },
+}
+
+/// A partition from a snapshot.
+pub(crate) struct Restored {
+    pub(crate) partition: Partition,
+    /// Of the last entry inside.
+    pub(crate) place: Place,
+    /// Length of its file.
+    pub(crate) file_bytes: u64,
 }
 
 /// A core that is being filled from the log.
@@ -83,10 +92,21 @@ pub struct Builder {
 /// A partition, as far as it is replayed.
 struct Replayed {
     partition: Partition,
-    /// Index of the last entry inside.
-    last: u64,
+    /// What the logs say of its group.
+    found: Found,
     /// Index of the last entry inside the snapshot it began with, or that was made of it since.
     snapshot: Option<u64>,
+    /// Where the last entry of the snapshot it began with stands.
+    begun: Option<Place>,
+    /// Length of that snapshot's file.
+    file_bytes: u64,
+}
+
+impl Replayed {
+    /// Index of the last entry inside.
+    fn last(&self) -> u64 {
+        self.found.applied().index
+    }
 }
 
 impl Builder {
@@ -94,48 +114,60 @@ impl Builder {
     #[must_use]
     pub fn new(config: Config, catalog: Arc<Catalog>) -> Self {
         let owned = (0..config.partitions).map(PartitionId).filter(|id| config.owns(*id));
-        let fresh = |id| Replayed { partition: Partition::new(id, config.epoch, config.partitions), last: 0, snapshot: None };
+        let fresh = |id| Replayed {
+            partition: Partition::new(id, config.epoch, config.partitions),
+            found: Found::default(),
+            snapshot: None,
+            begun: None,
+            file_bytes: 0,
+        };
         let partitions = owned.clone().map(|id| (id, fresh(id))).collect();
         let events = EventLog::new(config.events, owned, &catalog);
         Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events, index: IndexFound::default() }
     }
 
-    /// Begins with a snapshot that has everything up to entry `index`.
+    /// Begins with a snapshot that has everything up to there.
     ///
     /// # Errors
     /// [`ReplayError::Foreign`].
     ///
     /// # Panics
     /// When the partition is not as it was made: snapshots come first.
-    pub fn restore(&mut self, partition: Partition, index: u64) -> Result<(), ReplayError> {
+    pub(crate) fn restore(&mut self, restored: Restored) -> Result<(), ReplayError> {
+        let Restored { partition, place, file_bytes } = restored;
         let id = partition.id();
         let Some(replayed) = self.partitions.get_mut(&id) else { return Err(ReplayError::Foreign { partition: id.0 }) };
-        assert!(replayed.last == 0 && replayed.snapshot.is_none(), "partition {} has entries before its snapshot", id.0);
+        assert!(replayed.last() == 0 && replayed.snapshot.is_none(), "partition {} has entries before its snapshot", id.0);
         self.last_time = self.last_time.max(partition.last_time());
         self.events.begins_behind(id, partition.seq());
-        *replayed = Replayed { partition, last: index, snapshot: Some(index) };
+        *replayed = Replayed { partition, found: Found::above(place), snapshot: Some(place.index), begun: Some(place), file_bytes };
         Ok(())
     }
 
-    /// Applies the next entry of a partition.
+    /// Takes the next word of the logs about a partition, and applies what is committed.
     ///
     /// # Errors
     /// See [`ReplayError`]; the state is then of no use.
-    pub fn replay(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), ReplayError> {
-        let Some(Replayed { partition: state, last, .. }) = self.partitions.get_mut(&partition) else {
+    pub(crate) fn replay(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), ReplayError> {
+        let Self { partitions, changes, events, last_time, .. } = self;
+        let Some(Replayed { partition: state, found, .. }) = partitions.get_mut(&partition) else {
             return Err(ReplayError::Foreign { partition: partition.0 });
         };
-        if index != *last + 1 {
-            return Err(ReplayError::Gap { partition: partition.0, last: *last, found: index });
-        }
-        let entry = record::decode(body).map_err(|source| ReplayError::Record { partition: partition.0, index, source })?;
-        state.apply(time, &entry, &mut self.changes);
-        self.events.append(0, &self.changes.events);
-        self.events.shorten();
-        self.changes.clear();
-        *last = index;
-        self.last_time = self.last_time.max(time);
-        Ok(())
+        let apply = |index, time: Millis, body: &[u8]| {
+            let entry = record::decode(body).map_err(|source| ReplayError::Record { partition: partition.0, index, source })?;
+            state.apply(time, &entry, changes);
+            events.append(0, &changes.events);
+            events.shorten();
+            changes.clear();
+            *last_time = (*last_time).max(time);
+            Ok(())
+        };
+        found.take(said, apply).map_err(|error| match error {
+            FoundError::Apply(error) => error,
+            FoundError::Void { .. } | FoundError::Change(_) | FoundError::Alone => {
+                ReplayError::Group { partition: partition.0, why: error.to_string() }
+            }
+        })
     }
 
     /// A partition whose events go further than the log, with how many commands each has: what the log lacks was acknowledged.
@@ -173,12 +205,13 @@ impl Builder {
         created: Millis,
         mut save: impl FnMut(&Header, &mut Partition, Option<u64>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for Replayed { partition, last, snapshot } in
-            self.partitions.values_mut().filter(|replayed| replayed.snapshot != Some(replayed.last))
+        for Replayed { partition, found, snapshot, .. } in
+            self.partitions.values_mut().filter(|replayed| replayed.snapshot != Some(replayed.last()))
         {
-            let header = snapshots::header(&self.config, partition, *last, created);
+            let place = found.applied();
+            let header = snapshots::header(&self.config, partition, place, created);
             save(&header, partition, *snapshot)?;
-            *snapshot = Some(*last);
+            *snapshot = Some(place.index);
         }
         Ok(())
     }
@@ -191,6 +224,7 @@ impl Builder {
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
+        let may_have_lost = !writer.goes_on_marked();
         #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets keys"))]
         let Self { config, mut partitions, changes: _, last_time, catalog, mut events, index: found } = self;
         let LogIdentity { folder, generation, shard, shards } = writer.log();
@@ -212,15 +246,31 @@ impl Builder {
             config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
         }
         #[cfg(feature = "mutants")]
-        if mutants::is(Mutant::LostKeys) {
+        if crate::mutants::is(crate::mutants::Mutant::LostKeys) {
             partitions.values_mut().for_each(|replayed| replayed.partition.forget_keys());
         }
-        let slots = partitions.into_iter().map(|(id, Replayed { partition, last, snapshot })| {
+        let mut marks = Vec::new();
+        let cluster = config.cluster.clone();
+        let slots = partitions.into_iter().map(|(id, Replayed { partition, found, snapshot, begun, file_bytes })| {
+            let applied = found.applied();
+            let replica = cluster.as_ref().map(|cluster| {
+                marks.extend(begun.map(|place| (id, place)));
+                let Cluster { node, incarnation, members } = cluster;
+                let mut tail = found.end(|| Membership { voters: members.iter().map(|node| node.0).collect(), ..Membership::default() });
+                if let Some(index) = snapshot {
+                    tail.made_snapshot(index);
+                }
+                let (node, incarnation) = (*node, *incarnation);
+                let begin = group::Begin { group: id.0, node, incarnation, tail, applied: applied.index, may_have_lost };
+                Box::new(Replica::new(group::Group::new(begin)))
+            });
             let slot = Slot {
                 partition,
-                appended: last,
-                applied: last,
+                appended: applied.index,
+                applied,
+                replica,
                 snapshot,
+                snapshot_bytes: file_bytes,
                 keys_in_use: hashbrown::HashSet::default(),
                 timers_running: false,
                 next_timer: None,
@@ -240,8 +290,10 @@ impl Builder {
             docs,
             row_stock: HashMap::default(),
             pipeline: Pipeline::new(writer),
+            replication: config.cluster.as_ref().map(|cluster| Replication::new(cluster.node, cluster.incarnation)),
             files: Jobs::default(),
             snapshots: Snapshots::default(),
+            transfers: Transfers::default(),
             remove_again_us: None,
             events,
             events_full: false,
@@ -261,17 +313,9 @@ impl Builder {
         };
         let mut rows: Vec<(SkuId, u32)> = Vec::new();
         let mut backorders = Vec::new();
-        let mut effects = Vec::new();
-        let mut resource = Vec::new();
-        for (id, slot) in &state.partitions {
+        for slot in state.partitions.values() {
             rows.extend(slot.partition.stock().rows().map(|(sku, _, row)| (sku, row.available.0)));
             backorders.extend(slot.partition.stock().backorderable());
-            effects.extend(slot.partition.outbox().open.keys().map(|effect| (*id, *effect)));
-            resource
-                .extend(slot.partition.orders().filter(|order| flow::checkout::wants_source(order).is_some()).map(|order| (*id, order.id)));
-        }
-        if mutants::is(Mutant::OutboxNotResent) {
-            effects.clear();
         }
         for (sku, available) in rows {
             state.stock_word(sku).moved(0, available);
@@ -282,16 +326,7 @@ impl Builder {
         let ids: Vec<_> = state.partitions.keys().copied().collect();
         ids.into_iter().for_each(|id| state.timer_changed(id));
         let mut core = ShardCore::new(state, tasks);
-        {
-            let mut state = core.state.borrow_mut();
-            for (partition, effect) in effects {
-                state.send_effect(partition, effect);
-            }
-            for (partition, order) in resource {
-                let ctx = state.ctx();
-                state.spawn.push(Box::pin(flow::checkout::resource(ctx, partition, order)));
-            }
-        }
+        core.state.borrow_mut().begin(marks);
         core.run();
         core
     }

@@ -15,19 +15,37 @@ const BEHIND_US_MAX: u64 = 1_000_000;
 pub(crate) struct LogClock {
     last_us: u64,
     last_mono_us: u64,
+    /// The wall clock is not believed: it is far from other nodes'.
+    is_slewed: bool,
 }
 
 impl LogClock {
     /// A clock that goes on after `last`, the time of the newest entry.
     pub(crate) fn new(last: Millis, now: Now) -> Self {
-        Self { last_us: last.0.max(now.wall.0).saturating_mul(1_000), last_mono_us: now.mono_us }
+        Self { last_us: last.0.max(now.wall.0).saturating_mul(1_000), last_mono_us: now.mono_us, is_slewed: false }
+    }
+
+    /// Does not stamp anything earlier than `time`, which another node stamped.
+    pub(crate) fn not_before(&mut self, time: Millis) {
+        self.last_us = self.last_us.max(time.0.saturating_mul(1_000));
+    }
+
+    /// Is the wall clock to be believed? From here on it is followed, or only the monotonic clock is. Says whether that is new.
+    pub(crate) fn believe(&mut self, is_believed: bool, now: Now) -> bool {
+        if self.is_slewed != is_believed {
+            return false;
+        }
+        // What passed until now is stamped as it was.
+        self.stamp(now);
+        self.is_slewed = !is_believed;
+        true
     }
 
     /// The time for an entry made now.
     pub(crate) fn stamp(&mut self, now: Now) -> Millis {
         let elapsed = now.mono_us.saturating_sub(self.last_mono_us);
         let wall_us = now.wall.0.saturating_mul(1_000);
-        let next = if wall_us.saturating_add(BEHIND_US_MAX) < self.last_us {
+        let next = if self.is_slewed || wall_us.saturating_add(BEHIND_US_MAX) < self.last_us {
             self.last_us + elapsed
         } else {
             wall_us.clamp(self.last_us, self.last_us + elapsed + elapsed / 10)

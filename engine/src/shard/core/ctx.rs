@@ -28,6 +28,10 @@ pub(crate) struct Ctx {
     state: Rc<RefCell<State>>,
 }
 
+/// While the lead of a partition changes it is asked so often, with pauses of so many milliseconds: twice as long as an election takes.
+const LEADER_ASKS_MAX: u32 = 40;
+const LEADER_PAUSE_MS: u64 = 50;
+
 /// An answer to come.
 type Asked = Signal<Result<Answer, Failure>>;
 
@@ -62,17 +66,16 @@ impl Ctx {
         })
     }
 
-    /// Logs and applies a command on the partition, whichever shard of the node owns it.
+    /// Logs and applies a command on the partition, whichever shard owns it and whichever node leads it.
     ///
     /// # Errors
     /// Failures before the log; a refusal is an outcome, in `Committed`.
     pub(crate) async fn propose(&self, partition: PartitionId, entry: Entry) -> Result<Committed, Failure> {
-        if self.config(|config| config.owns(partition)) {
+        if self.with(|state| state.may_propose(partition).is_ok()) {
             let signal = self.with_mut(|state| state.propose(partition, entry));
             return signal.await.unwrap_or(Err(Failure::Internal));
         }
-        let owner = self.config(|config| placement::shard_of(partition, config.shards));
-        match self.ask(owner, Ask::Propose(partition, Box::new(entry))).await? {
+        match self.ask_partition(partition, Ask::Propose(partition, Box::new(entry))).await? {
             Answer::Committed(committed) => Ok(committed),
             other => Err(unexpected(&other)),
         }
@@ -83,10 +86,41 @@ impl Ctx {
         self.propose(partition, Entry::of(command)).await
     }
 
-    /// Asks the owner of a partition.
+    /// Asks the owner of a partition, and while its lead changes again: what was not taken was not done.
     pub(crate) async fn ask_partition(&self, partition: PartitionId, ask: Ask) -> Result<Answer, Failure> {
-        let owner = self.config(|config| placement::shard_of(partition, config.shards));
-        self.ask(owner, ask).await
+        if self.with(|state| state.replication.is_none()) {
+            return self.send_to(partition, ask).await.unwrap_or(Err(Failure::Internal));
+        }
+        let asked = self.send_to(partition, ask.clone());
+        self.insist(partition, ask, asked).await
+    }
+
+    async fn insist(&self, partition: PartitionId, ask: Ask, mut asked: Asked) -> Result<Answer, Failure> {
+        for _ in 0..LEADER_ASKS_MAX {
+            match asked.await.unwrap_or(Err(Failure::Internal)) {
+                Err(Failure::NotLeader { .. }) => self.sleep_until(self.now().mono_us + LEADER_PAUSE_MS * 1_000).await,
+                answer => return answer,
+            }
+            asked = self.send_to(partition, ask.clone());
+        }
+        // Who asked may have done something else before.
+        Err(Failure::Interrupted)
+    }
+
+    /// Sends a question to the shard that owns a partition, on this node or the one that leads it.
+    fn send_to(&self, partition: PartitionId, ask: Ask) -> Asked {
+        let elsewhere = self.with(|state| {
+            let own = state.replication.as_ref()?.node;
+            state.config.shared.leader(partition).filter(|leader| *leader != own)
+        });
+        match elsewhere {
+            Some(leader) => self.with_mut(|state| {
+                let (done, signal) = signal(&state.reactor);
+                state.ask_node(leader, partition, ask, done);
+                signal
+            }),
+            None => self.send(self.config(|config| placement::shard_of(partition, config.shards)), ask),
+        }
     }
 
     /// Asks every shard; answers come in their order.
@@ -117,13 +151,16 @@ impl Ctx {
 
     /// Asks several at once; answers come in the order of `asks`.
     pub(crate) async fn ask_each(&self, asks: Vec<(PartitionId, Ask)>) -> Result<Vec<Answer>, Failure> {
-        let shards = self.config(|config| config.shards);
-        let asked: Vec<Asked> = asks.into_iter().map(|(partition, ask)| self.send(placement::shard_of(partition, shards), ask)).collect();
-        join(asked).await
-    }
-
-    async fn ask(&self, shard: ShardId, ask: Ask) -> Result<Answer, Failure> {
-        self.send(shard, ask).await.unwrap_or(Err(Failure::Internal))
+        if self.with(|state| state.replication.is_none()) {
+            return join(asks.into_iter().map(|(partition, ask)| self.send_to(partition, ask)).collect()).await;
+        }
+        let sent = |(partition, ask): (PartitionId, Ask)| (partition, ask.clone(), self.send_to(partition, ask));
+        let asked: Vec<(PartitionId, Ask, Asked)> = asks.into_iter().map(sent).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for (partition, ask, asked) in asked {
+            answers.push(self.insist(partition, ask, asked).await?);
+        }
+        Ok(answers)
     }
 
     fn send(&self, to: ShardId, ask: Ask) -> Asked {

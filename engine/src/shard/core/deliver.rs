@@ -16,7 +16,7 @@ use crate::{
     record::v1::{Command, Entry},
 };
 use std::sync::Arc;
-use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX};
+use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX, placement};
 
 /// Pause before an effect is sent again, doubling from the first to the second, milliseconds.
 const RESEND_MS: (u64, u64) = (10, 1_000);
@@ -51,15 +51,8 @@ impl State {
         for (sku, takes) in &changes.backorders {
             self.stock_word(*sku).takes_backorders(*takes);
         }
-        if changes.categories
-            && let Some(partition) = self.partition(id)
-        {
-            self.config.shared.publish_categories(Arc::clone(partition.categories()));
-        }
-        if changes.search_settings
-            && let Some(partition) = self.partition(id)
-        {
-            self.config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
+        if changes.categories || changes.search_settings {
+            self.publish_settings(id);
         }
         for effect in &changes.effects {
             self.send_effect(id, *effect);
@@ -73,6 +66,17 @@ impl State {
         for order in &changes.resource {
             let ctx = self.ctx();
             self.spawn.push(Box::pin(flow::checkout::resource(ctx, id, *order)));
+        }
+    }
+
+    /// Tells the node's shards what all of them need: the category tree and what is set for the search, where they live here.
+    pub(super) fn publish_settings(&self, id: PartitionId) {
+        let Some(partition) = self.partition(id) else { return };
+        if id == placement::categories_partition(self.config.partitions) {
+            self.config.shared.publish_categories(Arc::clone(partition.categories()));
+        }
+        if id == placement::search_settings_partition(self.config.partitions) {
+            self.config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
         }
     }
 
@@ -105,8 +109,9 @@ impl State {
         true
     }
 
-    /// Starts sending an effect, or tells the adapters.
+    /// Starts sending an effect, or tells the adapters; where another node leads, that one does.
     pub(crate) fn send_effect(&mut self, partition: PartitionId, effect: EventId) {
+        let Some(lead) = self.lead(partition) else { return };
         let Some(target) = self.partition(partition).and_then(|p| p.outbox().open.get(&effect)).map(|effect| &effect.target) else {
             return;
         };
@@ -114,7 +119,7 @@ impl State {
             Target::Partition(to, command) => {
                 let (to, command) = (*to, command.clone());
                 let ctx = self.ctx();
-                self.spawn.push(Box::pin(deliver(ctx, partition, effect, to, command)));
+                self.spawn.push(Box::pin(deliver(ctx, (partition, lead), effect, to, command)));
             }
             Target::Adapter { .. } => self.waits.work_ready(),
         }
@@ -126,7 +131,7 @@ impl State {
         if self.next_timer().is_none_or(|at| at > now) {
             return;
         }
-        let is_due = |slot: &Slot| !slot.timers_running && slot.next_timer.is_some_and(|at| at <= now);
+        let is_due = |slot: &Slot| !slot.timers_running && slot.leads() && slot.next_timer.is_some_and(|at| at <= now);
         let due: Vec<PartitionId> = self.partitions.iter().filter(|(_, slot)| is_due(slot)).map(|(id, _)| *id).collect();
         for id in due {
             if let Some(slot) = self.partitions.get_mut(&id) {
@@ -154,9 +159,10 @@ impl State {
     }
 }
 
-/// Sends an effect to its partition until the answer is logged here.
-async fn deliver(ctx: Ctx, from: PartitionId, effect: EventId, to: PartitionId, command: Command) {
+/// Sends an effect to its partition until the answer is logged here, or another node leads: it sends again what is not answered.
+async fn deliver(ctx: Ctx, (from, lead): (PartitionId, u64), effect: EventId, to: PartitionId, command: Command) {
     let mut pause_ms = RESEND_MS.0;
+    let leads = || ctx.with(|state| state.lead(from) == Some(lead));
     let answer = loop {
         match ctx.command(to, command.clone()).await {
             Ok(committed) => break peer_outcome(&committed.applied.outcome),
@@ -164,11 +170,15 @@ async fn deliver(ctx: Ctx, from: PartitionId, effect: EventId, to: PartitionId, 
                 tracing::debug!(?failure, %effect, "an effect is sent again");
                 ctx.sleep_until(ctx.now().mono_us + pause_ms * 1_000).await;
                 pause_ms = (pause_ms * 2).min(RESEND_MS.1);
+                if !leads() {
+                    return;
+                }
             }
         }
     };
-    // Proposed here, on the asking partition's own shard: it fails only when the disk is full or the engine stops; then the start sends again.
-    while ctx.command(from, Command::EffectAnswered { effect, answer: answer.clone() }).await.is_err() {
+    // Proposed here, on the asking partition's own shard: it fails when the disk is full, the engine stops or the lead is lost; then who leads next sends
+    // again.
+    while leads() && ctx.command(from, Command::EffectAnswered { effect, answer: answer.clone() }).await.is_err() {
         ctx.sleep_until(ctx.now().mono_us + RESEND_MS.1 * 1_000).await;
     }
 }

@@ -38,9 +38,7 @@ impl State {
             allowed(request.principal)?;
             let (location, command) = command(request.op)?;
             let partition = placement::partition_of(placement::Space::Location, location.as_bytes(), self.config.partitions);
-            if !self.partitions.contains_key(&partition) {
-                return Err(Failure::WrongShard);
-            }
+            self.may_propose(partition)?;
             // The command's own id makes it happen once; a request's key would say the same again.
             let entry = Entry { idempotency: None, if_match: None, trace, command: command(location) };
             self.pipeline.queue(partition, entry, To::Call { token, deadline_us });

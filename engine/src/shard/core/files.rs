@@ -4,7 +4,11 @@
 //! Bounds: those of [`Jobs`](crate::shard::files::Jobs).
 
 use super::state::State;
-use crate::shard::files::{FilesResult, JobId};
+use crate::{
+    replication::NodeId,
+    shard::files::{FilesResult, JobId},
+};
+use wire::PartitionId;
 
 /// Who asked for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,12 @@ pub(crate) enum Asker {
     Index,
     /// `snapshots.rs`.
     Snapshot,
+    /// `transfer.rs`, to read part of a snapshot for a node.
+    PartRead(PartitionId, NodeId),
+    /// `transfer.rs`, to write part of one that comes in.
+    PartWritten(PartitionId),
+    /// `transfer.rs`, to remove one that is of no use.
+    PartRemoved,
 }
 
 impl State {
@@ -33,6 +43,10 @@ impl State {
             Asker::Feed(reader) => self.feed_file_read(reader, result),
             Asker::Index => self.index_files.done(result.map(drop), self.now.mono_us),
             Asker::Snapshot => self.snapshot_written(result),
+            Asker::PartRead(id, to) => self.part_read(id, to, result),
+            Asker::PartWritten(id) => self.part_written(id, result),
+            // What is left of it the next start removes.
+            Asker::PartRemoved => {}
         }
     }
 }

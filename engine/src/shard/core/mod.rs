@@ -6,6 +6,7 @@
 //! Deliberately absent: sockets, files, threads and clocks. Time, random seed and finished writes come in as inputs.
 
 mod answer;
+mod barrier;
 mod build;
 mod clock;
 pub(crate) mod ctx;
@@ -14,18 +15,23 @@ mod express;
 mod feed;
 mod files;
 pub mod index_files;
+mod lead;
 pub mod peer;
 mod pipeline;
 pub(crate) mod queries;
+mod question;
 mod release;
+pub(crate) mod replicas;
 mod snapshots;
 pub(crate) mod state;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod tidying;
+mod transfer;
 pub(crate) mod wait;
 
+pub(crate) use build::Restored;
 pub use build::{Builder, ReplayError};
 pub(crate) use deliver::doc_key;
 pub(crate) use express::answer_of as express_response;
@@ -44,7 +50,7 @@ use peer::PeerMessage;
 use state::State;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 use task::{TaskId, Tasks};
-use wire::{Failure, Op, PartitionId, Request, Response, ShardId, placement};
+use wire::{Failure, NodeId, Op, PartitionId, Request, Response, ShardId, placement};
 
 /// Calls under way at a shard. One more is refused as overload.
 pub const CALLS_MAX: usize = 16_384;
@@ -80,6 +86,19 @@ pub struct Config {
     pub providers: Vec<String>,
     /// How long events are kept.
     pub events: crate::events::Keep,
+    /// The node in its cluster; `None` for one that is alone.
+    pub cluster: Option<Cluster>,
+}
+
+/// A node of a cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its number.
+    pub node: NodeId,
+    /// Which start of it this is: higher than at every start before.
+    pub incarnation: u64,
+    /// Who votes in groups of which the folder knows nothing yet; nobody, on a node that joins others.
+    pub members: Vec<NodeId>,
 }
 
 impl Config {
@@ -127,6 +146,7 @@ impl ShardCore {
                     asked.set(answer);
                 }
             }
+            Input::Node { from, batch } => self.state.borrow_mut().node_says(from, batch),
             Input::Written(batch) => self.state.borrow_mut().written(batch),
             Input::Prepared(plan) => self.state.borrow_mut().prepared(&plan),
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
@@ -171,7 +191,9 @@ impl ShardCore {
         let untidy = state.next_tidying();
         let (log, events, snapshots) = (state.pipeline.next_wake(), state.events_wake(), state.snapshot_wake());
         let removal = state.remove_again_us.filter(|_| state.files.has_room());
-        [untidy, state.waits.next_alarm(), log, removal, events, snapshots, timer].into_iter().flatten().min()
+        let group = state.replication.as_ref().filter(|_| !state.closed).map(|replication| replication.next_tick_us);
+        let transfer = state.transfers.next_wake().filter(|_| state.files.has_room());
+        [untidy, state.waits.next_alarm(), log, removal, events, snapshots, timer, group, transfer].into_iter().flatten().min()
     }
 
     /// No call runs, nothing is on its way to the disk, and the log's end is marked; while it drains, events are in files too.
@@ -269,6 +291,8 @@ impl ShardCore {
         if self.runs_timers(&state) {
             state.run_timers();
         }
+        state.replication_tick();
+        state.transfer_tick();
         state.tidy_index();
         if state.remove_again_us.is_some() {
             state.remove_surplus();

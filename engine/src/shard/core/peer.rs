@@ -5,6 +5,7 @@
 
 use crate::partition::Applied;
 use crate::record::v1::Entry;
+use rkyv::{Archive, Deserialize, Serialize};
 use std::sync::Arc;
 use wire::{
     Availability, CountedQuery, EventId, Failure, FeedEvent, FeedFrom, FeedPlace, HoldView, InventoryRow, Money, OrderId, OrderStatus,
@@ -151,7 +152,7 @@ pub struct Committed {
 }
 
 /// A variant as carts see it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Archive, Serialize, Deserialize)]
 pub struct SkuCard {
     /// `sku_…`
     pub sku: SkuId,

@@ -1,8 +1,10 @@
-//! From proposal to apply: propose, persist, commit, apply, each a step of its own, so that replication fits between the second and the third.
+//! From proposal to apply: propose, persist, commit, apply, each a step of its own.
 //!
-//! Path: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it when the writer has a use for that →
+//! Path of a node alone: [`State::propose`] → queue → [`State::pump`] stamps and appends to the open batch, and seals it when the writer has a use for that →
 //! `Output::Write` → [`State::written`] → applied in log order → the proposer's signal. While batches are written the next gathers.
-//! Bounds: [`PROPOSALS_MAX`] waiting; the batch's own size.
+//! In a cluster the queue leads to the partition's group instead (`replicas.rs`), which gives back records ([`ToLog`]) for the same log and batches; what waits until
+//! they are durable is a [`Landing`]. So one write is for all groups of the shard.
+//! Bounds: [`PROPOSALS_MAX`] waiting; the batch's own size; records that wait for room in it are bounded by what groups may have under way.
 
 use super::{
     express,
@@ -13,9 +15,13 @@ use super::{
 #[cfg(feature = "mutants")]
 use crate::mutants::{self, Mutant};
 use crate::{
-    log::{AppendError, Appended, Durable, NotSealed, Record, SealedBatch, SegmentPlan, Segments, Surplus, Writer},
+    log::{
+        AppendError, Appended, Durable, HardState as HardStateBody, NotSealed, Record, RecordKind, SealedBatch, SegmentNumber, SegmentPlan,
+        Segments, SnapshotMark, Surplus, Writer,
+    },
     partition::{Applied, Changes},
     record::{self, v1::Entry},
+    replication::{HardState, LogEntry, Membership, Place, group::Then},
     shard::{CallToken, Output},
 };
 use std::collections::VecDeque;
@@ -27,8 +33,8 @@ pub const PROPOSALS_MAX: usize = 8_192;
 const IDLE_MARK_US: u64 = 3_000;
 /// How often a segment that could not be allocated is asked for again.
 const SEGMENT_RETRY_MS: u64 = 1_000;
-/// Raft's term, until there is replication.
-pub(super) const TERM: u64 = 1;
+/// The term of what a node alone writes.
+const TERM_ALONE: u64 = 1;
 
 /// What a proposer gets.
 pub(crate) type Proposed = Result<Committed, Failure>;
@@ -48,10 +54,52 @@ pub(super) enum Done {
     Nobody,
 }
 
-struct Proposal {
+/// A command on its way.
+pub(super) struct Proposal {
+    pub(super) partition: PartitionId,
+    pub(super) entry: Entry,
+    pub(super) done: Done,
+}
+
+/// A record of a group.
+pub(super) enum ToLog {
+    Entry(LogEntry),
+    /// Entries from `index` on are void, says the leader of `term`.
+    Void {
+        term: u64,
+        index: u64,
+    },
+    Hard(HardState),
+    /// Members from an index on.
+    Members(u64, Membership),
+    /// The state that a leader sent is in its place, with everything up to there.
+    Snapshot(Place),
+    /// Proves that what is durable before it is durable.
+    Mark,
+}
+
+/// What waits until a record is durable.
+pub(super) enum Landing {
+    /// A group's work.
+    Work { then: Then, proven: bool },
+    /// That the members changed.
+    Members,
+    /// What every group is, said again behind the beginning of this segment.
+    Restated(SegmentNumber),
+}
+
+/// A record that waits for room in a batch; without one, what waits for the one before it.
+struct Unlogged {
     partition: PartitionId,
-    entry: Entry,
-    done: Done,
+    record: Option<ToLog>,
+    landing: Option<Landing>,
+}
+
+/// A record on its way to the disk that somebody waits for.
+struct Flight {
+    appended: Appended,
+    partition: PartitionId,
+    landing: Landing,
 }
 
 struct InLog {
@@ -76,6 +124,14 @@ pub(crate) struct Pipeline {
     waiting: VecDeque<Proposal>,
     /// In the open batch or in one being written, in the log's order.
     in_log: VecDeque<InLog>,
+    /// Records of groups that wait for room, in the log's order.
+    unlogged: VecDeque<Unlogged>,
+    /// In the log's order.
+    flights: VecDeque<Flight>,
+    /// The record of a group that was appended last.
+    last_appended: Option<Appended>,
+    /// Where it was said last what every group is, and where that is durable.
+    restated: (Option<SegmentNumber>, Option<SegmentNumber>),
     space: Space,
     /// When the log fell idle with its last batch unmarked.
     idle_since_us: Option<u64>,
@@ -89,6 +145,10 @@ impl Pipeline {
             writer,
             waiting: VecDeque::new(),
             in_log: VecDeque::new(),
+            unlogged: VecDeque::new(),
+            flights: VecDeque::new(),
+            last_appended: None,
+            restated: (None, None),
             space: Space::Fine,
             idle_since_us: None,
             scratch: Vec::new(),
@@ -108,7 +168,11 @@ impl Pipeline {
 
     /// Nothing waits, nothing is written, the end is marked.
     pub(crate) fn is_idle(&self) -> bool {
-        self.len() == 0 && self.writer.in_flight() == 0 && self.idle_since_us.is_none()
+        self.len() == 0
+            && self.unlogged.is_empty()
+            && self.flights.is_empty()
+            && self.writer.in_flight() == 0
+            && self.idle_since_us.is_none()
     }
 
     /// There is no segment to go on in, and none can be had.
@@ -122,9 +186,10 @@ impl Pipeline {
     }
 
     /// Releases the log's oldest segments whose records are all inside what `safe` says of each partition. A plan that waits for room is tried again at
-    /// once, and takes one over.
-    pub(super) fn release(&mut self, safe: impl Fn(u16) -> u64) {
-        let released = self.writer.release(safe);
+    /// once, and takes one over. In a cluster, only segments before one in which it is said what every group is.
+    pub(super) fn release(&mut self, in_cluster: bool, safe: impl Fn(u16) -> u64) {
+        let before = if in_cluster { self.restated.1.unwrap_or(SegmentNumber(0)) } else { SegmentNumber(u32::MAX) };
+        let released = self.writer.release(before, safe);
         if let Space::Full { retry_us, .. } = &mut self.space
             && released > 0
         {
@@ -169,22 +234,37 @@ impl State {
         let (done, signal) = signal(&self.reactor);
         if self.closed {
             done.set(Err(Failure::ShuttingDown));
-        } else if self.partitions.contains_key(&partition) {
-            self.pipeline.queue(partition, entry, Done::Flow(done));
         } else {
-            done.set(Err(Failure::WrongShard));
+            match self.may_propose(partition) {
+                Ok(()) => self.pipeline.queue(partition, entry, Done::Flow(done)),
+                Err(failure) => done.set(Err(failure)),
+            }
         }
         signal
     }
 
-    /// Moves what waits into the open batch, and the batch to the disk unless enough are on their way. Was a command refused that the log cannot take?
+    /// Is the partition here, and led from here?
+    pub(crate) fn may_propose(&self, partition: PartitionId) -> Result<(), Failure> {
+        match self.partitions.get(&partition).map(|slot| slot.replica.as_deref()) {
+            None => Err(Failure::WrongShard),
+            Some(Some(replica)) if !replica.group.leads() => Err(Failure::NotLeader { leader: replica.group.leader() }),
+            Some(Some(_) | None) => Ok(()),
+        }
+    }
+
+    /// Moves what waits into the open batch, and the batch to the disk unless enough are on their way. Was anybody told something, such as that the log
+    /// cannot take a command?
     pub(crate) fn pump(&mut self) -> bool {
         let mut refused = false;
         while let Some(proposal) = self.pipeline.waiting.pop_front() {
+            if self.replication.is_some() {
+                refused |= self.gather(proposal);
+                continue;
+            }
             let time = self.stamp();
             let pipeline = &mut self.pipeline;
             let slot = self.partitions.get_mut(&proposal.partition).expect("checked when proposed");
-            let record = |index, body| Record::entry(proposal.partition.0, TERM, index, time.0, body);
+            let record = |index, body| Record::entry(proposal.partition.0, TERM_ALONE, index, time.0, body);
             let index = slot.appended + 1;
             if let Some(appended) = pipeline.writer.append_with(record(index, &[]), |room| record::encode_into(&proposal.entry, room)) {
                 slot.appended = index;
@@ -208,13 +288,13 @@ impl State {
                     break;
                 }
                 Err(AppendError::TooLong { bytes }) => {
-                    let what = format!("bytes of one command ({bytes})");
-                    let max = crate::log::RECORD_BODY_BYTES_MAX as u64;
-                    self.tell(proposal.done, Err(Failure::Refused(Refusal::LimitReached { what, max })));
+                    self.tell(proposal.done, Err(too_long(bytes)));
                     refused = true;
                 }
             }
         }
+        refused |= self.replicate();
+        self.log_what_waits();
         if let Some(since) = self.pipeline.idle_since_us
             && self.now.mono_us >= since + IDLE_MARK_US
             && self.pipeline.writer.idle_mark()
@@ -240,6 +320,8 @@ impl State {
         if let Some(plan) = self.pipeline.writer.needs_segment() {
             self.outputs.push_back(Output::Prepare(plan));
         }
+        self.restate();
+        self.send_outbox();
         if let Space::Full { plan, retry_us } = &mut self.pipeline.space
             && retry_us.take_if(|retry| self.now.mono_us >= *retry).is_some()
         {
@@ -293,7 +375,7 @@ impl State {
         self.pipeline.in_log = in_log;
     }
 
-    fn tell(&mut self, done: Done, proposed: Proposed) {
+    pub(super) fn tell(&mut self, done: Done, proposed: Proposed) {
         match done {
             Done::Flow(setter) => setter.set(proposed),
             Done::Call { token, deadline_us: _ } => {
@@ -309,6 +391,71 @@ impl State {
         let durable = self.pipeline.writer.durable(batch.number);
         self.pipeline.writer.recycle(batch);
         self.commit(durable);
+        while self.pipeline.flights.front().is_some_and(|first| durable.covers(first.appended))
+            && let Some(Flight { partition, landing, .. }) = self.pipeline.flights.pop_front()
+        {
+            self.pipeline.idle_since_us = Some(self.now.mono_us);
+            match landing {
+                Landing::Restated(segment) => self.pipeline.restated.1 = Some(segment),
+                landing => self.landed(partition, landing),
+            }
+        }
+    }
+
+    /// Says again what every group is, once for each segment, so that the segments before can be released.
+    pub(super) fn restate(&mut self) {
+        let next = self.pipeline.writer.next_segment();
+        if self.replication.is_none() || self.pipeline.restated.0.replace(next) == Some(next) {
+            return;
+        }
+        let said = self.partitions.iter().filter_map(|(id, slot)| {
+            let tail = slot.replica.as_ref()?.group.tail();
+            Some((*id, [ToLog::Members(tail.membership_index(), tail.membership().clone()), ToLog::Hard(tail.hard())]))
+        });
+        let said: Vec<_> = said.collect();
+        let last = said.last().map(|(id, _)| *id);
+        for (id, [members, hard]) in said {
+            self.log(id, Some(members), None);
+            let landing = (Some(id) == last).then(|| Landing::Restated(SegmentNumber(next.0 - 1)));
+            self.log(id, Some(hard), landing);
+        }
+    }
+
+    /// Puts a record of a group into the log, and what waits for it; without one, what waits for the record before it.
+    pub(super) fn log(&mut self, partition: PartitionId, record: Option<ToLog>, landing: Option<Landing>) {
+        if record.is_none() && self.has_nothing_before(partition) {
+            if let Some(landing) = landing {
+                self.landed(partition, landing);
+            }
+            return;
+        }
+        self.pipeline.unlogged.push_back(Unlogged { partition, record, landing });
+        self.log_what_waits();
+    }
+
+    /// Appends what waits, as far as there is room in the batch.
+    fn log_what_waits(&mut self) {
+        let Pipeline { writer, unlogged, flights, last_appended, .. } = &mut self.pipeline;
+        while let Some(Unlogged { partition, record, .. }) = unlogged.front() {
+            let appended = match record {
+                None => *last_appended,
+                Some(record) => match append(writer, *partition, record) {
+                    Ok(appended) => Some(appended),
+                    Err(AppendError::BatchFull { .. }) => return,
+                    Err(AppendError::TooLong { bytes }) => unreachable!("{bytes} bytes: commands are measured where they come in"),
+                },
+            };
+            *last_appended = appended;
+            let Some(Unlogged { partition, landing, .. }) = unlogged.pop_front() else { return };
+            if let (Some(landing), Some(appended)) = (landing, appended) {
+                flights.push_back(Flight { appended, partition, landing });
+            }
+        }
+    }
+
+    /// Is nothing of this partition's group on its way to the disk, apart from what is being begun?
+    fn has_nothing_before(&self, partition: PartitionId) -> bool {
+        self.partitions.get(&partition).and_then(|slot| slot.replica.as_deref()).is_none_or(super::replicas::Replica::has_landed)
     }
 
     fn commit(&mut self, durable: Durable) {
@@ -317,7 +464,8 @@ impl State {
             && let Some(InLog { proposal: Proposal { partition, entry, done }, time, .. }) = self.pipeline.in_log.pop_front()
         {
             had_entries = true;
-            let committed = self.apply(partition, time, &entry);
+            let index = self.partitions.get(&partition).map_or(0, |slot| slot.applied.index) + 1;
+            let committed = self.apply(partition, Place { term: TERM_ALONE, index }, time, &entry);
             self.tell(done, Ok(committed));
         }
         if had_entries {
@@ -325,12 +473,13 @@ impl State {
         }
     }
 
-    fn apply(&mut self, id: PartitionId, time: Millis, entry: &Entry) -> Committed {
+    /// Applies the entry at `place`, and brings in line what is around the partition.
+    pub(super) fn apply(&mut self, id: PartitionId, place: Place, time: Millis, entry: &Entry) -> Committed {
         let mut changes = std::mem::take(&mut self.pipeline.changes);
         changes.clear();
         let slot = self.partitions.get_mut(&id).expect("checked when proposed");
         let applied: Applied = slot.partition.apply(time, entry, &mut changes);
-        slot.applied += 1;
+        slot.applied = place;
         self.bring_in_line(id, &changes);
         self.told(&changes);
         self.timer_changed(id);
@@ -338,5 +487,31 @@ impl State {
         let committed = Committed { applied, position, effects: changes.effects.clone() };
         self.pipeline.changes = changes;
         committed
+    }
+}
+
+/// A command that no log takes.
+pub(super) fn too_long(bytes: usize) -> Failure {
+    let what = format!("bytes of one command ({bytes})");
+    Failure::Refused(Refusal::LimitReached { what, max: crate::log::RECORD_BODY_BYTES_MAX as u64 })
+}
+
+/// Appends a record of a group.
+fn append(writer: &mut Writer, partition: PartitionId, record: &ToLog) -> Result<Appended, AppendError> {
+    let of = |kind, term, index, time_ms, body| Record { kind, partition: partition.0, term, index, time_ms, body };
+    match record {
+        ToLog::Entry(LogEntry { term, index, variant, time, body }) => {
+            writer.append(of(RecordKind::Entry(*variant), *term, *index, time.0, body))
+        }
+        ToLog::Void { term, index } => writer.append(Record::overwrite_from(partition.0, *term, *index)),
+        ToLog::Hard(HardState { term, vote, commit }) => {
+            writer.append(of(RecordKind::HardState, *term, *commit, 0, &HardStateBody { vote: *vote }.encode()))
+        }
+        ToLog::Members(index, membership) => writer.append(of(RecordKind::Membership, 0, *index, 0, &membership.encode())),
+        ToLog::Snapshot(place) => {
+            let mark = SnapshotMark { snapshot: place.index, checksum: 0 };
+            writer.append(of(RecordKind::SnapshotMark, place.term, place.index, 0, &mark.encode()))
+        }
+        ToLog::Mark => writer.mark(),
     }
 }

@@ -24,7 +24,8 @@ impl State {
         // A snapshot has no events: those of what it has must be in files of their own.
         let inside = self.partitions.iter().map(|(id, slot)| (*id, slot.snapshot.unwrap_or(0).min(self.events_durable(*id).0)));
         let inside: BTreeMap<PartitionId, u64> = inside.collect();
-        self.pipeline.release(|partition| inside.get(&PartitionId(partition)).copied().unwrap_or(0));
+        let in_cluster = self.replication.is_some();
+        self.pipeline.release(in_cluster, |partition| inside.get(&PartitionId(partition)).copied().unwrap_or(0));
         self.remove_surplus();
     }
 

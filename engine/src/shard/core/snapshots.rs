@@ -8,9 +8,10 @@
 //! [`JOB_BYTES`] under way. What is written to the partition meanwhile is kept twice until the walk has passed it.
 //! A snapshot that cannot be made costs nothing but the log's length: it is given up, told, and tried again after [`RETRY_MS`].
 
-use super::{Config, files::Asker, pipeline::TERM, state::State};
+use super::{Config, files::Asker, state::State};
 use crate::{
     partition::Partition,
+    replication::Place,
     shard::{
         Output,
         files::{FILE_BYTES_MAX, FileStep, FilesResult},
@@ -135,8 +136,8 @@ impl State {
     /// what has come since.
     pub(crate) fn snapshot_report(&mut self, take: bool) -> SnapshotReport {
         if take && !self.draining {
-            let changed = self.partitions.iter().filter(|(_, slot)| slot.snapshot.is_none_or(|index| index < slot.applied));
-            self.snapshots.due.extend(changed.map(|(id, slot)| (*id, slot.applied)));
+            let changed = self.partitions.iter().filter(|(_, slot)| slot.snapshot.is_none_or(|index| index < slot.applied.index));
+            self.snapshots.due.extend(changed.map(|(id, slot)| (*id, slot.applied.index)));
             self.look_for_snapshots();
         }
         SnapshotReport {
@@ -148,12 +149,27 @@ impl State {
         }
     }
 
+    /// A follower needs a snapshot of a partition with everything up to this index at least.
+    pub(super) fn snapshot_wanted(&mut self, id: PartitionId, index: u64) {
+        let due = self.snapshots.due.entry(id).or_default();
+        if *due < index {
+            *due = index;
+            self.look_for_snapshots();
+        }
+    }
+
     /// The partition to be snapshotted next: the one that pins the log's oldest segment, while the log is too long; otherwise one that somebody wants.
     fn next_snapshot(&self) -> Option<PartitionId> {
         if self.draining {
             return None;
         }
-        self.pinning().or_else(|| self.snapshots.due.keys().next().copied())
+        // One that has not come so far yet is looked at again when it has.
+        let is_there = |(id, index): (&PartitionId, &u64)| {
+            self.partitions.get(id).is_some_and(|slot| slot.applied.index >= *index && !self.transfers.sends(*id)).then_some(*id)
+        };
+        // The file of one that is on its way to another node stays until it is there.
+        let pinning = self.pinning().filter(|id| !self.transfers.sends(*id));
+        pinning.or_else(|| self.snapshots.due.iter().find_map(is_there))
     }
 
     /// The partition that pins the log's oldest segment, while the log is too long. Before the first segment is released every partition needs a snapshot,
@@ -166,7 +182,8 @@ impl State {
         let pins = segments.pinned_by(|partition| self.safe(partition)).map(PartitionId);
         let bare = || self.partitions.iter().find(|(_, slot)| slot.snapshot.is_none()).map(|(id, _)| *id);
         // What pins is applied, but for the newest segment's: of that another snapshot would have no more than the last one.
-        let gains = |id: &PartitionId| self.partitions.get(id).is_some_and(|slot| slot.snapshot.is_none_or(|index| index < slot.applied));
+        let gains =
+            |id: &PartitionId| self.partitions.get(id).is_some_and(|slot| slot.snapshot.is_none_or(|index| index < slot.applied.index));
         pins.filter(gains).or_else(bare)
     }
 
@@ -301,7 +318,9 @@ impl State {
         let Some(under_way) = &mut self.snapshots.under_way else { return };
         let (partition, index) = (under_way.partition(), under_way.header.index);
         let told = self.events.durable(partition) >= under_way.header.seq;
-        if !matches!(under_way.stage, Stage::Checked) || !told || !self.files.has_room() {
+        let members_known =
+            self.partitions.get(&partition).and_then(|slot| slot.replica.as_ref()).is_none_or(|it| it.members_in_flight == 0);
+        if !matches!(under_way.stage, Stage::Checked) || !told || !members_known || !self.files.has_room() {
             return;
         }
         under_way.stage = Stage::Naming;
@@ -319,7 +338,10 @@ impl State {
         let Some(UnderWay { header, offset, .. }) = self.snapshots.under_way.take() else { return };
         let Header { partition, index, created, .. } = header;
         if let Some(slot) = self.partitions.get_mut(&partition) {
-            slot.snapshot = Some(index);
+            (slot.snapshot, slot.snapshot_bytes) = (Some(index), offset);
+            if let Some(replica) = &mut slot.replica {
+                replica.group.made_snapshot(index);
+            }
         }
         if self.snapshots.due.get(&partition).is_some_and(|wanted| *wanted <= index) {
             self.snapshots.due.remove(&partition);
@@ -366,6 +388,19 @@ impl State {
         }
     }
 
+    /// Another state takes the partition's place: a snapshot of it that is under way is of no use.
+    pub(super) fn abandon_snapshot(&mut self, id: PartitionId) {
+        let Some(under_way) = &mut self.snapshots.under_way else { return };
+        if under_way.partition() != id || matches!(under_way.stage, Stage::GivingUp | Stage::Removing) {
+            return;
+        }
+        under_way.out.clear();
+        under_way.stage = Stage::GivingUp;
+        if under_way.jobs == 0 {
+            self.snapshot_goes_on(&[]);
+        }
+    }
+
     /// An orderly end: a snapshot under way is given up, unless it only wants its name.
     pub(crate) fn end_snapshots(&mut self) {
         self.snapshots.wanted = false;
@@ -378,15 +413,15 @@ impl State {
     }
 }
 
-/// What the file of a snapshot says of it, when entry `index` is the last one in `partition`.
-pub(super) fn header(config: &Config, partition: &Partition, index: u64, created: Millis) -> Header {
+/// What the file of a snapshot says of it, when the entry at `place` is the last one in `partition`.
+pub(super) fn header(config: &Config, partition: &Partition, place: Place, created: Millis) -> Header {
     Header {
         folder: config.folder,
         partition: partition.id(),
         partitions: config.partitions,
         epoch: config.epoch,
-        index,
-        term: if index == 0 { 0 } else { TERM },
+        index: place.index,
+        term: place.term,
         seq: partition.seq(),
         last_time: partition.last_time(),
         created,

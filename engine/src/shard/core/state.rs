@@ -11,15 +11,18 @@ use super::{
     files::Asker,
     index_files::IndexFiles,
     pipeline::Pipeline,
+    replicas::{Replica, Replication},
     snapshots::Snapshots,
     task::{Flow, Reactor, Setter},
     tidying::Tidying,
+    transfer::Transfers,
     wait::Waits,
 };
 use crate::{
     domain::product::Product,
     events::EventLog,
     partition::Partition,
+    replication::Place,
     shard::{CallToken, Now, Output, files::Jobs},
     shared::SkuStock,
 };
@@ -37,12 +40,16 @@ type Hash = foldhash::fast::RandomState;
 /// A partition of this shard, with what surrounds it.
 pub(crate) struct Slot {
     pub(crate) partition: Partition,
-    /// Index of the entry appended last to the log; applied ones may lag behind.
+    /// Of a node alone: index of the entry appended last to the log; applied ones may lag behind.
     pub(crate) appended: u64,
-    /// Index of the entry applied last.
-    pub(crate) applied: u64,
+    /// Where the entry stands that was applied last.
+    pub(crate) applied: Place,
+    /// Its group's replica, in a cluster.
+    pub(crate) replica: Option<Box<Replica>>,
     /// Index of the last entry inside its durable snapshot, if it has one.
     pub(crate) snapshot: Option<u64>,
+    /// Length of its file.
+    pub(crate) snapshot_bytes: u64,
     /// Keys of requests that have not reached the log's end yet.
     pub(crate) keys_in_use: HashSet<u128, Hash>,
     /// A `RunTimers` is on its way.
@@ -93,9 +100,13 @@ pub(crate) struct State {
     /// Words of SKUs whose rows are here; looked up, never iterated.
     pub(crate) row_stock: HashMap<SkuId, Arc<SkuStock>, Hash>,
     pub(crate) pipeline: Pipeline,
+    /// Of a node in a cluster.
+    pub(crate) replication: Option<Replication>,
     /// Jobs with files beside the log that are under way.
     pub(crate) files: Jobs<Asker>,
     pub(crate) snapshots: Snapshots,
+    /// On their way between nodes.
+    pub(crate) transfers: Transfers,
     /// When removing log files that nobody needs is tried again, after it failed.
     pub(crate) remove_again_us: Option<u64>,
     /// What the feed tells, behind the log.
@@ -127,6 +138,11 @@ impl State {
         self.partitions.get(&id).map(|slot| &slot.partition)
     }
 
+    /// In which term this node leads a partition of this shard; 0 where it is alone, `None` where another one leads.
+    pub(crate) fn lead(&self, id: PartitionId) -> Option<u64> {
+        self.partitions.get(&id).and_then(Slot::lead)
+    }
+
     /// A read never shows a state older than the positions it names. What a shard answered is applied, so a position of this epoch is
     /// behind us unless it was made up.
     pub(crate) fn reached(&self, at_least: &[Position]) -> Result<(), Failure> {
@@ -134,11 +150,20 @@ impl State {
             if position.epoch != self.config.epoch || position.partition.0 >= self.config.partitions {
                 return Err(Failure::Refused(Refusal::PositionUnknown));
             }
-            if self.partition(position.partition).is_some_and(|partition| partition.seq() < position.seq) {
+            if self.replication.is_none() && self.is_behind(position) {
                 return Err(Failure::DeadlineExceeded);
             }
         }
         Ok(())
+    }
+
+    fn is_behind(&self, position: &Position) -> bool {
+        self.partition(position.partition).is_some_and(|partition| partition.seq() < position.seq)
+    }
+
+    /// Has this shard, which may follow other nodes, come to the positions that are its own?
+    pub(crate) fn has_all(&self, at_least: &[Position]) -> bool {
+        !at_least.iter().any(|position| self.is_behind(position))
     }
 
     /// A partition's timers may have changed.
@@ -158,7 +183,8 @@ impl State {
                     (slot.next_timer, slot.timer_stale) = (slot.partition.next_timer(), false);
                 }
             }
-            self.timers.next = self.partitions.values().filter(|slot| !slot.timers_running).filter_map(|slot| slot.next_timer).min();
+            self.timers.next =
+                self.partitions.values().filter(|slot| !slot.timers_running && slot.leads()).filter_map(|slot| slot.next_timer).min();
         }
         self.timers.next
     }

@@ -1,16 +1,18 @@
 //! Whole shards over a disk in memory: what a client sees, with every write delayed until the driver says so.
 
 use super::{
-    Builder, Config, ShardCore,
+    Builder, Config, Restored, ShardCore,
     peer::{Ask, PeerMessage},
 };
 use crate::{
     events::{Catalog, Keep, tests::Files},
     log::{
-        LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentPlan, SegmentSource, Start, Writer,
+        EntryVariant, LogIdentity, Next, Reader, SEGMENT_BYTES_MIN, SealedBatch, SegmentFile, SegmentNumber, SegmentPlan, SegmentSource,
+        Start, Writer,
     },
     partition::Partition,
     record::v1::Command,
+    replication::{Place, Said},
     seal::Keyring,
     shard::{
         CallToken, Input, Now, Output,
@@ -126,6 +128,7 @@ fn config(shard: u16, shards: u16, shared: &Arc<Shared>, segment_bytes: u64) -> 
         capture_at_once: true,
         providers: vec!["sandbox".to_owned()],
         events: FOR_EVER,
+        cluster: None,
     }
 }
 
@@ -147,12 +150,15 @@ impl Node {
             let snapshots = snapshots::restore(&files, |partition| placement::shard_of(partition, shards).0 == shard);
             let indexes: BTreeMap<PartitionId, u64> = snapshots.iter().map(|(index, state)| (state.id(), *index)).collect();
             for (index, state) in snapshots {
-                builder.restore(state, index).expect("its own partition");
+                let place = Place { term: u64::from(index > 0), index };
+                builder.restore(Restored { partition: state, place, file_bytes: 0 }).expect("its own partition");
             }
             for (partition, index, time, body) in &log {
                 let above = indexes.get(partition).is_none_or(|snapshot| index > snapshot);
                 if placement::shard_of(*partition, shards).0 == shard && above {
-                    builder.replay(*partition, *index, *time, body).expect("a log this test wrote");
+                    let (term, index, time) = (1, *index, *time);
+                    let said = Said::Entry { variant: EntryVariant::Command, term, index, time, body };
+                    builder.replay(*partition, said).expect("a log this test wrote");
                 }
             }
             assert_eq!(builder.events_ahead(), None);
@@ -225,6 +231,7 @@ impl Node {
                     }
                     Output::Reply { token, response } => self.replies.push((token, response)),
                     Output::Peer { message, .. } if self.lose.is_some_and(|lose| lose(&message)) => {}
+                    Output::Node { .. } => panic!("a node alone"),
                     Output::Peer { to, message } => {
                         let from = ShardId(u16::try_from(shard).expect("few shards"));
                         inputs.push_back((usize::from(to.0), Input::Peer { from, message }));

@@ -405,6 +405,8 @@ impl<M: Machine> Shard<M> {
                     None => {}
                 },
                 Output::Peer { to, message } => self.peers.put(to, message),
+                // A node alone has nobody to tell.
+                Output::Node { .. } => {}
             }
         }
         self.peers.flush();

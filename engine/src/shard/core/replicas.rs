@@ -1,0 +1,454 @@
+//! A shard's replicas: what their groups ask for, carried out in the order that Raft needs.
+//!
+//! Path: a proposal → gathered until the turn's end → one entry each, proposed together → [`Work`] of the group: messages that may go at once, records for the
+//! shard's one log, entries that are committed → applied, and the proposer told. A batch of the log is durable → [`State::landed`] → what waited for that.
+//! A message of another node → [`State::node_says`] → its group → the same.
+//! Read first: [`State::replicate`] and [`Replica`]; `pipeline.rs` for the log; `barrier.rs` for reads; `lead.rs` for what only a leader does.
+//! Bounds: those of the group; [`TAIL_BYTES`] of applied entries kept for each group.
+
+use super::{
+    barrier::Reads,
+    pipeline::{Done, Landing, Proposal, ToLog},
+    state::{Slot, State},
+};
+use crate::{
+    log::EntryVariant,
+    record::{self, v1::Entry},
+    replication::{
+        LogEntry, NodeId, Place, TAIL_BYTES,
+        group::{Group, NotTaken, Then, Work},
+        message::{Body, GroupMessage, Kind, NodeBatch},
+        tail::Snapshot,
+    },
+    shard::Output,
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use wire::{Failure, Millis, PartitionId};
+
+/// One partition's replica on this shard.
+pub(crate) struct Replica {
+    pub(super) group: Group,
+    /// Commands of this turn, to be proposed together.
+    gathering: Vec<Gathered>,
+    /// Own proposals that are not applied yet, in the order of their entries.
+    proposed: VecDeque<Proposed>,
+    pub(super) reads: Reads,
+    /// It has something to do.
+    busy: bool,
+    /// The term in which this node leads and has applied all that leaders before it committed.
+    pub(super) leading: Option<u64>,
+    /// Works whose records are on their way to the disk.
+    in_flight: usize,
+    /// One of them is durable, and waits for a later batch that proves it; those behind it wait here.
+    proving: Option<VecDeque<Then>>,
+    /// Changes of members that are applied and not durable: a snapshot with them must wait, or a start would not know of them.
+    pub(super) members_in_flight: usize,
+    /// Up to which index the log says that entries are committed.
+    commit_logged: u64,
+}
+
+struct Gathered {
+    entry: Entry,
+    done: Done,
+    time: Millis,
+    body: Bytes,
+}
+
+struct Proposed {
+    place: Place,
+    entry: Entry,
+    done: Done,
+}
+
+/// What the shard's replicas have in common.
+pub(crate) struct Replication {
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    /// Replicas with something to do.
+    busy: VecDeque<PartitionId>,
+    /// What was said in this turn, by node.
+    outbox: BTreeMap<NodeId, Vec<GroupMessage>>,
+    /// When time goes on for the groups.
+    pub(super) next_tick_us: u64,
+    /// How far other nodes' wall clocks are ahead of this one's, as last told, milliseconds.
+    pub(super) ahead_ms: BTreeMap<NodeId, i64>,
+    /// Questions to other nodes, with when they are waited for no longer, oldest first.
+    pub(super) asked: VecDeque<(u64, u64)>,
+}
+
+/// After so many entries the log says again up to where they are committed, so that a start need not keep many of which it does not know.
+const COMMIT_NOTE_ENTRIES: u64 = 256;
+
+impl Replica {
+    pub(crate) fn new(group: Group) -> Self {
+        Self {
+            group,
+            gathering: Vec::new(),
+            proposed: VecDeque::new(),
+            reads: Reads::default(),
+            busy: false,
+            leading: None,
+            in_flight: 0,
+            proving: None,
+            members_in_flight: 0,
+            commit_logged: 0,
+        }
+    }
+
+    /// Is nothing on its way to the disk but the work that is being begun?
+    pub(super) fn has_landed(&self) -> bool {
+        self.in_flight <= 1
+    }
+}
+
+impl Replication {
+    pub(crate) fn new(node: NodeId, incarnation: u64) -> Self {
+        Self {
+            node,
+            incarnation,
+            busy: VecDeque::new(),
+            outbox: BTreeMap::new(),
+            next_tick_us: 0,
+            ahead_ms: BTreeMap::new(),
+            asked: VecDeque::new(),
+        }
+    }
+}
+
+/// Why a proposal was not taken, for a client.
+pub(super) fn not_taken(why: NotTaken) -> Failure {
+    match why {
+        NotTaken::NotLeader(leader) => Failure::NotLeader { leader },
+        NotTaken::Busy => Failure::Overloaded { retry_after_ms: 100 },
+    }
+}
+
+impl State {
+    /// Takes a command for a replicated partition, to be proposed with the others of this turn.
+    pub(super) fn gather(&mut self, proposal: Proposal) -> bool {
+        let Proposal { partition, entry, done } = proposal;
+        let time = self.stamp();
+        let mut body = Vec::new();
+        if let Err(error) = record::encode(&entry, &mut body) {
+            tracing::error!(%error, "a command cannot be archived");
+            self.tell(done, Err(Failure::Internal));
+            return true;
+        }
+        if body.len() > crate::log::RECORD_BODY_BYTES_MAX {
+            self.tell(done, Err(super::pipeline::too_long(body.len())));
+            return true;
+        }
+        let slot = self.partitions.get_mut(&partition).expect("checked when proposed");
+        let replica = slot.replica.as_mut().expect("a replicated partition");
+        replica.gathering.push(Gathered { entry, done, time, body: body.into() });
+        self.has_work(partition);
+        false
+    }
+
+    /// Notes that a replica has something to do.
+    pub(super) fn has_work(&mut self, id: PartitionId) {
+        if let Some(replica) = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_mut())
+            && !std::mem::replace(&mut replica.busy, true)
+            && let Some(replication) = &mut self.replication
+        {
+            replication.busy.push_back(id);
+        }
+    }
+
+    /// Lets every replica that has something to do do it. Was anybody told of it?
+    pub(super) fn replicate(&mut self) -> bool {
+        let mut told = false;
+        while let Some(id) = self.replication.as_mut().and_then(|replication| replication.busy.pop_front()) {
+            told |= self.replica_works(id);
+        }
+        told
+    }
+
+    /// Sends what was said in this turn.
+    pub(super) fn send_outbox(&mut self) {
+        let Some(replication) = &mut self.replication else { return };
+        let (incarnation, wall_ms) = (replication.incarnation, self.now.wall.0);
+        for (to, messages) in std::mem::take(&mut replication.outbox) {
+            self.outputs.push_back(Output::Node { to, batch: NodeBatch { incarnation, wall_ms, messages } });
+        }
+    }
+
+    pub(super) fn say(&mut self, to: NodeId, message: GroupMessage) {
+        if let Some(replication) = &mut self.replication {
+            replication.outbox.entry(to).or_default().push(message);
+        }
+    }
+
+    fn replica(&mut self, id: PartitionId) -> Option<&mut Replica> {
+        self.partitions.get_mut(&id)?.replica.as_deref_mut()
+    }
+
+    fn replica_works(&mut self, id: PartitionId) -> bool {
+        let Some(replica) = self.replica(id) else { return false };
+        replica.busy = false;
+        let mut told = self.propose_gathered(id);
+        told |= self.ask_for_reads(id);
+        while let Some(work) = self.replica(id).and_then(|replica| replica.group.work()) {
+            told |= self.carry_out(id, work);
+        }
+        told |= self.lead_changed(id);
+        self.drop_received(id);
+        if let Some(wanted) = self.replica(id).and_then(|replica| replica.group.tail().wanted()) {
+            self.snapshot_wanted(id, wanted);
+        }
+        told
+    }
+
+    fn propose_gathered(&mut self, id: PartitionId) -> bool {
+        let Some(replica) = self.replica(id) else { return false };
+        if replica.gathering.is_empty() {
+            return false;
+        }
+        let gathered = std::mem::take(&mut replica.gathering);
+        let commands = gathered.iter().map(|gathered| (gathered.time, gathered.body.clone()));
+        match replica.group.propose(commands) {
+            Ok(first) => {
+                for (index, Gathered { entry, done, .. }) in (first.index..).zip(gathered) {
+                    replica.proposed.push_back(Proposed { place: Place { term: first.term, index }, entry, done });
+                }
+                false
+            }
+            Err(why) => {
+                for Gathered { done, .. } in gathered {
+                    self.tell(done, Err(not_taken(why)));
+                }
+                true
+            }
+        }
+    }
+
+    fn carry_out(&mut self, id: PartitionId, work: Work) -> bool {
+        let Work { messages, install, void_from, entries, hard, then, committed, reads } = work;
+        for (to, message) in messages {
+            self.say_of_group(id, to, message);
+        }
+        let mut told = false;
+        let mut records = Vec::new();
+        if let Some(index) = void_from {
+            let term = self.replica(id).map_or(0, |replica| replica.group.term());
+            records.push(ToLog::Void { term, index });
+        }
+        if let Some(snapshot) = install {
+            told |= self.install(id, &snapshot, &mut records);
+        }
+        let new = entries.len() as u64;
+        records.extend(entries.into_iter().map(ToLog::Entry));
+        records.extend(hard.map(ToLog::Hard));
+        if let Some(replica) = self.replica(id) {
+            if hard.is_some() {
+                replica.commit_logged = replica.group.commit();
+            } else if new > 0 && replica.group.commit() >= replica.commit_logged + COMMIT_NOTE_ENTRIES {
+                replica.commit_logged = replica.group.commit();
+                records.push(ToLog::Hard(replica.group.tail().hard()));
+            }
+        }
+        if then.number > 0 {
+            if let Some(replica) = self.replica(id) {
+                replica.in_flight += 1;
+            }
+            let last = records.pop();
+            records.into_iter().for_each(|record| self.log(id, Some(record), None));
+            self.log(id, last, Some(Landing::Work { then, proven: false }));
+        }
+        for entry in committed {
+            told |= self.apply_committed(id, entry);
+        }
+        for (mark, index) in reads {
+            if let Some(replica) = self.replica(id) {
+                replica.reads.granted(mark, index);
+            }
+        }
+        told | self.answer_reads(id)
+    }
+
+    fn apply_committed(&mut self, id: PartitionId, committed: LogEntry) -> bool {
+        let place = Place { term: committed.term, index: committed.index };
+        let Some(slot) = self.partitions.get_mut(&id) else { return false };
+        debug_assert_eq!(place.index, slot.applied.index + 1, "entries are applied in order");
+        let Some(replica) = slot.replica.as_deref_mut() else { return false };
+        let mut told = false;
+        let own = match replica.proposed.front() {
+            Some(first) if first.place.index <= place.index => replica.proposed.pop_front(),
+            Some(_) | None => None,
+        };
+        let (entry, done) = match own {
+            Some(Proposed { place: proposed, entry, done }) if proposed == place => (Some(entry), done),
+            Some(Proposed { done, .. }) => {
+                self.tell(done, Err(Failure::Interrupted));
+                told = true;
+                (None, Done::Nobody)
+            }
+            None => (None, Done::Nobody),
+        };
+        match committed.variant {
+            EntryVariant::Command if committed.body.is_empty() => self.passed(id, place),
+            EntryVariant::Command => {
+                let entry = entry.unwrap_or_else(|| {
+                    // Another version wrote it: what this one would make of the partition without it is not what its peers have.
+                    record::decode(&committed.body).unwrap_or_else(|error| {
+                        panic!("entry {} of partition {}, which is committed, cannot be read: {error}", place.index, id.0)
+                    })
+                });
+                let applied = self.apply(id, place, committed.time, &entry);
+                told |= !matches!(done, Done::Nobody);
+                self.tell(done, Ok(applied));
+            }
+            EntryVariant::MemberChange | EntryVariant::JointChange => self.members_changed(id, &committed),
+        }
+        if let Some(replica) = self.replica(id) {
+            replica.group.applied(place.index);
+            replica.group.trim(TAIL_BYTES);
+        }
+        told
+    }
+
+    /// An entry that changes nothing in the partition.
+    fn passed(&mut self, id: PartitionId, place: Place) {
+        if let Some(slot) = self.partitions.get_mut(&id) {
+            slot.applied = place;
+        }
+    }
+
+    fn members_changed(&mut self, id: PartitionId, entry: &LogEntry) {
+        self.passed(id, Place { term: entry.term, index: entry.index });
+        let Some(replica) = self.replica(id) else { return };
+        let membership = replica.group.apply_change(entry);
+        replica.members_in_flight += 1;
+        tracing::info!(partition = id.0, index = entry.index, ?membership, "the members of a partition's group changed");
+        self.log(id, Some(ToLog::Members(entry.index, membership)), Some(Landing::Members));
+        self.has_work(id);
+    }
+
+    /// Records that went with it are durable.
+    pub(super) fn landed(&mut self, id: PartitionId, landing: Landing) {
+        let Some(replica) = self.replica(id) else { return };
+        match landing {
+            Landing::Members => replica.members_in_flight -= 1,
+            Landing::Restated(_) => unreachable!("that is the log's own"),
+            Landing::Work { then, proven: false } => match &mut replica.proving {
+                Some(behind) => behind.push_back(then),
+                None => self.works_on(id, then),
+            },
+            Landing::Work { then, proven: true } => {
+                let behind = replica.proving.take().unwrap_or_default();
+                self.durable(id, then);
+                for then in behind {
+                    match self.replica(id).and_then(|replica| replica.proving.as_mut()) {
+                        Some(behind) => behind.push_back(then),
+                        None => self.works_on(id, then),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A work is durable: that is enough, or a mark behind it must prove it.
+    fn works_on(&mut self, id: PartitionId, then: Then) {
+        if !then.must_be_proven {
+            return self.durable(id, then);
+        }
+        if let Some(replica) = self.replica(id) {
+            replica.proving = Some(VecDeque::new());
+        }
+        self.log(id, Some(ToLog::Mark), Some(Landing::Work { then, proven: true }));
+    }
+
+    fn durable(&mut self, id: PartitionId, then: Then) {
+        let Some(replica) = self.replica(id) else { return };
+        replica.in_flight -= 1;
+        replica.group.durable(then.number);
+        for (to, message) in then.messages {
+            self.say_of_group(id, to, message);
+        }
+        self.has_work(id);
+    }
+
+    /// Sends a message of a group; a snapshot is more than a message.
+    fn say_of_group(&mut self, id: PartitionId, to: NodeId, message: GroupMessage) {
+        match message.body {
+            Body::Raft(raft) if raft.kind == Kind::Snapshot => self.send_snapshot(id, to, raft),
+            body => self.say(to, GroupMessage { body, ..message }),
+        }
+    }
+
+    /// Another node's batch came.
+    pub(crate) fn node_says(&mut self, from: NodeId, batch: NodeBatch) {
+        let Some(replication) = &mut self.replication else { return };
+        let ahead_ms = batch.wall_ms.cast_signed().saturating_sub(self.now.wall.0.cast_signed());
+        replication.ahead_ms.insert(from, ahead_ms);
+        let own = replication.incarnation;
+        for GroupMessage { group, body } in batch.messages {
+            let id = PartitionId(group);
+            match body {
+                Body::Part(part) => self.part_came(id, from, batch.incarnation, part),
+                Body::Taken { place, offset } => self.part_taken(id, from, place, offset),
+                Body::Ask { id: ask, shard, question } => self.node_asks(from, batch.incarnation, id, ask, shard, &question),
+                Body::Answer { incarnation, shard: _, id: ask, answer } => {
+                    if own == incarnation {
+                        self.node_answers(ask, &answer);
+                    }
+                }
+                body => {
+                    let Some(replica) = self.replica(id) else { continue };
+                    replica.group.step(from, batch.incarnation, body);
+                    self.has_work(id);
+                }
+            }
+        }
+    }
+
+    /// Time goes on for the groups, one tick at most: one that was not run for a while must hear what lies in its queue before it acts on the silence.
+    pub(crate) fn replication_tick(&mut self) {
+        let Some(replication) = &mut self.replication else { return };
+        if self.closed || self.now.mono_us < replication.next_tick_us {
+            return;
+        }
+        replication.next_tick_us = self.now.mono_us + crate::replication::group::TICK_MS * 1_000;
+        self.late_answers();
+        let ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
+        for id in ids {
+            if let Some(replica) = self.replica(id) {
+                replica.group.tick();
+            }
+            self.has_work(id);
+        }
+    }
+
+    /// A node does not lead any more: who waits is told that nobody knows what came of it.
+    pub(super) fn interrupt(&mut self, id: PartitionId) -> bool {
+        let Some(replica) = self.replica(id) else { return false };
+        let proposed = std::mem::take(&mut replica.proposed);
+        let told = !proposed.is_empty();
+        for Proposed { done, .. } in proposed {
+            self.tell(done, Err(Failure::Interrupted));
+        }
+        told
+    }
+
+    /// The state that a leader sent takes the place of partition and log.
+    fn install(&mut self, id: PartitionId, snapshot: &Snapshot, records: &mut Vec<ToLog>) -> bool {
+        let told = self.interrupt(id);
+        records.push(ToLog::Snapshot(snapshot.place));
+        records.push(ToLog::Members(snapshot.place.index, snapshot.membership.clone()));
+        self.take_received(id, snapshot.place);
+        told
+    }
+}
+
+impl Slot {
+    /// Is it this node's to decide: alone, or as the leader that has applied what leaders before it committed?
+    pub(crate) fn leads(&self) -> bool {
+        self.replica.as_ref().is_none_or(|replica| replica.leading.is_some())
+    }
+
+    /// In which term this node leads; 0 where it is alone, `None` where another one leads.
+    pub(crate) fn lead(&self) -> Option<u64> {
+        self.replica.as_ref().map_or(Some(0), |replica| replica.leading)
+    }
+}

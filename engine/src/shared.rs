@@ -5,7 +5,7 @@
 //! Bounds: one word per SKU ever stocked or sold; one tree; one set of settings.
 
 use crate::config::PARTITIONS_MAX;
-use crate::domain::{category::CategoryTree, search_settings::SearchSettings};
+use crate::domain::{category::CategoryTree, cluster::Nodes, search_settings::SearchSettings};
 use crate::flow::search_rules::SearchRules;
 use hashbrown::HashMap;
 use search_index::Language;
@@ -70,6 +70,8 @@ pub struct Shared {
     categories: RwLock<Arc<CategoryTree>>,
     /// Likewise, by the owner of the settings.
     search_rules: RwLock<Arc<SearchRules>>,
+    /// Likewise, by every shard that has a replica of theirs.
+    nodes: RwLock<Arc<Nodes>>,
     /// The node that leads each partition, as far as this one knows; 0 while nobody is known, and where there is no cluster.
     leaders: Vec<AtomicU64>,
 }
@@ -87,6 +89,7 @@ impl Shared {
             stock: (0..STRIPES).map(|_| Stripe::default()).collect(),
             categories: RwLock::default(),
             search_rules: RwLock::new(Arc::new(SearchRules::new(language))),
+            nodes: RwLock::default(),
             leaders: (0..PARTITIONS_MAX).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -98,6 +101,16 @@ impl Shared {
         // A panic while the lock is held leaves the map whole: it only inserts.
         let mut map = stripe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(map.entry(sku).or_default())
+    }
+
+    /// The cluster's nodes as last published.
+    pub(crate) fn nodes(&self) -> Arc<Nodes> {
+        Arc::clone(&self.nodes.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Publishes nodes; called by the shard that has their partition.
+    pub(crate) fn publish_nodes(&self, nodes: Arc<Nodes>) {
+        *self.nodes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = nodes;
     }
 
     /// Who leads a partition, as far as this node knows.

@@ -6,6 +6,7 @@
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 pub mod cart;
 pub mod category;
+pub mod cluster;
 pub mod content;
 pub mod order;
 pub mod product;

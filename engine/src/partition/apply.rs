@@ -3,7 +3,9 @@
 //! Path: [`Partition::apply`] → `run` → the table that owns the entity → [`Outcome`] and events → the idempotency table.
 //! Every entry takes a number, also one that is refused or replayed; none can fail or stop the partition.
 
-use super::{Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, outbox::Concern, search_settings, timers};
+use super::{
+    Applied, ApplyContext, Changes, Done, Outcome, Partition, Replay, categories, cluster, outbox::Concern, search_settings, timers,
+};
 use crate::mutants::{self, Mutant};
 use crate::record::v1::{Command, Entry};
 use wire::{EffectOutcome, Millis, Refusal, Seq};
@@ -46,6 +48,7 @@ impl Partition {
             claims,
             categories: tree,
             search_settings: settings,
+            nodes,
             stock,
             carts,
             orders,
@@ -163,6 +166,10 @@ impl Partition {
 
                 Command::PutSearchSetting { key, setting } => search_settings::put(settings, ctx, key, setting),
                 Command::DeleteSearchSetting { kind, key } => search_settings::delete(settings, ctx, *kind, key),
+
+                Command::AddNode { facts } => cluster::add(nodes, ctx, facts),
+                Command::TellNode { node, facts } => cluster::tell(nodes, ctx, *node, facts),
+                Command::SetNode { node, standing } => cluster::set(nodes, ctx, *node, *standing),
 
                 Command::RunTimers { max } => timers::run(ctx, keys, claims, stock, carts, orders, *max),
             }

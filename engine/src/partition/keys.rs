@@ -201,7 +201,8 @@ fn compact(mut outcome: Outcome) -> Outcome {
             | Done::Extended { .. }
             | Done::Goods(_)
             | Done::Timers { .. }
-            | Done::SearchSetting { .. },
+            | Done::SearchSetting { .. }
+            | Done::Node { .. },
         ) => {}
         Err(Refusal::InsufficientStock(shortages)) => cut_list(shortages),
         Err(Refusal::NotForSale(skus)) => cut_list(skus),

@@ -8,6 +8,7 @@ mod apply;
 pub mod carts;
 mod categories;
 mod claims;
+mod cluster;
 mod context;
 mod digest;
 mod keys;
@@ -37,7 +38,7 @@ pub use stock::{ARRIVALS_MAX, LANDING_RETRY_MS, LANDINGS_MAX, LEDGER_LIMITS, LOC
 pub use table::Table;
 pub use timers::{ORDER_TIMERS_MAX, TIMERS_MAX};
 
-use crate::domain::{cart::Cart, category::CategoryTree, order::Order, product::Product, search_settings::SearchSettings};
+use crate::domain::{cart::Cart, category::CategoryTree, cluster::Nodes, order::Order, product::Product, search_settings::SearchSettings};
 use std::sync::Arc;
 use wire::{CartId, EventId, HoldView, Idempotency, Millis, OrderId, PartitionId, ProductId, Seq, SkuId, StockRow};
 
@@ -56,6 +57,7 @@ pub struct Partition {
     claims: claims::Claims,
     categories: Arc<CategoryTree>,
     search_settings: Arc<SearchSettings>,
+    nodes: Arc<Nodes>,
     stock: Stock,
     carts: carts::Carts,
     orders: orders::Orders,
@@ -88,6 +90,7 @@ impl Partition {
             claims: claims::Claims::default(),
             categories: Arc::default(),
             search_settings: Arc::default(),
+            nodes: Arc::default(),
             stock: Stock::new(),
             carts: carts::Carts::default(),
             orders: orders::Orders::default(),
@@ -185,6 +188,12 @@ impl Partition {
         &self.search_settings
     }
 
+    /// The nodes of the cluster; empty but on the first partition of one. Cloning the `Arc` takes a snapshot.
+    #[must_use]
+    pub fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
     /// The stock of this partition's locations.
     #[must_use]
     pub fn stock(&self) -> &Stock {
@@ -255,6 +264,7 @@ impl Partition {
         self.claims.digest(&mut digest);
         categories::digest(&self.categories, &mut digest);
         search_settings::digest(&self.search_settings, &mut digest);
+        cluster::digest(&self.nodes, &mut digest);
         self.stock.digest(&mut digest);
         self.carts.digest(&mut digest);
         self.orders.digest(&mut digest);

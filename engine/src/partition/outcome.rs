@@ -82,6 +82,13 @@ pub enum Done {
         /// What was done.
         what: Upserted,
     },
+    /// A node of the cluster was added or changed, or was so already.
+    Node {
+        /// Its number.
+        node: u64,
+        /// Of the nodes; rises with every change.
+        epoch: u64,
+    },
 }
 
 /// A reservation that is owed units.
@@ -122,7 +129,8 @@ pub fn peer_outcome(outcome: &Outcome) -> PeerOutcome {
             | Done::Goods(_)
             | Done::Leased { .. }
             | Done::Timers { .. }
-            | Done::SearchSetting { .. },
+            | Done::SearchSetting { .. }
+            | Done::Node { .. },
         ) => PeerOutcome::Done,
         Err(Refusal::InsufficientStock(shortages)) => {
             let short = |line: &wire::Shortage| ShortLine { sku: line.sku, requested: line.requested, available: line.available };
@@ -166,6 +174,8 @@ pub struct Changes {
     pub categories: bool,
     /// Settings of the search changed.
     pub search_settings: bool,
+    /// Nodes of the cluster changed.
+    pub nodes: bool,
     /// Effects put into the outbox.
     pub effects: Vec<wire::EventId>,
     /// Effects that left the outbox, answered.
@@ -181,12 +191,13 @@ pub struct Changes {
 impl Changes {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
-        let Self { products, stock, backorders, categories, search_settings, effects, answered, settled, resource, events } = self;
+        let Self { products, stock, backorders, categories, search_settings, nodes, effects, answered, settled, resource, events } = self;
         products.clear();
         stock.clear();
         backorders.clear();
         *categories = false;
         *search_settings = false;
+        *nodes = false;
         effects.clear();
         answered.clear();
         settled.clear();

@@ -251,6 +251,9 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("delete_search_setting", Command::DeleteSearchSetting { kind: v1::search::SearchSettingKind::Rule, key: text("headphones") }),
         ("effect_contended", Command::EffectAnswered { effect: id!(EventId, 11), answer: v1::PeerOutcome::Contended }),
+        ("add_node", Command::AddNode { facts: facts() }),
+        ("tell_node", Command::TellNode { node: 2, facts: facts() }),
+        ("set_node", Command::SetNode { node: 3, standing: v1::cluster::Standing::Draining }),
         ("put_product_with_margin", Command::PutProductWithMargin { content: Box::new(product()), margin: -7 }),
         (
             "put_search_setting, ranking by more",
@@ -264,6 +267,10 @@ fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
     ]
+}
+
+fn facts() -> v1::cluster::NodeFacts {
+    v1::cluster::NodeFacts { name: text("n-2"), address: text("10.0.0.2:7443"), shards: 4, zone: text("b"), region: text("eu") }
 }
 
 fn entry(command: Command) -> Entry {

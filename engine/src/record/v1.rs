@@ -4,9 +4,11 @@
 //! times are `wire`'s, whose layout is frozen for the same reason.
 #![allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 
+pub mod cluster;
 pub mod search;
 pub mod short;
 
+use self::cluster::{NodeFacts, Standing};
 use self::search::{SearchSetting, SearchSettingKind};
 use crate::seal::Sealed;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -291,6 +293,20 @@ pub enum Command {
         content: Box<Product>,
         /// Hundredths of its price.
         margin: i8,
+    },
+    // --- nodes of the cluster: on the first partition
+    /// Joins, in the place of one with its name if there is one.
+    AddNode {
+        facts: NodeFacts,
+    },
+    /// Says where it is now.
+    TellNode {
+        node: u64,
+        facts: NodeFacts,
+    },
+    SetNode {
+        node: u64,
+        standing: Standing,
     },
 }
 

@@ -9,7 +9,7 @@
 
 use super::{
     HardState, LogEntry, Membership, NodeId, Place,
-    change::{self, Change},
+    change::{self, Change, STEPS_MAX, Step},
     lost::Lost,
     message::{Body, GroupMessage, Kind, RaftMessage},
     say,
@@ -20,7 +20,7 @@ use raft::{
     Config, ProgressState, RawNode, ReadOnlyOption, SnapshotStatus, StateRole,
     eraftpb::{self, MessageType},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::Millis;
 
 /// A tick, in milliseconds.
@@ -31,6 +31,8 @@ const HEARTBEAT_TICKS: usize = 2;
 const ELECTION_TICKS: usize = 10;
 /// The nodes of a group wait so many different times.
 const RANKS: u64 = 5;
+/// A member that lacks at most so many entries may vote.
+const CLOSE_ENTRIES: u64 = 1_000;
 /// So long a node leads before it looks whether another one should.
 const BALANCE_TICKS: usize = 200;
 /// Bytes of entries in one message, about.
@@ -172,7 +174,8 @@ impl Group {
         }
         self.raw.tick();
         self.led_ticks = if self.leads() { self.led_ticks + 1 } else { 0 };
-        if self.led_ticks >= BALANCE_TICKS && self.led_ticks.is_multiple_of(BALANCE_TICKS) {
+        // Between two of the crate's looks at who is there: after each it knows of nobody for a moment.
+        if self.led_ticks >= BALANCE_TICKS && self.led_ticks % ELECTION_TICKS == ELECTION_TICKS / 2 {
             self.balance();
         }
     }
@@ -225,8 +228,9 @@ impl Group {
                 self.said.push((from, GroupMessage { group: self.group, body: Body::Lost { last } }));
                 true
             }
+            // One that knows no members cannot make sense of a change of them: it begins with a snapshot.
+            Kind::Append => message.index == 0 && self.tail().membership().voters.is_empty(),
             Kind::Heartbeat
-            | Kind::Append
             | Kind::AppendResponse
             | Kind::VoteResponse
             | Kind::PreVoteResponse
@@ -266,7 +270,6 @@ impl Group {
     ///
     /// # Errors
     /// [`NotTaken`]: nothing was done.
-    #[cfg_attr(not(test), expect(dead_code, reason = "members are given at the start"))]
     pub(crate) fn propose_change(&mut self, change: &Change) -> Result<Proposed, NotTaken> {
         self.takes_proposals()?;
         let proposed = Proposed { term: self.term(), index: self.raw.raft.raft_log.last_index() + 1 };
@@ -275,6 +278,51 @@ impl Group {
         }
         self.raw.propose_conf_change(Vec::new(), change.to_raft()).map_err(|_| NotTaken::Busy)?;
         Ok(proposed)
+    }
+
+    /// The next step, proposed by the leader, towards these members. New ones receive first; who is to vote does once all who are to keep up, so that no even
+    /// number votes on the way; the leader hands the lead over before it leaves. `None` where nothing is to be done, or not yet.
+    pub(crate) fn next_change(&mut self, voters: &BTreeSet<NodeId>, learners: &BTreeSet<NodeId>) -> Option<Change> {
+        let membership = self.tail().membership();
+        if !membership.voters_outgoing.is_empty() || self.raw.raft.has_pending_conf() {
+            return None;
+        }
+        let set = |nodes: &[u64]| -> BTreeSet<NodeId> { nodes.iter().copied().map(NodeId).collect() };
+        let (vote, receive) = (set(&membership.voters), set(&membership.learners));
+        let is_wanted = |node: &NodeId| voters.contains(node) || learners.contains(node);
+        let change = |steps: Vec<Step>| {
+            let steps: Vec<Step> = steps.into_iter().take(STEPS_MAX).collect();
+            (!steps.is_empty()).then_some(Change { steps })
+        };
+        let missing = voters.union(learners).filter(|node| !vote.contains(node) && !receive.contains(node));
+        if let Some(change) = change(missing.map(|node| Step::Learner(*node)).collect()) {
+            return Some(change);
+        }
+        if vote != *voters && !voters.is_empty() {
+            if !voters.iter().all(|node| *node == self.node || self.is_close(*node)) {
+                return None;
+            }
+            if !voters.contains(&self.node) {
+                // It votes already where it can be handed the lead.
+                let heir = voters.intersection(&vote).next().copied();
+                if let Some(heir) = heir {
+                    self.transfer(heir);
+                    return None;
+                }
+            }
+            let promoted = voters.difference(&vote).map(|node| Step::Voter(*node));
+            // Who leads stays until another one can.
+            let demoted = vote.difference(voters).filter(|node| **node != self.node);
+            let demoted = demoted.map(|node| if is_wanted(node) { Step::Learner(*node) } else { Step::Remove(*node) });
+            return change(promoted.chain(demoted).collect());
+        }
+        change(receive.iter().filter(|node| !is_wanted(node)).map(|node| Step::Remove(*node)).collect())
+    }
+
+    /// Does a member lack so little that it has it in a moment?
+    fn is_close(&self, node: NodeId) -> bool {
+        let last = self.tail_last_index();
+        self.raw.raft.prs().get(node.0).is_some_and(|progress| progress.recent_active && progress.matched + CLOSE_ENTRIES >= last)
     }
 
     fn takes_proposals(&self) -> Result<(), NotTaken> {

@@ -129,10 +129,11 @@ impl Tail {
         self.snapshot = Some(snapshot);
     }
 
-    /// Forgets entries from the oldest on, of those up to `upto`, until the rest is at most `bytes`.
+    /// Forgets entries from the oldest on, of those up to `upto`, until the rest is at most `bytes`. The very first entry is never kept: so one that joins, with
+    /// nothing, gets a snapshot, which says who the members are. The log does not say who they were at its beginning.
     pub(crate) fn trim(&mut self, upto: u64, bytes: usize) {
-        while self.bytes > bytes
-            && let Some(first) = self.entries.front()
+        while let Some(first) = self.entries.front()
+            && (self.bytes > bytes || first.index == 1)
             && first.index <= upto
         {
             self.start = Place { term: first.term, index: first.index };

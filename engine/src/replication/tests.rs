@@ -137,6 +137,7 @@ impl Net {
                     }
                 }
                 node.group.applied(entry.index);
+                node.group.trim(1 << 20);
             }
             if !node.slow_disk {
                 self.messages.extend(node.write_all().into_iter().map(|(to, message)| (id, node.incarnation, to.0, message)));
@@ -361,6 +362,53 @@ fn a_member_that_is_new_gets_a_snapshot_and_then_votes() {
     net.say("d");
     net.run(3);
     assert_eq!((net.applied(2), net.applied(3)), ("a b c d".to_owned(), "a b c d".to_owned()));
+}
+
+#[test] // Each row: who is to vote and who only to receive; then the members, however long it takes.
+fn members_come_in_line_step_by_step() {
+    let mut net = Net::new(&[1], &[1, 2, 3, 4]);
+    net.run(16);
+    net.say("a");
+    for (voters, learners) in [
+        (&[1, 2, 3][..], &[][..]),
+        (&[1, 2, 3], &[4]),
+        (&[2, 3, 4], &[1]), // whoever leads, and be it 1
+        (&[2, 3, 4], &[]),
+    ] {
+        let set = |nodes: &[u64]| nodes.iter().copied().map(NodeId).collect();
+        for _ in 0..40 {
+            if let Some(leader) = net.leader() {
+                let group = &mut net.nodes.get_mut(&leader).expect("a node").group;
+                if let Some(change) = group.next_change(&set(voters), &set(learners)) {
+                    let _ = group.propose_change(&change);
+                }
+            }
+            net.run(4);
+            let leader = net.leader().map(|leader| net.nodes[&leader].membership.1.clone());
+            let joint = leader.is_some_and(|membership| membership.voters_outgoing.is_empty() && membership.voters.len().is_multiple_of(2));
+            assert!(!joint, "an even number votes");
+        }
+        let leader = net.leader().expect("somebody leads");
+        let wanted = Membership { voters: voters.to_vec(), learners: learners.to_vec(), ..Membership::default() };
+        assert_eq!(net.nodes[&leader].membership.1, wanted);
+    }
+    net.say("b");
+    net.run(3);
+    assert_eq!((net.applied(2), net.applied(4)), ("a b".to_owned(), "a b".to_owned()));
+}
+
+#[test] // It would be elected first, and was away.
+fn the_lead_goes_back_to_where_an_election_puts_it() {
+    let mut net = Net::new(&[1, 2, 3], &[1, 2, 3]);
+    net.run(16);
+    let first = net.leader().expect("somebody leads");
+    net.down.insert(first);
+    net.run(40);
+    let second = net.leader().expect("somebody else leads");
+    net.restart(first, 0);
+    net.run(240);
+    assert_ne!(second, first);
+    assert_eq!(net.leader(), Some(first));
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub(in crate::partition) fn take(kind: Kind, from: &mut &[u8]) -> Option<Saved> 
         | Kind::Claim
         | Kind::Category
         | Kind::SearchSetting
+        | Kind::Node
         | Kind::Location
         | Kind::Announced
         | Kind::Transfer

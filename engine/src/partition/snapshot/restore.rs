@@ -113,6 +113,7 @@ impl Restore {
             claims,
             categories,
             search_settings,
+            nodes,
             stock,
             carts,
             orders,
@@ -137,6 +138,7 @@ impl Restore {
             Kind::Claim => claims.put_back(body),
             Kind::Category => crate::partition::categories::put_back(categories, body),
             Kind::SearchSetting => crate::partition::search_settings::put_back(search_settings, body),
+            Kind::Node => crate::partition::cluster::put_back(nodes, body),
             Kind::Location
             | Kind::Announced
             | Kind::Transfer

@@ -341,6 +341,7 @@ impl Stock {
             | Kind::Claim
             | Kind::Category
             | Kind::SearchSetting
+            | Kind::Node
             | Kind::LedgerBegin
             | Kind::LedgerRow
             | Kind::LedgerHold

@@ -36,7 +36,7 @@ use std::{
     rc::Weak,
     sync::Arc,
 };
-use wire::{Millis, PartitionId, SkuId, placement};
+use wire::{Millis, PartitionId, SkuId};
 
 /// Why a log cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -238,13 +238,6 @@ impl Builder {
         let mut index_files = IndexFiles::new(config.shard, config.shards);
         let index =
             make_index(config.shared.search_language(), partitions.values().map(|replayed| &replayed.partition), found, &mut index_files);
-        let categories = placement::categories_partition(config.partitions);
-        if let Some(Replayed { partition, .. }) = partitions.get(&categories) {
-            config.shared.publish_categories(Arc::clone(partition.categories()));
-        }
-        if let Some(Replayed { partition, .. }) = partitions.get(&placement::search_settings_partition(config.partitions)) {
-            config.shared.publish_search_settings(Arc::clone(partition.search_settings()));
-        }
         #[cfg(feature = "mutants")]
         if crate::mutants::is(crate::mutants::Mutant::LostKeys) {
             partitions.values_mut().for_each(|replayed| replayed.partition.forget_keys());
@@ -324,7 +317,10 @@ impl Builder {
             state.stock_word(sku).takes_backorders(true);
         }
         let ids: Vec<_> = state.partitions.keys().copied().collect();
-        ids.into_iter().for_each(|id| state.timer_changed(id));
+        for id in ids {
+            state.publish_settings(id);
+            state.timer_changed(id);
+        }
         let mut core = ShardCore::new(state, tasks);
         core.state.borrow_mut().begin(marks);
         core.run();

@@ -20,6 +20,8 @@ use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX, p
 
 /// Pause before an effect is sent again, doubling from the first to the second, milliseconds.
 const RESEND_MS: (u64, u64) = (10, 1_000);
+/// Where the cluster's nodes are kept.
+pub(crate) const NODES_PARTITION: PartitionId = PartitionId(0);
 /// Things one `RunTimers` ends at most, so that a batch of expiries does not delay requests.
 const TIMER_STEP_MAX: u32 = 256;
 
@@ -51,7 +53,7 @@ impl State {
         for (sku, takes) in &changes.backorders {
             self.stock_word(*sku).takes_backorders(*takes);
         }
-        if changes.categories || changes.search_settings {
+        if changes.categories || changes.search_settings || changes.nodes {
             self.publish_settings(id);
         }
         for effect in &changes.effects {
@@ -74,6 +76,9 @@ impl State {
         let Some(partition) = self.partition(id) else { return };
         if id == placement::categories_partition(self.config.partitions) {
             self.config.shared.publish_categories(Arc::clone(partition.categories()));
+        }
+        if id == NODES_PARTITION {
+            self.config.shared.publish_nodes(Arc::clone(partition.nodes()));
         }
         if id == placement::search_settings_partition(self.config.partitions) {
             self.config.shared.publish_search_settings(Arc::clone(partition.search_settings()));

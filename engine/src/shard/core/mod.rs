@@ -16,6 +16,7 @@ mod feed;
 mod files;
 pub mod index_files;
 mod lead;
+mod members;
 pub mod peer;
 mod pipeline;
 pub(crate) mod queries;

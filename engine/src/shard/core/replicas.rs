@@ -73,6 +73,8 @@ pub(crate) struct Replication {
     pub(super) next_tick_us: u64,
     /// How far other nodes' wall clocks are ahead of this one's, as last told, milliseconds.
     pub(super) ahead_ms: BTreeMap<NodeId, i64>,
+    /// Since the start.
+    pub(super) ticks: u64,
     /// Questions to other nodes, with when they are waited for no longer, oldest first.
     pub(super) asked: VecDeque<(u64, u64)>,
 }
@@ -111,6 +113,7 @@ impl Replication {
             outbox: BTreeMap::new(),
             next_tick_us: 0,
             ahead_ms: BTreeMap::new(),
+            ticks: 0,
             asked: VecDeque::new(),
         }
     }
@@ -411,6 +414,7 @@ impl State {
         }
         replication.next_tick_us = self.now.mono_us + crate::replication::group::TICK_MS * 1_000;
         self.late_answers();
+        self.members_tick();
         let ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
         for id in ids {
             if let Some(replica) = self.replica(id) {

@@ -283,6 +283,29 @@ fn a_margin_has_its_bytes() {
     }
 }
 
+#[test]
+fn nodes_have_their_bytes() {
+    let mut made = Made { partition: Partition::new(PartitionId(0), 1, 64), time: Millis(1_764_000_000_000) };
+    let facts = |name: &str| v1::cluster::NodeFacts {
+        name: text(name),
+        address: text("10.0.0.2:7443"),
+        shards: 4,
+        zone: text("b"),
+        region: text("eu"),
+    };
+    for name in ["n-1", "n-2", "n-1"] {
+        made.done(Command::AddNode { facts: facts(name) });
+    }
+    made.done(Command::SetNode { node: 2, standing: v1::cluster::Standing::Draining });
+    let items = items_of(&mut made.partition);
+    let of_these = |item: &&Vec<u8>| kind_of(item) == Kind::Node;
+    let shown = items.iter().filter(of_these).map(|item| format!("{}, {} bytes\n{}", kind_of(item).name(), item.len(), dump(item)));
+    expect_file!["../fixtures/v1-nodes.txt"].assert_eq(&shown.collect::<String>());
+    let mut restored = restore_like(&made.partition, &items).expect("what was written");
+    assert_eq!((restored.digest(), restored.nodes()), (made.partition.digest(), made.partition.nodes()));
+    assert_eq!(items_of(&mut restored), items, "what was restored is written alike");
+}
+
 #[test] // Old bytes stay readable, not only writable.
 fn the_fixture_restores() {
     let mut items: Vec<Vec<u8>> = Vec::new();

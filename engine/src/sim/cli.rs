@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
     for seed in asked.seeds.clone() {
         let report = run(seed, &Masks::default());
         if asked.verbose && report.violation.is_none() {
-            println!("seed {seed}: {}", told(&report));
+            println!("seed {seed}: trace {:016x}, {}", report.trace, told(&report));
         }
         if let Some(violation) = &report.violation {
             if asked.keep_going {

@@ -11,10 +11,11 @@ use super::{
         shadow::{Logged, Shadow},
     },
     disk::Mounted,
+    machine::Machine,
 };
 use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
-    folder::{Before, Generation, Meta},
+    folder::{Before, Generation},
     log::{LogIdentity, RecoverError, Tail},
     seal::Keyring,
     shard::{
@@ -141,16 +142,16 @@ impl Sink for Watched<'_> {
     }
 }
 
-/// Starts a process with `shards`.
+/// Starts a process with `shards` on a machine.
 pub(super) fn boot(
-    disk: &Mounted,
-    meta: &mut Meta,
+    machine: &mut Machine,
     shards: u16,
     settings: &Settings,
     now: Now,
     seed: u64,
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
+    let Machine { disk, meta, .. } = machine;
     let plan = Plan::read(meta, disk.clone())?;
     let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };
     let unread = |source| ReplayLogError::from(RecoverError::Io { file: crate::events::FOLDER.to_owned(), offset: 0, source });

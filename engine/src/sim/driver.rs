@@ -6,17 +6,18 @@
 //! Bounds: those of the core; messages between two shards keep their order, writes do not.
 
 use super::{
-    checks::{Violation, must, shadow::Logged},
+    checks::{Violation, machine_log::Logged, must},
     disk::{Crash, WriteId},
     machine::{Acked, Machine, MachineId},
+    node::Shard,
     world::{Event, World},
 };
 use crate::{
-    log::{BLOCK_BYTES, RecordKind, SealedBatch, SegmentPlan},
+    log::{BLOCK_BYTES, SealedBatch, SegmentPlan},
     mutants::{self, Mutant},
     shard::{Input, Output, core::express_response},
 };
-use wire::{Millis, PartitionId, ShardId};
+use wire::ShardId;
 
 impl World {
     /// Puts something into a shard's queue.
@@ -68,25 +69,25 @@ impl World {
             let shard = &mut node.shards[place];
             mutants::set_local_ms(now.wall.0);
             if let Input::Written(batch) = &input {
-                shard.durable.insert(batch.number.0, entries_of(batch));
+                shard.durable.insert(batch.number.0, batch.records().filter_map(|record| Logged::of(&record)).collect());
                 // Two writes may end in any order; the log has one.
-                while let Some(entries) = shard.durable.remove(&shard.next_batch) {
+                while let Some(records) = shard.durable.remove(&shard.next_batch) {
                     shard.next_batch += 1;
-                    for entry in &entries {
-                        self.shadow.durable(entry)?;
+                    for logged in &records {
+                        self.shadow.durable(machine, &logged.record())?;
                     }
                 }
-                shard.core.handle(now, input);
-                self.compare(machine, place)?;
-            } else {
-                shard.core.handle(now, input);
             }
+            shard.core.handle(now, input);
+            self.look(machine, place)?;
         }
         loop {
             if !self.acts(machine) {
                 return Ok(());
             }
-            let Some(output) = self.machines[machine].node.as_mut().and_then(|node| node.shards[place].core.poll_output()) else { break };
+            let output = self.machines[machine].node.as_mut().and_then(|node| node.shards[place].core.poll_output());
+            self.look(machine, place)?;
+            let Some(output) = output else { break };
             self.carry_out(machine, number, output)?;
         }
         let Machine { node: Some(node), clock, .. } = &self.machines[machine] else { return Ok(()) };
@@ -102,12 +103,14 @@ impl World {
         Ok(())
     }
 
-    /// The state of a shard, after it applied what was written.
-    fn compare(&mut self, machine: MachineId, place: usize) -> Result<(), Violation> {
+    /// What a core has applied since it was looked at: it must be committed, and make the state that the core has.
+    fn look(&mut self, machine: MachineId, place: usize) -> Result<(), Violation> {
         let Some(node) = &self.machines[machine].node else { return Ok(()) };
-        let core = &node.shards[place].core;
-        for id in core.owned() {
-            core.look_at(id, |partition| self.shadow.compare(partition))?;
+        let Shard { core, owned, .. } = &node.shards[place];
+        for id in owned {
+            if self.shadow.applied(machine, *id, core.applied(*id))? {
+                core.look_at(*id, |partition| self.shadow.compare(machine, partition))?;
+            }
         }
         Ok(())
     }
@@ -125,7 +128,7 @@ impl World {
                     return Err(Violation::new(format!("shard {from} answers {token:?}, which nobody asked or which was answered")));
                 };
                 for position in &response.positions {
-                    must(self.shadow.has(position), || format!("{position} is answered before it is durable"))?;
+                    must(self.shadow.has(position), || format!("{position} is answered before it is committed"))?;
                 }
                 if let [position] = response.positions[..]
                     && let Some(applied) = self.shadow.take_outcome(&position)
@@ -245,16 +248,4 @@ impl World {
 /// The folder of a file.
 pub(super) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// The entries of a batch.
-fn entries_of(batch: &SealedBatch) -> Vec<Logged> {
-    let entry = |record: &crate::log::Record<'_>| matches!(record.kind, RecordKind::Entry(_));
-    let logged = |record: crate::log::Record<'_>| Logged {
-        partition: PartitionId(record.partition),
-        index: record.index,
-        time: Millis(record.time_ms),
-        body: record.body.to_vec(),
-    };
-    batch.records().filter(entry).map(logged).collect()
 }

@@ -39,6 +39,7 @@ impl MachineId {
 
 /// See above.
 pub(super) struct Machine {
+    pub(super) id: MachineId,
     pub(super) disk: Mounted,
     pub(super) meta: Meta,
     pub(super) clock: Clock,
@@ -92,6 +93,7 @@ impl Machine {
     pub(super) fn new(id: MachineId, settings: &Settings) -> Self {
         let folder = 1 + u128::from(id.0);
         Self {
+            id,
             disk: Mounted(Rc::new(RefCell::new(Disk::default()))),
             meta: Meta { id: folder, partitions: settings.partitions, epoch: 1, generations: Vec::new(), begins: Begins::Log },
             clock: Clock::default(),

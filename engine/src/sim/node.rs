@@ -1,22 +1,19 @@
 //! The process under test: its shards, what lies in their queues, and its start through the real recovery.
 //!
 //! Path: [`boot`] → [`Plan::read`] and [`Plan::walk`] over the fake disk → every entry into a `Builder`, and beside it to the [`Shadow`] → where the logs
-//! go on ([`resume`]) → [`Node`]. What the world then does with it is what a driver does.
+//! go on ([`resume`]) → [`Node`], whose cores have applied what is committed. What the world then does with it is what a driver does.
 //! Left to `start.rs`, and not run here: the data folder's lock and keys, and the refusal of a clock that is far behind.
 
 use super::{
     Settings,
-    checks::{
-        Violation,
-        shadow::{Logged, Shadow},
-    },
+    checks::{Violation, machine_log::Logged, shadow::Shadow},
     disk::Mounted,
-    machine::Machine,
+    machine::{Machine, MachineId},
 };
 use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
     folder::{Before, Generation},
-    log::{LogIdentity, RecoverError, Tail},
+    log::{LogIdentity, Record, RecoverError, Tail},
     seal::Keyring,
     shard::{
         CallToken, Input, Now,
@@ -35,6 +32,9 @@ use std::{
     sync::Arc,
 };
 use wire::{Millis, PartitionId, ShardId, placement::shard_of};
+
+/// Raft's term of an entry that a recovery finds: its sink is not told it, and in groups of one there is no other.
+const TERM: u64 = 1;
 
 /// Events are kept as long as a run lasts.
 const EVENTS_KEEP: Keep = Keep { ms: u64::MAX / 2, bytes: u64::MAX };
@@ -85,6 +85,8 @@ pub(super) struct Node {
 /// One of its shards.
 pub(super) struct Shard {
     pub(super) core: ShardCore,
+    /// Its partitions.
+    pub(super) owned: Vec<PartitionId>,
     pub(super) inbox: VecDeque<Input>,
     /// The turn that is scheduled first.
     pub(super) turn_us: Option<u64>,
@@ -92,7 +94,7 @@ pub(super) struct Shard {
     pub(super) log: String,
     /// Until then it is not run: another thread has its core.
     pub(super) stalled_us: u64,
-    /// Entries of batches that are durable before one before them is, by number.
+    /// Records of batches that are durable before one before them is, by number.
     pub(super) durable: BTreeMap<u64, Vec<Logged>>,
     /// What it does with files beside the log.
     pub(super) files: super::files::Files,
@@ -125,6 +127,7 @@ struct Watched<'a> {
     builder: Builder,
     shard: ShardId,
     shards: u16,
+    machine: MachineId,
     shadow: &'a mut Shadow,
     wrong: Option<Violation>,
 }
@@ -135,7 +138,7 @@ impl Sink for Watched<'_> {
     }
 
     fn take(&mut self, partition: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), String> {
-        if let Err(violation) = self.shadow.recovered(partition, index, time, body) {
+        if let Err(violation) = self.shadow.recovered(self.machine, &Record::entry(partition.0, TERM, index, time.0, body)) {
             self.wrong.get_or_insert(violation);
         }
         self.builder.replay(partition, index, time, body).map_err(|error| error.to_string())
@@ -151,14 +154,15 @@ pub(super) fn boot(
     seed: u64,
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
-    let Machine { disk, meta, .. } = machine;
+    let Machine { id, disk, meta, .. } = machine;
+    let (machine, disk) = (*id, &*disk);
     let plan = Plan::read(meta, disk.clone())?;
     let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };
     let unread = |source| ReplayLogError::from(RecoverError::Io { file: crate::events::FOLDER.to_owned(), offset: 0, source });
     let catalog = Catalog::read(&mut event_files, meta.id, meta.epoch).map_err(unread)?;
     let (catalog, shared) = (Arc::new(catalog), Arc::new(Shared::default()));
     let (mut walked, mut builders) = (Walked::default(), Vec::new());
-    shadow.begin_recovery();
+    shadow.begin_recovery(machine);
     for shard in (0..shards).map(ShardId) {
         let config = Config {
             shard,
@@ -175,13 +179,14 @@ pub(super) fn boot(
             providers: vec![super::PROVIDER.to_owned()],
             events: EVENTS_KEEP,
         };
-        let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
+        let builder = Builder::new(config, Arc::clone(&catalog));
+        let mut sink = Watched { builder, shard, shards, machine, shadow, wrong: None };
         let mut newer = None;
         let Watched { builder, shadow, .. } = &mut sink;
         let below = plan.restore(
             |partition| shard_of(partition, shards) == shard,
             |partition, index| {
-                newer = newer.take().or_else(|| shadow.restored(partition.id(), index).err());
+                newer = newer.take().or_else(|| shadow.restored(machine, partition.id(), index).err());
                 builder.restore(partition, index).expect("only its own partitions are restored, each once");
             },
         );
@@ -195,8 +200,9 @@ pub(super) fn boot(
         walked.add(gone?);
         builders.push(sink.builder);
     }
-    shadow.end_recovery(builders.iter().flat_map(Builder::partitions))?;
     walked.sync(disk).map_err(ReplayLogError::from)?;
+    // Only now: a recovery that fails on its way makes nothing durable.
+    shadow.end_recovery(machine)?;
     for path in plan.snapshots.surplus(&walked.used) {
         disk.0.borrow_mut().remove(&path);
     }
@@ -218,11 +224,14 @@ pub(super) fn boot(
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&seed.to_le_bytes());
         secret[8..10].copy_from_slice(&shard.to_le_bytes());
+        let next_batch = writer.open_batch().0;
+        let core = builder.finish(writer, now, secret);
         Shard {
-            next_batch: writer.open_batch().0,
+            next_batch,
             durable: BTreeMap::new(),
             files: super::files::Files::default(),
-            core: builder.finish(writer, now, secret),
+            owned: core.owned(),
+            core,
             inbox: VecDeque::new(),
             turn_us: None,
             log: crate::log::layout::log_path(&meta.log(generation, shard)),
@@ -231,5 +240,13 @@ pub(super) fn boot(
     });
     let end = |(log, tail): &(LogIdentity, Tail)| (crate::log::layout::log_path(log), tail.next_batch.0);
     let ends = walked.tails.values().map(end).collect();
-    Ok(Node { shards: started.collect(), calls: BTreeMap::new(), ends, heard_us: BTreeMap::new() })
+    let shards: Vec<Shard> = started.collect();
+    for Shard { core, owned, .. } in &shards {
+        for partition in owned {
+            shadow.applied(machine, *partition, core.applied(*partition))?;
+            core.look_at(*partition, |partition| shadow.compare_whole(machine, partition))?;
+        }
+    }
+    shadow.started(machine)?;
+    Ok(Node { shards, calls: BTreeMap::new(), ends, heard_us: BTreeMap::new() })
 }

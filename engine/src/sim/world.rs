@@ -12,6 +12,7 @@ use super::{
     disk::WriteId,
     faults::Fault,
     machine::{Machine, MachineId},
+    node::Shard,
     provider::Provider,
     random::{Random, mix},
 };
@@ -184,7 +185,7 @@ impl World {
             clients,
             story,
             provider: Provider::new(seed, settings.shards_max),
-            shadow: Shadow::new(settings.partitions, 1),
+            shadow: Shadow::new(settings.machines, settings.partitions, 1),
             calls: BTreeMap::new(),
             phase: Phase::Storm,
             next_call: 0,
@@ -229,7 +230,7 @@ impl World {
         self.report.digests = self.shadow.digests;
         self.report.survived = self.shadow.survived;
         self.story.counts.insert("partitions restored", self.shadow.restored);
-        self.story.counts.insert("snapshots in steps", self.shadow.snapshots);
+        self.story.counts.insert("snapshots in steps", self.shadow.snapshots());
         self.report.virtual_us = self.time_us;
         self.report.counts = std::mem::take(&mut self.story.counts);
         self.report
@@ -355,13 +356,17 @@ impl World {
 
     /// What is still under way.
     fn unrest(&self) -> String {
-        for (machine, of) in self.machines.iter().enumerate() {
+        for of in &self.machines {
+            let machine = of.id.0;
             let Some(node) = &of.node else { return format!("machine {machine} does not run") };
             for (number, shard) in node.shards.iter().enumerate() {
                 if shard.core.calls() > self.provider.polls() {
                     return format!("shard {number} of machine {machine} has {} calls under way", shard.core.calls());
                 }
             }
+        }
+        if let Some(behind) = self.shadow.behind() {
+            return behind;
         }
         for client in &self.clients {
             if let Some(what) = client.waits_for() {
@@ -456,14 +461,18 @@ impl World {
 
     /// With everything idle: the books.
     fn check_the_end(&mut self) -> Result<(), Violation> {
-        for (machine, of) in self.machines.iter().enumerate() {
-            let Some(node) = &of.node else { return Err(Violation::new(format!("machine {machine} does not run at the end"))) };
-            for shard in &node.shards {
-                let owned: Vec<wire::PartitionId> = shard.core.owned();
+        for of in &self.machines {
+            let machine = of.id;
+            let Some(node) = &of.node else { return Err(Violation::new(format!("machine {} does not run at the end", machine.0))) };
+            for Shard { core, owned, .. } in &node.shards {
                 for partition in owned {
-                    shard.core.look_at(partition, |partition| self.shadow.compare_whole(partition))?;
+                    core.look_at(*partition, |partition| self.shadow.compare_whole(machine, partition))?;
                 }
             }
+        }
+        // Whose states were compared: those at the head.
+        if let Some(behind) = self.shadow.behind() {
+            return Err(Violation::new(format!("at the end {behind}")));
         }
         super::checks::order::check(&self.story)?;
         super::checks::stock::check(&self.story, &self.shadow)?;

@@ -108,6 +108,10 @@ async fn claim(ctx: &Ctx, trail: &mut Trail, owner: &str, keys: &[&str], partiti
     Ok(())
 }
 
+/// How often, and how many milliseconds apart, it is looked whether this node has what another one committed.
+const HERE_LOOKS_MAX: u32 = 500;
+const HERE_LOOK_MS: u64 = 2;
+
 /// The path of a category from the root, made when missing.
 async fn ensure_category(ctx: &Ctx, trail: &mut Trail, key: &str) -> Result<Vec<v1::CategoryNode>, Failure> {
     let path = |tree: &CategoryTree| {
@@ -121,8 +125,19 @@ async fn ensure_category(ctx: &Ctx, trail: &mut Trail, key: &str) -> Result<Vec<
     let partition = placement::categories_partition(ctx.config(|config| config.partitions));
     let committed = ctx.command(partition, Command::EnsureCategory { key: key.to_owned() }).await?;
     trail.note(committed).map_err(refused)?;
-    // The owner publishes the tree before it answers.
-    path(&tree(ctx)).ok_or(Failure::Internal)
+    shown_here(ctx, || path(&tree(ctx))).await
+}
+
+/// What a command on the categories' partition made, once this node has it too: the owner publishes the tree before it answers, but it may be another node, whose
+/// entries come here a moment later.
+async fn shown_here<T>(ctx: &Ctx, look: impl Fn() -> Option<T>) -> Result<T, Failure> {
+    for _ in 0..HERE_LOOKS_MAX {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        ctx.sleep_until(ctx.now().mono_us + HERE_LOOK_MS * 1_000).await;
+    }
+    Err(Failure::Interrupted)
 }
 
 pub(super) async fn delete(ctx: &Ctx, head: &Head, trail: &mut Trail, reference: &ProductRef) -> Result<Body, Failure> {
@@ -150,6 +165,7 @@ pub(super) async fn put_category(ctx: &Ctx, head: &Head, trail: &mut Trail, inpu
     let committed = ctx.propose(partition, head.entry(Command::PutCategory { key, name, parent })).await?;
     match trail.note(committed).map_err(refused)? {
         Done::Category { id, what } => {
+            shown_here(ctx, || ctx.config(|config| config.shared.categories().get(id).map(|_| ()))).await?;
             let (tree, counts) = tree_and_counts(ctx).await?;
             let category = tree.get(id).map(|category| view(&tree, category, &counts)).ok_or(Failure::Internal)?;
             Ok(Body::UpsertedCategory { category: Box::new(category), what })

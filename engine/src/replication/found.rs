@@ -21,7 +21,11 @@ pub(crate) enum Said<'a> {
     /// The next entry.
     Entry { variant: EntryVariant, term: u64, index: u64, time: Millis, body: &'a [u8] },
     /// Entries from this index on are void.
-    VoidFrom(u64),
+    VoidFrom {
+        /// Of the leader that says so.
+        term: u64,
+        index: u64,
+    },
     /// Term, vote, and up to which index entries are committed.
     Hard(HardState),
     /// The members of its group, from this index on.
@@ -91,7 +95,7 @@ impl Found {
                     tail.append(&LogEntry { term, index, variant, time, body: Bytes::copy_from_slice(body) });
                 }
             },
-            Said::VoidFrom(index) => {
+            Said::VoidFrom { term: _, index } => {
                 if index <= self.applied.index {
                     return Err(FoundError::Void { index });
                 }
@@ -157,7 +161,7 @@ mod tests {
                 };
                 Said::Entry { variant, term: number(term), index: number(index), time: Millis(1), body }
             }
-            "v" => Said::VoidFrom(number(rest)),
+            "v" => Said::VoidFrom { term: 2, index: number(rest) },
             "h" => Said::Hard(HardState { term: 3, vote: 2, commit: number(rest) }),
             _ => Said::Members(number(rest), Membership { voters: vec![1, 2, 3], ..Membership::default() }),
         }

@@ -150,7 +150,8 @@ impl Group {
             max_election_tick: patience + 1,
             read_only_option: ReadOnlyOption::Safe,
             skip_bcast_commit: false,
-            batch_append: true,
+            // It puts entries behind an empty message that goes on from elsewhere, when a follower was found to be further back meanwhile.
+            batch_append: false,
             // Priorities and pre-votes together panic (tikv/raft-rs 512).
             priority: 0,
             max_uncommitted_size: UNCOMMITTED_BYTES_MAX,

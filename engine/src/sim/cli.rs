@@ -1,16 +1,20 @@
 //! The program: which seeds, how, and what to print.
 
-use super::{Masks, run, shrink::shrink, world::Report};
+use super::{Masks, Seed, run, shrink::shrink, world::Report};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 sim --seed N           runs one seed
 sim --seeds A..B       runs seeds A to B - 1, and stops at the first that fails
+    --machines N       each with N machines, a cluster, instead of one
     --double           each seed twice, and compares everything that happened
     --keep-going       runs all of them, and names those that fail
     --no-shrink        does not look for the smallest schedule that fails
     --mutants          looks for each mutant in the seeds, with the feature `mutants`
     --verbose          prints what each run was made of";
+
+/// Machines of a run.
+const MACHINES_MAX: u16 = 5;
 
 struct Asked {
     seeds: std::ops::Range<u64>,
@@ -19,10 +23,11 @@ struct Asked {
     shrink: bool,
     verbose: bool,
     mutants: bool,
+    machines: u16,
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut asked = Asked { seeds: 0..0, double: false, keep_going: false, shrink: true, verbose: false, mutants: false };
+    let mut asked = Asked { seeds: 0..0, double: false, keep_going: false, shrink: true, verbose: false, mutants: false, machines: 1 };
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
@@ -36,6 +41,13 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
                 let text = value()?;
                 let (from, to) = text.split_once("..").ok_or_else(|| format!("{text} is no range such as 0..500"))?;
                 asked.seeds = number(from)?..number(to)?;
+            }
+            "--machines" => {
+                let machines = number(&value()?)?;
+                asked.machines = u16::try_from(machines)
+                    .ok()
+                    .filter(|of| (1..=MACHINES_MAX).contains(of))
+                    .ok_or_else(|| format!("{machines} machines: there can be 1 to {MACHINES_MAX}"))?;
             }
             "--double" => asked.double = true,
             "--keep-going" => asked.keep_going = true,
@@ -58,16 +70,17 @@ pub fn main() -> ExitCode {
         }
     };
     if asked.mutants {
-        return hunt(&asked.seeds);
+        return hunt(asked.machines, &asked.seeds);
     }
     let mut all = Report::default();
     let count = asked.seeds.end - asked.seeds.start;
     let mut failed = 0_u64;
     let began_us = cpu_us();
-    for seed in asked.seeds.clone() {
+    for number in asked.seeds.clone() {
+        let seed = Seed { number, machines: asked.machines };
         let report = run(seed, &Masks::default());
         if asked.verbose && report.violation.is_none() {
-            println!("seed {seed}: {}", told(&report));
+            println!("seed {seed}: trace {:016x}, {}", report.trace, told(&report));
         }
         if let Some(violation) = &report.violation {
             if asked.keep_going {
@@ -100,14 +113,14 @@ pub fn main() -> ExitCode {
 
 /// Looks for every mutant.
 #[cfg(feature = "mutants")]
-fn hunt(seeds: &std::ops::Range<u64>) -> ExitCode {
+fn hunt(machines: u16, seeds: &std::ops::Range<u64>) -> ExitCode {
     // Some mutants panic, which is a way to be found.
     std::panic::set_hook(Box::new(|_| {}));
-    if super::hunt::hunt_all(seeds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if super::hunt::hunt_all(machines, seeds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(not(feature = "mutants"))]
-fn hunt(_: &std::ops::Range<u64>) -> ExitCode {
+fn hunt(_: u16, _: &std::ops::Range<u64>) -> ExitCode {
     eprintln!(
         "this program was built without mutants: cargo run --release -p engine --features mutants --bin sim -- --mutants --seeds 0..100"
     );
@@ -140,7 +153,7 @@ fn told(report: &Report) -> String {
     )
 }
 
-fn fail(seed: u64, report: Report, shrinks: bool) {
+fn fail(seed: Seed, report: Report, shrinks: bool) {
     let revision = revision();
     let what = report.violation.as_ref().map(ToString::to_string).unwrap_or_default();
     println!("seed {seed} at revision {revision} FAILED: {what}\n  {}", told(&report));
@@ -171,7 +184,8 @@ fn fail(seed: u64, report: Report, shrinks: bool) {
             println!("  client {client} ({}): errands {left:?}", of.what());
         }
     }
-    println!("  again: cargo run --release -p engine --bin sim -- --seed {seed}");
+    let machines = if seed.machines == 1 { String::new() } else { format!(" --machines {}", seed.machines) };
+    println!("  again: cargo run --release -p engine --bin sim -- --seed {seed}{machines}");
 }
 
 /// The revision of the working tree, if there is one.

@@ -1,12 +1,14 @@
 //! What goes wrong, and when.
 //!
 //! Path: a seed → [`draw`], a list of faults with the number of errands after which each strikes → [`World::due_faults`] → the state of the world
-//! ([`Weather`]), or a process that ends → [`World::fault_ends`] for those that last → [`World::calm`] when the storm is over.
+//! ([`Weather`]) or of a machine ([`Trouble`]), or a process that ends → [`World::fault_ends`] for those that last → [`World::calm`] when the storm is over.
 //! All of it stays within the fault model of `log/FORMAT.md`: what was reported durable is lost only to damage. Damage to a log only hits batches that a
 //! later one proves, so that a start must find it; one to a snapshot is found or passed over, when an older one and the log have everything.
 
 use super::{
     disk::Crash,
+    machine::{Acked, Machine, MachineId, Trouble},
+    network::Cuts,
     random::Random,
     world::{Event, Phase, World},
 };
@@ -53,7 +55,17 @@ pub(super) enum Fault {
     SlowPeers,
     /// A shard's executor gets no time.
     Stall,
+    /// A machine and the others do not hear each other.
+    Isolated,
+    /// A machine hears the others, and they do not hear it.
+    Unheard,
+    /// Two machines do not hear each other; others hear both.
+    Estranged,
 }
+
+/// What goes wrong only where there are several machines, beside [`ALL`].
+const OF_CLUSTERS: [Fault; 7] =
+    [Fault::Isolated, Fault::Isolated, Fault::Isolated, Fault::Unheard, Fault::Unheard, Fault::Estranged, Fault::BadNetwork];
 
 const ALL: [Fault; 21] = [
     Fault::Kill,
@@ -79,51 +91,36 @@ const ALL: [Fault; 21] = [
     Fault::Stall,
 ];
 
-/// What lasts.
+/// What lasts, and is not about one machine.
 #[derive(Debug)]
 pub(super) struct Weather {
     /// In a thousand: messages lost, come twice, late.
     pub(super) network: (u64, u64, u64),
-    /// Messages between shards that are late, in a thousand.
-    pub(super) slow_peers: u64,
-    /// How many faults make it so.
-    pub(super) slow_disk: u32,
-    /// Likewise.
-    pub(super) full_disk: u32,
-    /// The provider does not answer.
+    /// The provider does not answer: how many faults make it so.
     pub(super) provider_away: u32,
-    /// The next batch of several blocks does not live to be reported.
-    pub(super) tears: bool,
-    /// The next write fails.
-    pub(super) write_fails: bool,
-    /// The next step with a file beside the log fails.
-    pub(super) files_fail: bool,
 }
 
 const FAIR: (u64, u64, u64) = (6, 6, 15);
 
 impl Default for Weather {
     fn default() -> Self {
-        Self {
-            network: FAIR,
-            slow_peers: 5,
-            slow_disk: 0,
-            full_disk: 0,
-            provider_away: 0,
-            tears: false,
-            write_fails: false,
-            files_fail: false,
-        }
+        Self { network: FAIR, provider_away: 0 }
     }
 }
 
 /// The faults of a run of so many errands, each with the number of errands after which it strikes.
-pub(super) fn draw(random: &mut Random, errands: u64) -> Vec<(u64, Fault)> {
+pub(super) fn draw(random: &mut Random, errands: u64, machines: u16) -> Vec<(u64, Fault)> {
     let count = random.between(FAULTS.0, FAULTS.1);
     // From the last on, so that they are taken from the end.
-    let mut faults: Vec<(u64, Fault)> = (0..count).map(|_| (random.between(errands / 20, errands * 19 / 20), random.pick(&ALL))).collect();
+    let mut faults: Vec<(u64, Fault)> =
+        (0..count).map(|_| (random.between(errands / 20, errands * 19 / 20), pick(random, machines))).collect();
     faults.sort_by_key(|(after, _)| std::cmp::Reverse(*after));
     faults
+}
+
+fn pick(random: &mut Random, machines: u16) -> Fault {
+    // Nothing more is drawn where there is one machine.
+    if machines > 1 && random.chance(500) { random.pick(&OF_CLUSTERS) } else { random.pick(&ALL) }
 }
 
 impl World {
@@ -139,47 +136,58 @@ impl World {
         }
     }
 
+    /// The machine that a fault strikes.
+    fn struck(&self, random: &mut Random) -> MachineId {
+        match self.settings.machines {
+            // Nothing is drawn where there is nothing to choose.
+            1 => MachineId::FIRST,
+            machines => MachineId(random.below(u64::from(machines)) as u16),
+        }
+    }
+
     fn strike(&mut self, fault: Fault, random: &mut Random) {
         self.report.faults += 1;
         self.trace(7, fault as u64);
+        let machine = self.struck(random);
+        let of = &mut self.machines[machine];
         let soon = random.below(60) as u32;
         let lasts_us = match fault {
-            Fault::Kill => return self.doom(soon, Crash::Kill),
-            Fault::PowerCut => return self.doom(soon, Crash::PowerCut),
+            Fault::Kill => return of.doom(soon, Crash::Kill),
+            Fault::PowerCut => return of.doom(soon, Crash::PowerCut),
             Fault::WriteFails => {
-                self.weather.write_fails = true;
+                of.trouble.write_fails = true;
                 return;
             }
             Fault::TornWrite => {
-                self.weather.tears = true;
+                of.trouble.tears = true;
                 return;
             }
             Fault::FilesFail => {
-                self.weather.files_fail = true;
+                of.trouble.files_fail = true;
                 return;
             }
             Fault::ReadsFail => {
-                self.disk.0.borrow_mut().failing_reads = random.between32(1, 3);
-                return self.doom(soon, Crash::Kill);
+                of.disk.0.borrow_mut().failing_reads = random.between32(1, 3);
+                return of.doom(soon, Crash::Kill);
             }
             Fault::BitRot | Fault::Misdirected => {
-                if self.spoil(fault, random) {
-                    self.doom(soon, Crash::PowerCut);
+                if of.spoil(fault, random) {
+                    of.doom(soon, Crash::PowerCut);
                 }
                 return;
             }
             Fault::ClockSet => {
                 let far = if random.chance(60) { super::clock::SKEW_MS_MAX } else { 120_000 };
                 let skew_ms = random.below(2 * far).cast_signed() - far.cast_signed();
-                return self.clock.set_skew(skew_ms);
+                return of.clock.set_skew(skew_ms);
             }
             Fault::AdaptersDie => return self.adapters_die(),
             Fault::SlowDisk => {
-                self.weather.slow_disk += 1;
+                of.trouble.slow_disk += 1;
                 random.between(50_000, 1_000_000)
             }
             Fault::FullDisk => {
-                self.weather.full_disk += 1;
+                of.trouble.full_disk += 1;
                 random.between(500_000, 4_000_000)
             }
             Fault::ProviderAway => {
@@ -191,32 +199,39 @@ impl World {
                 random.between(500_000, 3_000_000)
             }
             Fault::SlowPeers => {
-                self.weather.slow_peers = 200;
+                of.trouble.slow_peers = 200;
                 random.between(200_000, 3_000_000)
             }
+            Fault::Isolated | Fault::Unheard | Fault::Estranged => {
+                self.cut(fault, machine, true);
+                random.between(100_000, 4_000_000)
+            }
             Fault::Stall => {
-                if let Some(node) = &mut self.node {
+                if let Some(node) = &mut of.node {
                     let shard = random.place(node.shards.len());
                     node.shards[shard].stalled_us = self.time_us + random.between(10_000, 2_000_000);
                 }
                 return;
             }
         };
-        self.schedule(lasts_us, Event::FaultEnds(fault));
+        self.schedule(lasts_us, Event::FaultEnds { machine, fault });
     }
 
-    fn doom(&mut self, actions: u32, how: Crash) {
-        self.doomed.get_or_insert((actions, how));
-    }
-
-    pub(super) fn fault_ends(&mut self, fault: Fault) {
-        let weather = &mut self.weather;
+    pub(super) fn fault_ends(&mut self, machine: MachineId, fault: Fault) {
+        if matches!(fault, Fault::Isolated | Fault::Unheard | Fault::Estranged) {
+            // When it is calm all ways are open.
+            if self.phase == Phase::Storm {
+                self.cut(fault, machine, false);
+            }
+            return;
+        }
+        let (weather, trouble) = (&mut self.weather, &mut self.machines[machine].trouble);
         match fault {
-            Fault::SlowDisk => weather.slow_disk = weather.slow_disk.saturating_sub(1),
-            Fault::FullDisk => weather.full_disk = weather.full_disk.saturating_sub(1),
+            Fault::SlowDisk => trouble.slow_disk = trouble.slow_disk.saturating_sub(1),
+            Fault::FullDisk => trouble.full_disk = trouble.full_disk.saturating_sub(1),
+            Fault::SlowPeers => trouble.slow_peers = Trouble::default().slow_peers,
             Fault::ProviderAway => weather.provider_away = weather.provider_away.saturating_sub(1),
             Fault::BadNetwork => weather.network = FAIR,
-            Fault::SlowPeers => weather.slow_peers = Weather::default().slow_peers,
             Fault::Kill
             | Fault::PowerCut
             | Fault::TornWrite
@@ -227,34 +242,60 @@ impl World {
             | Fault::Misdirected
             | Fault::ClockSet
             | Fault::AdaptersDie
-            | Fault::Stall => {}
+            | Fault::Stall
+            | Fault::Isolated
+            | Fault::Unheard
+            | Fault::Estranged => {}
+        }
+    }
+
+    /// Closes the ways of a fault between machines, or opens them again.
+    fn cut(&mut self, fault: Fault, machine: MachineId, closes: bool) {
+        let next = MachineId((machine.0 + 1) % self.settings.machines);
+        for other in self.machine_ids().filter(|other| *other != machine) {
+            let both = [(machine, other), (other, machine)];
+            let ways = match fault {
+                Fault::Unheard => &both[..1],
+                Fault::Estranged if other != next => &[],
+                _ => &both[..],
+            };
+            for (from, to) in ways {
+                if closes {
+                    self.cuts.close(*from, *to);
+                } else {
+                    self.cuts.open(*from, *to);
+                }
+            }
         }
     }
 
     /// The storm is over: whatever is damaged is repaired, and nothing goes wrong any more.
     pub(super) fn calm(&mut self) {
-        self.weather = Weather { slow_peers: 0, network: (0, 0, 0), ..Weather::default() };
-        self.doomed = None;
-        let mut disk = self.disk.0.borrow_mut();
-        disk.failing_reads = 0;
-        for damage in std::mem::take(&mut self.damage) {
-            disk.repair(&damage);
-        }
-        drop(disk);
-        if let Some(node) = &mut self.node {
-            for shard in &mut node.shards {
-                shard.stalled_us = 0;
-                shard.turn_us = None;
-            }
-        }
+        self.weather = Weather { network: (0, 0, 0), ..Weather::default() };
+        self.cuts = Cuts::default();
+        self.machines.iter_mut().for_each(Machine::calm);
         debug_assert!(matches!(self.phase, Phase::Healing { .. }), "the storm ends once");
+    }
+}
+
+impl Machine {
+    /// Nothing goes wrong with it any more, and what did is repaired.
+    fn calm(&mut self) {
+        self.trouble = Trouble { slow_peers: 0, ..Trouble::default() };
+        self.doomed = None;
+        self.disk.0.borrow_mut().failing_reads = 0;
+        self.repair();
+        for shard in self.node.iter_mut().flat_map(|node| &mut node.shards) {
+            shard.stalled_us = 0;
+            shard.turn_us = None;
+        }
     }
 
     /// Flips a bit of a snapshot. False when there is none.
     fn rot_snapshot(&mut self, random: &mut Random) -> bool {
         let mut disk = self.disk.0.borrow_mut();
         let mut snapshots = Vec::new();
-        for partition in (0..self.settings.partitions).map(wire::PartitionId) {
+        for partition in (0..self.meta.partitions).map(wire::PartitionId) {
             let folder = layout::partition_path(partition);
             let whole = |name: &String| matches!(layout::parse_name(name), Some(layout::Name::Whole(_)));
             snapshots.extend(disk.list(&folder).into_iter().map(|(name, _)| name).filter(whole).map(|name| format!("{folder}/{name}")));
@@ -273,22 +314,20 @@ impl World {
         if fault == Fault::BitRot && random.fork(1).chance(SNAPSHOTS_ROT) && self.rot_snapshot(&mut random.fork(2)) {
             return true;
         }
-        let logs: Vec<&Vec<super::driver::Acked>> = self.acked.values().filter(|batches| batches.len() > 4).collect();
+        let logs: Vec<&Vec<Acked>> = self.acked.values().filter(|batches| batches.len() > 4).collect();
         if logs.is_empty() {
             return false;
         }
         let batches = logs[random.place(logs.len())];
         let newest = batches.iter().map(|batch| batch.number).max().unwrap_or(0);
         // A writer claims what was durable when it sealed: at least all but the two before.
-        let proven: Vec<&super::driver::Acked> = batches.iter().filter(|batch| batch.number + 2 < newest).collect();
+        let proven: Vec<&Acked> = batches.iter().filter(|batch| batch.number + 2 < newest).collect();
         if proven.is_empty() {
             return false;
         }
         let hit = proven[random.place(proven.len())].clone();
         let other = proven[random.place(proven.len())].clone();
-        let block = |batch: &super::driver::Acked, random: &mut Random| {
-            batch.at + random.below((batch.bytes / BLOCK_BYTES) as u64) * BLOCK_BYTES as u64
-        };
+        let block = |batch: &Acked, random: &mut Random| batch.at + random.below((batch.bytes / BLOCK_BYTES) as u64) * BLOCK_BYTES as u64;
         let (at, from) = (block(&hit, random), block(&other, random));
         let mut disk = self.disk.0.borrow_mut();
         let done = match fault {

@@ -4,16 +4,17 @@
 //! schedule that fails is.
 
 use super::{
-    Masks, run,
+    Masks, Seed, run,
     shrink::{Shrunk, shrink},
 };
 use crate::mutants::{Mutant, set};
 use std::ops::Range;
 
 /// Which seed finds the mutant, and by what.
-pub(super) fn hunt(mutant: Mutant, seeds: Range<u64>) -> Option<(u64, String)> {
+pub(super) fn hunt(mutant: Mutant, machines: u16, seeds: Range<u64>) -> Option<(u64, String)> {
     set(Some(mutant));
-    let found = seeds.into_iter().find_map(|seed| Some((seed, run(seed, &Masks::default()).violation?.to_string())));
+    let found =
+        seeds.into_iter().find_map(|seed| Some((seed, run(Seed { number: seed, machines }, &Masks::default()).violation?.to_string())));
     set(None);
     found
 }
@@ -22,7 +23,7 @@ pub(super) fn hunt(mutant: Mutant, seeds: Range<u64>) -> Option<(u64, String)> {
 const SHRUNK: Mutant = Mutant::HalfBasket;
 
 /// The smallest schedule that finds the mutant, if it fails when it is run again and has at most a tenth of the errands.
-fn smallest(mutant: Mutant, seed: u64) -> Result<Shrunk, String> {
+fn smallest(mutant: Mutant, seed: Seed) -> Result<Shrunk, String> {
     set(Some(mutant));
     let shrunk = shrink(seed, run(seed, &Masks::default()));
     let again = run(seed, &shrunk.masks).violation;
@@ -36,11 +37,11 @@ fn smallest(mutant: Mutant, seed: u64) -> Result<Shrunk, String> {
 }
 
 /// Looks for all of them, and prints a table. False when one is not found, or its schedule does not get smaller.
-pub(super) fn hunt_all(seeds: &Range<u64>) -> bool {
+pub(super) fn hunt_all(machines: u16, seeds: &Range<u64>) -> bool {
     println!("| mutant | seeds | found by |\n|---|---:|---|");
     let (mut all, mut found) = (true, Vec::new());
     for mutant in Mutant::ALL {
-        match hunt(mutant, seeds.clone()) {
+        match hunt(mutant, machines, seeds.clone()) {
             Some((seed, by)) => {
                 println!("| {mutant:?} | {} | {} |", seed - seeds.start + 1, brief(&by));
                 found.push((mutant, seed));
@@ -52,7 +53,7 @@ pub(super) fn hunt_all(seeds: &Range<u64>) -> bool {
         }
     }
     for (mutant, seed) in found.into_iter().filter(|(mutant, _)| *mutant == SHRUNK) {
-        match smallest(mutant, seed) {
+        match smallest(mutant, Seed { number: seed, machines }) {
             Ok(Shrunk { faults, errands, runs, .. }) => println!(
                 "\nthe smallest schedule that finds {mutant:?} has {} of {} faults and {} of {} errands, after {runs} runs",
                 faults.0, faults.1, errands.0, errands.1

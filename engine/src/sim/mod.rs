@@ -1,14 +1,14 @@
-//! The simulator: a whole machine from one seed, in one thread, with everything going wrong that its fault model knows.
+//! The simulator: whole machines from one seed, in one thread, with everything going wrong that its fault model knows.
 //!
-//! Real are the shards' cores, the partitions, the log with its recovery, saga, ledger, index and idempotency. Of the simulation's making are the disk,
+//! Real are the shards' cores, the partitions, the log with its recovery, saga, ledger, index and idempotency. Of the simulation's making are the disks,
 //! the clocks, the queues, the network, the payment provider and the clients. It is the third driver beside those of `shard/drivers`.
 //!
 //! Path: `sim --seed N` → [`cli`] → [`run`] → `world.rs` → a report, or what was violated, with the smallest schedule that still shows it (`shrink.rs`).
-//! Read first: `world.rs`; then `faults.rs` for what may go wrong and `checks/` for what must be true all the same.
-//! Bounds: one machine of 1 to 4 shards, some 2,000 operations and a dozen faults a seed, all in memory.
+//! Read first: `world.rs` and `machine.rs`; then `faults.rs` for what may go wrong and `checks/` for what must be true all the same.
+//! Bounds: [`Settings::machines`], which is one, of 1 to 4 shards each; some 2,000 operations and a dozen faults a seed, all in memory.
 //!
-//! The place of a network with more machines is [`world::World`]: `node` becomes one of several with a disk and a clock each, `Event` says which,
-//! and what is now an answer to a client or a message between shards gets siblings between machines.
+//! The place of a network between machines is `driver.rs`, where an output to another machine becomes an event that arrives there, as one to another shard
+//! does; what that network is like is a part of [`faults::Weather`], and which machine a client asks is up to `World::route`.
 
 mod checks;
 mod cli;
@@ -20,6 +20,8 @@ mod faults;
 mod files;
 #[cfg(feature = "mutants")]
 mod hunt;
+mod machine;
+mod network;
 mod node;
 mod provider;
 mod random;
@@ -39,8 +41,9 @@ const PROVIDER: &str = "bank";
 /// What a run is like, but for its events.
 #[derive(Clone, Debug)]
 struct Settings {
+    machines: u16,
     partitions: u16,
-    /// At each start so many, from 1.
+    /// At each start of a machine so many, from 1.
     shards_max: u16,
     /// Every start has as many as the first.
     shards_fixed: Option<u16>,
@@ -65,6 +68,7 @@ impl Settings {
     fn draw(random: &mut Random) -> Self {
         let shards_max = random.between(1, 4) as u16;
         Self {
+            machines: 1,
             partitions: random.between(4, 9) as u16,
             shards_max,
             shards_fixed: random.chance(500).then_some(shards_max),
@@ -107,8 +111,22 @@ impl Masks {
     }
 }
 
+/// What a run is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seed {
+    number: u64,
+    /// Machines of the run: one alone, or a cluster.
+    machines: u16,
+}
+
+impl std::fmt::Display for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
 /// Runs a seed. A panic of what is run is a violation like any other.
-fn run(seed: u64, masks: &Masks) -> world::Report {
+fn run(seed: Seed, masks: &Masks) -> world::Report {
     let masks = masks.clone();
     std::panic::catch_unwind(move || world::World::new(seed, masks).run()).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

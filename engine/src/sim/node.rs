@@ -1,26 +1,24 @@
 //! The process under test: its shards, what lies in their queues, and its start through the real recovery.
 //!
 //! Path: [`boot`] → [`Plan::read`] and [`Plan::walk`] over the fake disk → every entry into a `Builder`, and beside it to the [`Shadow`] → where the logs
-//! go on ([`resume`]) → [`Node`]. What the world then does with it is what a driver does.
+//! go on ([`resume`]) → [`Node`], whose cores have applied what is committed. What the world then does with it is what a driver does.
 //! Left to `start.rs`, and not run here: the data folder's lock and keys, and the refusal of a clock that is far behind.
 
 use super::{
     Settings,
-    checks::{
-        Violation,
-        shadow::{Logged, Shadow},
-    },
+    checks::{Violation, machine_log::Logged, shadow::Shadow},
     disk::Mounted,
+    machine::{Machine, MachineId},
 };
 use crate::{
     events::{self, Catalog, EventFiles, Keep, LogFiles},
-    folder::{Before, Generation, Meta},
-    log::{LogIdentity, RecoverError, Tail},
+    folder::{Before, Generation},
+    log::{LogIdentity, Record, RecordKind, RecoverError, Tail},
     replication::Said,
     seal::Keyring,
     shard::{
         CallToken, Input, Now,
-        core::{Builder, Config, ShardCore},
+        core::{Builder, Cluster, Config, ShardCore},
     },
     shared::Shared,
     start::{
@@ -85,6 +83,8 @@ pub(super) struct Node {
 /// One of its shards.
 pub(super) struct Shard {
     pub(super) core: ShardCore,
+    /// Its partitions.
+    pub(super) owned: Vec<PartitionId>,
     pub(super) inbox: VecDeque<Input>,
     /// The turn that is scheduled first.
     pub(super) turn_us: Option<u64>,
@@ -92,7 +92,7 @@ pub(super) struct Shard {
     pub(super) log: String,
     /// Until then it is not run: another thread has its core.
     pub(super) stalled_us: u64,
-    /// Entries of batches that are durable before one before them is, by number.
+    /// Records of batches that are durable before one before them is, by number.
     pub(super) durable: BTreeMap<u64, Vec<Logged>>,
     /// What it does with files beside the log.
     pub(super) files: super::files::Files,
@@ -125,6 +125,7 @@ struct Watched<'a> {
     builder: Builder,
     shard: ShardId,
     shards: u16,
+    machine: MachineId,
     shadow: &'a mut Shadow,
     wrong: Option<Violation>,
 }
@@ -135,8 +136,16 @@ impl Sink for Watched<'_> {
     }
 
     fn take(&mut self, partition: PartitionId, said: Said<'_>) -> Result<(), String> {
-        if let Said::Entry { index, time, body, .. } = said
-            && let Err(violation) = self.shadow.recovered(partition, index, time, body)
+        let record = match &said {
+            Said::Entry { variant, term, index, time, body } => {
+                let entry = Record::entry(partition.0, *term, *index, time.0, body);
+                Some(Record { kind: RecordKind::Entry(*variant), ..entry })
+            }
+            Said::VoidFrom { term, index } => Some(Record::overwrite_from(partition.0, *term, *index)),
+            Said::Hard(_) | Said::Members(..) => None,
+        };
+        if let Some(record) = record
+            && let Err(violation) = self.shadow.recovered(self.machine, &record)
         {
             self.wrong.get_or_insert(violation);
         }
@@ -144,23 +153,29 @@ impl Sink for Watched<'_> {
     }
 }
 
-/// Starts a process with `shards`.
+/// Starts a process with `shards` on a machine.
 pub(super) fn boot(
-    disk: &Mounted,
-    meta: &mut Meta,
+    machine: &mut Machine,
     shards: u16,
     settings: &Settings,
     now: Now,
     seed: u64,
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
+    let Machine { id, disk, meta, life, .. } = machine;
+    let (machine, disk) = (*id, &*disk);
+    let cluster = (settings.machines > 1).then(|| Cluster {
+        node: machine.node(),
+        incarnation: u64::from(*life),
+        members: (0..settings.machines).map(|other| MachineId(other).node()).collect(),
+    });
     let plan = Plan::read(meta, disk.clone())?;
     let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };
     let unread = |source| ReplayLogError::from(RecoverError::Io { file: crate::events::FOLDER.to_owned(), offset: 0, source });
     let catalog = Catalog::read(&mut event_files, meta.id, meta.epoch).map_err(unread)?;
     let (catalog, shared) = (Arc::new(catalog), Arc::new(Shared::default()));
     let (mut walked, mut builders) = (Walked::default(), Vec::new());
-    shadow.begin_recovery();
+    shadow.begin_recovery(machine);
     for shard in (0..shards).map(ShardId) {
         let config = Config {
             shard,
@@ -176,15 +191,16 @@ pub(super) fn boot(
             capture_at_once: settings.capture_at_once,
             providers: vec![super::PROVIDER.to_owned()],
             events: EVENTS_KEEP,
-            cluster: None,
+            cluster: cluster.clone(),
         };
-        let mut sink = Watched { builder: Builder::new(config, Arc::clone(&catalog)), shard, shards, shadow, wrong: None };
+        let builder = Builder::new(config, Arc::clone(&catalog));
+        let mut sink = Watched { builder, shard, shards, machine, shadow, wrong: None };
         let mut newer = None;
         let Watched { builder, shadow, .. } = &mut sink;
         let below = plan.restore(
             |partition| shard_of(partition, shards) == shard,
             |restored| {
-                newer = newer.take().or_else(|| shadow.restored(restored.partition.id(), restored.place.index).err());
+                newer = newer.take().or_else(|| shadow.restored(machine, restored.partition.id(), restored.place.index).err());
                 builder.restore(restored).expect("only its own partitions are restored, each once");
             },
         );
@@ -198,8 +214,9 @@ pub(super) fn boot(
         walked.add(gone?);
         builders.push(sink.builder);
     }
-    shadow.end_recovery(builders.iter().flat_map(Builder::partitions))?;
     walked.sync(disk).map_err(ReplayLogError::from)?;
+    // Only now: a recovery that fails on its way makes nothing durable.
+    shadow.end_recovery(machine)?;
     for path in plan.snapshots.surplus(&walked.used) {
         disk.0.borrow_mut().remove(&path);
     }
@@ -221,11 +238,14 @@ pub(super) fn boot(
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&seed.to_le_bytes());
         secret[8..10].copy_from_slice(&shard.to_le_bytes());
+        let next_batch = writer.open_batch().0;
+        let core = builder.finish(writer, now, secret);
         Shard {
-            next_batch: writer.open_batch().0,
+            next_batch,
             durable: BTreeMap::new(),
             files: super::files::Files::default(),
-            core: builder.finish(writer, now, secret),
+            owned: core.owned(),
+            core,
             inbox: VecDeque::new(),
             turn_us: None,
             log: crate::log::layout::log_path(&meta.log(generation, shard)),
@@ -234,5 +254,13 @@ pub(super) fn boot(
     });
     let end = |(log, tail): &(LogIdentity, Tail)| (crate::log::layout::log_path(log), tail.next_batch.0);
     let ends = walked.tails.values().map(end).collect();
-    Ok(Node { shards: started.collect(), calls: BTreeMap::new(), ends, heard_us: BTreeMap::new() })
+    let shards: Vec<Shard> = started.collect();
+    for Shard { core, owned, .. } in &shards {
+        for partition in owned {
+            shadow.applied(machine, *partition, core.applied(*partition))?;
+            core.look_at(*partition, |partition| shadow.compare_whole(machine, partition))?;
+        }
+    }
+    shadow.started(machine)?;
+    Ok(Node { shards, calls: BTreeMap::new(), ends, heard_us: BTreeMap::new() })
 }

@@ -7,6 +7,7 @@
 
 use super::{
     checks::{Violation, must},
+    machine::MachineId,
     random::{Random, mix},
     world::{Caller, Event, Phase, World},
 };
@@ -191,8 +192,10 @@ impl Book {
     }
 }
 
-#[derive(Default)]
 struct Adapter {
+    /// The shard that it asks for work, and whose machine's.
+    machine: MachineId,
+    shard: ShardId,
     life: u32,
     poll: u64,
     waits: bool,
@@ -210,7 +213,7 @@ struct Job {
     reports: u64,
 }
 
-/// The provider and the adapters, one a shard.
+/// The provider and the adapters, one a shard of each machine.
 pub(super) struct Provider {
     pub(super) book: Book,
     random: Random,
@@ -220,11 +223,12 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) fn new(seed: u64, shards_max: u16) -> Self {
+    pub(super) fn new(seed: u64, machines: u16, shards_max: u16) -> Self {
+        let adapter = |machine, shard| Adapter { machine: MachineId(machine), shard: ShardId(shard), life: 0, poll: 0, waits: false };
         Self {
             book: Book::default(),
             random: Random::new(mix(seed)).fork(77),
-            adapters: (0..shards_max).map(|_| Adapter::default()).collect(),
+            adapters: (0..machines).flat_map(|machine| (0..shards_max).map(move |shard| adapter(machine, shard))).collect(),
             jobs: BTreeMap::new(),
             next: 0,
         }
@@ -235,7 +239,7 @@ impl Provider {
     }
 
     /// Calls of adapters that may be waiting for work at a shard: one in good times, a few where answers were lost.
-    pub(super) fn polls(&self, _shard: usize) -> usize {
+    pub(super) fn polls(&self) -> usize {
         self.adapters.len() * 4
     }
 }
@@ -290,12 +294,11 @@ impl World {
         }
         of.poll += 1;
         of.waits = true;
-        let poll = of.poll;
-        let shard = ShardId(u16::try_from(adapter).expect("few shards"));
+        let (machine, shard, poll) = (of.machine, of.shard, of.poll);
         let op = Op::TakeEffects { shard, adapters: vec![super::PROVIDER.to_owned()], max: 8, lease_ms: LEASE_MS, wait_ms: POLL_MS };
-        if shard.0 < self.shards() {
+        if shard.0 < self.machines[machine].shards() {
             let request = Request { timeout_ms: POLL_MS + 500, ..Request::system(op) };
-            self.send(Caller::Poll { adapter, life }, request, 0);
+            self.send_to(machine, Caller::Poll { adapter, life }, request, 0);
         }
         self.schedule(u64::from(POLL_MS) * 1_000 + 700_000, Event::Adapter(Happening::PollLate { adapter, life, poll }));
     }
@@ -399,7 +402,13 @@ impl World {
     pub(super) fn result_taken(&mut self, _adapter: usize, job: u64, response: &Response) {
         match &response.result {
             Ok(_) | Err(wire::Failure::Refused(_)) => _ = self.provider.jobs.remove(&job),
-            Err(_) => {}
+            Err(failure) => {
+                let id = self.provider.jobs.get(&job).map(|of| of.effect.id);
+                if let Some(id) = id {
+                    let result = EffectResult { id, fence: 0, outcome: EffectOutcome::Unknown };
+                    self.think_again(&Request::system(Op::EffectResult(result)), Some(failure));
+                }
+            }
         }
     }
 }

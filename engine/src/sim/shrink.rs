@@ -3,7 +3,7 @@
 //! Delta debugging (Zeller and Hildebrandt 2002) over the masks. The violation may become another one: what is wanted is a small schedule that fails.
 //! Bound: [`RUNS_MAX`] runs.
 
-use super::{Masks, run, world::Report};
+use super::{Masks, Seed, run, world::Report};
 
 /// Runs tried. Past them the smallest found so far is taken.
 const RUNS_MAX: u32 = 250;
@@ -26,7 +26,7 @@ enum Part {
 }
 
 /// The smallest failing schedule of a seed that fails with nothing left out.
-pub(super) fn shrink(seed: u64, report: Report) -> Shrunk {
+pub(super) fn shrink(seed: Seed, report: Report) -> Shrunk {
     let world = super::world::World::new(seed, Masks::default());
     let faults = u32::try_from(world.faults.len()).expect("few faults");
     let errands: Vec<Part> =
@@ -42,7 +42,7 @@ pub(super) fn shrink(seed: u64, report: Report) -> Shrunk {
 }
 
 struct Search {
-    seed: u64,
+    seed: Seed,
     /// Of the last run that failed.
     report: Report,
     runs: u32,

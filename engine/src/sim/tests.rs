@@ -1,6 +1,6 @@
 //! Seeds that failed once, each with what it found; and that runs are what they are said to be.
 
-use super::{Masks, run};
+use super::{Masks, Seed, run};
 
 /// Seeds of failures met on the way, with what was wrong: each must run clean.
 const KEPT: [(u64, &str); 13] = [
@@ -25,10 +25,14 @@ const KEPT: [(u64, &str); 13] = [
     ),
 ];
 
+fn alone(number: u64) -> Seed {
+    Seed { number, machines: 1 }
+}
+
 #[test]
 fn kept_seeds_run_clean() {
     for (seed, found) in KEPT {
-        let report = run(seed, &Masks::default());
+        let report = run(alone(seed), &Masks::default());
         assert_eq!(report.violation, None, "seed {seed}, which once found: {found}");
         assert!(report.operations >= 2_000, "{report:?}");
         assert!(report.faults >= 5, "{report:?}");
@@ -37,7 +41,7 @@ fn kept_seeds_run_clean() {
 
 #[test]
 fn a_seed_is_a_run() {
-    let (first, second) = (run(2, &Masks::default()), run(2, &Masks::default()));
+    let (first, second) = (run(alone(2), &Masks::default()), run(alone(2), &Masks::default()));
     assert_eq!((first.trace, first.events), (second.trace, second.events));
-    assert_ne!(first.trace, run(3, &Masks::default()).trace);
+    assert_ne!(first.trace, run(alone(3), &Masks::default()).trace);
 }

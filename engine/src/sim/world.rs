@@ -1,35 +1,32 @@
-//! The world of a run: virtual time, one queue of events, one machine, and everybody around it.
+//! The world of a run: virtual time, one queue of events, the machines, and everybody around them.
 //!
 //! Path: a seed → [`World::new`] draws settings, clients and faults → [`World::run`] takes event after event, ordered by time and then by when they were
 //! made → checks as it goes → when every client has run its errands, faults stop and a healing begins, which must come to an end → [`Report`].
-//! Read first: [`World::run`], then `driver.rs` (what happens to outputs), `faults.rs` (what goes wrong), `clients/` (what is asked).
+//! Read first: [`World::run`], then `machine.rs`, `driver.rs` (what happens to outputs), `faults.rs` (what goes wrong), `clients/` (what is asked).
 //! Bounds: [`EVENTS_MAX`] events, [`STORM_US_MAX`] of virtual time for errands, [`HEAL_US_MAX`] of virtual time for healing; past them the run has failed.
 
 use super::{
-    Masks, Settings,
+    Masks, Seed, Settings,
     checks::{Violation, answers::Story, must, shadow::Shadow},
     clients::Client,
-    clock::Clock,
-    disk::{Crash, Damage, Disk, Mounted, WriteId},
-    driver::Acked,
+    disk::WriteId,
     faults::Fault,
-    node::{self, Node, NotStarted},
+    machine::{Machine, MachineId},
+    network::Cuts,
+    node::Shard,
     provider::Provider,
     random::{Random, mix},
 };
 use crate::{
-    folder::{Begins, Meta},
     log::{SealedBatch, SegmentPlan},
     shard::Input,
-    start::ReplayLogError,
 };
 use std::{
-    cell::RefCell,
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     rc::Rc,
 };
-use wire::{Request, Response, ShardId};
+use wire::{Failure, PartitionId, Request, Response, ShardId};
 
 /// Events of one run; one more is taken for a circle that never ends.
 const EVENTS_MAX: u64 = 3_000_000;
@@ -61,27 +58,29 @@ pub(super) enum Caller {
 
 pub(super) enum Event {
     /// A shard's executor runs.
-    Turn { life: u32, shard: u16 },
+    Turn { machine: MachineId, life: u32, shard: u16 },
     /// Something comes to a shard of this process.
-    Deliver { life: u32, shard: u16, input: Box<Input> },
+    Deliver { machine: MachineId, life: u32, shard: u16, input: Box<Input> },
     /// A write is done, well or not.
-    Written { life: u32, shard: u16, path: String, write: WriteId, batch: Box<SealedBatch>, well: bool },
+    Written { machine: MachineId, life: u32, shard: u16, path: String, write: WriteId, batch: Box<SealedBatch>, well: bool },
     /// A step of a shard's first job with files is done.
-    FileStep { life: u32, shard: u16 },
+    FileStep { machine: MachineId, life: u32, shard: u16 },
     /// A segment is prepared.
-    Prepared { life: u32, shard: u16, plan: SegmentPlan },
-    /// A request arrives at the machine.
-    Request { call: CallId, request: Box<Request> },
+    Prepared { machine: MachineId, life: u32, shard: u16, plan: SegmentPlan },
+    /// A request arrives at a machine.
+    Request { machine: MachineId, call: CallId, request: Box<Request> },
     /// An answer arrives at who asked.
     Answer { call: CallId, response: Box<Response> },
     /// A client goes on, unless it did since.
     Client { client: usize, wake: u64 },
     /// Something happens at an adapter or its provider.
     Adapter(super::provider::Happening),
-    /// A fault that lasts ends.
-    FaultEnds(Fault),
-    /// The process is started again.
-    Start,
+    /// A fault that lasts ends; where it struck, if it was at a machine.
+    FaultEnds { machine: MachineId, fault: Fault },
+    /// The machine's process is started again.
+    Start { machine: MachineId },
+    /// What a node said comes to another one's machine.
+    NodeArrives { machine: MachineId, from: MachineId, bytes: Rc<[u8]> },
 }
 
 /// What is to happen, by time and then by when it was made.
@@ -154,15 +153,8 @@ pub(super) struct World {
     order: u64,
     /// What the network, disks and executors draw their delays from.
     pub(super) random: Random,
-    pub(super) disk: Mounted,
-    pub(super) meta: Meta,
-    pub(super) clock: Clock,
-    pub(super) node: Option<Node>,
-    pub(super) life: u32,
-    /// The process ends after so many more actions.
-    pub(super) doomed: Option<(u32, Crash)>,
-    pub(super) damage: Vec<Damage>,
-    pub(super) acked: BTreeMap<String, Vec<Acked>>,
+    /// By [`MachineId`].
+    pub(super) machines: Vec<Machine>,
     pub(super) weather: super::faults::Weather,
     pub(super) faults: Vec<(u64, Fault)>,
     pub(super) clients: Vec<Client>,
@@ -170,6 +162,10 @@ pub(super) struct World {
     pub(super) provider: Provider,
     pub(super) shadow: Shadow,
     pub(super) calls: BTreeMap<CallId, (Caller, u64)>,
+    /// By partition, the machine that clients think leads it.
+    leaders: Vec<MachineId>,
+    /// Ways between machines that are closed.
+    pub(super) cuts: Cuts,
     pub(super) phase: Phase,
     next_call: u64,
     pub(super) broken: Option<Violation>,
@@ -177,35 +173,30 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, masks: Masks) -> Self {
-        let root = Random::new(seed);
-        let settings = Settings::draw(&mut root.fork(1));
+    pub(super) fn new(seed: Seed, masks: Masks) -> Self {
+        let root = Random::new(seed.number);
+        let settings = Settings { machines: seed.machines, ..Settings::draw(&mut root.fork(1)) };
         let story = Story::new(&settings, &mut root.fork(2));
         let clients = super::clients::draw(&settings, &root);
         let errands = clients.iter().map(|client| u64::from(client.errands)).sum();
-        let faults = super::faults::draw(&mut root.fork(3), errands);
-        let meta = Meta { id: 1, partitions: settings.partitions, epoch: 1, generations: Vec::new(), begins: Begins::Log };
+        let faults = super::faults::draw(&mut root.fork(3), errands, settings.machines);
+        let machines = (0..settings.machines).map(|nth| Machine::new(MachineId(nth), &settings)).collect();
         Self {
             masks,
             time_us: 0,
             queue: Schedule::default(),
             order: 0,
             random: root.fork(4),
-            disk: Mounted(Rc::new(RefCell::new(Disk::default()))),
-            meta,
-            clock: Clock::default(),
-            node: None,
-            life: 0,
-            doomed: None,
-            damage: Vec::new(),
-            acked: BTreeMap::new(),
+            machines,
             weather: super::faults::Weather::default(),
             faults,
             clients,
             story,
-            provider: Provider::new(seed, settings.shards_max),
-            shadow: Shadow::new(settings.partitions, 1),
+            provider: Provider::new(seed.number, settings.machines, settings.shards_max),
+            shadow: Shadow::new(settings.machines, settings.partitions, 1),
             calls: BTreeMap::new(),
+            leaders: vec![MachineId::FIRST; usize::from(settings.partitions)],
+            cuts: Cuts::default(),
             phase: Phase::Storm,
             next_call: 0,
             broken: None,
@@ -216,7 +207,9 @@ impl World {
 
     /// Runs to the end, or to the first thing that must not be.
     pub(super) fn run(mut self) -> Report {
-        self.schedule(0, Event::Start);
+        for machine in self.machine_ids() {
+            self.schedule(0, Event::Start { machine });
+        }
         for client in 0..self.clients.len() {
             let wake = self.clients[client].wake();
             let delay = self.random.below(20_000);
@@ -247,7 +240,7 @@ impl World {
         self.report.digests = self.shadow.digests;
         self.report.survived = self.shadow.survived;
         self.story.counts.insert("partitions restored", self.shadow.restored);
-        self.story.counts.insert("snapshots in steps", self.shadow.snapshots);
+        self.story.counts.insert("snapshots in steps", self.shadow.snapshots());
         self.report.virtual_us = self.time_us;
         self.report.counts = std::mem::take(&mut self.story.counts);
         self.report
@@ -264,38 +257,52 @@ impl World {
         self.report.trace = mix(self.report.trace ^ mix(what).wrapping_add(mix(detail ^ self.time_us)));
     }
 
+    /// The same of a machine.
+    pub(super) fn trace_of(&mut self, machine: MachineId, what: u64, detail: u64) {
+        self.trace(what | (u64::from(machine.0) << 32), detail);
+    }
+
+    /// Is the machine's process still the one that something was meant for?
+    fn lives(&self, machine: MachineId, life: u32) -> bool {
+        self.machines[machine].life == life
+    }
+
     fn happens(&mut self, event: Event) -> Result<(), Violation> {
         match event {
-            Event::Turn { life, shard } if life == self.life => self.turn(shard),
-            Event::Deliver { life, shard, input } if life == self.life => {
-                self.deliver(shard, *input);
+            Event::Turn { machine, life, shard } if self.lives(machine, life) => self.turn(machine, shard),
+            Event::Deliver { machine, life, shard, input } if self.lives(machine, life) => {
+                self.deliver(machine, shard, *input);
                 Ok(())
             }
-            Event::Written { life, shard, path, write, batch, well } if life == self.life => {
-                self.write_ended(shard, &path, write, *batch, well)
+            Event::Written { machine, life, shard, path, write, batch, well } if self.lives(machine, life) => {
+                self.write_ended(machine, shard, &path, write, *batch, well)
             }
-            Event::Prepared { life, shard, plan } if life == self.life => {
-                self.prepared(shard, plan);
+            Event::Prepared { machine, life, shard, plan } if self.lives(machine, life) => {
+                self.prepared(machine, shard, plan);
                 Ok(())
             }
-            Event::FileStep { life, shard } if life == self.life => {
-                self.file_step(shard);
+            Event::FileStep { machine, life, shard } if self.lives(machine, life) => {
+                self.file_step(machine, shard);
                 Ok(())
             }
             // Of a process that is gone.
             Event::Turn { .. } | Event::Deliver { .. } | Event::Written { .. } | Event::FileStep { .. } | Event::Prepared { .. } => Ok(()),
-            Event::Request { call, request } => {
-                self.arrives(call, *request);
+            Event::Request { machine, call, request } => {
+                self.arrives(machine, call, *request);
                 Ok(())
             }
             Event::Answer { call, response } => self.answered(call, *response),
             Event::Client { client, wake } => self.client_wakes(client, wake),
             Event::Adapter(happening) => self.adapter(happening),
-            Event::FaultEnds(fault) => {
-                self.fault_ends(fault);
+            Event::FaultEnds { machine, fault } => {
+                self.fault_ends(machine, fault);
                 Ok(())
             }
-            Event::Start => self.start(),
+            Event::Start { machine } => self.start(machine),
+            Event::NodeArrives { machine, from, bytes } => {
+                self.node_arrives(machine, from, &bytes);
+                Ok(())
+            }
         }
     }
 
@@ -348,19 +355,14 @@ impl World {
     fn heal(&mut self) {
         self.phase = Phase::Healing { since_us: self.time_us };
         self.calm();
-        if self.node.is_none() {
-            return;
-        }
-        for shard in 0..self.shards() {
-            self.wake(shard, 0);
+        for machine in self.machine_ids() {
+            for shard in 0..self.machines[machine].shards() {
+                self.wake(machine, shard, 0);
+            }
         }
     }
 
-    pub(super) fn shards(&self) -> u16 {
-        self.node.as_ref().map_or(0, |node| u16::try_from(node.shards.len()).expect("few shards"))
-    }
-
-    /// Does the node run, with nothing under way and nothing open but what time alone ends?
+    /// Do all machines run, with nothing under way and nothing open but what time alone ends?
     fn is_quiet(&self) -> bool {
         // Asked often, and nearly always answered by what is cheap to see.
         self.clients.iter().all(Client::is_home) && self.unrest().is_empty()
@@ -368,11 +370,17 @@ impl World {
 
     /// What is still under way.
     fn unrest(&self) -> String {
-        let Some(node) = &self.node else { return "the node does not run".to_owned() };
-        for (number, shard) in node.shards.iter().enumerate() {
-            if shard.core.calls() > self.provider.polls(number) {
-                return format!("shard {number} has {} calls under way", shard.core.calls());
+        for of in &self.machines {
+            let machine = of.id.0;
+            let Some(node) = &of.node else { return format!("machine {machine} does not run") };
+            for (number, shard) in node.shards.iter().enumerate() {
+                if shard.core.calls() > self.provider.polls() {
+                    return format!("shard {number} of machine {machine} has {} calls under way", shard.core.calls());
+                }
             }
+        }
+        if let Some(behind) = self.shadow.behind() {
+            return behind;
         }
         for client in &self.clients {
             if let Some(what) = client.waits_for() {
@@ -393,84 +401,54 @@ impl World {
         String::new()
     }
 
-    /// The process is started, or tries to.
-    fn start(&mut self) -> Result<(), Violation> {
-        self.life += 1;
-        self.report.starts += 1;
-        self.clock.boot(self.time_us);
-        let now = self.clock.now(self.time_us);
-        let shards = self.settings.shards_at(&mut self.random);
-        let seed = self.random.next();
-        match node::boot(&self.disk, &mut self.meta, shards, &self.settings, now, seed, &mut self.shadow) {
-            Ok(node) => {
-                if let Some(damage) = self.damage.iter().find(|damage| !damage.can_be_passed) {
-                    return Err(Violation::new(format!("a start did not find this damage: {damage:?}")));
-                }
-                // What an older snapshot and the log made up for is so at every start, until a newer one is made.
-                self.damage.drain(..).for_each(|_| self.story.count("damaged snapshots passed over"));
-                self.trace(1, u64::from(shards));
-                // What was reported before a batch in front of it was lost with that: nobody looks there again.
-                for (log, next) in &node.ends {
-                    let acked = self.acked.entry(log.clone()).or_default();
-                    for lost in acked.extract_if(.., |batch| batch.number >= *next) {
-                        self.disk.0.borrow_mut().forget_blocks(&lost.path, lost.at, lost.bytes);
-                    }
-                }
-                self.node = Some(node);
-                for shard in 0..shards {
-                    self.wake(shard, 0);
-                }
-                Ok(())
-            }
-            Err(NotStarted::Wrong(violation)) => Err(violation),
-            Err(NotStarted::Refused(error)) => {
-                self.trace(2, 0);
-                let of_snapshot = matches!(&error, ReplayLogError::Snapshot(_) | ReplayLogError::SnapshotNeeded { .. })
-                    && self.damage.iter().any(|damage| damage.can_be_passed);
-                if of_snapshot {
-                    self.story.count("damaged snapshots found");
-                }
-                // A stray block may be the first of another segment: whole, and not this one's.
-                use crate::log::RecoverError::{Corruption, Foreign};
-                let by_damage = of_snapshot || matches!(&error, ReplayLogError::Recover(Corruption(_) | Foreign { .. }));
-                let by_disk = matches!(&error, ReplayLogError::Recover(crate::log::RecoverError::Io { .. }));
-                must(by_disk || !self.damage.is_empty(), || format!("a start is refused without a reason: {error}"))?;
-                must(by_disk || by_damage, || format!("damage is taken for something else: {error}"))?;
-                if by_damage {
-                    self.report.detected += 1;
-                    for damage in std::mem::take(&mut self.damage) {
-                        self.disk.0.borrow_mut().repair(&damage);
-                    }
-                }
-                let delay = self.random.between(1_000, 500_000);
-                self.schedule(delay, Event::Start);
-                Ok(())
-            }
-        }
-    }
-
-    /// The process ends here and now.
-    pub(super) fn crash(&mut self, how: Crash) {
-        if self.node.take().is_none() {
-            return;
-        }
-        self.trace(3, how as u64);
-        self.doomed = None;
-        self.life += 1;
-        self.disk.0.borrow_mut().crash(how, &mut self.random);
-        let down_us = if self.phase == Phase::Storm { self.random.between(1_000, 2_000_000) } else { 1_000 };
-        self.schedule(down_us, Event::Start);
-    }
-
-    /// Sends a request over the network.
+    /// Sends a request over the network, to the machine that is thought to have what it is about.
     pub(super) fn send(&mut self, caller: Caller, request: Request, delay_us: u64) -> CallId {
+        let machine = self.route(&request);
+        self.send_to(machine, caller, request, delay_us)
+    }
+
+    /// Sends a request over the network to a machine.
+    pub(super) fn send_to(&mut self, machine: MachineId, caller: Caller, request: Request, delay_us: u64) -> CallId {
         self.next_call += 1;
         let call = CallId(self.next_call);
         self.calls.insert(call, (caller, self.time_us));
         for delay in self.journeys() {
-            self.schedule(delay_us + delay, Event::Request { call, request: Box::new(request.clone()) });
+            self.schedule(delay_us + delay, Event::Request { machine, call, request: Box::new(request.clone()) });
         }
         call
+    }
+
+    /// The machine that a request goes to: the one that is thought to lead its partition, or any.
+    fn route(&mut self, request: &Request) -> MachineId {
+        match self.partition_of(request) {
+            _ if self.settings.machines == 1 => MachineId::FIRST,
+            Some(partition) => self.leaders[usize::from(partition.0)],
+            None => self.any_machine(),
+        }
+    }
+
+    fn any_machine(&mut self) -> MachineId {
+        MachineId(self.random.below(u64::from(self.settings.machines)) as u16)
+    }
+
+    fn partition_of(&self, request: &Request) -> Option<PartitionId> {
+        let topology = wire::Topology { partitions: self.settings.partitions, shards: 1 };
+        match wire::placement::route(&request.op, topology) {
+            wire::placement::Route::Partition(partition) => Some(partition),
+            wire::placement::Route::Shard(_) | wire::placement::Route::Any => None,
+        }
+    }
+
+    /// Who asks again goes elsewhere: to the leader that was named, or to anybody when nobody was, or nobody answered.
+    pub(super) fn think_again(&mut self, request: &Request, failure: Option<&Failure>) {
+        if self.settings.machines == 1 {
+            return;
+        }
+        let Some(partition) = self.partition_of(request) else { return };
+        self.leaders[usize::from(partition.0)] = match failure {
+            Some(Failure::NotLeader { leader: Some(leader) }) => MachineId::of(*leader),
+            Some(_) | None => self.any_machine(),
+        };
     }
 
     /// How long each copy of a message takes that arrives: usually there is one.
@@ -485,11 +463,13 @@ impl World {
             .collect()
     }
 
-    /// A request reaches the machine.
-    fn arrives(&mut self, call: CallId, request: Request) {
-        // Nobody listens: the caller finds out by waiting.
-        let Some(node) = &mut self.node else { return };
-        let shards = u16::try_from(node.shards.len()).expect("few shards");
+    /// A request reaches a machine.
+    fn arrives(&mut self, machine: MachineId, call: CallId, request: Request) {
+        let shards = self.machines[machine].shards();
+        if shards == 0 {
+            // Nobody listens: the caller finds out by waiting.
+            return;
+        }
         let topology = wire::Topology { partitions: self.settings.partitions, shards };
         let shard = match wire::placement::route(&request.op, topology) {
             wire::placement::Route::Partition(partition) => wire::placement::shard_of(partition, shards),
@@ -497,10 +477,10 @@ impl World {
             wire::placement::Route::Any => ShardId(self.random.below(u64::from(shards)) as u16),
         };
         let token = self.token();
-        if let Some(node) = &mut self.node {
+        if let Some(node) = &mut self.machines[machine].node {
             node.calls.insert(token, call);
         }
-        self.deliver(shard.0, Input::Call { token, request });
+        self.deliver(machine, shard.0, Input::Call { token, request });
     }
 
     fn token(&mut self) -> crate::shard::CallToken {
@@ -523,12 +503,18 @@ impl World {
 
     /// With everything idle: the books.
     fn check_the_end(&mut self) -> Result<(), Violation> {
-        let Some(node) = &self.node else { return Err(Violation::new("the node does not run at the end".to_owned())) };
-        for shard in &node.shards {
-            let owned: Vec<wire::PartitionId> = shard.core.owned();
-            for partition in owned {
-                shard.core.look_at(partition, |partition| self.shadow.compare_whole(partition))?;
+        for of in &self.machines {
+            let machine = of.id;
+            let Some(node) = &of.node else { return Err(Violation::new(format!("machine {} does not run at the end", machine.0))) };
+            for Shard { core, owned, .. } in &node.shards {
+                for partition in owned {
+                    core.look_at(*partition, |partition| self.shadow.compare_whole(machine, partition))?;
+                }
             }
+        }
+        // Whose states were compared: those at the head.
+        if let Some(behind) = self.shadow.behind() {
+            return Err(Violation::new(format!("at the end {behind}")));
         }
         super::checks::order::check(&self.story)?;
         super::checks::stock::check(&self.story, &self.shadow)?;

@@ -414,7 +414,7 @@ impl Walk {
                             self.walked.last_time = self.walked.last_time.max(Millis(record.time_ms));
                             Some(entry(&record))
                         }
-                        Replay::DropFrom(index) => Some(Said::VoidFrom(index)),
+                        Replay::DropFrom(index) => Some(Said::VoidFrom { term: record.term, index }),
                         Replay::SnapshotAt(index) => return Err(ReplayLogError::SnapshotGone { log: path(), segment, partition, index }),
                         Replay::Covered => None,
                         Replay::Other => other(&record)?,

@@ -227,6 +227,14 @@ impl ShardCore {
         self.state.borrow().partitions.keys().copied().collect()
     }
 
+    /// Index of the entry of a partition of this shard that was applied last.
+    ///
+    /// # Panics
+    /// When it is another's.
+    pub(crate) fn applied(&self, id: PartitionId) -> u64 {
+        self.state.borrow().partitions.get(&id).expect("a partition of this shard").applied.index
+    }
+
     /// Looks at a partition of this shard.
     ///
     /// # Panics

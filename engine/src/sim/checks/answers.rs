@@ -81,6 +81,8 @@ pub(in crate::sim) struct Story {
     pub(in crate::sim) operations: u64,
     pub(in crate::sim) errands_begun: u64,
     pub(in crate::sim) partitions: u16,
+    /// With more than one, not every answer is of who leads.
+    pub(in crate::sim) machines: u16,
     pub(in crate::sim) locations: Vec<String>,
     /// SKUs of each location that are received once, and then only reserved and sold.
     pub(in crate::sim) kept: Vec<Vec<SkuId>>,
@@ -125,6 +127,7 @@ impl Story {
             operations: 0,
             errands_begun: 0,
             partitions: settings.partitions,
+            machines: settings.machines,
             locations,
             kept,
             churned,

@@ -1,14 +1,18 @@
 //! What must be true of a run, while it goes on and when it is over.
 //!
-//! Path: the world → [`shadow`] (state against a replay of its log) and [`answers`] (each answer against those before it) as it goes; at the end, with the
-//! node idle and every client content, [`stock`] and [`money`] (the books against what clients and the provider were told) and [`order`] (one order of
-//! everything that happened, by position and without).
+//! Path: the world → [`shadow`] (what is committed, by the [`machine_log`] of each machine, and their states against a replay of it) and [`answers`] (each
+//! answer against those before it) as it goes; at the end, with all machines idle and every client content, [`stock`] and [`money`] (the books against
+//! what clients and the provider were told) and [`order`] (one order of everything that happened, by position and without).
 
 pub(super) mod answers;
+pub(super) mod machine_log;
 pub(super) mod money;
 pub(super) mod order;
 pub(super) mod shadow;
 pub(super) mod stock;
+mod walk;
+
+use super::machine::MachineId;
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,11 @@ pub(super) struct Violation(String);
 impl Violation {
     pub(super) fn new(what: String) -> Self {
         Self(what)
+    }
+
+    /// Says of which machine it is.
+    fn of(self, machine: MachineId) -> Self {
+        Self(format!("machine {}: {}", machine.0, self.0))
     }
 }
 

@@ -1,90 +1,122 @@
-//! A second life of the state: every entry that was reported durable, applied once more, and compared with the state of the node.
+//! A second life of the state: every committed entry, applied once more, and compared with the state of the machines.
 //!
-//! Path: a batch is reported → [`Shadow::durable`], in the order of the log → partitions of its own → [`Shadow::compare`] after the node applied it: cheap
-//! each time, by digest every [`DIGEST_EVERY`] entries. A start → [`Shadow::recovered`] for each entry that the recovery found: those known must be the
-//! same, new ones were on their way when the process ended → [`Shadow::end_recovery`]: nothing known is missing, and all digests agree.
-//! Bound: a hash of each entry of a run.
+//! Path: a batch of a machine is reported → [`Shadow::durable`], into the [`MachineLog`] of that machine → its core applies → [`Shadow::applied`]: the
+//! entry is on the disks of a majority, and is the next of the canonical history, or the one that is there already → partitions of its own →
+//! [`Shadow::compare`] with the machine's: cheap at each entry, by digest every [`DIGEST_EVERY`] entries. A start → [`Shadow::recovered`] for each entry
+//! that the recovery found → [`Shadow::end_recovery`]: nothing that the disk had is missing → what the cores have applied is looked at as at any time.
+//! Committed is what a machine has applied, for nobody is told anything else: what is durable on a majority and applied nowhere may still be lost.
+//! Bounds: of each entry of a run a mark and what its state is like in brief, and on each machine a mark.
 
-use super::Violation;
+use super::{
+    Violation,
+    machine_log::{Held, MachineLog, Mark},
+    must,
+    walk::Walks,
+};
 use crate::{
-    partition::{Applied, Changes, Partition, Restore},
+    log::{EntryVariant, Record, RecordKind},
+    partition::{Applied, Changes, Partition},
     record::{self, v1::Command},
+    sim::machine::MachineId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{HoldId, Millis, PartitionId, Position, Seq};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+#[cfg(test)]
+mod tests;
 
 /// So often the whole state of a partition is compared, in its entries.
 pub(in crate::sim) const DIGEST_EVERY: u64 = 256;
 
-/// An entry as logged.
-#[derive(Clone, Debug)]
-pub(in crate::sim) struct Logged {
-    pub(in crate::sim) partition: PartitionId,
-    pub(in crate::sim) index: u64,
-    pub(in crate::sim) time: Millis,
-    pub(in crate::sim) body: Vec<u8>,
+/// What is cheap to see of a partition's state: its time, how many effects are open, and when its next timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Brief {
+    last_time: Millis,
+    open: usize,
+    next_timer: Option<Millis>,
 }
 
-/// A partition is frozen and written out, a little at each entry that it takes meanwhile.
-struct Walk {
-    place: usize,
-    /// Of the state when it was frozen.
-    digest: u64,
-    chunks: Vec<Vec<u8>>,
+impl Brief {
+    fn of(partition: &Partition) -> Self {
+        Self { last_time: partition.last_time(), open: partition.outbox().open.len(), next_timer: partition.next_timer() }
+    }
 }
 
-/// Entries between the freezes.
-const FREEZE_EVERY: u64 = 200;
-/// Bytes written out at each entry.
-const WALK_BYTES: usize = 1_500;
+/// What is committed of a partition.
+struct History {
+    /// Of each entry, from 1 on.
+    marks: Vec<Mark>,
+    /// The state after each command, from 0 on.
+    briefs: Vec<Brief>,
+}
+
+impl History {
+    /// Index of the last entry.
+    fn head(&self) -> u64 {
+        self.marks.len() as u64
+    }
+
+    fn mark(&self, index: u64) -> Option<Mark> {
+        self.marks.get(usize::try_from(index.checked_sub(1)?).ok()?).copied()
+    }
+}
+
+/// A machine's copy of everything, as far as it was watched.
+struct Replica {
+    log: MachineLog,
+    /// What the recovery under way has found.
+    found: MachineLog,
+    /// Up to which entry its core has applied each partition, in this life.
+    applied: Vec<u64>,
+    /// When each partition was compared whole, in commands.
+    compared: Vec<u64>,
+}
 
 /// See above.
 pub(in crate::sim) struct Shadow {
+    /// At the head of their histories.
     partitions: Vec<Partition>,
-    /// Of each entry, by partition: what it was.
-    known: Vec<Vec<u64>>,
-    /// How many of them the recovery under way has found.
-    found: Vec<usize>,
-    /// Which entries it found that were not known.
-    new: Vec<Logged>,
-    /// When each partition was compared whole.
-    compared: Vec<u64>,
+    histories: Vec<History>,
+    /// By [`MachineId`].
+    replicas: Vec<Replica>,
+    /// So many disks are a majority.
+    majority: usize,
     /// What came of commands whose answer is made of nothing else, until it is given.
     outcomes: BTreeMap<(PartitionId, Seq), Applied>,
     /// Reservations that commands sold, whole or in part.
     sold: BTreeSet<HoldId>,
     changes: Changes,
-    walk: Option<Walk>,
+    walks: Walks,
     pub(in crate::sim) entries: u64,
     pub(in crate::sim) digests: u64,
-    /// Snapshots written out while entries went on, and restored.
-    pub(in crate::sim) snapshots: u64,
     /// Partitions that a start took from a snapshot.
     pub(in crate::sim) restored: u64,
-    epoch: u32,
     /// Entries that were on their way when a process ended, and survived.
     pub(in crate::sim) survived: u64,
 }
 
 impl Shadow {
-    pub(in crate::sim) fn new(partitions: u16, epoch: u32) -> Self {
+    pub(in crate::sim) fn new(machines: u16, partitions: u16, epoch: u32) -> Self {
         let count = usize::from(partitions);
-        Self {
-            partitions: (0..partitions).map(|id| Partition::new(PartitionId(id), epoch, partitions)).collect(),
-            known: vec![Vec::new(); count],
-            found: vec![0; count],
-            new: Vec::new(),
+        let states: Vec<Partition> = (0..partitions).map(|id| Partition::new(PartitionId(id), epoch, partitions)).collect();
+        let replica = |_| Replica {
+            log: MachineLog::new(partitions),
+            found: MachineLog::new(partitions),
+            applied: vec![0; count],
             compared: vec![0; count],
+        };
+        Self {
+            histories: states.iter().map(|state| History { marks: Vec::new(), briefs: vec![Brief::of(state)] }).collect(),
+            partitions: states,
+            replicas: (0..machines).map(replica).collect(),
+            majority: usize::from(machines) / 2 + 1,
             outcomes: BTreeMap::new(),
             sold: BTreeSet::new(),
             changes: Changes::default(),
-            walk: None,
+            walks: Walks::new(partitions, epoch),
             entries: 0,
             digests: 0,
-            snapshots: 0,
             restored: 0,
-            epoch,
             survived: 0,
         }
     }
@@ -97,27 +129,103 @@ impl Shadow {
         &self.partitions
     }
 
-    /// The next entry of its partition is durable.
-    pub(in crate::sim) fn durable(&mut self, entry: &Logged) -> Result<(), Violation> {
-        let known = &mut self.known[usize::from(entry.partition.0)];
-        if entry.index != known.len() as u64 + 1 {
-            return Err(Violation::new(format!(
-                "entry {} of partition {} was logged where {} belongs",
-                entry.index,
-                entry.partition.0,
-                known.len() + 1
-            )));
+    /// Snapshots written out while entries went on, and restored.
+    pub(in crate::sim) fn snapshots(&self) -> u64 {
+        self.walks.done
+    }
+
+    /// The next record of a machine's log is durable, in a batch that was reported.
+    ///
+    /// # Errors
+    /// When it does not follow, or undoes what is committed.
+    pub(in crate::sim) fn durable(&mut self, machine: MachineId, record: &Record<'_>) -> Result<(), Violation> {
+        let Record { partition, term, index, .. } = *record;
+        let (id, who) = (PartitionId(partition), machine.0);
+        let history = &self.histories[usize::from(partition)];
+        let Replica { log, applied, .. } = &mut self.replicas[machine.place()];
+        match record.kind {
+            RecordKind::OverwriteFrom => {
+                must(index > log.base(id), || {
+                    format!("machine {who} makes entries of partition {partition} void from {index} on, and its snapshot has them")
+                })?;
+                let is_committed = |index: &u64| history.mark(*index).is_some_and(|mark| log.mark(id, *index) == Some(mark));
+                let committed = (index..=log.last(id)).find(is_committed).unwrap_or(0);
+                must(committed == 0, || {
+                    format!("machine {who} makes entry {committed} of partition {partition} void, which is committed")
+                })?;
+            }
+            RecordKind::SnapshotMark => {
+                let is_committed = index == 0 || history.mark(index).is_some_and(|mark| mark.term == term);
+                must(is_committed, || {
+                    format!("machine {who} logs a snapshot of partition {partition} up to {index} of term {term}, which is not committed")
+                })?;
+            }
+            RecordKind::Entry(_) | RecordKind::HardState | RecordKind::Membership | RecordKind::DurableMark | RecordKind::LogEnd => {}
         }
-        known.push(xxh3_64_with_seed(&entry.body, entry.time.0));
+        log.take(record, history.head()).map_err(|wrong| wrong.of(machine))?;
+        // It may have applied what others have, before its own disk has it.
+        let is_applied = matches!(record.kind, RecordKind::Entry(_)) && index <= applied[usize::from(partition)];
+        must(!is_applied || log.mark(id, index) == history.mark(index), || {
+            format!("machine {who} logs another entry {index} of partition {partition} than it has applied")
+        })
+    }
+
+    /// The core of a machine says that it has applied a partition up to an entry. Is that further than when it said so last?
+    ///
+    /// # Errors
+    /// When it is not committed, or another entry is; and when the core goes back.
+    pub(in crate::sim) fn applied(&mut self, machine: MachineId, id: PartitionId, upto: u64) -> Result<bool, Violation> {
+        let place = usize::from(id.0);
+        let before = self.replicas[machine.place()].applied[place];
+        if upto == before {
+            return Ok(false);
+        }
+        must(upto > before, || format!("machine {} had applied entry {before} of partition {place}, and goes back to {upto}", machine.0))?;
+        for index in before + 1..=upto {
+            let own = self.replicas[machine.place()].log.mark(id, index);
+            let committed = match self.histories[place].mark(index) {
+                Some(committed) => committed,
+                None => self.commit(machine, id, index)?,
+            };
+            // What it has of a peer's snapshot, or before its own disk has it, is known by the state that it makes.
+            must(own.is_none_or(|own| own == committed), || {
+                format!("machine {} has applied another entry {index} of partition {place} than the committed one", machine.0)
+            })?;
+        }
+        self.replicas[machine.place()].applied[place] = upto;
+        Ok(true)
+    }
+
+    /// The next entry of a partition is committed, for a machine applied it: it must be on the disks of a majority.
+    fn commit(&mut self, machine: MachineId, id: PartitionId, index: u64) -> Result<Mark, Violation> {
+        let marks: Vec<Mark> = self.replicas.iter().filter_map(|of| of.log.mark(id, index)).collect();
+        let disks = |mark: &Mark| marks.iter().filter(|other| *other == mark).count();
+        let Some(committed) = marks.iter().find(|mark| disks(mark) >= self.majority).copied() else {
+            let (most, of) = (marks.iter().map(disks).max().unwrap_or(0), self.replicas.len());
+            let (who, place) = (machine.0, id.0);
+            return Err(Violation::new(format!(
+                "machine {who} has applied entry {index} of partition {place}, which is durable on {most} of {of} machines"
+            )));
+        };
+        let held: Vec<Held> = self.replicas.iter_mut().filter_map(|of| of.log.let_go(id, index)).collect();
+        let entry = held.into_iter().find(|held| held.mark == committed).expect("a majority has it");
+        self.histories[usize::from(id.0)].marks.push(committed);
         self.entries += 1;
-        self.apply(entry.partition, entry.time, &entry.body)
+        // The first entry of a leader is empty, and members are no part of the state.
+        if entry.variant == EntryVariant::Command && !entry.body.is_empty() {
+            self.apply(id, entry.time, &entry.body)?;
+        }
+        Ok(committed)
     }
 
     fn apply(&mut self, id: PartitionId, time: Millis, body: &[u8]) -> Result<(), Violation> {
-        let decoded = record::decode(body).map_err(|error| Violation::new(format!("an entry of partition {}: {error}", id.0)))?;
-        let applied = self.partitions[usize::from(id.0)].apply(time, &decoded, &mut self.changes);
+        let place = usize::from(id.0);
+        let partition = &mut self.partitions[place];
+        let decoded = record::decode(body).map_err(|error| Violation::new(format!("an entry of partition {place}: {error}")))?;
+        let applied = partition.apply(time, &decoded, &mut self.changes);
         self.changes.clear();
-        self.step_walk(id)?;
+        self.walks.step(partition, self.entries)?;
+        self.histories[place].briefs.push(Brief::of(partition));
         if let Command::CommitReserved { hold, .. } | Command::CommitReservedPart { hold, .. } = &decoded.command
             && applied.outcome.is_ok()
         {
@@ -127,42 +235,6 @@ impl Shadow {
             self.outcomes.insert((id, applied.seq), applied);
         }
         Ok(())
-    }
-
-    /// Goes on with the snapshot under way, or begins one: what is restored from it must be the state that was frozen, whatever came since.
-    fn step_walk(&mut self, id: PartitionId) -> Result<(), Violation> {
-        let place = usize::from(id.0);
-        let partition = &mut self.partitions[place];
-        match &mut self.walk {
-            None => {
-                if self.entries.is_multiple_of(FREEZE_EVERY) {
-                    let digest = partition.digest();
-                    partition.freeze();
-                    self.walk = Some(Walk { place, digest, chunks: Vec::new() });
-                }
-                Ok(())
-            }
-            Some(walk) if walk.place == place => {
-                let mut chunk = Vec::new();
-                let has_more = partition.snapshot_step(&mut chunk, WALK_BYTES);
-                walk.chunks.push(chunk);
-                if has_more { Ok(()) } else { self.end_walk() }
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn end_walk(&mut self) -> Result<(), Violation> {
-        let Some(Walk { place, digest, chunks }) = self.walk.take() else { return Ok(()) };
-        let wrong = |why: String| Violation::new(format!("a snapshot of partition {place} does not restore: {why}"));
-        let of = &self.partitions[place];
-        let mut restore = Restore::new(of.id(), self.epoch, of_count(&self.partitions));
-        for chunk in &chunks {
-            restore.put(chunk).map_err(|error| wrong(error.to_string()))?;
-        }
-        let restored = restore.finish().map_err(|error| wrong(error.to_string()))?;
-        self.snapshots += 1;
-        if restored.digest() == digest { Ok(()) } else { Err(wrong("it makes another state than the one that was frozen".to_owned())) }
     }
 
     /// Did a command sell the reservation?
@@ -175,101 +247,127 @@ impl Shadow {
         self.outcomes.remove(&(at.partition, at.seq))
     }
 
-    /// Is what stands there durable?
+    /// Is what stands there committed?
     pub(in crate::sim) fn has(&self, at: &Position) -> bool {
         self.partition(at.partition).seq() >= at.seq
     }
 
-    /// The node's state against this one.
-    pub(in crate::sim) fn compare(&mut self, node: &Partition) -> Result<(), Violation> {
-        let place = usize::from(node.id().0);
-        let own = &self.partitions[place];
-        let brief = |of: &Partition| (of.seq(), of.last_time(), of.outbox().open.len(), of.next_timer());
-        if brief(own) != brief(node) {
-            let (own, node) = (brief(own), brief(node));
-            return Err(Violation::new(format!("partition {place} of the node is at {node:?}, a replay of its log at {own:?}")));
-        }
-        if own.seq().0 >= self.compared[place] + DIGEST_EVERY {
-            self.compare_whole(node)?;
-        }
-        Ok(())
+    /// The state of a machine's partition against what the committed entries up to there make: in brief, and by digest every so often.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub(in crate::sim) fn compare(&mut self, machine: MachineId, node: &Partition) -> Result<(), Violation> {
+        self.compare_brief(machine, node)?;
+        let compared = self.replicas[machine.place()].compared[usize::from(node.id().0)];
+        if node.seq().0 >= compared + DIGEST_EVERY { self.compare_digests(machine, node) } else { Ok(()) }
     }
 
-    /// The same by digest, and everything that a partition can check of itself.
-    pub(in crate::sim) fn compare_whole(&mut self, node: &Partition) -> Result<(), Violation> {
+    /// The same, and by digest however long ago the last time was.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub(in crate::sim) fn compare_whole(&mut self, machine: MachineId, node: &Partition) -> Result<(), Violation> {
+        self.compare_brief(machine, node)?;
+        self.compare_digests(machine, node)
+    }
+
+    fn compare_brief(&self, machine: MachineId, node: &Partition) -> Result<(), Violation> {
+        let place = usize::from(node.id().0);
+        let (seq, brief) = (node.seq().0, Brief::of(node));
+        let own = usize::try_from(seq).ok().and_then(|seq| self.histories[place].briefs.get(seq));
+        must(own == Some(&brief), || {
+            let head = self.partitions[place].seq().0;
+            format!("partition {place} of machine {} is at {seq} of {head} with {brief:?}, a replay of its log with {own:?}", machine.0)
+        })
+    }
+
+    /// The whole state, and everything that a partition can check of itself. One that is behind the head waits: the state that it has is not kept.
+    fn compare_digests(&mut self, machine: MachineId, node: &Partition) -> Result<(), Violation> {
         let place = usize::from(node.id().0);
         let own = &self.partitions[place];
-        self.compared[place] = own.seq().0;
+        if own.seq() != node.seq() {
+            return Ok(());
+        }
+        self.replicas[machine.place()].compared[place] = own.seq().0;
         self.digests += 1;
         if own.digest() != node.digest() {
             return Err(Violation::new(format!(
-                "partition {place} of the node is not what a replay of its log makes, at entry {}",
+                "partition {place} of machine {} is not what a replay of its log makes, at entry {}",
+                machine.0,
                 own.seq().0
             )));
         }
         node.check().map(|_| ()).map_err(|why| Violation::new(format!("partition {place} does not fit together: {why}")))
     }
 
-    /// A recovery begins.
-    pub(in crate::sim) fn begin_recovery(&mut self) {
-        self.found.fill(0);
-        self.new.clear();
+    /// Who has not applied all that is committed?
+    pub(in crate::sim) fn behind(&self) -> Option<String> {
+        self.replicas.iter().enumerate().find_map(|(machine, of)| {
+            let mut partitions = of.applied.iter().zip(&self.histories).enumerate();
+            partitions.find(|(_, (applied, history))| **applied != history.head()).map(|(place, (applied, history))| {
+                format!("machine {machine} has applied {applied} of {} entries of partition {place}", history.head())
+            })
+        })
+    }
+
+    /// A recovery of a machine begins.
+    pub(in crate::sim) fn begin_recovery(&mut self, machine: MachineId) {
+        let partitions = u16::try_from(self.partitions.len()).expect("few partitions");
+        self.replicas[machine.place()].found = MachineLog::new(partitions);
     }
 
     /// It found a snapshot with everything up to this entry.
-    pub(in crate::sim) fn restored(&mut self, id: PartitionId, index: u64) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    /// When that is not committed: nobody can have applied it.
+    pub(in crate::sim) fn restored(&mut self, machine: MachineId, id: PartitionId, index: u64) -> Result<(), Violation> {
         let place = usize::from(id.0);
-        self.found[place] = usize::try_from(index).expect("short histories");
         self.restored += 1;
-        if self.found[place] <= self.known[place].len() {
+        let head = self.histories[place].head();
+        must(index <= head, || {
+            format!("a snapshot of partition {place} on machine {} has entry {index}, and {head} are committed", machine.0)
+        })?;
+        self.replicas[machine.place()].found.begin_behind(id, index);
+        Ok(())
+    }
+
+    /// It found this record.
+    ///
+    /// # Errors
+    /// When it does not follow.
+    pub(in crate::sim) fn recovered(&mut self, machine: MachineId, record: &Record<'_>) -> Result<(), Violation> {
+        let head = self.histories[usize::from(record.partition)].head();
+        self.replicas[machine.place()].found.take(record, head).map_err(|wrong| wrong.of(machine))
+    }
+
+    /// It found no more, and a process begins. What it has applied is to be looked at next ([`Shadow::applied`]), and then [`Shadow::started`].
+    ///
+    /// # Errors
+    /// When something is missing that was reported durable.
+    pub(in crate::sim) fn end_recovery(&mut self, machine: MachineId) -> Result<(), Violation> {
+        let of = &mut self.replicas[machine.place()];
+        self.survived += of.found.must_have(&of.log).map_err(|wrong| wrong.of(machine))?;
+        std::mem::swap(&mut of.log, &mut of.found);
+        of.applied.fill(0);
+        of.compared.fill(0);
+        Ok(())
+    }
+
+    /// A process begins, with what it has applied. Where there is one machine, that is everything on its disk: nobody else has a say in what is committed.
+    ///
+    /// # Errors
+    /// When it is less.
+    pub(in crate::sim) fn started(&self, machine: MachineId) -> Result<(), Violation> {
+        if self.replicas.len() > 1 {
             return Ok(());
         }
-        Err(Violation::new(format!(
-            "a snapshot of partition {place} has entry {index}, and {} were reported durable",
-            self.known[place].len()
-        )))
-    }
-
-    /// It found this entry.
-    pub(in crate::sim) fn recovered(&mut self, id: PartitionId, index: u64, time: Millis, body: &[u8]) -> Result<(), Violation> {
-        let place = usize::from(id.0);
-        let hash = xxh3_64_with_seed(body, time.0);
-        let at = usize::try_from(index - 1).expect("short histories");
-        self.found[place] = at + 1;
-        match self.known[place].get(at) {
-            Some(known) if *known == hash => Ok(()),
-            Some(_) => Err(Violation::new(format!("entry {index} of partition {place} is another one after a restart"))),
-            None => {
-                self.new.push(Logged { partition: id, index, time, body: body.to_vec() });
-                Ok(())
-            }
-        }
-    }
-
-    /// It found no more: everything known must have been among it, and the states made from it be the same.
-    pub(in crate::sim) fn end_recovery<'a>(&mut self, rebuilt: impl Iterator<Item = &'a Partition>) -> Result<(), Violation> {
-        for (place, (known, found)) in self.known.iter().zip(&self.found).enumerate() {
-            if *found < known.len() {
-                return Err(Violation::new(format!(
-                    "partition {place} has {found} entries after a restart, and {} were reported durable",
-                    known.len()
-                )));
-            }
-        }
-        // Only now: a recovery that fails on its way makes nothing durable.
-        for entry in std::mem::take(&mut self.new) {
-            self.survived += 1;
-            self.durable(&entry)?;
-        }
-        for partition in rebuilt {
-            self.compare_whole(partition)?;
+        let Replica { log, applied, .. } = &self.replicas[machine.place()];
+        for (id, applied) in (0..).map(PartitionId).zip(applied) {
+            let last = log.last(id);
+            must(*applied == last, || format!("a start applies {applied} of the {last} entries of partition {} that are there", id.0))?;
         }
         Ok(())
     }
-}
-
-fn of_count(partitions: &[Partition]) -> u16 {
-    u16::try_from(partitions.len()).expect("few partitions")
 }
 
 /// Commands whose answer is their outcome.

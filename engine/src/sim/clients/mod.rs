@@ -93,6 +93,8 @@ struct Pending {
     ask: Ask,
     first_us: u64,
     tries: u32,
+    /// The last try was not answered.
+    unanswered: bool,
 }
 
 enum Past {
@@ -167,7 +169,13 @@ fn is_of_the_moment(op: &Op, result: &Result<Body, Failure>) -> bool {
             matches!(refusal, Refusal::IdempotencyKeyInUse | Refusal::PricesOutdated | Refusal::StillArriving)
         }
         Err(
-            Failure::Overloaded { .. } | Failure::StorageFull | Failure::WrongShard | Failure::DeadlineExceeded | Failure::ShuttingDown,
+            Failure::Overloaded { .. }
+            | Failure::StorageFull
+            | Failure::WrongShard
+            | Failure::DeadlineExceeded
+            | Failure::ShuttingDown
+            | Failure::NotLeader { .. }
+            | Failure::Interrupted,
         ) => true,
         // A fault of the engine's own is told to the client, and is a violation.
         Err(_) => false,
@@ -211,7 +219,7 @@ impl World {
             Step::Ask(ask) => {
                 self.story.operations += 1;
                 client.ask += 1;
-                client.pending = Some(Pending { ask, first_us: self.time_us, tries: 0 });
+                client.pending = Some(Pending { ask, first_us: self.time_us, tries: 0, unanswered: false });
                 self.send_pending(at);
             }
         }
@@ -259,7 +267,11 @@ impl World {
         let client = &mut self.clients[at];
         let Some(pending) = &mut client.pending else { return };
         pending.tries += 1;
+        let unanswered = std::mem::replace(&mut pending.unanswered, true);
         let (request, ask) = (pending.ask.request.clone(), client.ask);
+        if pending.tries > 1 && unanswered {
+            self.think_again(&request, None);
+        }
         let patience_us = u64::from(request.timeout_ms) * 1_000 + 200_000;
         self.send(Caller::Client { client: at, ask }, request, 0);
         // Some lose patience before the engine does.
@@ -285,6 +297,11 @@ impl World {
         }
         if client.pending.as_ref().is_some_and(|pending| is_of_the_moment(&pending.ask.request.op, &response.result)) {
             let pause = self.random.between(5_000, 300_000);
+            if let Some(pending) = &mut client.pending {
+                pending.unanswered = false;
+                let request = pending.ask.request.clone();
+                self.think_again(&request, response.result.as_ref().err());
+            }
             self.client_sleeps(at, pause);
             return Ok(());
         }

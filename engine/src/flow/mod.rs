@@ -149,8 +149,8 @@ pub(crate) async fn answer(ctx: &Ctx, request: Request) -> Response {
     Response { positions: trail.positions, replayed: trail.replayed, result }
 }
 
-/// Waits until what this node has is new enough for the request: it leads the request's partition, and a read is not older than what was answered before; and
-/// every position that the request names is reached.
+/// Waits until what this node has is new enough for the request: it leads the request's partition and has all that was answered before; and every position
+/// that the request names is reached.
 async fn may_begin(ctx: &Ctx, request: &Request) -> Result<(), Failure> {
     ctx.with(|state| state.reached(&request.at_least))?;
     if ctx.with(|state| state.replication.is_none()) {
@@ -165,7 +165,7 @@ async fn may_begin(ctx: &Ctx, request: &Request) -> Result<(), Failure> {
     }
     let topology = ctx.config(|config| wire::Topology { partitions: config.partitions, shards: config.shards });
     match placement::route(&request.op, topology) {
-        placement::Route::Partition(partition) if is_command(&request.op) => ctx.with(|state| state.may_propose(partition)),
+        // Commands too: what is looked at before they are proposed may be a reason to refuse them, and a refusal is not logged.
         placement::Route::Partition(partition) => {
             ctx.with_mut(|state| state.read_barrier(partition)).await.unwrap_or(Err(Failure::Interrupted))
         }

@@ -108,7 +108,7 @@ impl World {
         let Some(node) = &self.machines[machine].node else { return Ok(()) };
         let Shard { core, owned, .. } = &node.shards[place];
         for id in owned {
-            if self.shadow.applied(machine, *id, core.applied(*id))? {
+            if self.shadow.applied(machine, *id, core.applied(*id), core.snapshot(*id))? {
                 core.look_at(*id, |partition| self.shadow.compare(machine, partition))?;
             }
         }

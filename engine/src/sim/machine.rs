@@ -15,6 +15,7 @@ use super::{
 use crate::{
     folder::{Begins, Meta},
     log::RecoverError,
+    snapshot::FileError,
     start::ReplayLogError,
 };
 use std::{
@@ -224,7 +225,8 @@ impl World {
     fn not_started(&mut self, machine: MachineId, error: &ReplayLogError) -> Result<(), Violation> {
         self.trace_of(machine, 2, 0);
         let of = &mut self.machines[machine];
-        let of_snapshot = matches!(error, ReplayLogError::Snapshot(_) | ReplayLogError::SnapshotNeeded { .. })
+        use ReplayLogError::{Snapshot, SnapshotGone, SnapshotNeeded};
+        let of_snapshot = matches!(error, Snapshot(_) | SnapshotNeeded { .. } | SnapshotGone { .. })
             && of.damage.iter().any(|damage| damage.can_be_passed);
         if of_snapshot {
             self.story.count("damaged snapshots found");
@@ -232,7 +234,12 @@ impl World {
         // A stray block may be the first of another segment: whole, and not this one's.
         use RecoverError::{Corruption, Foreign};
         let by_damage = of_snapshot || matches!(error, ReplayLogError::Recover(Corruption(_) | Foreign { .. }));
-        let by_disk = matches!(error, ReplayLogError::Recover(RecoverError::Io { .. }));
+        let unread = |snapshot: &FileError| matches!(snapshot, FileError::Io { .. });
+        let by_disk = match error {
+            ReplayLogError::Recover(RecoverError::Io { .. }) => true,
+            Snapshot(snapshot) => unread(snapshot),
+            _ => false,
+        };
         must(by_disk || !of.damage.is_empty(), || format!("a start is refused without a reason: {error}"))?;
         must(by_disk || by_damage, || format!("damage is taken for something else: {error}"))?;
         if by_damage {

@@ -257,7 +257,7 @@ pub(super) fn boot(
     let shards: Vec<Shard> = started.collect();
     for Shard { core, owned, .. } in &shards {
         for partition in owned {
-            shadow.applied(machine, *partition, core.applied(*partition))?;
+            shadow.applied(machine, *partition, core.applied(*partition), core.snapshot(*partition))?;
             core.look_at(*partition, |partition| shadow.compare_whole(machine, partition))?;
         }
     }

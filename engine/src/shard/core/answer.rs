@@ -29,10 +29,30 @@ impl State {
                     ctx.with_mut(|state| state.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } }));
                 }));
             }
+            query if self.replication.is_some() && query.looks_at().is_some() => {
+                let answer = self.answer_as_it_is(query);
+                let ctx = self.ctx();
+                self.spawn.push(Box::pin(async move {
+                    let answer = answer.await;
+                    ctx.with_mut(|state| state.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } }));
+                }));
+            }
             query => {
                 let answer = self.answer(query);
                 self.outputs.push_back(Output::Peer { to: from, message: PeerMessage::Answer { id, answer } });
             }
+        }
+    }
+
+    /// Answers a query about a partition of a cluster, once it is sure that this node leads it and has all that was answered before.
+    pub(super) fn answer_as_it_is(&mut self, query: Ask) -> impl Future<Output = Result<Answer, Failure>> + 'static {
+        let barrier = query.looks_at().map(|partition| self.read_barrier(partition));
+        let ctx = self.ctx();
+        async move {
+            if let Some(barrier) = barrier {
+                barrier.await.unwrap_or(Err(Failure::Interrupted))?;
+            }
+            ctx.with(|state| state.answer(query))
         }
     }
 

@@ -178,6 +178,10 @@ impl Ctx {
                         let ctx = state.ctx();
                         state.spawn.push(Box::pin(async move { done.set(feed::read(ctx, from, limit).await) }));
                     }
+                    query if state.replication.is_some() && query.looks_at().is_some() => {
+                        let answer = state.answer_as_it_is(query);
+                        state.spawn.push(Box::pin(async move { done.set(answer.await) }));
+                    }
                     query => done.set(state.answer(query)),
                 }
                 return signal;

@@ -235,6 +235,14 @@ impl ShardCore {
         self.state.borrow().partitions.get(&id).expect("a partition of this shard").applied.index
     }
 
+    /// Index of the last entry in a partition's durable snapshot; 0 without one.
+    ///
+    /// # Panics
+    /// When it is another's.
+    pub(crate) fn snapshot(&self, id: PartitionId) -> u64 {
+        self.state.borrow().partitions.get(&id).expect("a partition of this shard").snapshot.unwrap_or(0)
+    }
+
     /// Looks at a partition of this shard.
     ///
     /// # Panics

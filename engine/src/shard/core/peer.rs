@@ -90,6 +90,29 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// The partition that is looked at: only who leads it knows it as it is.
+    pub(super) fn looks_at(&self) -> Option<PartitionId> {
+        match self {
+            Self::ResolveSku(partition, _) | Self::ResolveProduct(partition, _) | Self::Cards(partition, _) => Some(*partition),
+            Self::Propose(..)
+            | Self::Stock(_)
+            | Self::Inventory(_)
+            | Self::Supply(_)
+            | Self::SearchFields(_)
+            | Self::Statistics(_)
+            | Self::Search { .. }
+            | Self::Frequencies(_)
+            | Self::Similar(_)
+            | Self::Suggest(..)
+            | Self::SearchQueries { .. }
+            | Self::CategoryCounts
+            | Self::Orders { .. }
+            | Self::Feed { .. } => None,
+        }
+    }
+}
+
 /// Answers, in the order of [`Ask`].
 #[derive(Debug)]
 pub enum Answer {

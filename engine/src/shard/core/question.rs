@@ -153,8 +153,12 @@ impl State {
                 }));
             }
             Some(query) => {
-                let answer = self.may_propose(partition).and_then(|()| self.answer(query));
-                answers(self, answer.and_then(reply));
+                let answer = self.answer_as_it_is(query);
+                let ctx = self.ctx();
+                self.spawn.push(Box::pin(async move {
+                    let answer = answer.await;
+                    ctx.with_mut(|state| answers(state, answer.and_then(reply)));
+                }));
             }
         }
     }

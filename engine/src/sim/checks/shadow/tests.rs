@@ -20,7 +20,7 @@ fn happen(shadow: &mut Shadow, history: &str) -> Result<(), Violation> {
             ":" => shadow.durable(machine, &entry)?,
             "<" => shadow.durable(machine, &Record::overwrite_from(ID.0, term, index))?,
             "!" => shadow.durable(machine, &Record { kind: RecordKind::SnapshotMark, ..entry })?,
-            "=" => drop(shadow.applied(machine, ID, index)?),
+            "=" => drop(shadow.applied(machine, ID, index, 0)?),
             "-" => shadow.begin_recovery(machine),
             "^" => shadow.restored(machine, ID, index)?,
             "+" => shadow.recovered(machine, &entry)?,
@@ -128,8 +128,8 @@ fn states_are_compared_where_a_machine_is_and_only_commands_make_them() {
         shadow.recovered(first, &record).expect("the next");
     }
     shadow.end_recovery(first).expect("everything is there");
-    assert_eq!(shadow.applied(second, ID, 4), Ok(true));
-    assert_eq!(shadow.applied(second, ID, 4), Ok(false));
+    assert_eq!(shadow.applied(second, ID, 4, 0), Ok(true));
+    assert_eq!(shadow.applied(second, ID, 4, 0), Ok(false));
     assert_eq!((shadow.partition(ID).seq(), shadow.entries), (Seq(2), 4));
     let entry = Entry::of(Command::RunTimers { max: 1 });
     behind.apply(Millis(300), &entry, &mut Changes::default());
@@ -139,7 +139,7 @@ fn states_are_compared_where_a_machine_is_and_only_commands_make_them() {
     shadow.compare_whole(second, &node).expect("the same");
     assert_eq!(shadow.digests, 1);
     assert_eq!(shadow.behind().expect("one has applied nothing"), "machine 0 has applied 0 of 4 entries of partition 0");
-    shadow.applied(first, ID, 3).expect("it is committed");
+    shadow.applied(first, ID, 3, 0).expect("it is committed");
     shadow.compare_whole(first, &behind).expect("the same as it was then");
     assert_eq!(shadow.digests, 1, "there is no older state to compare it with");
     behind.apply(Millis(401), &entry, &mut Changes::default());

@@ -38,6 +38,12 @@ pub(crate) enum Mutant {
     AnyBody,
     /// A start does not send what was not answered.
     OutboxNotResent,
+    /// A leader takes what its own disk has for committed.
+    NoQuorum,
+    /// A follower acknowledges before its disk has it.
+    FollowerAcksEarly,
+    /// That entries are void is not logged.
+    VoidForgotten,
 }
 
 #[cfg(feature = "mutants")]
@@ -51,7 +57,7 @@ mod active {
     }
 
     impl Mutant {
-        /// All of them, in the order of the table.
+        /// Those of one machine alone, in the order of the table.
         pub(crate) const ALL: [Self; 15] = [
             Self::AckBeforeDurable,
             Self::LostKeys,
@@ -69,6 +75,9 @@ mod active {
             Self::AnyBody,
             Self::OutboxNotResent,
         ];
+
+        /// Those that it takes a cluster to find.
+        pub(crate) const OF_CLUSTERS: [Self; 3] = [Self::NoQuorum, Self::FollowerAcksEarly, Self::VoidForgotten];
     }
 
     /// Makes this mistake from now on, on this thread.

@@ -15,6 +15,7 @@ use super::{
     say,
     tail::{self, Snapshot, Tail},
 };
+use crate::mutants::{self, Mutant};
 use bytes::Bytes;
 use raft::{
     Config, ProgressState, RawNode, ReadOnlyOption, SnapshotStatus, StateRole,
@@ -104,6 +105,8 @@ pub(crate) struct Then {
     pub(crate) number: u64,
     /// Goes then.
     pub(crate) messages: Vec<(NodeId, GroupMessage)>,
+    /// Index of the snapshot that is in place then; 0 for none.
+    installed: u64,
     /// Durable is not enough: a later batch of the log must prove it, so that damage to it is found and not taken for a torn write. So a vote, or that a
     /// term is known, cannot be forgotten.
     pub(crate) must_be_proven: bool,
@@ -370,6 +373,7 @@ impl Group {
             let snapshot = tail::snapshot_of_raft(ready.snapshot());
             work.void_from = (tail.last_index() > snapshot.place.index).then_some(snapshot.place.index + 1);
             tail.reset(snapshot.clone());
+            work.then.installed = snapshot.place.index;
             work.install = Some(snapshot);
         }
         let entries = ready.take_entries();
@@ -404,9 +408,17 @@ impl Group {
         ours.map(|(to, message)| (to, GroupMessage { group: self.group, body: Body::Raft(message) })).collect()
     }
 
-    /// All records of works up to this one are durable, and proven where they must be.
-    pub(crate) fn durable(&mut self, number: u64) {
-        self.raw.on_persist_ready(number);
+    /// All records of this work and of those before it are durable, and proven where they must be.
+    pub(crate) fn durable(&mut self, then: &Then) {
+        self.raw.on_persist_ready(then.number);
+        // What is applied must not pass what is durable; until then the crate would look for entries below the snapshot.
+        if then.installed > self.raw.raft.raft_log.applied() {
+            self.raw.advance_apply_to(then.installed);
+        }
+        if mutants::is(Mutant::NoQuorum) && self.leads() {
+            let log = &mut self.raw.raft.raft_log;
+            log.commit_to(log.persisted);
+        }
     }
 
     /// Everything up to `index` is applied.

@@ -232,7 +232,7 @@ impl Node {
             }
             self.log.extend(pending.entries.into_iter().map(|entry| (entry.index, entry)));
             self.hard = pending.hard.unwrap_or(self.hard);
-            self.group.durable(pending.then.number);
+            self.group.durable(&pending.then);
             messages.extend(pending.then.messages);
         }
         messages

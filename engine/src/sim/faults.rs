@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{log::BLOCK_BYTES, snapshot::layout};
 
+/// Faults of a run of a cluster: others take over, so that work goes on between them.
+const FAULTS_OF_CLUSTERS: (u64, u64) = (10, 20);
+
 /// Faults of a run: fewer would leave too much untried in one seed, more leave too little calm for work between.
 const FAULTS: (u64, u64) = (6, 12);
 
@@ -64,8 +67,19 @@ pub(super) enum Fault {
 }
 
 /// What goes wrong only where there are several machines, beside [`ALL`].
-const OF_CLUSTERS: [Fault; 7] =
-    [Fault::Isolated, Fault::Isolated, Fault::Isolated, Fault::Unheard, Fault::Unheard, Fault::Estranged, Fault::BadNetwork];
+const OF_CLUSTERS: [Fault; 10] = [
+    Fault::Isolated,
+    Fault::Isolated,
+    Fault::Isolated,
+    Fault::Unheard,
+    Fault::Unheard,
+    Fault::Estranged,
+    Fault::BadNetwork,
+    // One that led wakes up, and does not know that another one does.
+    Fault::Stall,
+    Fault::Stall,
+    Fault::Stall,
+];
 
 const ALL: [Fault; 21] = [
     Fault::Kill,
@@ -110,7 +124,8 @@ impl Default for Weather {
 
 /// The faults of a run of so many errands, each with the number of errands after which it strikes.
 pub(super) fn draw(random: &mut Random, errands: u64, machines: u16) -> Vec<(u64, Fault)> {
-    let count = random.between(FAULTS.0, FAULTS.1);
+    let (least, most) = if machines > 1 { FAULTS_OF_CLUSTERS } else { FAULTS };
+    let count = random.between(least, most);
     // From the last on, so that they are taken from the end.
     let mut faults: Vec<(u64, Fault)> =
         (0..count).map(|_| (random.between(errands / 20, errands * 19 / 20), pick(random, machines))).collect();
@@ -209,7 +224,9 @@ impl World {
             Fault::Stall => {
                 if let Some(node) = &mut of.node {
                     let shard = random.place(node.shards.len());
-                    node.shards[shard].stalled_us = self.time_us + random.between(10_000, 2_000_000);
+                    // In a cluster long enough for others to elect somebody.
+                    let most_us = if self.settings.machines > 1 { 4_000_000 } else { 2_000_000 };
+                    node.shards[shard].stalled_us = self.time_us + random.between(10_000, most_us);
                 }
                 return;
             }

@@ -5,10 +5,8 @@
 //!
 //! Path: `sim --seed N` → [`cli`] → [`run`] → `world.rs` → a report, or what was violated, with the smallest schedule that still shows it (`shrink.rs`).
 //! Read first: `world.rs` and `machine.rs`; then `faults.rs` for what may go wrong and `checks/` for what must be true all the same.
-//! Bounds: [`Settings::machines`], which is one, of 1 to 4 shards each; some 2,000 operations and a dozen faults a seed, all in memory.
-//!
-//! The place of a network between machines is `driver.rs`, where an output to another machine becomes an event that arrives there, as one to another shard
-//! does; what that network is like is a part of [`faults::Weather`], and which machine a client asks is up to `World::route`.
+//! With several machines there is a network between them (`network.rs`); clients ask the one that they think leads (`World::route`).
+//! Bounds: [`Seed::machines`] of 1 to 4 shards each; some 2,000 operations and a dozen faults a seed, all in memory.
 
 mod checks;
 mod cli;

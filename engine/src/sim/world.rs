@@ -39,6 +39,9 @@ const ADAPTERS_BACK_US: u64 = 2_500_000;
 /// How long a fresh reservation and a fresh checkout may take after that.
 pub(super) const FRESH_US_MAX: u64 = 5_000_000;
 
+/// Requests, in a thousand, that go to any machine of a cluster and not to the one thought to lead.
+const OLD_MAPS: u64 = 150;
+
 /// Names a call over the network: each try of a request is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallId(pub(super) u64);
@@ -422,8 +425,9 @@ impl World {
     fn route(&mut self, request: &Request) -> MachineId {
         match self.partition_of(request) {
             _ if self.settings.machines == 1 => MachineId::FIRST,
-            Some(partition) => self.leaders[usize::from(partition.0)],
-            None => self.any_machine(),
+            // Some have an old map, and may ask one that led once and does not know better.
+            Some(partition) if !self.random.chance(OLD_MAPS) => self.leaders[usize::from(partition.0)],
+            Some(_) | None => self.any_machine(),
         }
     }
 

@@ -66,24 +66,32 @@ impl Ctx {
         })
     }
 
-    /// Logs and applies a command on the partition, whichever shard owns it and whichever node leads it.
+    /// Logs and applies a command on the partition, whichever shard owns it. One of this shard is proposed here or not at all: a flow goes on with what it finds here,
+    /// and what another node committed may not be here yet.
     ///
     /// # Errors
     /// Failures before the log; a refusal is an outcome, in `Committed`.
     pub(crate) async fn propose(&self, partition: PartitionId, entry: Entry) -> Result<Committed, Failure> {
-        if self.with(|state| state.may_propose(partition).is_ok()) {
+        if self.config(|config| config.owns(partition)) {
             let signal = self.with_mut(|state| state.propose(partition, entry));
             return signal.await.unwrap_or(Err(Failure::Internal));
         }
+        self.propose_anywhere(partition, entry).await
+    }
+
+    async fn propose_anywhere(&self, partition: PartitionId, entry: Entry) -> Result<Committed, Failure> {
         match self.ask_partition(partition, Ask::Propose(partition, Box::new(entry))).await? {
             Answer::Committed(committed) => Ok(committed),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Proposes a command of the system's own.
+    /// Proposes a command of the system's own, whichever node leads the partition.
     pub(crate) async fn command(&self, partition: PartitionId, command: Command) -> Result<Committed, Failure> {
-        self.propose(partition, Entry::of(command)).await
+        if self.with(|state| state.may_propose(partition).is_ok()) {
+            return self.propose(partition, Entry::of(command)).await;
+        }
+        self.propose_anywhere(partition, Entry::of(command)).await
     }
 
     /// Asks the owner of a partition, and while its lead changes again: what was not taken was not done.

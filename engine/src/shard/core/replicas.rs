@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     log::EntryVariant,
+    mutants::{self, Mutant},
     record::{self, v1::Entry},
     replication::{
         LogEntry, NodeId, Place, TAIL_BYTES,
@@ -227,13 +228,16 @@ impl State {
     }
 
     fn carry_out(&mut self, id: PartitionId, work: Work) -> bool {
-        let Work { messages, install, void_from, entries, hard, then, committed, reads } = work;
+        let Work { messages, install, void_from, entries, hard, mut then, committed, reads } = work;
+        if mutants::is(Mutant::FollowerAcksEarly) {
+            then.messages.drain(..).for_each(|(to, message)| self.say_of_group(id, to, message));
+        }
         for (to, message) in messages {
             self.say_of_group(id, to, message);
         }
         let mut told = false;
         let mut records = Vec::new();
-        if let Some(index) = void_from {
+        if let Some(index) = void_from.filter(|_| !mutants::is(Mutant::VoidForgotten)) {
             let term = self.replica(id).map_or(0, |replica| replica.group.term());
             records.push(ToLog::Void { term, index });
         }
@@ -365,7 +369,7 @@ impl State {
     fn durable(&mut self, id: PartitionId, then: Then) {
         let Some(replica) = self.replica(id) else { return };
         replica.in_flight -= 1;
-        replica.group.durable(then.number);
+        replica.group.durable(&then);
         for (to, message) in then.messages {
             self.say_of_group(id, to, message);
         }

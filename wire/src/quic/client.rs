@@ -8,8 +8,11 @@
 //! Nothing is tried again by itself, since a request may have been carried out though no answer came; except what certainly never
 //! left this process, because the connection was closed before the request's turn to be written.
 
-use super::{Arrived, CloseCode, Frames, Part, REQUEST_STREAMS_MAX, REQUESTS_IN_FLIGHT_MAX, StreamFault, WRITE_BYTES_MAX, peer_part};
-use crate::frame::{self, DecodeError, EncodeError, Frame, Hello, Kind, RequestId, Side, VERSION, Welcome};
+use super::{
+    Arrived, CloseCode, Frames, REQUEST_STREAMS_MAX, REQUESTS_IN_FLIGHT_MAX, StreamFault, WRITE_BYTES_MAX,
+    greeting::{Greeted, Opening},
+};
+use crate::frame::{self, DecodeError, EncodeError, Frame, Kind, RequestId, Side, Welcome};
 use crate::placement::{self, Route, shard_of};
 use crate::{Call, CallError, Client, Failure, Refusal, Request, Response, ShardId, Topology};
 use bytes::Bytes;
@@ -320,36 +323,8 @@ impl Live {
     }
 
     async fn opening(endpoint: &Endpoint, address: SocketAddr, shard: ShardId) -> Result<(Arc<Self>, Welcome), CallError> {
+        let Greeted { connection, say, hear, welcome } = Opening { endpoint, address, shard }.open().await?;
         let unreachable = |error: &dyn std::fmt::Display| CallError::Unreachable(format!("{address}: {error}"));
-        let connecting = endpoint.connect(address, &Part::Engine.dns_name()).map_err(|error| unreachable(&error))?;
-        let connection = connecting.await.map_err(|error| unreachable(&error))?;
-        if let Err(error) = peer_part(&connection, Part::Engine) {
-            CloseCode::Identity.close(&connection, &error.to_string());
-            return Err(unreachable(&error));
-        }
-        let (mut say, hear) = connection.open_bi().await.map_err(|error| unreachable(&error))?;
-        let mut hello = Vec::new();
-        Frame::Hello(Hello::OURS).encode(&mut hello).map_err(|error| CallError::Protocol(error.to_string()))?;
-        say.write_all(&hello).await.map_err(|error| unreachable(&error))?;
-        let mut hear = Frames::new(hear, Side::Client);
-        let welcome = match hear.next().await {
-            Ok(Some(Arrived { frame: Ok(Frame::Welcome(welcome)), .. })) => welcome,
-            Ok(Some(Arrived { frame: Ok(Frame::GoAway), .. })) => return Err(unreachable(&"the engine stops")),
-            Ok(Some(Arrived { frame: Err(error), .. })) | Err(StreamFault::Unreadable(error)) => {
-                return Err(CallError::Protocol(error.to_string()));
-            }
-            Ok(Some(Arrived { header, .. })) => return Err(CallError::Protocol(format!("wanted welcome, found {:?}", header.kind))),
-            // Here a server says what it has against us: a certificate, or a version.
-            Ok(None) | Err(StreamFault::Lost(_) | StreamFault::Cut) => {
-                let why = connection.close_reason().map_or_else(|| "it hung up".into(), |error| error.to_string());
-                return Err(unreachable(&why));
-            }
-        };
-        if welcome.version != VERSION || welcome.shard != shard.0 {
-            let text = format!("wanted shard {} in version {VERSION}, found shard {} in {}", shard.0, welcome.shard, welcome.version);
-            CloseCode::Protocol.close(&connection, &text);
-            return Err(CallError::Protocol(text));
-        }
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..REQUEST_STREAMS_MAX {
             let (say, hear) = connection.open_bi().await.map_err(|error| unreachable(&error))?;

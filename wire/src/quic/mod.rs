@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod client;
+mod greeting;
 pub mod identity;
 pub mod server;
 pub mod service;

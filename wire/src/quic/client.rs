@@ -360,7 +360,9 @@ impl Live {
                 let refusal = Refusal::LimitReached { what: "bytes of a request".into(), max: max as u64 };
                 return Asked::Answered(Box::new(failed(Failure::Refused(refusal))));
             }
-            Err(error @ EncodeError::Archive { .. }) => return Asked::Failed(CallError::Protocol(error.to_string())),
+            Err(error @ (EncodeError::Archive { .. } | EncodeError::Empty { .. })) => {
+                return Asked::Failed(CallError::Protocol(error.to_string()));
+            }
         }
         if self.leaving.load(Ordering::Relaxed) {
             return Asked::NotSent;

@@ -213,7 +213,7 @@ fn encode(id: RequestId, trace: u128, response: &Response, into: &mut Vec<u8>) {
             EncodeError::TooLong { max, .. } => {
                 Failure::Refused(Refusal::LimitReached { what: "bytes of an answer".into(), max: max as u64 })
             }
-            EncodeError::Archive { .. } => Failure::Internal,
+            EncodeError::Archive { .. } | EncodeError::Empty { .. } => Failure::Internal,
         };
         let response = Response { positions: response.positions.clone(), replayed: response.replayed, result: Err(failure) };
         into.truncate(begin);

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod client;
 mod greeting;
 pub mod identity;
+mod node_streams;
 pub mod server;
 pub mod service;
 #[cfg(test)]
@@ -40,8 +41,13 @@ pub const ALPN: &[u8] = b"emporion/1";
 pub const REQUEST_STREAMS_MAX: u32 = 4;
 /// Requests under way on a connection. The server answers one more with `Overloaded`; the client does not send it.
 pub const REQUESTS_IN_FLIGHT_MAX: u32 = 1_024;
-/// Connections of a shard, handshakes included; one more is refused.
+/// Connections that gateways and adapters have to a shard; one more is closed once it is known to be theirs.
 pub const CONNECTIONS_MAX: usize = 256;
+/// Connections of a shard beyond those, so that clients cannot keep other nodes out: each shard of another node has one at most. Past the sum of both,
+/// handshakes included, whoever comes is refused.
+pub const NODE_CONNECTIONS_MAX: usize = 64;
+/// Node streams of a connection, one of each lane.
+pub const NODE_STREAMS_MAX: u32 = 2;
 /// Handshakes a shard has under way; one more is refused. From a quarter of it on, clients must first prove their address.
 pub const HANDSHAKES_MAX: usize = 64;
 /// A connection without a packet for so long is dead, and its requests with it.
@@ -167,7 +173,7 @@ fn read(credentials: &Credentials) -> Result<(Vec<CertificateDer<'static>>, Priv
     Ok((chain, key))
 }
 
-/// Windows are what a peer may make this side hold: requests are small, answers are not.
+/// Windows are what a peer may make this side hold: requests are small, answers are not. Bulk of another node has one stream's, a quarter of its connection's.
 fn transport(side: Side) -> TransportConfig {
     const MIB: u32 = 1 << 20;
     let (stream, connection, streams, keep_alive) = match side {
@@ -179,6 +185,7 @@ fn transport(side: Side) -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX))))
         .keep_alive_interval(keep_alive)
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        // Raised to `NODE_STREAMS_MAX` once it is another node's.
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(stream))
         .receive_window(VarInt::from_u32(connection))
@@ -229,6 +236,10 @@ enum StreamFault {
 impl Frames {
     fn new(stream: RecvStream, receiver: Side) -> Self {
         Self { stream, buffer: Buffer::new(receiver) }
+    }
+
+    fn of_node(stream: RecvStream) -> Self {
+        Self { stream, buffer: Buffer::of_node() }
     }
 
     /// The next frame; `None` when the peer ended the stream. Cancel-safe.

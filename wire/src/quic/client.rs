@@ -323,7 +323,7 @@ impl Live {
     }
 
     async fn opening(endpoint: &Endpoint, address: SocketAddr, shard: ShardId) -> Result<(Arc<Self>, Welcome), CallError> {
-        let Greeted { connection, say, hear, welcome } = Opening { endpoint, address, shard }.open().await?;
+        let Greeted { connection, say, hear, welcome } = Opening { endpoint, address, shard, config: None, wanted: None }.open().await?;
         let unreachable = |error: &dyn std::fmt::Display| CallError::Unreachable(format!("{address}: {error}"));
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..REQUEST_STREAMS_MAX {

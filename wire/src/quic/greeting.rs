@@ -3,10 +3,10 @@
 //! Path: [`Opening::open`] → the TLS handshake → the certificate names an engine → the control stream, hello, welcome → [`Greeted`].
 //! On any runtime, and without a clock: the caller sets the limit of time, by dropping the future.
 
-use super::{Arrived, CloseCode, Frames, Part, StreamFault, peer_part};
+use super::{Arrived, CloseCode, Frames, Identity, IdentityError, Part, StreamFault, peer_part};
 use crate::frame::{Frame, Hello, Side, VERSION, Welcome};
 use crate::{CallError, ShardId};
-use quinn::{Connection, Endpoint, SendStream};
+use quinn::{ClientConfig, Connection, Endpoint, SendStream};
 use std::net::SocketAddr;
 
 /// A connection to open.
@@ -17,6 +17,10 @@ pub(super) struct Opening<'a> {
     pub(super) address: SocketAddr,
     /// The shard that has to answer there.
     pub(super) shard: ShardId,
+    /// Other settings than the socket's own.
+    pub(super) config: Option<ClientConfig>,
+    /// The engine that has to be there; any without.
+    pub(super) wanted: Option<&'a Identity>,
 }
 
 /// A connection over which something can be asked.
@@ -34,11 +38,19 @@ impl Opening<'_> {
     /// # Errors
     /// [`CallError::Unreachable`] if nobody is there or does not let us in, [`CallError::Protocol`] if it is not what we look for.
     pub(super) async fn open(self) -> Result<Greeted, CallError> {
-        let Self { endpoint, address, shard } = self;
+        let Self { endpoint, address, shard, config, wanted } = self;
         let unreachable = |error: &dyn std::fmt::Display| CallError::Unreachable(format!("{address}: {error}"));
-        let connecting = endpoint.connect(address, &Part::Engine.dns_name()).map_err(|error| unreachable(&error))?;
-        let connection = connecting.await.map_err(|error| unreachable(&error))?;
-        if let Err(error) = peer_part(&connection, Part::Engine) {
+        let name = Part::Engine.dns_name();
+        let connecting = match config {
+            Some(config) => endpoint.connect_with(config, address, &name),
+            None => endpoint.connect(address, &name),
+        };
+        let connection = connecting.map_err(|error| unreachable(&error))?.await.map_err(|error| unreachable(&error))?;
+        let there = peer_part(&connection, Part::Engine).and_then(|found| match wanted {
+            Some(wanted) if *wanted != found => Err(IdentityError::Other { wanted: wanted.clone(), found }),
+            Some(_) | None => Ok(()),
+        });
+        if let Err(error) = there {
             CloseCode::Identity.close(&connection, &error.to_string());
             return Err(unreachable(&error));
         }

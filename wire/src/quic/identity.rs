@@ -220,6 +220,14 @@ pub enum IdentityError {
         /// Who is there.
         found: Identity,
     },
+    /// It is another process than belongs there.
+    #[error("wanted {wanted}, found {found}")]
+    Other {
+        /// Who belongs there.
+        wanted: Identity,
+        /// Who is there.
+        found: Identity,
+    },
     /// The peer showed none.
     #[error("the peer showed no certificate")]
     Missing,

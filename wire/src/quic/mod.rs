@@ -2,6 +2,7 @@
 //!
 //! Path: [`client::QuicClient`] (gateway, tokio) → one connection a shard, a control stream and [`REQUEST_STREAMS_MAX`] request
 //! streams → [`server::Server`] (on the shard's own executor) → the engine's handler → back. `PROTOCOL.md` is the specification.
+//! Nodes tell each other things one way: [`node_link::NodeLink`] → node streams → [`server::Server`] → [`Service::node`].
 //! Read first: the bounds below, then `server`. Here: TLS and transport settings that both ends share, and reading frames off a stream.
 //! Boundary: nothing here but `client` needs a particular runtime.
 
@@ -9,6 +10,7 @@ pub mod authority;
 pub mod client;
 mod greeting;
 pub mod identity;
+pub mod node_link;
 mod node_streams;
 pub mod server;
 pub mod service;
@@ -19,6 +21,7 @@ use crate::frame::{Buffer, DecodeError, Frame, Header, Side};
 pub use authority::{AuthorityError, Credentials, DevCa};
 pub use client::QuicClient;
 pub use identity::{Identity, IdentityError, Part};
+pub use node_link::NodeLink;
 pub use server::{Handled, Server, ServerHandle};
 pub use service::{Answer, Service};
 
@@ -53,6 +56,9 @@ pub const HANDSHAKES_MAX: usize = 64;
 /// A connection without a packet for so long is dead, and its requests with it.
 pub const IDLE_MS_MAX: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// The same where another node can take over from the one that is gone, so that it is noticed soon: between nodes.
+pub const WATCHFUL_IDLE_MS_MAX: u32 = 2_000;
+const WATCHFUL_KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// Bytes taken off a stream at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Bytes given to a stream at once, unless one frame alone has more.
@@ -117,7 +123,7 @@ pub fn server_config(authority_pem: &str, credentials: &Credentials) -> Result<q
     let tls = QuicServerConfig::try_from(tls).map_err(TlsError::of("the cipher suites"))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     config
-        .transport_config(Arc::new(transport(Side::Server)))
+        .transport_config(Arc::new(transport(End::Server)))
         .migration(false)
         .max_incoming(HANDSHAKES_MAX)
         .incoming_buffer_size(64 * 1024)
@@ -133,6 +139,17 @@ pub fn server_config(authority_pem: &str, credentials: &Credentials) -> Result<q
 pub fn client_config(authority_pem: &str, credentials: &Credentials) -> Result<quinn::ClientConfig, TlsError> {
     let (chain, key) = read(credentials)?;
     client_tls(authority_pem, |builder| builder.with_client_auth_cert(chain, key).map_err(TlsError::of("the certificate")))
+}
+
+/// Settings of a node's connections to other nodes, for [`NodeLink`]: as of a client, but silence is noticed within [`WATCHFUL_IDLE_MS_MAX`], and nearly nothing
+/// is taken from the other side.
+///
+/// # Errors
+/// If a text is not PEM, or the key is not the certificate's.
+pub fn node_config(authority_pem: &str, credentials: &Credentials) -> Result<quinn::ClientConfig, TlsError> {
+    let mut config = client_config(authority_pem, credentials)?;
+    config.transport_config(Arc::new(transport(End::Node)));
+    Ok(config)
 }
 
 type ClientBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
@@ -154,7 +171,7 @@ fn client_tls(
     tls.resumption = Resumption::disabled();
     let tls = QuicClientConfig::try_from(tls).map_err(TlsError::of("the cipher suites"))?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
-    config.transport_config(Arc::new(transport(Side::Client)));
+    config.transport_config(Arc::new(transport(End::Client)));
     Ok(config)
 }
 
@@ -173,16 +190,31 @@ fn read(credentials: &Credentials) -> Result<(Vec<CertificateDer<'static>>, Priv
     Ok((chain, key))
 }
 
+/// Whose settings.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Server,
+    Client,
+    /// A node as a client of another.
+    Node,
+}
+
 /// Windows are what a peer may make this side hold: requests are small, answers are not. Bulk of another node has one stream's, a quarter of its connection's.
-fn transport(side: Side) -> TransportConfig {
+fn transport(end: End) -> TransportConfig {
     const MIB: u32 = 1 << 20;
-    let (stream, connection, streams, keep_alive) = match side {
-        Side::Server => (2 * MIB, 8 * MIB, 1 + REQUEST_STREAMS_MAX, None),
-        Side::Client => (4 * MIB, 16 * MIB, 0, Some(KEEP_ALIVE)),
+    let (stream, connection, streams) = match end {
+        End::Server => (2 * MIB, 8 * MIB, 1 + REQUEST_STREAMS_MAX),
+        End::Client => (4 * MIB, 16 * MIB, 0),
+        End::Node => (MIB / 16, MIB / 16, 0), // hears welcome and goaway
+    };
+    let (idle, keep_alive) = match end {
+        End::Server => (IDLE_MS_MAX, None),
+        End::Client => (IDLE_MS_MAX, Some(KEEP_ALIVE)),
+        End::Node => (WATCHFUL_IDLE_MS_MAX, Some(WATCHFUL_KEEP_ALIVE)),
     };
     let mut config = TransportConfig::default();
     config
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX))))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .keep_alive_interval(keep_alive)
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         // Raised to `NODE_STREAMS_MAX` once it is another node's.

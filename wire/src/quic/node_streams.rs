@@ -1,4 +1,4 @@
-//! What other nodes say to a shard: the receiving end of `NodeLink`.
+//! What other nodes say to a shard: the receiving end of [`NodeLink`](super::NodeLink).
 //!
 //! Path: a node stream of an engine's connection → its frames, all of one lane → [`Service::node`]. Nothing goes back.
 //! Bounds: one stream a lane; the length of a frame by its lane; QUIC's windows, which hold the sender back while a body is not taken.

@@ -151,6 +151,12 @@ impl Server {
 }
 
 impl ServerHandle {
+    /// The socket it listens on, to connect to other nodes from. [`Self::close`] closes these connections too.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.0.endpoint.clone()
+    }
+
     /// Begins to leave: clients are told to send no more, new connections are refused, requests that still come are answered
     /// `ShuttingDown`, those under way go on.
     pub fn goaway(&self) {

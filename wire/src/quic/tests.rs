@@ -1,6 +1,8 @@
 //! Both ends of the link in one process, on tokio: calls, limits, identities, departures.
 
+mod links;
 mod nodes;
+mod relay;
 
 use super::*;
 use crate::frame::{HEADER_BYTES, Hello, RequestId, Welcome, encode_request};

@@ -6,20 +6,20 @@ use futures_lite::future;
 use tokio::task::spawn_local;
 
 /// Runs a test whose parts are of one thread.
-fn on_one_thread(test: impl Future<Output = ()>) {
+pub(super) fn on_one_thread(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
 /// A shard that keeps what other nodes say to it, and answers nothing.
-struct Listener {
-    address: SocketAddr,
-    handle: ServerHandle,
-    heard: Heard,
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) handle: ServerHandle,
+    pub(super) heard: Heard,
 }
 
 /// Who said what.
-type Heard = Rc<RefCell<Vec<(Identity, Vec<u8>)>>>;
+pub(super) type Heard = Rc<RefCell<Vec<(Identity, Vec<u8>)>>>;
 
 struct Ear(Heard);
 
@@ -36,7 +36,7 @@ impl Service for Ear {
 }
 
 impl Listener {
-    fn start(config: quinn::ServerConfig) -> Self {
+    pub(super) fn start(config: quinn::ServerConfig) -> Self {
         let socket = sockets(1, None).remove(0);
         let address = socket.local_addr().expect("bound");
         let endpoint = Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime));
@@ -47,9 +47,13 @@ impl Listener {
         Self { address, handle, heard }
     }
 
-    fn heard(&self) -> usize {
+    pub(super) fn heard(&self) -> usize {
         self.heard.borrow().len()
     }
+}
+
+fn opening(endpoint: &Endpoint, address: SocketAddr) -> greeting::Opening<'_> {
+    greeting::Opening { endpoint, address, shard: ShardId(0), config: None, wanted: None }
 }
 
 fn said(lane: Lane, body: &[u8]) -> Vec<u8> {
@@ -150,7 +154,7 @@ fn what_a_node_says_arrives_with_its_name() {
         let credentials = ca.issue(&Identity::new(Part::Engine, "node-7").expect("a name"), now()).expect("randomness");
         let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
         endpoint.set_default_client_config(client_config(ca.certificate_pem(), &credentials).expect("PEM"));
-        let opening = greeting::Opening { endpoint: &endpoint, address: listener.address, shard: ShardId(0) };
+        let opening = opening(&endpoint, listener.address);
         let greeted = opening.open().await.expect("let in");
         let mut say = greeted.connection.open_uni().await.expect("allowed");
         let bodies: Vec<Vec<u8>> = (0..200u32).map(|n| n.to_le_bytes().repeat(1 + n as usize * 20)).collect();
@@ -178,7 +182,7 @@ fn a_server_that_leaves_does_not_wait_for_nodes_but_hears_them() {
         let ca = ca();
         let listener = Listener::start(server_of(&ca));
         let endpoint = QuicClient::endpoint(listener.address, client_of(&ca, Part::Engine)).expect("a port");
-        let open = || greeting::Opening { endpoint: &endpoint, address: listener.address, shard: ShardId(0) }.open();
+        let open = || opening(&endpoint, listener.address).open();
         let (node, mut asks) = (open().await.expect("let in"), open().await.expect("let in"));
         let mut say = node.connection.open_uni().await.expect("allowed");
         say.write_all(&said(Lane::Urgent, b"one")).await.expect("open");
@@ -215,7 +219,7 @@ fn clients_keep_no_node_out() {
         let ca = ca();
         let listener = Listener::start(server_of(&ca));
         let endpoint = QuicClient::endpoint(listener.address, client_of(&ca, Part::Gateway)).expect("a port");
-        let open = |endpoint| greeting::Opening { endpoint, address: listener.address, shard: ShardId(0) }.open();
+        let open = |endpoint| opening(endpoint, listener.address).open();
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
             clients.push(open(&endpoint).await.expect("let in"));

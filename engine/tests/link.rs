@@ -51,6 +51,8 @@ async fn every_shard_answers() {
     let credentials = ca.issue(&Identity::new(Part::Gateway, "one").unwrap(), now).unwrap();
     let client = QuicClient::connect(listen, client_config(ca.certificate_pem(), &credentials).unwrap()).await.unwrap();
     assert_eq!(client.topology(), engine.topology());
+    let nodes = client.call(Request { principal: wire::Principal::Anonymous, ..Request::system(Op::ClusterMap) }).await.unwrap();
+    assert_eq!(nodes.result, Ok(Body::ClusterMap(None)), "alone");
     let create = |partition| {
         let op = Op::CreateCart { currency: "EUR".parse().unwrap(), partition: PartitionId(partition) };
         client.call(Request { principal: wire::Principal::Anonymous, ..Request::system(op) })

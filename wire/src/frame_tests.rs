@@ -125,6 +125,55 @@ fn bytes_are_frozen() {
     );
 }
 
+#[test] // As above.
+fn bytes_of_cluster_maps_are_frozen() {
+    let answer = |map: Option<ClusterMap>| {
+        let result = Ok(Body::ClusterMap(map.map(Box::new)));
+        let response = Box::new(Response { positions: Vec::new(), replayed: false, result });
+        Frame::Response { id: RequestId(1), trace: 0, response }
+    };
+    assert_bytes(
+        &answer(None),
+        &expect![[r#"
+        000  33 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
+        020  00 00 00 00 00 00 00 00 00 00 00 00 00 00 1c 00
+    "#]],
+    );
+    let node = NodeInfo {
+        id: NodeId(3),
+        address: "shop-3.example:7400".into(),
+        shards: 2,
+        zone: "a".into(),
+        region: "eu".into(),
+        state: NodeState::Draining,
+    };
+    let map = ClusterMap { epoch: 9, partitions: 2, nodes: vec![node], leaders: vec![Some(NodeId(3)), None] };
+    assert_bytes(
+        &answer(Some(map)),
+        &expect![[r#"
+        000  95 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
+        020  00 00 00 00 73 68 6f 70 2d 33 2e 65 78 61 6d 70
+        030  6c 65 3a 37 34 30 30 03 00 00 00 00 00 00 00 93
+        040  00 00 00 e5 ff ff ff 02 00 61 ff ff ff ff ff ff
+        050  ff 65 75 ff ff ff ff ff ff 01 01 03 00 00 00 00
+        060  00 00 00 00 00 00 00 00 00 00 00 00 09 00 00 00
+        070  00 00 00 00 02 00 c1 ff ff ff 01 00 00 00 dc ff
+        080  ff ff 02 00 00 00 9e ff ff ff 00 00 00 00 00 00
+        090  1c 01 da ff ff ff 00 00 00 00 00 00 00 00 00 00
+    "#]],
+    );
+    assert_bytes(
+        &Frame::Request { id: RequestId(1), request: Box::new(Request::system(Op::ClusterMap)) },
+        &expect![[r#"
+        000  ab 00 00 00 01 01 00 00 01 00 00 00 00 00 00 00
+        010  10 27 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        020  00 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00
+        030  00 00 00 00 00 10 27 00 00 00 00 00 00 00 00 00
+        070  00 00 00 b1 ff ff ff 00 00 00 00 33 00 00 00 00
+    "#]],
+    );
+}
+
 #[test] // `PROTOCOL.md` names these.
 fn sizes_are_frozen() {
     assert_eq!((size_of::<ArchivedRequest>(), size_of::<ArchivedResponse>()), (171, 51));
@@ -251,6 +300,7 @@ fn any_request() -> impl Strategy<Value = Request> {
     let id = || any::<u128>().prop_map(RawId);
     let op = prop_oneof![
         Just(Op::ListCategories),
+        Just(Op::ClusterMap),
         id().prop_map(|id| Op::GetCart(CartId(id))),
         id().prop_map(|id| Op::GetProduct(ProductRef::Id(ProductId(id)))),
         (id(), text, any::<u32>()).prop_map(|(cart, key, quantity)| Op::AddLine { cart: CartId(cart), sku: SkuRef::Key(key), quantity }),
@@ -334,6 +384,20 @@ fn any_response() -> impl Strategy<Value = Response> {
             Err(Failure::Refused(Refusal::Invalid(fields.collect())))
         }),
         any::<u32>().prop_map(|retry_after_ms| Err(Failure::Overloaded { retry_after_ms })),
+        any::<Option<u64>>().prop_map(|id| Err(Failure::NotLeader { leader: id.map(NodeId) })),
+        (vec((any::<u64>(), text), 0..4), vec(any::<Option<u64>>(), 0..9)).prop_map(|(nodes, leaders)| {
+            let node = |(id, text): (u64, String)| NodeInfo {
+                id: NodeId(id),
+                address: text.clone(),
+                shards: 1,
+                zone: text,
+                region: String::new(),
+                state: NodeState::Down,
+            };
+            let nodes = nodes.into_iter().map(node).collect();
+            let leaders = leaders.into_iter().map(|id| id.map(NodeId)).collect();
+            Ok(Body::ClusterMap(Some(Box::new(ClusterMap { epoch: 1, partitions: 2, nodes, leaders }))))
+        }),
     ];
     (any::<bool>(), result).prop_map(|(replayed, result)| Response { positions: Vec::new(), replayed, result })
 }

@@ -4,10 +4,14 @@
 //! streams → [`server::Server`] (on the shard's own executor) → the engine's handler → back. `PROTOCOL.md` is the specification.
 //! Nodes tell each other things one way: [`node_link::NodeLink`] → node streams → [`server::Server`] → [`Service::node`].
 //! Read first: the bounds below, then `server`. Here: TLS and transport settings that both ends share, and reading frames off a stream.
-//! Boundary: nothing here but `client` needs a particular runtime.
+//! [`cluster_client::ClusterClient`] asks all nodes of a cluster, over a [`QuicClient`] for each.
+//! Boundary: nothing here but `client` and the `cluster_` files needs a particular runtime.
 
 pub mod authority;
 pub mod client;
+pub mod cluster_client;
+mod cluster_nodes;
+mod cluster_retry;
 mod greeting;
 pub mod identity;
 pub mod node_link;
@@ -20,6 +24,7 @@ mod tests;
 use crate::frame::{Buffer, DecodeError, Frame, Header, Side};
 pub use authority::{AuthorityError, Credentials, DevCa};
 pub use client::QuicClient;
+pub use cluster_client::ClusterClient;
 pub use identity::{Identity, IdentityError, Part};
 pub use node_link::NodeLink;
 pub use server::{Handled, Server, ServerHandle};
@@ -56,7 +61,7 @@ pub const HANDSHAKES_MAX: usize = 64;
 /// A connection without a packet for so long is dead, and its requests with it.
 pub const IDLE_MS_MAX: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
-/// The same where another node can take over from the one that is gone, so that it is noticed soon: between nodes.
+/// The same where another node can take over from the one that is gone, so that it is noticed soon: between nodes, and for clients of a cluster.
 pub const WATCHFUL_IDLE_MS_MAX: u32 = 2_000;
 const WATCHFUL_KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// Bytes taken off a stream at once.
@@ -195,6 +200,8 @@ fn read(credentials: &Credentials) -> Result<(Vec<CertificateDer<'static>>, Priv
 enum End {
     Server,
     Client,
+    /// A client that can ask other nodes.
+    ClusterClient,
     /// A node as a client of another.
     Node,
 }
@@ -204,13 +211,13 @@ fn transport(end: End) -> TransportConfig {
     const MIB: u32 = 1 << 20;
     let (stream, connection, streams) = match end {
         End::Server => (2 * MIB, 8 * MIB, 1 + REQUEST_STREAMS_MAX),
-        End::Client => (4 * MIB, 16 * MIB, 0),
+        End::Client | End::ClusterClient => (4 * MIB, 16 * MIB, 0),
         End::Node => (MIB / 16, MIB / 16, 0), // hears welcome and goaway
     };
     let (idle, keep_alive) = match end {
         End::Server => (IDLE_MS_MAX, None),
         End::Client => (IDLE_MS_MAX, Some(KEEP_ALIVE)),
-        End::Node => (WATCHFUL_IDLE_MS_MAX, Some(WATCHFUL_KEEP_ALIVE)),
+        End::ClusterClient | End::Node => (WATCHFUL_IDLE_MS_MAX, Some(WATCHFUL_KEEP_ALIVE)),
     };
     let mut config = TransportConfig::default();
     config

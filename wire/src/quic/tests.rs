@@ -1,5 +1,6 @@
 //! Both ends of the link in one process, on tokio: calls, limits, identities, departures.
 
+mod cluster;
 mod links;
 mod nodes;
 mod relay;

@@ -10,7 +10,7 @@ use std::{
 };
 use wire::{
     Body, Client, Millis, Op, PartitionId, Request,
-    quic::{DevCa, Identity, Part, QuicClient, client_config},
+    quic::{ClusterClient, DevCa, Identity, Part, QuicClient, client_config},
 };
 
 under_both_drivers! {
@@ -51,6 +51,15 @@ async fn every_shard_answers() {
     let credentials = ca.issue(&Identity::new(Part::Gateway, "one").unwrap(), now).unwrap();
     let client = QuicClient::connect(listen, client_config(ca.certificate_pem(), &credentials).unwrap()).await.unwrap();
     assert_eq!(client.topology(), engine.topology());
+    let nodes = client.call(Request { principal: wire::Principal::Anonymous, ..Request::system(Op::ClusterMap) }).await.unwrap();
+    assert_eq!(nodes.result, Ok(Body::ClusterMap(None)), "alone");
+    // Whoever can speak to a cluster can speak to a node alone.
+    let config = client_config(ca.certificate_pem(), &credentials).unwrap();
+    let of_any = ClusterClient::connect(&[listen.to_string()], config).await.unwrap();
+    assert_eq!((of_any.topology(), of_any.map()), (engine.topology(), None));
+    let list = Request { principal: wire::Principal::Anonymous, ..Request::system(Op::ListCategories) };
+    assert_eq!(of_any.call(list).await.unwrap().result, Ok(Body::Categories(Vec::new())));
+    drop(of_any);
     let create = |partition| {
         let op = Op::CreateCart { currency: "EUR".parse().unwrap(), partition: PartitionId(partition) };
         client.call(Request { principal: wire::Principal::Anonymous, ..Request::system(op) })

@@ -21,14 +21,16 @@ fuzz_target!(|bytes: &[u8]| {
         Err(DecodeError::Incomplete { need, have }) => assert!(have == bytes.len() && need > have),
         Err(_) => {}
     }
-    // However the bytes are cut, a buffer gives out the same frames.
-    let whole = frames(bytes.chunks(bytes.len().max(1)));
-    assert_eq!(frames(bytes.chunks(7)), whole);
+    // However the bytes are cut, a buffer gives out the same frames: of a client, and of another node.
+    for buffer in [|| Buffer::new(Side::Server), Buffer::of_node] {
+        let whole = frames(buffer(), bytes.chunks(bytes.len().max(1)));
+        assert_eq!(frames(buffer(), bytes.chunks(7)), whole);
+    }
 });
 
 /// Frames found until the bytes or their sense end, each with its length and whether its body could be read.
-fn frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<(usize, bool)> {
-    let (mut buffer, mut found) = (Buffer::new(Side::Server), Vec::new());
+fn frames<'a>(mut buffer: Buffer, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<(usize, bool)> {
+    let mut found = Vec::new();
     for piece in pieces {
         buffer.push(piece);
         loop {

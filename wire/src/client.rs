@@ -6,11 +6,11 @@ use std::{future::Future, pin::Pin};
 /// A call under way.
 pub type Call = Pin<Box<dyn Future<Output = Result<Response, CallError>> + Send + 'static>>;
 
-/// The engine as seen from outside its shards. Two makes: a queue within the process, and QUIC.
+/// The engine as seen from outside its shards. Three makes: a queue within the process, QUIC to a node, and QUIC to all nodes of a cluster.
 ///
 /// Dropping a [`Call`] gives up waiting; a command already taken is carried out.
 pub trait Client: Send + Sync + 'static {
-    /// Sends `request` to the shard that owns its key and waits for the answer.
+    /// Sends `request` to the shard that owns its key, in a cluster on the node that leads it, and waits for the answer.
     fn call(&self, request: Request) -> Call;
 
     /// How keys are spread.
@@ -22,7 +22,7 @@ pub trait Client: Send + Sync + 'static {
 pub struct Topology {
     /// Fixed when the cluster is made.
     pub partitions: u16,
-    /// Executors of this node.
+    /// Executors of the node; of a cluster those of all its nodes, in order of the nodes' ids.
     pub shards: u16,
 }
 

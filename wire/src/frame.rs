@@ -2,8 +2,8 @@
 //!
 //! Path: [`Frame::encode`] → bytes → [`Buffer::push`] as they arrive → [`Buffer::next`], which finds where a frame ends without
 //! looking into it → [`RawFrame::request`] (zero-copy view, checked) or [`RawFrame::read`] (owned). `PROTOCOL.md` has the byte tables.
-//! Read first: [`Header`], then [`Buffer`]. Bounds: [`REQUEST_BYTES_MAX`], [`RESPONSE_BYTES_MAX`]; a length is held against them before
-//! a byte is allocated for it, and room grows with what has arrived, not with what a header promises.
+//! Read first: [`Header`], then [`Buffer`]. Bounds: [`REQUEST_BYTES_MAX`], [`RESPONSE_BYTES_MAX`], [`NODE_BYTES_MAX`]; a length is held against
+//! them before a byte is allocated for it, and room grows with what has arrived, not with what a header promises.
 //! Deliberately absent: sockets, clocks, and a checksum (frames travel inside TLS).
 
 use crate::{ArchivedRequest, ArchivedResponse, Request, Response};
@@ -17,8 +17,14 @@ pub const HEADER_BYTES: usize = 36;
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a response's body. A longer one is not sent: its request is answered with `LimitReached` instead.
 pub const RESPONSE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of what a node tells another in one frame: several parts of a snapshot, or entries of many partitions. More is not sent; a longer one that
+/// arrives ends the connection.
+pub const NODE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a frame on the urgent stream: heartbeats of some thousands of partitions. More goes the way of bulk.
+pub const NODE_URGENT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the longest frame.
 pub const FRAME_BYTES_MAX: usize = HEADER_BYTES + RESPONSE_BYTES_MAX;
+const _: () = assert!(NODE_BYTES_MAX <= RESPONSE_BYTES_MAX && NODE_URGENT_BYTES_MAX <= NODE_BYTES_MAX, "no frame is longer");
 /// Room a [`Buffer`] keeps once it is empty; more is given back.
 const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -41,6 +47,10 @@ pub enum Kind {
     Welcome = 5,
     /// Server to client: send no more requests on this connection; those under way are answered. No body.
     GoAway = 6,
+    /// Node to node, what must not wait. Body: of the engine's replication.
+    NodeUrgent = 7,
+    /// Node to node, what may wait. Body: as above.
+    NodeBulk = 8,
 }
 
 impl Kind {
@@ -52,6 +62,8 @@ impl Kind {
             4 => Ok(Self::Hello),
             5 => Ok(Self::Welcome),
             6 => Ok(Self::GoAway),
+            7 => Ok(Self::NodeUrgent),
+            8 => Ok(Self::NodeBulk),
             found => Err(DecodeError::Kind { found }),
         }
     }
@@ -64,15 +76,53 @@ impl Kind {
             Self::Cancel | Self::GoAway => (0, 0),
             Self::Hello => (HELLO_BYTES, HELLO_BYTES),
             Self::Welcome => (WELCOME_BYTES, WELCOME_BYTES),
+            Self::NodeUrgent => (1, NODE_URGENT_BYTES_MAX),
+            Self::NodeBulk => (1, NODE_BYTES_MAX),
         }
     }
 
-    /// The side that sends it.
-    const fn sender(self) -> Side {
+    /// Whose frames it is among.
+    const fn sender(self) -> Sender {
         match self {
-            Self::Request | Self::Cancel | Self::Hello => Side::Client,
-            Self::Response | Self::Welcome | Self::GoAway => Side::Server,
+            Self::Request | Self::Cancel | Self::Hello => Sender::Client,
+            Self::Response | Self::Welcome | Self::GoAway => Sender::Server,
+            Self::NodeUrgent | Self::NodeBulk => Sender::Node,
         }
+    }
+}
+
+/// Whose frames a stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Client,
+    Server,
+    /// A client too, on streams that carry nothing else.
+    Node,
+}
+
+/// Which of the two ways from node to node a frame goes; each is a stream of its own, so that one never waits for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Votes, heartbeats, acknowledgements, small entries: sent before what waits in the other lane.
+    Urgent,
+    /// Everything else.
+    Bulk,
+}
+
+impl Lane {
+    /// The kind of its frames.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Urgent => Kind::NodeUrgent,
+            Self::Bulk => Kind::NodeBulk,
+        }
+    }
+
+    /// Bytes its frames may have.
+    #[must_use]
+    pub const fn bytes_max(self) -> usize {
+        self.kind().body_bytes().1
     }
 }
 
@@ -96,7 +146,7 @@ pub struct Header {
     pub body_bytes: u32,
     /// What the frame is for.
     pub kind: Kind,
-    /// Which request it is about; 0 in hello, welcome and goaway.
+    /// Which request it is about; 0 where it is about none.
     pub id: RequestId,
     /// Of a request: how long its sender waits, in milliseconds. 0 elsewhere.
     pub timeout_ms: u32,
@@ -135,7 +185,9 @@ impl Header {
                 Kind::Request => true,
                 Kind::Response => header.timeout_ms == 0,
                 Kind::Cancel => header.timeout_ms == 0 && header.trace == 0,
-                Kind::Hello | Kind::Welcome | Kind::GoAway => header.timeout_ms == 0 && header.trace == 0 && header.id.0 == 0,
+                Kind::Hello | Kind::Welcome | Kind::GoAway | Kind::NodeUrgent | Kind::NodeBulk => {
+                    header.timeout_ms == 0 && header.trace == 0 && header.id.0 == 0
+                }
             };
         if zero { Ok(header) } else { Err(DecodeError::NotZero { kind }) }
     }
@@ -223,13 +275,20 @@ pub enum Frame {
     Welcome(Welcome),
     /// Send no more requests.
     GoAway,
+    /// What another node says.
+    Node {
+        /// Which way it goes.
+        lane: Lane,
+        /// Opaque here.
+        body: Vec<u8>,
+    },
 }
 
 impl Frame {
     /// Appends the frame's bytes to `out`; on an error `out` is as it was. O(body); a large body is copied once.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] if the body passes the bound of its kind.
+    /// [`EncodeError::TooLong`] if the body passes the bound of its kind, [`EncodeError::Empty`] if it must have one and has none.
     ///
     /// ```
     /// use wire::frame::{Buffer, Frame, RequestId, Side};
@@ -276,6 +335,11 @@ impl Frame {
                 plain(Kind::GoAway, RequestId(0), &[], out);
                 Ok(())
             }
+            Self::Node { lane, body } => {
+                out.extend_from_slice(&node_header(*lane, body.len())?);
+                out.extend_from_slice(body);
+                Ok(())
+            }
         }
     }
 
@@ -306,6 +370,19 @@ pub fn encode_request(id: RequestId, request: &Request, out: &mut Vec<u8>) -> Re
 pub fn encode_response(id: RequestId, trace: u128, response: &Response, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let header = Header { body_bytes: 0, kind: Kind::Response, id, timeout_ms: 0, trace };
     archive(header, out, |out| rkyv::api::high::to_bytes_in::<_, rancor::Error>(response, out))
+}
+
+/// The header of what a node says, for whoever sends the body from where it is.
+///
+/// # Errors
+/// As of [`Frame::encode`].
+pub fn node_header(lane: Lane, body_bytes: usize) -> Result<[u8; HEADER_BYTES], EncodeError> {
+    let (kind, max) = (lane.kind(), lane.bytes_max());
+    match u32::try_from(body_bytes) {
+        Ok(0) => Err(EncodeError::Empty { kind }),
+        Ok(bytes) if body_bytes <= max => Ok(Header { body_bytes: bytes, kind, id: RequestId(0), timeout_ms: 0, trace: 0 }.encode()),
+        Ok(_) | Err(_) => Err(EncodeError::TooLong { kind, found: body_bytes, max }),
+    }
 }
 
 fn archive<'a>(
@@ -412,6 +489,8 @@ impl<'a> RawFrame<'a> {
                 Frame::Welcome(welcome)
             }
             Kind::GoAway => Frame::GoAway,
+            Kind::NodeUrgent => Frame::Node { lane: Lane::Urgent, body: self.body.to_vec() },
+            Kind::NodeBulk => Frame::Node { lane: Lane::Bulk, body: self.body.to_vec() },
         })
     }
 
@@ -423,22 +502,28 @@ impl<'a> RawFrame<'a> {
 /// Bytes of one stream as they arrive, cut into frames. Holds at most one incomplete frame once [`Self::next`] has said `None`.
 #[derive(Debug)]
 pub struct Buffer {
-    /// Frames sent by this side are taken; others end the stream, so that nobody makes a server hold a response's megabytes.
-    from: Side,
+    /// Frames of this sender are taken; others end the stream, so that nobody makes a server hold a response's megabytes, or a node's.
+    from: Sender,
     bytes: Vec<u8>,
     /// Bytes at the front already given out.
     taken: usize,
 }
 
 impl Buffer {
-    /// An empty one, at the `receiver`'s end.
+    /// An empty one, at the `receiver`'s end of a control or request stream.
     #[must_use]
     pub const fn new(receiver: Side) -> Self {
         let from = match receiver {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
+            Side::Client => Sender::Server,
+            Side::Server => Sender::Client,
         };
         Self { from, bytes: Vec::new(), taken: 0 }
+    }
+
+    /// An empty one, at the end of a node stream.
+    #[must_use]
+    pub const fn of_node() -> Self {
+        Self { from: Sender::Node, bytes: Vec::new(), taken: 0 }
     }
 
     /// Takes what arrived. Call [`Self::next`] until it has no more before the next push, or bytes pile up.
@@ -524,8 +609,8 @@ pub enum DecodeError {
         /// What the header says it is.
         kind: Kind,
     },
-    /// The peer sent what only we send.
-    #[error("a {kind:?} frame from the wrong side")]
+    /// The peer sent what only we send, or what belongs on other streams.
+    #[error("a {kind:?} frame from the wrong side or on the wrong stream")]
     Direction {
         /// What the header says it is.
         kind: Kind,
@@ -553,6 +638,12 @@ pub enum EncodeError {
         found: usize,
         /// At most.
         max: usize,
+    },
+    /// Nothing to say.
+    #[error("a {kind:?} frame without a body")]
+    Empty {
+        /// What it is.
+        kind: Kind,
     },
     /// The value cannot be archived: a text or a list of more than 2^30 bytes.
     #[error("the value cannot be archived: {why}")]

@@ -65,6 +65,21 @@ fn bytes_are_frozen() {
     "#]],
     );
     assert_bytes(
+        &Frame::Node { lane: Lane::Urgent, body: b"hi".to_vec() },
+        &expect![[r#"
+            000  02 00 00 00 01 07 00 00 00 00 00 00 00 00 00 00
+            020  00 00 00 00 68 69
+        "#]],
+    );
+    assert_bytes(
+        &Frame::Node { lane: Lane::Bulk, body: vec![0xab; 20] },
+        &expect![[r#"
+            000  14 00 00 00 01 08 00 00 00 00 00 00 00 00 00 00
+            020  00 00 00 00 ab ab ab ab ab ab ab ab ab ab ab ab
+            030  ab ab ab ab ab ab ab ab
+        "#]],
+    );
+    assert_bytes(
         &Frame::Cancel { id: RequestId(0x0102_0304) },
         &expect![[r#"
         000  00 00 00 00 01 03 00 00 04 03 02 01 00 00 00 00
@@ -110,6 +125,55 @@ fn bytes_are_frozen() {
     );
 }
 
+#[test] // As above.
+fn bytes_of_cluster_maps_are_frozen() {
+    let answer = |map: Option<ClusterMap>| {
+        let result = Ok(Body::ClusterMap(map.map(Box::new)));
+        let response = Box::new(Response { positions: Vec::new(), replayed: false, result });
+        Frame::Response { id: RequestId(1), trace: 0, response }
+    };
+    assert_bytes(
+        &answer(None),
+        &expect![[r#"
+        000  33 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
+        020  00 00 00 00 00 00 00 00 00 00 00 00 00 00 1c 00
+    "#]],
+    );
+    let node = NodeInfo {
+        id: NodeId(3),
+        address: "shop-3.example:7400".into(),
+        shards: 2,
+        zone: "a".into(),
+        region: "eu".into(),
+        state: NodeState::Draining,
+    };
+    let map = ClusterMap { epoch: 9, partitions: 2, nodes: vec![node], leaders: vec![Some(NodeId(3)), None] };
+    assert_bytes(
+        &answer(Some(map)),
+        &expect![[r#"
+        000  95 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
+        020  00 00 00 00 73 68 6f 70 2d 33 2e 65 78 61 6d 70
+        030  6c 65 3a 37 34 30 30 03 00 00 00 00 00 00 00 93
+        040  00 00 00 e5 ff ff ff 02 00 61 ff ff ff ff ff ff
+        050  ff 65 75 ff ff ff ff ff ff 01 01 03 00 00 00 00
+        060  00 00 00 00 00 00 00 00 00 00 00 00 09 00 00 00
+        070  00 00 00 00 02 00 c1 ff ff ff 01 00 00 00 dc ff
+        080  ff ff 02 00 00 00 9e ff ff ff 00 00 00 00 00 00
+        090  1c 01 da ff ff ff 00 00 00 00 00 00 00 00 00 00
+    "#]],
+    );
+    assert_bytes(
+        &Frame::Request { id: RequestId(1), request: Box::new(Request::system(Op::ClusterMap)) },
+        &expect![[r#"
+        000  ab 00 00 00 01 01 00 00 01 00 00 00 00 00 00 00
+        010  10 27 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        020  00 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00
+        030  00 00 00 00 00 10 27 00 00 00 00 00 00 00 00 00
+        070  00 00 00 b1 ff ff ff 00 00 00 00 33 00 00 00 00
+    "#]],
+    );
+}
+
 #[test] // `PROTOCOL.md` names these.
 fn sizes_are_frozen() {
     assert_eq!((size_of::<ArchivedRequest>(), size_of::<ArchivedResponse>()), (171, 51));
@@ -125,20 +189,32 @@ fn bad_headers_are_refused() {
     };
     assert_eq!(with(4, 2), DecodeError::Version { found: 2 });
     assert_eq!(with(5, 0), DecodeError::Kind { found: 0 });
-    assert_eq!(with(5, 7), DecodeError::Kind { found: 7 });
+    assert_eq!(with(5, 9), DecodeError::Kind { found: 9 });
     assert_eq!(with(0, 1), DecodeError::Length { kind: Kind::Cancel, found: 1, min: 0, max: 0 });
     assert_eq!(with(5, 1), DecodeError::Length { kind: Kind::Request, found: 0, min: 1, max: REQUEST_BYTES_MAX });
     for offset in [6, 7, 16, 20, 35] {
         assert_eq!(with(offset, 1), DecodeError::NotZero { kind: Kind::Cancel }, "offset {offset}");
     }
     assert_eq!(with(5, 6), DecodeError::NotZero { kind: Kind::GoAway }, "goaway has no request id");
+    assert_eq!(with(5, 7), DecodeError::Length { kind: Kind::NodeUrgent, found: 0, min: 1, max: NODE_URGENT_BYTES_MAX });
+    let node = encoded(&Frame::Node { lane: Lane::Bulk, body: vec![1] });
+    for offset in [6, 7, 8, 16, 20, 35] {
+        let mut bytes = node.clone();
+        bytes[offset] = 1;
+        assert_eq!(RawFrame::split(&bytes).unwrap_err(), DecodeError::NotZero { kind: Kind::NodeBulk }, "offset {offset}");
+    }
 }
 
 #[test]
 fn lengths_are_bounded_before_the_body_arrives() {
     let mut header = [0; HEADER_BYTES];
     header[4] = VERSION;
-    for (kind, max) in [(Kind::Request, REQUEST_BYTES_MAX), (Kind::Response, RESPONSE_BYTES_MAX)] {
+    for (kind, max) in [
+        (Kind::Request, REQUEST_BYTES_MAX),
+        (Kind::Response, RESPONSE_BYTES_MAX),
+        (Kind::NodeUrgent, NODE_URGENT_BYTES_MAX),
+        (Kind::NodeBulk, NODE_BYTES_MAX),
+    ] {
         header[5] = kind as u8;
         header[..4].copy_from_slice(&(max as u32).to_le_bytes());
         assert_eq!(RawFrame::split(&header).unwrap_err(), DecodeError::Incomplete { need: HEADER_BYTES + max, have: HEADER_BYTES });
@@ -161,16 +237,32 @@ fn too_long_bodies_are_not_sent_and_leave_no_trace() {
     let error = encode_request(RequestId(1), &request, &mut out).expect_err("too long");
     assert!(matches!(error, EncodeError::TooLong { kind: Kind::Request, max: REQUEST_BYTES_MAX, .. }));
     assert_eq!(out, [1, 2, 3]);
+    for (lane, max) in [(Lane::Urgent, NODE_URGENT_BYTES_MAX), (Lane::Bulk, NODE_BYTES_MAX)] {
+        assert!(node_header(lane, max).is_ok());
+        let error = Frame::Node { lane, body: vec![0; max + 1] }.encode(&mut out).expect_err("too long");
+        assert_eq!(error, EncodeError::TooLong { kind: lane.kind(), found: max + 1, max });
+        let error = Frame::Node { lane, body: Vec::new() }.encode(&mut out).expect_err("nothing in it");
+        assert_eq!(error, EncodeError::Empty { kind: lane.kind() });
+        assert_eq!(out, [1, 2, 3]);
+    }
 }
 
-#[test]
-fn a_side_takes_only_what_the_other_sends() {
-    for (frame, sender) in [(Frame::Hello(Hello::OURS), Side::Client), (Frame::GoAway, Side::Server)] {
-        for receiver in [Side::Client, Side::Server] {
-            let mut buffer = Buffer::new(receiver);
-            buffer.push(&encoded(&frame));
-            assert_eq!(buffer.next().is_ok(), receiver != sender, "{frame:?} at the {receiver:?}");
-        }
+#[test] // Each row: a frame, and which streams carry it: those to a client, those to a server, and those of nodes.
+fn a_stream_takes_only_what_belongs_there() {
+    let node = |lane| Frame::Node { lane, body: vec![1] };
+    for (frame, taken) in [
+        (Frame::Hello(Hello::OURS), [false, true, false]),
+        (Frame::GoAway, [true, false, false]),
+        (node(Lane::Urgent), [false, false, true]),
+        (node(Lane::Bulk), [false, false, true]),
+    ] {
+        let buffers = [Buffer::new(Side::Client), Buffer::new(Side::Server), Buffer::of_node()];
+        let found = buffers.map(|mut buffer| {
+            // The header alone tells: nobody keeps megabytes of what is refused in the end.
+            buffer.push(&encoded(&frame)[..HEADER_BYTES]);
+            buffer.next().is_ok()
+        });
+        assert_eq!(found, taken, "{frame:?}");
     }
 }
 
@@ -208,6 +300,7 @@ fn any_request() -> impl Strategy<Value = Request> {
     let id = || any::<u128>().prop_map(RawId);
     let op = prop_oneof![
         Just(Op::ListCategories),
+        Just(Op::ClusterMap),
         id().prop_map(|id| Op::GetCart(CartId(id))),
         id().prop_map(|id| Op::GetProduct(ProductRef::Id(ProductId(id)))),
         (id(), text, any::<u32>()).prop_map(|(cart, key, quantity)| Op::AddLine { cart: CartId(cart), sku: SkuRef::Key(key), quantity }),
@@ -291,6 +384,20 @@ fn any_response() -> impl Strategy<Value = Response> {
             Err(Failure::Refused(Refusal::Invalid(fields.collect())))
         }),
         any::<u32>().prop_map(|retry_after_ms| Err(Failure::Overloaded { retry_after_ms })),
+        any::<Option<u64>>().prop_map(|id| Err(Failure::NotLeader { leader: id.map(NodeId) })),
+        (vec((any::<u64>(), text), 0..4), vec(any::<Option<u64>>(), 0..9)).prop_map(|(nodes, leaders)| {
+            let node = |(id, text): (u64, String)| NodeInfo {
+                id: NodeId(id),
+                address: text.clone(),
+                shards: 1,
+                zone: text,
+                region: String::new(),
+                state: NodeState::Down,
+            };
+            let nodes = nodes.into_iter().map(node).collect();
+            let leaders = leaders.into_iter().map(|id| id.map(NodeId)).collect();
+            Ok(Body::ClusterMap(Some(Box::new(ClusterMap { epoch: 1, partitions: 2, nodes, leaders }))))
+        }),
     ];
     (any::<bool>(), result).prop_map(|(replayed, result)| Response { positions: Vec::new(), replayed, result })
 }
@@ -304,6 +411,10 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             response: Box::new(response)
         }),
         any::<u64>().prop_map(|id| Frame::Cancel { id: RequestId(id) }),
+        (any::<bool>(), vec(any::<u8>(), 1..400)).prop_map(|(urgent, body)| {
+            let lane = if urgent { Lane::Urgent } else { Lane::Bulk };
+            Frame::Node { lane, body }
+        }),
     ]
 }
 
@@ -363,7 +474,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..300), kind in 1u8..7) {
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..300), kind in 1u8..9) {
         let _ = Frame::decode(&bytes);
         // The same behind a header that lets them through.
         let mut framed = vec![0; HEADER_BYTES];

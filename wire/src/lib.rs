@@ -8,8 +8,10 @@
 //! Deliberately absent: HTTP, JSON, clocks and state.
 #![forbid(unsafe_code)]
 
+mod again;
 mod catalog;
 mod client;
+mod cluster;
 #[allow(missing_docs, reason = "rkyv derives fields for enum variants that cannot carry docs")]
 mod feed;
 pub mod frame;
@@ -39,6 +41,7 @@ mod warehouse;
 
 pub use catalog::*;
 pub use client::*;
+pub use cluster::*;
 pub use feed::*;
 pub use id::*;
 pub use money::*;

@@ -119,7 +119,8 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         | Op::GetAvailability(_)
         | Op::ListOrders { .. }
         | Op::Feed { .. }
-        | Op::SearchQueries { .. } => {
+        | Op::SearchQueries { .. }
+        | Op::ClusterMap => {
             return Route::Any;
         }
     };

@@ -387,6 +387,8 @@ pub enum Op {
         /// 1..=[`crate::limits::PAGE_MAX`].
         limit: u16,
     },
+    /// Anyone. [`crate::Body::ClusterMap`]: the nodes there are to ask, as the one that is asked knows them.
+    ClusterMap,
 }
 
 /// Work outside the engine, leased to an adapter.

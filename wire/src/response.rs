@@ -1,9 +1,9 @@
 //! What the engine answers.
 
 use crate::{
-    CartView, CategoryView, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, NodeId, OrderView, Position, ProductId, ProductView,
-    Refusal, Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement, StockPage,
-    StockView, Suggestions, Upserted,
+    CartView, CategoryView, ClusterMap, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, NodeId, OrderView, Position, ProductId,
+    ProductView, Refusal, Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement,
+    StockPage, StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -105,6 +105,8 @@ pub enum Body {
     SearchQueries(Vec<CountedQuery>),
     /// Products like one, the likest first.
     SimilarProducts(Vec<SearchHit>),
+    /// The nodes of the cluster; `None` from a node that is alone.
+    ClusterMap(Option<Box<ClusterMap>>),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

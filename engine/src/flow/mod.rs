@@ -57,24 +57,7 @@ pub(crate) fn is_system(op: &Op) -> bool {
 
 /// Operations that write to the log.
 pub(crate) fn is_command(op: &Op) -> bool {
-    let reads = matches!(
-        op,
-        Op::GetCart(_)
-            | Op::GetOrder(_)
-            | Op::ListOrders { .. }
-            | Op::GetStock(_)
-            | Op::CheckStock(_)
-            | Op::GetInventory(_)
-            | Op::StockHistory { .. }
-            | Op::StockEvents { .. }
-            | Op::AuditStock(_)
-            | Op::Feed { .. }
-            | Op::Snapshots { .. }
-            | Op::GetSearchSetting { .. }
-            | Op::ListSearchSettings { .. }
-            | Op::SearchQueries { .. }
-    );
-    !is_browsing(op) && !reads
+    !op.is_read()
 }
 
 /// What a request leaves behind beside its answer.
@@ -233,6 +216,8 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::GetSearchSetting { kind, key } => search_settings::get(ctx, &head, kind, &key),
         Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
         Op::SimilarProducts { product, filters, limit } => similar::similar(ctx, &product, filters, limit).await,
+        // A node alone is a member of no cluster.
+        Op::ClusterMap => Ok(Body::ClusterMap(None)),
         Op::SearchQueries { without_results, limit } => search::queries(ctx, &head, without_results, limit).await,
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)

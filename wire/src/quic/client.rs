@@ -8,8 +8,11 @@
 //! Nothing is tried again by itself, since a request may have been carried out though no answer came; except what certainly never
 //! left this process, because the connection was closed before the request's turn to be written.
 
-use super::{Arrived, CloseCode, Frames, Part, REQUEST_STREAMS_MAX, REQUESTS_IN_FLIGHT_MAX, StreamFault, WRITE_BYTES_MAX, peer_part};
-use crate::frame::{self, DecodeError, EncodeError, Frame, Hello, Kind, RequestId, Side, VERSION, Welcome};
+use super::{
+    Arrived, CloseCode, Frames, REQUEST_STREAMS_MAX, REQUESTS_IN_FLIGHT_MAX, StreamFault, WRITE_BYTES_MAX,
+    greeting::{Greeted, Opening},
+};
+use crate::frame::{self, DecodeError, EncodeError, Frame, Kind, RequestId, Side, Welcome};
 use crate::placement::{self, Route, shard_of};
 use crate::{Call, CallError, Client, Failure, Refusal, Request, Response, ShardId, Topology};
 use bytes::Bytes;
@@ -92,21 +95,85 @@ impl QuicClient {
     /// As of [`Self::connect`].
     pub async fn connect_from(endpoint: Endpoint, base: SocketAddr) -> Result<Self, CallError> {
         let (live, welcome) = Live::open(&endpoint, base, ShardId(0)).await?;
-        let node = Arc::new(Node {
-            endpoint,
-            base,
-            runtime: Handle::current(),
-            topology: AtomicU32::new(packed(welcome)),
-            links: RwLock::default(),
-            turn: AtomicU32::new(0),
+        Ok(Self::made(endpoint, base, topology_of(welcome), Some(live)))
+    }
+
+    /// Begins to connect to a node of which the shards are known already, and does not wait for it: calls do. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] if the system gives no socket.
+    pub(super) fn towards(base: SocketAddr, config: quinn::ClientConfig, topology: Topology) -> Result<Self, CallError> {
+        Ok(Self::made(Self::endpoint(base, config)?, base, topology, None))
+    }
+
+    fn made(endpoint: Endpoint, base: SocketAddr, topology: Topology, live: Option<Arc<Live>>) -> Self {
+        let (topology, shards) = (AtomicU32::new(packed(topology)), topology.shards);
+        let node =
+            Arc::new(Node { endpoint, base, runtime: Handle::current(), topology, links: RwLock::default(), turn: AtomicU32::new(0) });
+        node.extend(shards, live);
+        Self { node }
+    }
+
+    /// Where it connects to.
+    pub(super) fn base(&self) -> SocketAddr {
+        self.node.base
+    }
+
+    /// As [`Client::call`], and says whether the request can have been carried out at all. Waits for a connection at most so long, and without end for
+    /// the answer.
+    pub(super) async fn attempt(&self, request: &Request, connect_wait: Duration) -> Tried {
+        self.node.call(request, connect_wait).await
+    }
+
+    /// How its links stand, in sum: the best of them counts.
+    pub(super) fn standing(&self) -> Standing {
+        let links = self.node.links.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = links.iter().map(|link| match &*link.state.borrow() {
+            LinkState::Up(_) => Standing::Up,
+            LinkState::Connecting => Standing::Connecting,
+            LinkState::Down(_) => Standing::Down,
         });
-        node.extend(welcome.shards, Some(live));
-        Ok(Self { node })
+        standing.min().unwrap_or(Standing::Down)
     }
 }
 
-const fn packed(welcome: Welcome) -> u32 {
-    ((welcome.partitions as u32) << 16) | welcome.shards as u32
+/// What came of one attempt to ask.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Tried {
+    /// This.
+    Answered(Response),
+    /// Nobody knows.
+    Failed(CallError),
+    /// It certainly never left, so nothing was done.
+    NotSent(CallError),
+}
+
+impl Tried {
+    pub(super) fn result(self) -> Result<Response, CallError> {
+        match self {
+            Self::Answered(response) => Ok(response),
+            Self::Failed(error) | Self::NotSent(error) => Err(error),
+        }
+    }
+}
+
+/// How a node's links stand; the first is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// A request can be sent.
+    Up,
+    /// It may soon be.
+    Connecting,
+    /// The last attempt to connect failed.
+    Down,
+}
+
+const fn topology_of(welcome: Welcome) -> Topology {
+    Topology { partitions: welcome.partitions, shards: welcome.shards }
+}
+
+const fn packed(topology: Topology) -> u32 {
+    ((topology.partitions as u32) << 16) | topology.shards as u32
 }
 
 impl Client for QuicClient {
@@ -115,7 +182,7 @@ impl Client for QuicClient {
         Box::pin(async move {
             let patience = Duration::from_millis(request.timeout_ms.into()) + ANSWER_SLACK;
             let late = || CallError::Unreachable(format!("no answer in {} ms", patience.as_millis()));
-            time::timeout(patience, node.call(&request)).await.unwrap_or_else(|_| Err(late()))
+            time::timeout(patience, node.call(&request, patience)).await.map_or_else(|_| Err(late()), Tried::result)
         })
     }
 
@@ -130,7 +197,7 @@ impl Node {
         Topology { partitions: (packed >> 16) as u16, shards: packed as u16 }
     }
 
-    async fn call(self: &Arc<Self>, request: &Request) -> Result<Response, CallError> {
+    async fn call(self: &Arc<Self>, request: &Request, connect_wait: Duration) -> Tried {
         let topology = self.topology();
         let shard = match placement::route(&request.op, topology) {
             Route::Partition(partition) => shard_of(partition, topology.shards),
@@ -138,23 +205,28 @@ impl Node {
             Route::Any => ShardId((self.turn.fetch_add(1, Ordering::Relaxed) % u32::from(topology.shards)) as u16),
         };
         if shard.0 >= topology.shards {
-            return Ok(failed(Failure::WrongShard));
+            return Tried::Answered(failed(Failure::WrongShard));
         }
         let mut state = self.link(shard);
         for _ in 0..=RESENDS_MAX {
-            let live = match &*state.wait_for(|state| !matches!(state, LinkState::Connecting)).await.map_err(|_| gone())? {
-                LinkState::Up(live) => Arc::clone(live),
-                LinkState::Down(error) => return Err(error.clone()),
-                LinkState::Connecting => continue, // waited for anything else
+            let known = state.wait_for(|state| !matches!(state, LinkState::Connecting));
+            let live = match time::timeout(connect_wait, known).await {
+                Ok(Ok(state)) => match &*state {
+                    LinkState::Up(live) => Arc::clone(live),
+                    LinkState::Down(error) => return Tried::NotSent(error.clone()),
+                    LinkState::Connecting => continue, // waited for anything else
+                },
+                Ok(Err(_)) => return Tried::NotSent(gone()),
+                Err(_) => return Tried::NotSent(CallError::Unreachable(format!("{} does not answer", self.address(shard)))),
             };
             match live.ask(request).await {
-                Asked::Answered(response) => return Ok(*response),
-                Asked::Failed(error) => return Err(error),
+                Asked::Answered(response) => return Tried::Answered(*response),
+                Asked::Failed(error) => return Tried::Failed(error),
                 // The link sees the same end of the connection; until it has, look again without spinning.
                 Asked::NotSent => time::sleep(BACKOFF_MIN / 4).await,
             }
         }
-        Err(CallError::Unreachable("connections closed before the request was sent".into()))
+        Tried::NotSent(CallError::Unreachable("connections closed before the request was sent".into()))
     }
 
     fn link(self: &Arc<Self>, shard: ShardId) -> watch::Receiver<LinkState> {
@@ -191,7 +263,7 @@ impl Node {
         if welcome.shards != topology.shards {
             // Links first: whoever reads the topology finds them.
             self.extend(welcome.shards, None);
-            self.topology.store(packed(welcome), Ordering::Release);
+            self.topology.store(packed(topology_of(welcome)), Ordering::Release);
         }
         Ok(())
     }
@@ -320,36 +392,8 @@ impl Live {
     }
 
     async fn opening(endpoint: &Endpoint, address: SocketAddr, shard: ShardId) -> Result<(Arc<Self>, Welcome), CallError> {
+        let Greeted { connection, say, hear, welcome } = Opening { endpoint, address, shard, config: None, wanted: None }.open().await?;
         let unreachable = |error: &dyn std::fmt::Display| CallError::Unreachable(format!("{address}: {error}"));
-        let connecting = endpoint.connect(address, &Part::Engine.dns_name()).map_err(|error| unreachable(&error))?;
-        let connection = connecting.await.map_err(|error| unreachable(&error))?;
-        if let Err(error) = peer_part(&connection, Part::Engine) {
-            CloseCode::Identity.close(&connection, &error.to_string());
-            return Err(unreachable(&error));
-        }
-        let (mut say, hear) = connection.open_bi().await.map_err(|error| unreachable(&error))?;
-        let mut hello = Vec::new();
-        Frame::Hello(Hello::OURS).encode(&mut hello).map_err(|error| CallError::Protocol(error.to_string()))?;
-        say.write_all(&hello).await.map_err(|error| unreachable(&error))?;
-        let mut hear = Frames::new(hear, Side::Client);
-        let welcome = match hear.next().await {
-            Ok(Some(Arrived { frame: Ok(Frame::Welcome(welcome)), .. })) => welcome,
-            Ok(Some(Arrived { frame: Ok(Frame::GoAway), .. })) => return Err(unreachable(&"the engine stops")),
-            Ok(Some(Arrived { frame: Err(error), .. })) | Err(StreamFault::Unreadable(error)) => {
-                return Err(CallError::Protocol(error.to_string()));
-            }
-            Ok(Some(Arrived { header, .. })) => return Err(CallError::Protocol(format!("wanted welcome, found {:?}", header.kind))),
-            // Here a server says what it has against us: a certificate, or a version.
-            Ok(None) | Err(StreamFault::Lost(_) | StreamFault::Cut) => {
-                let why = connection.close_reason().map_or_else(|| "it hung up".into(), |error| error.to_string());
-                return Err(unreachable(&why));
-            }
-        };
-        if welcome.version != VERSION || welcome.shard != shard.0 {
-            let text = format!("wanted shard {} in version {VERSION}, found shard {} in {}", shard.0, welcome.shard, welcome.version);
-            CloseCode::Protocol.close(&connection, &text);
-            return Err(CallError::Protocol(text));
-        }
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..REQUEST_STREAMS_MAX {
             let (say, hear) = connection.open_bi().await.map_err(|error| unreachable(&error))?;
@@ -385,7 +429,9 @@ impl Live {
                 let refusal = Refusal::LimitReached { what: "bytes of a request".into(), max: max as u64 };
                 return Asked::Answered(Box::new(failed(Failure::Refused(refusal))));
             }
-            Err(error @ EncodeError::Archive { .. }) => return Asked::Failed(CallError::Protocol(error.to_string())),
+            Err(error @ (EncodeError::Archive { .. } | EncodeError::Empty { .. })) => {
+                return Asked::Failed(CallError::Protocol(error.to_string()));
+            }
         }
         if self.leaving.load(Ordering::Relaxed) {
             return Asked::NotSent;

@@ -99,6 +99,7 @@ impl Identity {
     pub fn may(&self, request: &Request) -> bool {
         let system = request.principal == Principal::System;
         match (self.part, reach(&request.op)) {
+            (Part::Gateway | Part::Adapter | Part::Engine, Reach::Anyone) => true,
             (Part::Gateway, Reach::Shop) => !system,
             (Part::Adapter, Reach::Effects) => system,
             (Part::Engine, Reach::Shop | Reach::Effects | Reach::Operation) => true,
@@ -110,6 +111,8 @@ impl Identity {
 /// Who an operation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
+    /// Whoever is let in, to find its way; on behalf of anyone.
+    Anyone,
     /// Buyers and staff, by way of a gateway.
     Shop,
     /// Adapters.
@@ -170,6 +173,7 @@ const fn reach(op: &Op) -> Reach {
         | Op::SimilarProducts { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
         Op::CheckStock(_) => Reach::Operation,
+        Op::ClusterMap => Reach::Anyone,
     }
 }
 
@@ -217,6 +221,14 @@ pub enum IdentityError {
     Part {
         /// What belongs there.
         wanted: Part,
+        /// Who is there.
+        found: Identity,
+    },
+    /// It is another process than belongs there.
+    #[error("wanted {wanted}, found {found}")]
+    Other {
+        /// Who belongs there.
+        wanted: Identity,
         /// Who is there.
         found: Identity,
     },
@@ -276,6 +288,8 @@ mod tests {
             (take, admin, false, false),
             (Op::EffectResult(effect.clone()), system, false, true),
             (Op::EffectResult(effect), admin, false, false),
+            (Op::ClusterMap, Principal::Anonymous, true, true),
+            (Op::ClusterMap, system, true, true),
             (Op::CheckStock(ShardId(0)), system, false, false),
             (Op::CheckStock(ShardId(0)), admin, false, false),
         ] {

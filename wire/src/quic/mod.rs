@@ -2,12 +2,20 @@
 //!
 //! Path: [`client::QuicClient`] (gateway, tokio) → one connection a shard, a control stream and [`REQUEST_STREAMS_MAX`] request
 //! streams → [`server::Server`] (on the shard's own executor) → the engine's handler → back. `PROTOCOL.md` is the specification.
+//! Nodes tell each other things one way: [`node_link::NodeLink`] → node streams → [`server::Server`] → [`Service::node`].
 //! Read first: the bounds below, then `server`. Here: TLS and transport settings that both ends share, and reading frames off a stream.
-//! Boundary: nothing here but `client` needs a particular runtime.
+//! [`cluster_client::ClusterClient`] asks all nodes of a cluster, over a [`QuicClient`] for each.
+//! Boundary: nothing here but `client` and the `cluster_` files needs a particular runtime.
 
 pub mod authority;
 pub mod client;
+pub mod cluster_client;
+mod cluster_nodes;
+mod cluster_retry;
+mod greeting;
 pub mod identity;
+pub mod node_link;
+mod node_streams;
 pub mod server;
 pub mod service;
 #[cfg(test)]
@@ -16,7 +24,9 @@ mod tests;
 use crate::frame::{Buffer, DecodeError, Frame, Header, Side};
 pub use authority::{AuthorityError, Credentials, DevCa};
 pub use client::QuicClient;
+pub use cluster_client::ClusterClient;
 pub use identity::{Identity, IdentityError, Part};
+pub use node_link::NodeLink;
 pub use server::{Handled, Server, ServerHandle};
 pub use service::{Answer, Service};
 
@@ -39,13 +49,21 @@ pub const ALPN: &[u8] = b"emporion/1";
 pub const REQUEST_STREAMS_MAX: u32 = 4;
 /// Requests under way on a connection. The server answers one more with `Overloaded`; the client does not send it.
 pub const REQUESTS_IN_FLIGHT_MAX: u32 = 1_024;
-/// Connections of a shard, handshakes included; one more is refused.
+/// Connections that gateways and adapters have to a shard; one more is closed once it is known to be theirs.
 pub const CONNECTIONS_MAX: usize = 256;
+/// Connections of a shard beyond those, so that clients cannot keep other nodes out: each shard of another node has one at most. Past the sum of both,
+/// handshakes included, whoever comes is refused.
+pub const NODE_CONNECTIONS_MAX: usize = 64;
+/// Node streams of a connection, one of each lane.
+pub const NODE_STREAMS_MAX: u32 = 2;
 /// Handshakes a shard has under way; one more is refused. From a quarter of it on, clients must first prove their address.
 pub const HANDSHAKES_MAX: usize = 64;
 /// A connection without a packet for so long is dead, and its requests with it.
 pub const IDLE_MS_MAX: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// The same where another node can take over from the one that is gone, so that it is noticed soon: between nodes, and for clients of a cluster.
+pub const WATCHFUL_IDLE_MS_MAX: u32 = 2_000;
+const WATCHFUL_KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// Bytes taken off a stream at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Bytes given to a stream at once, unless one frame alone has more.
@@ -110,7 +128,7 @@ pub fn server_config(authority_pem: &str, credentials: &Credentials) -> Result<q
     let tls = QuicServerConfig::try_from(tls).map_err(TlsError::of("the cipher suites"))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     config
-        .transport_config(Arc::new(transport(Side::Server)))
+        .transport_config(Arc::new(transport(End::Server)))
         .migration(false)
         .max_incoming(HANDSHAKES_MAX)
         .incoming_buffer_size(64 * 1024)
@@ -126,6 +144,17 @@ pub fn server_config(authority_pem: &str, credentials: &Credentials) -> Result<q
 pub fn client_config(authority_pem: &str, credentials: &Credentials) -> Result<quinn::ClientConfig, TlsError> {
     let (chain, key) = read(credentials)?;
     client_tls(authority_pem, |builder| builder.with_client_auth_cert(chain, key).map_err(TlsError::of("the certificate")))
+}
+
+/// Settings of a node's connections to other nodes, for [`NodeLink`]: as of a client, but silence is noticed within [`WATCHFUL_IDLE_MS_MAX`], and nearly nothing
+/// is taken from the other side.
+///
+/// # Errors
+/// If a text is not PEM, or the key is not the certificate's.
+pub fn node_config(authority_pem: &str, credentials: &Credentials) -> Result<quinn::ClientConfig, TlsError> {
+    let mut config = client_config(authority_pem, credentials)?;
+    config.transport_config(Arc::new(transport(End::Node)));
+    Ok(config)
 }
 
 type ClientBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
@@ -147,7 +176,7 @@ fn client_tls(
     tls.resumption = Resumption::disabled();
     let tls = QuicClientConfig::try_from(tls).map_err(TlsError::of("the cipher suites"))?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
-    config.transport_config(Arc::new(transport(Side::Client)));
+    config.transport_config(Arc::new(transport(End::Client)));
     Ok(config)
 }
 
@@ -166,18 +195,36 @@ fn read(credentials: &Credentials) -> Result<(Vec<CertificateDer<'static>>, Priv
     Ok((chain, key))
 }
 
-/// Windows are what a peer may make this side hold: requests are small, answers are not.
-fn transport(side: Side) -> TransportConfig {
+/// Whose settings.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Server,
+    Client,
+    /// A client that can ask other nodes.
+    ClusterClient,
+    /// A node as a client of another.
+    Node,
+}
+
+/// Windows are what a peer may make this side hold: requests are small, answers are not. Bulk of another node has one stream's, a quarter of its connection's.
+fn transport(end: End) -> TransportConfig {
     const MIB: u32 = 1 << 20;
-    let (stream, connection, streams, keep_alive) = match side {
-        Side::Server => (2 * MIB, 8 * MIB, 1 + REQUEST_STREAMS_MAX, None),
-        Side::Client => (4 * MIB, 16 * MIB, 0, Some(KEEP_ALIVE)),
+    let (stream, connection, streams) = match end {
+        End::Server => (2 * MIB, 8 * MIB, 1 + REQUEST_STREAMS_MAX),
+        End::Client | End::ClusterClient => (4 * MIB, 16 * MIB, 0),
+        End::Node => (MIB / 16, MIB / 16, 0), // hears welcome and goaway
+    };
+    let (idle, keep_alive) = match end {
+        End::Server => (IDLE_MS_MAX, None),
+        End::Client => (IDLE_MS_MAX, Some(KEEP_ALIVE)),
+        End::ClusterClient | End::Node => (WATCHFUL_IDLE_MS_MAX, Some(WATCHFUL_KEEP_ALIVE)),
     };
     let mut config = TransportConfig::default();
     config
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX))))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .keep_alive_interval(keep_alive)
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        // Raised to `NODE_STREAMS_MAX` once it is another node's.
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(stream))
         .receive_window(VarInt::from_u32(connection))
@@ -228,6 +275,10 @@ enum StreamFault {
 impl Frames {
     fn new(stream: RecvStream, receiver: Side) -> Self {
         Self { stream, buffer: Buffer::new(receiver) }
+    }
+
+    fn of_node(stream: RecvStream) -> Self {
+        Self { stream, buffer: Buffer::of_node() }
     }
 
     /// The next frame; `None` when the peer ended the stream. Cancel-safe.

@@ -1,24 +1,26 @@
 //! A shard's end of the link.
 //!
 //! Path: [`Server::serve`] accepts → `connection`: who is it, hello, welcome → a `requests` task a stream reads frames → the [`Service`] → its
-//! answers gather in the stream's outbox (`service.rs`) → `answers` writes them in one go. Read first: `requests`.
-//! Bounds: [`CONNECTIONS_MAX`], [`HANDSHAKES_MAX`], [`REQUESTS_IN_FLIGHT_MAX`], [`ANSWERS_QUEUED_MAX`](super::service::ANSWERS_QUEUED_MAX).
+//! answers gather in the stream's outbox (`service.rs`) → `answers` writes them in one go. Read first: `requests`. What other nodes say: `node_streams.rs`.
+//! Bounds: [`CONNECTIONS_MAX`], [`NODE_CONNECTIONS_MAX`], [`HANDSHAKES_MAX`], [`REQUESTS_IN_FLIGHT_MAX`],
+//! [`ANSWERS_QUEUED_MAX`](super::service::ANSWERS_QUEUED_MAX).
 //!
 //! Everything lives on one thread and on any executor: the caller says how to spawn, services need not be `Send`, and no clock is
 //! read. When a client is gone, or takes a request back, the service is told, or a handler's future is dropped at its next await: what must be
 //! carried through is handed to somebody else before.
 
 use super::{
-    Arrived, CONNECTIONS_MAX, CloseCode, Frames, HANDSHAKES_MAX, Identity, REQUESTS_IN_FLIGHT_MAX, StreamFault, peer,
+    Arrived, CONNECTIONS_MAX, CloseCode, Frames, HANDSHAKES_MAX, Identity, NODE_CONNECTIONS_MAX, NODE_STREAMS_MAX, Part,
+    REQUESTS_IN_FLIGHT_MAX, StreamFault, node_streams, peer,
     service::{Answer, Outbox, Service},
 };
 use crate::frame::{self, Frame, Hello, Kind, Side, Welcome};
 use crate::{Failure, FieldError, Refusal, Request, Response, ShardId, Topology};
 use bytes::Bytes;
 use futures_lite::future;
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::Future,
     pin::{Pin, pin},
     rc::Rc,
@@ -31,7 +33,7 @@ pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 /// What an overloaded client is told to wait.
 const RETRY_AFTER_MS: u32 = 50;
 /// Requests of a stream started in one turn of its task, before others of the thread have theirs.
-const REQUESTS_A_TURN_MAX: u32 = 64;
+pub(super) const REQUESTS_A_TURN_MAX: u32 = 64;
 
 /// Serves one endpoint. Made and used on one thread.
 pub struct Server {
@@ -42,12 +44,15 @@ pub struct Server {
 #[derive(Clone)]
 pub struct ServerHandle(Rc<State>);
 
-struct State {
+pub(super) struct State {
     endpoint: Endpoint,
-    spawn: Box<dyn Fn(LocalTask)>,
+    pub(super) spawn: Box<dyn Fn(LocalTask)>,
     welcome: Welcome,
     leaving: Cell<bool>,
+    /// All of them, handshakes included.
     connections: Cell<usize>,
+    /// Those over which somebody asks.
+    clients: Cell<usize>,
     handshakes: Cell<usize>,
     /// Those who wait for one of the above to change.
     waiting: RefCell<Vec<Waker>>,
@@ -112,6 +117,7 @@ impl Server {
                 welcome,
                 leaving: Cell::new(false),
                 connections: Cell::new(0),
+                clients: Cell::new(0),
                 handshakes: Cell::new(0),
                 waiting: RefCell::default(),
             }),
@@ -130,7 +136,8 @@ impl Server {
         let (state, service) = (self.state, Rc::new(service));
         while let Some(incoming) = state.endpoint.accept().await {
             let handshakes = state.handshakes.get();
-            if state.leaving.get() || state.connections.get() >= CONNECTIONS_MAX || handshakes >= HANDSHAKES_MAX {
+            let full = state.connections.get() >= CONNECTIONS_MAX + NODE_CONNECTIONS_MAX;
+            if state.leaving.get() || full || handshakes >= HANDSHAKES_MAX {
                 incoming.refuse();
             } else if handshakes >= HANDSHAKES_MAX / 4 && !incoming.remote_address_validated() && incoming.may_retry() {
                 // Addresses may be forged; whoever has to answer from his own cannot fill all places.
@@ -144,6 +151,12 @@ impl Server {
 }
 
 impl ServerHandle {
+    /// The socket it listens on, to connect to other nodes from. [`Self::close`] closes these connections too.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.0.endpoint.clone()
+    }
+
     /// Begins to leave: clients are told to send no more, new connections are refused, requests that still come are answered
     /// `ShuttingDown`, those under way go on.
     pub fn goaway(&self) {
@@ -152,18 +165,18 @@ impl ServerHandle {
     }
 
     /// Waits until no client is connected: after [`Self::goaway`] each leaves when it has its answers. A client that hangs keeps
-    /// this waiting, so the caller sets a limit by its own clock.
+    /// this waiting, so the caller sets a limit by its own clock. Nodes that only tell and never ask stay, and are not waited for.
     pub async fn drained(&self) {
-        self.0.until(|state| state.connections.get() == 0).await;
+        self.0.until(|state| state.clients.get() == 0 && state.handshakes.get() == 0).await;
     }
 
     /// Ends all connections, answers under way included, and waits until the peers were told. Then the executor can end.
     pub async fn close(&self) {
         self.0.leaving.set(true);
         self.0.changed();
-        self.0.endpoint.close(quinn::VarInt::from_u32(CloseCode::Done as u32), b"the engine stops");
+        self.0.endpoint.close(VarInt::from_u32(CloseCode::Done as u32), b"the engine stops");
         self.0.endpoint.wait_idle().await;
-        self.drained().await;
+        self.0.until(|state| state.connections.get() == 0).await;
     }
 }
 
@@ -211,15 +224,24 @@ where
     fn cancel(&self, call: Self::Call) {
         drop(call);
     }
+
+    /// A handler answers requests; what nodes say goes nowhere.
+    fn node(&self, identity: &Identity, body: Vec<u8>) {
+        tracing::debug!(%identity, bytes = body.len(), "engine link: nobody here listens to other nodes");
+    }
 }
 
 /// What all streams of a connection share.
 pub(super) struct Link {
-    state: Rc<State>,
-    connection: Connection,
+    pub(super) state: Rc<State>,
+    pub(super) connection: Connection,
     pub(super) identity: Identity,
     /// Requests from their arrival until their answers are handed to QUIC.
     pub(super) in_flight: Cell<u32>,
+    /// Its place among the clients; another node gets one when it asks something.
+    client: OnceCell<Counted>,
+    /// Lanes that have a node stream, by [`Lane`](crate::frame::Lane).
+    pub(super) lanes: Cell<[bool; NODE_STREAMS_MAX as usize]>,
 }
 
 async fn connection<S: Service>(counted: Counted, incoming: Incoming, service: Rc<S>) {
@@ -242,9 +264,22 @@ async fn connection<S: Service>(counted: Counted, incoming: Incoming, service: R
         }
     };
     tracing::debug!(%address, %identity, "engine link: connected");
-    let link = Rc::new(Link { state, connection, identity, in_flight: Cell::new(0) });
+    let client = OnceCell::new();
+    match identity.part() {
+        Part::Engine => connection.set_max_concurrent_uni_streams(VarInt::from_u32(NODE_STREAMS_MAX)),
+        Part::Gateway | Part::Adapter if state.clients.get() >= CONNECTIONS_MAX => {
+            tracing::warn!(%address, %identity, "engine link: too many clients");
+            CloseCode::Done.close(&connection, "too many clients");
+            return;
+        }
+        Part::Gateway | Part::Adapter => drop(client.set(Counted::new(&state, |state| &state.clients))), // is empty, so it fits
+    }
+    let link = Rc::new(Link { state, connection, identity, in_flight: Cell::new(0), client, lanes: Cell::default() });
     let (code, reason) = match greet(&link).await {
-        Ok((say, hear)) => future::or(control(&link, say, hear), streams(&link, service)).await,
+        Ok((say, hear)) => {
+            let told = node_streams::accept(&link, Rc::clone(&service));
+            future::or(control(&link, say, hear), future::or(streams(&link, service), told)).await
+        }
         Err(end) => end,
     };
     tracing::debug!(identity = %link.identity, reason, "engine link: ended");
@@ -252,7 +287,7 @@ async fn connection<S: Service>(counted: Counted, incoming: Incoming, service: R
 }
 
 /// How a connection ends.
-type End = (CloseCode, String);
+pub(super) type End = (CloseCode, String);
 
 /// Hello and welcome, on the first stream.
 async fn greet(link: &Link) -> Result<(SendStream, Frames), End> {
@@ -298,7 +333,7 @@ async fn send(stream: &mut SendStream, frame: &Frame) -> Result<(), End> {
     stream.write_all(&bytes).await.map_err(|error| (CloseCode::Done, error.to_string()))
 }
 
-fn end_of(fault: StreamFault) -> End {
+pub(super) fn end_of(fault: StreamFault) -> End {
     match fault {
         StreamFault::Lost(error) => (CloseCode::Done, error.to_string()),
         StreamFault::Cut => (CloseCode::Protocol, "a stream ended within a frame".into()),
@@ -311,6 +346,7 @@ async fn streams<S: Service>(link: &Rc<Link>, service: Rc<S>) -> End {
     loop {
         match link.connection.accept_bi().await {
             Ok((say, hear)) => {
+                link.client.get_or_init(|| Counted::new(&link.state, |state| &state.clients));
                 let outbox = Outbox::new(Rc::clone(link), Rc::clone(&service));
                 (link.state.spawn)(Box::pin(answers(say, Rc::clone(&outbox))));
                 (link.state.spawn)(Box::pin(requests(Rc::clone(link), hear, outbox)));

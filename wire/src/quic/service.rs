@@ -18,7 +18,7 @@ use std::{
 /// Answers of a stream that wait to be written. At the bound the stream is read no further until some are.
 pub const ANSWERS_QUEUED_MAX: usize = 64;
 
-/// Answers requests, on the thread of its server.
+/// Answers requests, and hears what other nodes say, on the thread of its server.
 pub trait Service: 'static {
     /// Names a call under way, to take it back.
     type Call: 'static;
@@ -28,6 +28,11 @@ pub trait Service: 'static {
 
     /// Nobody waits for the answer any more. It may be sent all the same and goes nowhere.
     fn cancel(&self, call: Self::Call);
+
+    /// Another node says something; what was said before in the same lane came before. `identity` is an engine's, and its name says which node's.
+    /// `body` has at most [`NODE_BYTES_MAX`](crate::frame::NODE_BYTES_MAX) bytes that nobody has looked into. It may be dropped where there is no room:
+    /// who says it says it again as long as it matters. Must return soon: the next body of the lane waits for it.
+    fn node(&self, identity: &Identity, body: Vec<u8>);
 }
 
 /// The way back of one request's answer.
@@ -213,7 +218,7 @@ fn encode(id: RequestId, trace: u128, response: &Response, into: &mut Vec<u8>) {
             EncodeError::TooLong { max, .. } => {
                 Failure::Refused(Refusal::LimitReached { what: "bytes of an answer".into(), max: max as u64 })
             }
-            EncodeError::Archive { .. } => Failure::Internal,
+            EncodeError::Archive { .. } | EncodeError::Empty { .. } => Failure::Internal,
         };
         let response = Response { positions: response.positions.clone(), replayed: response.replayed, result: Err(failure) };
         into.truncate(begin);

@@ -1,11 +1,16 @@
 //! Both ends of the link in one process, on tokio: calls, limits, identities, departures.
 
+mod cluster;
+mod links;
+mod nodes;
+mod relay;
+
 use super::*;
 use crate::frame::{HEADER_BYTES, Hello, RequestId, Welcome, encode_request};
 use crate::*;
 use quinn::{ConnectionError, Endpoint, TokioRuntime};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::pending,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     rc::Rc,

@@ -189,7 +189,8 @@ impl Setup {
     /// The way of the link's calls into the loop: its end for a service, and the one for [`Shard::new`].
     pub(super) fn calls(&self) -> (Calls, Rc<Hand<FromLink>>) {
         let queue = Hand::new();
-        (Calls { queue: Rc::clone(&queue), port: self.ports[usize::from(self.shard.0)].clone() }, queue)
+        let calls = Calls { queue: Rc::clone(&queue), port: self.ports[usize::from(self.shard.0)].clone(), room: Rc::default() };
+        (calls, queue)
     }
 }
 
@@ -338,6 +339,10 @@ impl<M: Machine> Shard<M> {
                         self.core.handle(now, Input::Call { token, request });
                     }
                     FromLink::Cancel(token) => self.cancel(now, token),
+                    // Messages of replication. This node is alone and a member of no cluster, so whoever says something to it takes it for another.
+                    FromLink::Node(said) => {
+                        tracing::debug!(from = %said.from, bytes = said.body.len(), "engine link: another node says something to one that is alone");
+                    }
                 }
             }
         }

@@ -2,7 +2,11 @@
 
 use super::*;
 use std::{cell::Cell, future::pending, net::Ipv4Addr, sync::atomic::AtomicUsize, thread::JoinHandle};
-use wire::quic::{DevCa, Handled, Identity, Part, QuicClient, client_config, server_config};
+use wire::frame::Lane;
+use wire::quic::{
+    Answer, DevCa, Handled, Identity, NodeLink, Part, QuicClient, client_config, node_config, node_link::NodePeer, server::LocalTask,
+    server_config,
+};
 use wire::{Body, CallError, Client, Millis, Op, Principal, Request, Response, ShardId, Suggestions};
 
 /// How the executor's main task ends.
@@ -225,5 +229,78 @@ fn a_full_socket_is_tried_again_after_a_pause() {
         }
         socket.blocked.store(0, Ordering::Relaxed);
         assert!(!wait().await.0, "room again");
+    });
+}
+
+/// Keeps what other nodes say.
+struct Ear(Rc<RefCell<Vec<Vec<u8>>>>);
+
+impl Service for Ear {
+    type Call = ();
+
+    fn call(&self, _identity: &Identity, _request: Request, _answer: Answer) {}
+
+    fn cancel(&self, (): ()) {}
+
+    fn node(&self, _identity: &Identity, body: Vec<u8>) {
+        self.0.borrow_mut().push(body);
+    }
+}
+
+#[test]
+fn nodes_hear_each_other_from_the_sockets_they_listen_on() {
+    #[expect(clippy::disallowed_methods, reason = "TLS compares with the machine's clock")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now = Millis(since.as_millis() as u64);
+    let ca = DevCa::generate(now).expect("randomness");
+    let identity = |name| Identity::new(Part::Engine, name).expect("a name");
+    let executor = glommio::LocalExecutorBuilder::new(glommio::Placement::Unbound).make().expect("io_uring and locked memory");
+    executor.run(async move {
+        let node = |name| {
+            let credentials = ca.issue(&identity(name), now).expect("randomness");
+            let tls = server_config(ca.certificate_pem(), &credentials).expect("our own PEM");
+            let topology = Topology { partitions: 64, shards: 1 };
+            let listening = Listen { address: (Ipv4Addr::LOCALHOST, 0).into(), tls, topology, shard: ShardId(0), queue: None };
+            let heard = Rc::<RefCell<Vec<Vec<u8>>>>::default();
+            let (server, address) = listen(listening, Ear(Rc::clone(&heard))).expect("a port");
+            (server, address, heard, node_config(ca.certificate_pem(), &credentials).expect("our own PEM"))
+        };
+        let (one, two) = (node("one"), node("two"));
+        let link = |(server, _, _, config): &(Listening, SocketAddr, _, quinn::ClientConfig), address, name| {
+            let peer = NodePeer { address, shard: ShardId(0), identity: identity(name) };
+            let spawn = |task| drop(glommio::spawn_local(task).detach());
+            let sleep = |after| -> LocalTask {
+                Box::pin(async move {
+                    Timer::new(after).await;
+                })
+            };
+            NodeLink::new(server.server.endpoint(), config.clone(), peer, spawn, sleep)
+        };
+        let links = [link(&one, two.1, "two"), link(&two, one.1, "one")];
+        let until = async |reached: &dyn Fn() -> bool| {
+            for _ in 0..5_000 {
+                if reached() {
+                    return;
+                }
+                Timer::new(Duration::from_millis(1)).await;
+            }
+            panic!("never");
+        };
+        until(&|| links.iter().all(NodeLink::is_up)).await;
+        for link in &links {
+            (0..4).for_each(|n| link.send(Lane::Bulk, vec![n; 1 << 20]));
+            (0..100).for_each(|n| link.send(Lane::Urgent, vec![n; 60]));
+        }
+        for (_, _, heard, _) in [&one, &two] {
+            until(&|| heard.borrow().len() == 104).await;
+            let bulk: Vec<u8> = heard.borrow().iter().filter(|body| body.len() > 60).map(|body| body[0]).collect();
+            assert_eq!(bulk, [0, 1, 2, 3]);
+        }
+        drop(links);
+        // The links' tasks let go of the sockets.
+        let gone = [one.0.socket.clone(), two.0.socket.clone()];
+        leave(one.0, Duration::from_secs(1)).await;
+        leave(two.0, Duration::from_secs(1)).await;
+        assert!(gone.iter().all(|socket| socket.strong_count() == 0), "a socket is still in use");
     });
 }

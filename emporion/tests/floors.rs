@@ -20,10 +20,13 @@ const PRESENT: &[&str] = &["quinn-proto", "rustls", "rustls-webpki", "h2"];
 
 /// Packages that must not come in, and why.
 const ABSENT: &[(&str, &str)] = &[
-    ("protobuf", "nothing here may parse protobuf from a network: RUSTSEC-2024-0437; messages are our own types"),
     ("openssl-sys", "TLS is rustls with aws-lc-rs; a second TLS library is a second set of faults"),
     ("native-tls", "TLS is rustls with aws-lc-rs; a second TLS library is a second set of faults"),
 ];
+
+/// Who may have `protobuf`, whose decoding of bytes from a network never ends (RUSTSEC-2024-0437): the consensus library, which keeps its own types in it, and the engine's
+/// `replication`, which makes those from types of our own. `protobuf-build` and `protobuf-codegen` run at build time.
+const PROTOBUF: &[&str] = &["engine", "raft", "raft-proto", "protobuf-build", "protobuf-codegen"];
 
 struct Package {
     version: [u64; 3],
@@ -88,6 +91,29 @@ fn no_dependency_is_a_pre_release_or_unwanted() {
     }
     for (name, why) in ABSENT {
         assert!(!packages.contains_key(*name), "{name} came into Cargo.lock: {why}");
+    }
+}
+
+#[test]
+fn protobuf_stays_within_consensus() {
+    let lock: toml::Table = fs::read_to_string(root().join("Cargo.lock")).expect("it is there").parse().expect("cargo wrote it");
+    for row in lock["package"].as_array().expect("a list") {
+        let name = row["name"].as_str().expect("text");
+        let needs = row.get("dependencies").and_then(|list| list.as_array()).into_iter().flatten();
+        let has = needs.filter_map(|need| need.as_str()).any(|need| need.split(' ').next() == Some("protobuf"));
+        assert!(!has || PROTOBUF.contains(&name), "{name} depends on protobuf: see RUSTSEC-2024-0437");
+    }
+    // In the engine one place decodes it, from bytes that the same process made.
+    let sources = root().join("engine/src");
+    let mut folders = vec![sources.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if fs::read_to_string(&entry).is_ok_and(|text| text.contains("merge_from") || text.contains("parse_from")) {
+                assert!(entry.ends_with("replication/tail.rs"), "{} decodes protobuf: of whose bytes?", entry.display());
+            }
+        }
     }
 }
 

@@ -141,7 +141,7 @@ pub enum Failure {
     WrongShard,
     /// The deadline passed. A command may yet be applied: ask again with the same idempotency key.
     DeadlineExceeded,
-    /// The engine stops.
+    /// The engine stops: nothing was done. What it had begun and cannot finish is [`Failure::Interrupted`].
     ShuttingDown,
     /// A fault of ours, with its trace id in the log.
     Internal,
@@ -150,6 +150,6 @@ pub enum Failure {
         /// Which that is, as far as this node knows; none while one is elected.
         leader: Option<NodeId>,
     },
-    /// This node led and does not any more. What was asked may yet be done, or not: ask again with the same idempotency key.
+    /// This node led and does not any more, or ends. What was asked may yet be done, or not: ask again with the same idempotency key.
     Interrupted,
 }

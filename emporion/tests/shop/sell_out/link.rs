@@ -97,7 +97,10 @@ impl Connection {
                         Some(Ok(Response { result: Err(Failure::Overloaded { .. }), .. }) | Err(CallError::QueueFull)) => {
                             "nothing was done".to_owned()
                         }
-                        Some(Ok(Response { result: Err(failure @ (Failure::DeadlineExceeded | Failure::ShuttingDown)), .. })) => {
+                        Some(Ok(Response {
+                            result: Err(failure @ (Failure::DeadlineExceeded | Failure::ShuttingDown | Failure::Interrupted)),
+                            ..
+                        })) => {
                             *losses += 1;
                             format!("{failure:?}")
                         }

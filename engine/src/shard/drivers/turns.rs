@@ -279,13 +279,14 @@ impl<M: Machine> Shard<M> {
                 self.wait().await;
             }
         }
-        // Whoever still waits here or over the link is told that nothing comes.
+        // Whoever still waits here or over the link is told that nothing comes. The core has their calls, so their commands may be in the log.
         for (_, caller) in self.replies.drain() {
             match caller {
                 Caller::Within(reply) => drop(reply),
-                Caller::Link(answer) => answer.send(&failed(Failure::ShuttingDown)),
+                Caller::Link(answer) => answer.send(&failed(Failure::Interrupted)),
             }
         }
+        // Nobody has seen these.
         while let Some(asked) = self.from_link.try_take() {
             if let FromLink::Call { answer, .. } = asked {
                 answer.send(&failed(Failure::ShuttingDown));

@@ -18,7 +18,7 @@ use super::{
     transport,
 };
 use crate::placement::{self, Route};
-use crate::{Call, CallError, Client, ClusterMap, Failure, NodeId, Op, Request, Response, ShardId, Topology};
+use crate::{Call, CallError, Client, ClusterMap, Failure, NodeId, Op, Refusal, Request, Response, ShardId, Topology};
 use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
@@ -215,8 +215,12 @@ impl ClusterClient {
             let attempt = self.attempt(view, &round, chosen, route, &request);
             let late = || Tried::Failed(CallError::Unreachable(format!("no answer in {} ms", request.timeout_ms)));
             let (node, tried) = timeout_at(until + ANSWER_SLACK, attempt).await.unwrap_or_else(|_| (chosen, late()));
-            let verdict = verdict(&tried);
+            let mut verdict = verdict(&tried);
             shared.learn(view, route, node, verdict, &tried);
+            // The attempt before, of which nobody knew, still runs: not what the caller wants to hear of its own request.
+            if doubt.is_some() && is_refused_for(&tried, &Refusal::IdempotencyKeyInUse) {
+                verdict = Verdict::Doubt;
+            }
             match verdict {
                 Verdict::Answer => return tried.result(),
                 Verdict::Doubt if !repeats => return tried.result(),
@@ -230,7 +234,7 @@ impl ClusterClient {
                 Route::Shard(_) => round.pause(&[], verdict), // there is nobody else
             };
             let next = Instant::now() + pause.unwrap_or_default();
-            if verdict == Verdict::Doubt && !request.op.is_read() {
+            if verdict == Verdict::Doubt && !request.op.is_read() && doubt.is_none() {
                 doubt = Some(tried.clone());
             }
             if round.is_over() || next >= until {
@@ -293,6 +297,10 @@ fn set_shard(op: &mut Op, local: ShardId) {
         // No other operation is routed by shard.
         _ => {}
     }
+}
+
+fn is_refused_for(tried: &Tried, refusal: &Refusal) -> bool {
+    matches!(tried, Tried::Answered(Response { result: Err(Failure::Refused(found)), .. }) if found == refusal)
 }
 
 fn lost() -> CallError {

@@ -139,7 +139,7 @@ fn a_peer_that_vanished_is_missed_soon() {
         relay.cut();
         let cut = Instant::now();
         eventually("missed", || !link.is_up()).await;
-        let max = Duration::from_millis(u64::from(WATCHFUL_IDLE_MS_MAX) + 500);
+        let max = Duration::from_millis(u64::from(WATCHFUL_IDLE_MS_MAX) + 1_500);
         assert!(cut.elapsed() < max, "{:?}", cut.elapsed());
         relay.lead(listener.address);
         up(&link).await;
@@ -184,7 +184,7 @@ fn a_peer_that_started_anew_is_called_at_once() {
             after.heard() > 0
         })
         .await;
-        assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_millis(1_000), "{:?}", since.elapsed());
         after.handle.close().await;
     });
 }

@@ -371,7 +371,8 @@ impl Group {
         let tail = self.raw.mut_store();
         if !ready.snapshot().is_empty() {
             let snapshot = tail::snapshot_of_raft(ready.snapshot());
-            work.void_from = (tail.last_index() > snapshot.place.index).then_some(snapshot.place.index + 1);
+            // What the log has there is of another history: else the crate had gone on with it. So the mark steps forward, and a start cannot pass it over.
+            work.void_from = (tail.last_index() >= snapshot.place.index).then_some(snapshot.place.index);
             tail.reset(snapshot.clone());
             work.then.installed = snapshot.place.index;
             work.install = Some(snapshot);

@@ -62,15 +62,14 @@ impl State {
     }
 
     /// Asks for the reads that wait, if none are asked for.
-    pub(super) fn ask_for_reads(&mut self, id: PartitionId) -> bool {
-        let Some(replica) = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_deref_mut()) else { return false };
+    pub(super) fn ask_for_reads(&mut self, id: PartitionId) {
+        let Some(replica) = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_deref_mut()) else { return };
         if replica.reads.wants_to_ask()
             && let Some(mark) = replica.group.read()
         {
             let reads = std::mem::take(&mut replica.reads.waiting);
             replica.reads.asked = Some((mark, reads));
         }
-        false
     }
 
     /// Answers the reads for which enough is applied.

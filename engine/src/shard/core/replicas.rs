@@ -192,7 +192,7 @@ impl State {
         let Some(replica) = self.replica(id) else { return false };
         replica.busy = false;
         let mut told = self.propose_gathered(id);
-        told |= self.ask_for_reads(id);
+        self.ask_for_reads(id);
         while let Some(work) = self.replica(id).and_then(|replica| replica.group.work()) {
             told |= self.carry_out(id, work);
         }
@@ -400,6 +400,10 @@ impl State {
                     if own == incarnation {
                         self.node_answers(ask, &answer);
                     }
+                }
+                // It comes part by part, and is told to the group once it is here: by itself there would be nothing to install.
+                Body::Raft(raft) if raft.kind == Kind::Snapshot => {
+                    tracing::warn!(partition = id.0, from = from.0, "a node names a snapshot without sending it; it is passed over");
                 }
                 body => {
                     let Some(replica) = self.replica(id) else { continue };

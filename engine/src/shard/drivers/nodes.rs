@@ -185,7 +185,7 @@ impl Node {
                         *at = Some(found);
                     }
                     Err(error) => {
-                        tracing::warn!(node = peer.node.0, address = peer.address, %error, "engine link: a node's address cannot be found")
+                        tracing::warn!(node = peer.node.0, address = peer.address, %error, "engine link: a node's address cannot be found");
                     }
                 }
             }

@@ -17,7 +17,8 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use wire::{
-    Body, Client, ClusterMap, Millis, NodeFacts, NodeId, NodeStanding, NodeState, Op, PartitionId, Position, Principal, Request, Role,
+    Body, Client, ClusterMap, Millis, NodeFacts, NodeId, NodeStanding, NodeState, Op, PartitionId, Position, Principal, ReplicaView,
+    Request, Role,
     quic::{ClusterClient, DevCa, Identity, Part, QuicClient, client_config},
 };
 
@@ -133,22 +134,28 @@ impl Cluster {
         node
     }
 
-    /// Waits until others need the node no more.
-    async fn until_it_has_no_vote(&self, node: NodeId) {
+    /// Waits until each node's replicas are as wanted.
+    async fn until_replicas(&self, what: &str, are: impl Fn(&ReplicaView) -> bool) {
         let until = Instant::now() + PATIENCE;
-        for other in self.nodes.values().filter(|other| other.engine.is_some()) {
-            let client = QuicClient::connect(other.address, self.client_of(Part::Engine)).await.unwrap();
+        for node in self.nodes.values().filter(|node| node.engine.is_some()) {
+            let client = QuicClient::connect(node.address, self.client_of(Part::Engine)).await.unwrap();
             loop {
                 let answer = client.call(Request::system(Op::Replicas)).await.unwrap().result;
                 let Ok(Body::Replicas(replicas)) = &answer else { panic!("{answer:?}") };
                 assert_eq!(replicas.len(), usize::from(PARTITIONS));
-                if replicas.iter().all(|replica| !replica.voters.contains(&node)) {
+                if replicas.iter().all(&are) {
                     break;
                 }
-                assert!(Instant::now() < until, "{replicas:?}");
+                assert!(Instant::now() < until, "{what}: {replicas:?}");
                 sleep(Duration::from_millis(20)).await;
             }
         }
+    }
+
+    /// Waits until all nodes of so many are up and have a say, so that any one may go.
+    async fn until_whole(&self, nodes: usize) {
+        self.until("all are up", serves(nodes)).await;
+        self.until_replicas("each has a say", |replica| replica.counts && replica.leader.is_some()).await;
     }
 
     /// Waits until the cluster is as wanted, as one that is asked sees it.
@@ -259,14 +266,14 @@ async fn grows() {
         made.extend(carts(&client).await);
         are_there(&client, &made).await;
         cluster.start(name);
-        cluster.until("it is back", serves(3)).await;
+        cluster.until_whole(3).await;
     }
     // In order: nothing is interrupted, and the folder ends with a mark.
     for name in ["a", "b", "c"] {
         assert_eq!(cluster.stop(name), Shutdown::Drained);
         made.extend(carts(&client).await);
         cluster.start(name);
-        cluster.until("it is back", serves(3)).await;
+        cluster.until_whole(3).await;
     }
     are_there(&client, &made).await;
     for name in ["a", "b", "c"] {
@@ -309,7 +316,7 @@ async fn replaced() {
                 sleep(Duration::from_millis(20)).await;
             }
         }
-        cluster.until_it_has_no_vote(node).await;
+        cluster.until_replicas("it has no vote", |replica| !replica.voters.contains(&node)).await;
         cluster.kill(name);
         cluster.nodes.remove(name);
     }

@@ -93,6 +93,9 @@ pub struct ReplicaView {
     pub voters: Vec<NodeId>,
     /// Members that only receive.
     pub learners: Vec<NodeId>,
+    /// Whether the node has a say in it. Not after a start whose log may lack what the node acknowledged, until it has caught up: until then the others must not be
+    /// switched off.
+    pub counts: bool,
     /// Index of the last entry that the node has.
     pub last: u64,
     /// Of the last one that it knows to be committed.

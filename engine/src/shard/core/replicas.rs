@@ -408,6 +408,7 @@ impl State {
                 term: group.term(),
                 learners: everybody(members).filter(|node| !voters.contains(node)).collect(),
                 voters,
+                counts: group.counts(),
                 last: group.tail().last().index,
                 committed: group.commit(),
                 applied: slot.applied.index,

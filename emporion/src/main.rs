@@ -6,6 +6,7 @@
 //! Deliberately absent: rules of the shop. Those are the engine's; the HTTP contract is the gateway's.
 #![forbid(unsafe_code)]
 
+mod certificates;
 mod cli;
 mod demo;
 mod dump;

@@ -4,10 +4,10 @@
 //! `server.json`, which says that it is ready. Stop: signal → `server.json` removed → gateway drained → runner → engine.
 //! Each step needs the one before, and a failure leaves the later ones undone.
 
-mod certificates;
 pub(crate) mod settings;
 
 use crate::{
+    certificates,
     cli::ServeArgs,
     demo,
     fail::Fail,

@@ -1,9 +1,9 @@
 //! `emporion engine`: an engine alone, asked over the engine link (`wire/PROTOCOL.md`).
 //!
-//! Start: link's certificates → engine (folder, lock, replay, ports) → `server.json`, which says that it is ready. Stop: signal → `server.json`
-//! removed → engine drained. Gateways and adapters are other processes; payments wait until an adapter connects.
+//! Start: link's certificates → engine (folder, lock, replay, ports) → the shop's other keys, for invitations → `server.json`, which says that it is ready.
+//! Stop: signal → `server.json` removed → engine drained. Gateways and adapters are other processes; payments wait until an adapter connects.
 
-use crate::{cli::EngineArgs, fail::Fail, files, link, logging, running::Running, serve};
+use crate::{cli::EngineArgs, edge::Signals, fail::Fail, files, keys::ShopKeys, link, logging, running::Running, serve};
 use engine::Engine;
 use std::io::{Write as _, stdout};
 
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &EngineArgs) -> Result<(), Fail> {
         let data = settings.data();
         let data = data.canonicalize().map_err(|error| files::failed("found", &data, &error))?;
         Running::remove(&data);
-        let mut signals = serve::Signals::new()?;
+        ShopKeys::prepare(&data)?;
+        let mut signals = Signals::new()?;
         Running::of_engine(link.clone()).write(&data)?;
         let text =
             format!("Engine is ready at {}\n  clients' certificates  {}\n\nCtrl-C stops it.\n", link.address, link.certificate.display());

@@ -17,6 +17,7 @@ mod guest;
 mod history;
 mod importing;
 mod looking;
+mod parts;
 mod power;
 mod process;
 mod protocols;

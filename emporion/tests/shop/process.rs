@@ -129,36 +129,39 @@ impl Shop {
     }
 
     pub(crate) async fn start_with(folder: &Folder, args: &[&str]) -> Self {
-        let mut shop = Self::begin(folder, args);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = shop.child.try_wait().expect("a child") {
-                panic!("the shop ended with {status}: {}", folder.log());
-            }
-            if let Some(running) = running(&shop.data).filter(|running| running["pid"] == shop.child.id()) {
-                let url = running["url"].as_str().expect("a url").trim_start_matches("https://");
-                shop.listen = url.parse().expect("an address");
-                return shop;
-            }
-            assert!(Instant::now() < until, "the shop is not ready: {}", folder.log());
-            sleep(Duration::from_millis(10)).await;
-        }
+        Self::begin(folder, args).ready(folder).await
     }
 
     /// Starts a shop and does not wait until it is ready; from here on it is killed whatever happens.
     pub(crate) fn begin(folder: &Folder, args: &[&str]) -> Self {
-        let data = folder.data();
+        let serve = ["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver];
+        Self::begin_part(folder, folder.data(), &[&serve, folder.args, args].concat())
+    }
+
+    /// Starts a part of a shop, with a folder of its own, and does not wait until it is ready.
+    pub(crate) fn begin_part(folder: &Folder, data: PathBuf, args: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
-        let child = emporion()
-            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
-            .arg(&data)
-            .args(folder.args)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
+        let child = emporion().args(args).arg("--data").arg(&data).stdout(Stdio::null()).stderr(log).spawn().expect("the program starts");
         Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(mut self, folder: &Folder) -> Self {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                panic!("it ended with {status}: {}", folder.log());
+            }
+            if let Some(running) = running(&self.data).filter(|running| running["pid"] == self.child.id()) {
+                // An engine alone has no shop's address.
+                let url = running["url"].as_str().expect("a url").strip_prefix("https://");
+                let listen = url.or_else(|| running["wire"]["address"].as_str()).expect("an address");
+                self.listen = listen.parse().expect("an address");
+                return self;
+            }
+            assert!(Instant::now() < until, "{} is not ready: {}", self.data.display(), folder.log());
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A client over HTTP/2 with an admin's token.

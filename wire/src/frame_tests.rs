@@ -141,6 +141,7 @@ fn bytes_of_cluster_maps_are_frozen() {
     );
     let node = NodeInfo {
         id: NodeId(3),
+        name: "three".into(),
         address: "shop-3.example:7400".into(),
         shards: 2,
         zone: "a".into(),
@@ -388,6 +389,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         (vec((any::<u64>(), text), 0..4), vec(any::<Option<u64>>(), 0..9)).prop_map(|(nodes, leaders)| {
             let node = |(id, text): (u64, String)| NodeInfo {
                 id: NodeId(id),
+                name: text.clone(),
                 address: text.clone(),
                 shards: 1,
                 zone: text,

@@ -107,6 +107,8 @@ pub enum Body {
     SimilarProducts(Vec<SearchHit>),
     /// The nodes of the cluster; `None` from a node that is alone.
     ClusterMap(Option<Box<ClusterMap>>),
+    /// A node of the cluster: the number of one that is new, or of the one that was changed.
+    Node(NodeId),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

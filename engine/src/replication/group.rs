@@ -37,7 +37,7 @@ const CLOSE_ENTRIES: u64 = 1_000;
 /// So long a node leads before it looks whether another one should.
 const BALANCE_TICKS: usize = 200;
 /// Bytes of entries in one message, about.
-const MESSAGE_BYTES_MAX: u64 = 256 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: u64 = 256 * 1024;
 /// Messages with entries on their way to one follower.
 const IN_FLIGHT_MAX: usize = 64;
 /// Bytes of entries that a leader has proposed and that are not committed.

@@ -168,6 +168,8 @@ pub(super) fn boot(
         node: machine.node(),
         incarnation: u64::from(*life),
         members: (0..settings.machines).map(|other| MachineId(other).node()).collect(),
+        facts: None,
+        peers: Vec::new(),
     });
     let plan = Plan::read(meta, disk.clone())?;
     let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };

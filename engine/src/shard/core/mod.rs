@@ -16,6 +16,7 @@ mod feed;
 mod files;
 pub mod index_files;
 mod lead;
+mod links;
 mod members;
 pub mod peer;
 mod pipeline;
@@ -41,8 +42,9 @@ pub use pipeline::PROPOSALS_MAX;
 use crate::{
     flow,
     partition::Partition,
+    record::v1::cluster::NodeFacts,
     seal::Keyring,
-    shard::{CallToken, Input, Now, Output},
+    shard::{CallToken, Input, Now, Output, PeerNode},
     shared::Shared,
 };
 use ctx::Ctx;
@@ -100,6 +102,10 @@ pub struct Cluster {
     pub incarnation: u64,
     /// Who votes in groups of which the folder knows nothing yet; nobody, on a node that joins others.
     pub members: Vec<NodeId>,
+    /// What the first node of all says of itself, until the cluster knows it.
+    pub facts: Option<NodeFacts>,
+    /// Nodes to turn to until the cluster's are known here.
+    pub peers: Vec<PeerNode>,
 }
 
 impl Config {
@@ -148,6 +154,7 @@ impl ShardCore {
                 }
             }
             Input::Node { from, batch } => self.state.borrow_mut().node_says(from, batch),
+            Input::Links(links) => self.state.borrow_mut().links_are(links),
             Input::Written(batch) => self.state.borrow_mut().written(batch),
             Input::Prepared(plan) => self.state.borrow_mut().prepared(&plan),
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),

@@ -8,6 +8,7 @@
 
 use super::{
     barrier::Reads,
+    links::Links,
     pipeline::{Done, Landing, Proposal, ToLog},
     state::{Slot, State},
 };
@@ -64,7 +65,7 @@ struct Proposed {
 
 /// What the shard's replicas have in common.
 pub(crate) struct Replication {
-    pub(super) node: NodeId,
+    pub(crate) node: NodeId,
     pub(super) incarnation: u64,
     /// Replicas with something to do.
     busy: VecDeque<PartitionId>,
@@ -76,6 +77,9 @@ pub(crate) struct Replication {
     pub(super) ahead_ms: BTreeMap<NodeId, i64>,
     /// Since the start.
     pub(super) ticks: u64,
+    /// To which other nodes there is a connection, as the driver said last.
+    pub(crate) links: BTreeMap<NodeId, bool>,
+    pub(super) own_links: Links,
     /// Questions to other nodes, with when they are waited for no longer, oldest first.
     pub(super) asked: VecDeque<(u64, u64)>,
 }
@@ -115,6 +119,8 @@ impl Replication {
             next_tick_us: 0,
             ahead_ms: BTreeMap::new(),
             ticks: 0,
+            links: BTreeMap::new(),
+            own_links: Links::default(),
             asked: VecDeque::new(),
         }
     }
@@ -423,6 +429,7 @@ impl State {
         replication.next_tick_us = self.now.mono_us + crate::replication::group::TICK_MS * 1_000;
         self.late_answers();
         self.members_tick();
+        self.links_tick();
         let ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
         for id in ids {
             if let Some(replica) = self.replica(id) {

@@ -55,14 +55,29 @@ pub(crate) fn prepare(data: &Path, listen: IpAddr, now: Timestamp) -> Result<Cer
     Ok(Certificates { ca: ca_path, chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() })
 }
 
-/// Makes an authority in `data` when there is none, or it ends soon.
+/// Makes an authority in `data` when there is none, or it ends soon. One that was laid down is put into its place.
 pub(crate) fn prepare_authority(data: &Path, now: Timestamp) -> Result<(), Fail> {
+    if !data.join(CA).exists()
+        && let Some(laid_down) = read_authority(data)?
+    {
+        write_authority(data, &laid_down)?;
+    }
     authority(data, today(now)).map(drop)
 }
 
-/// The authority in `data`; `None` if it is not there, or only half.
+/// The authority in `data`, or one that was laid down there; `None` if it is not there, or only half.
 pub(crate) fn read_authority(data: &Path) -> Result<Option<Authority>, Fail> {
-    files::authority(&data.join(CA), &data.join(files::KEYS).join(CA_KEY))
+    let keys = data.join(files::KEYS);
+    let at = |certificate: &Path| files::authority(certificate, &keys.join(CA_KEY));
+    Ok(at(&data.join(CA))?.or(at(&keys.join(CA))?))
+}
+
+/// Puts another folder's authority among the keys of `data`, until [`prepare_authority`] puts its certificate where people look for it: what is to become an
+/// engine's folder has nothing beside the keys.
+pub(crate) fn lay_down_authority(data: &Path, authority: &Authority) -> Result<(), Fail> {
+    let keys = files::keys(data)?;
+    files::write(&keys.join(CA_KEY), authority.key.as_bytes(), 0o600)?;
+    files::write(&keys.join(CA), authority.certificate.as_bytes(), 0o644)
 }
 
 /// Puts another folder's authority into `data`.

@@ -2,15 +2,14 @@
 #![allow(rustdoc::bare_urls, reason = "clap shows these texts as they are, where angle brackets would be noise")]
 
 use crate::{
-    address::Address,
-    edge::EdgeSettings,
+    cluster::args::ClusterCommand,
     fail::Fail,
-    invitation::Kind,
+    parts::args::{AdapterArgs, GatewayArgs},
     serve::settings::{EngineSettings, Settings},
     token::{RoleName, Ttl},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Where data is kept unless told otherwise.
 pub(crate) const DATA: &str = "./emporion-data";
@@ -35,7 +34,7 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     /// Run the payment adapters for engines elsewhere.
     Adapter(AdapterArgs),
-    /// Invite gateways and payment adapters to an engine's shop.
+    /// Make several engines one shop, invite gateways and payment adapters to it, and see how it is.
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Send products, categories and stock to a running shop.
@@ -115,111 +114,9 @@ pub(crate) struct EngineArgs {
     #[command(flatten)]
     pub(crate) settings: EngineSettings,
 
-    /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443].
+    /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443, a cluster's node where others reach it].
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) wire_listen: Option<SocketAddr>,
-}
-
-/// Options of a part of the shop that asks engines elsewhere.
-#[derive(Debug, Args)]
-pub(crate) struct PartArgs {
-    /// Where engines are, shard 0 of each; others of their cluster are found by themselves [default: those that the invitation names].
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
-    pub(crate) engine: Vec<Address>,
-    /// Folder of its own, made when it is not there.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// What it must know of the shop, from `emporion cluster invite`; kept in the folder, so that later starts need none.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) invitation: Option<PathBuf>,
-}
-
-const GATEWAY_HELP: &str = "\
-It may be started before its engines: it listens, answers 503 at /readyz, and is ready when the first engine answers. It then learns of the others \
-of a cluster, and follows as nodes come, go and lead. Two gateways of one shop are interchangeable: carts and tokens of one are good at the other. \
-Ctrl-C or SIGTERM stops it in order.
-
-Examples:
-  emporion cluster invite --data /var/lib/shop --for gateway --name web-1 --out web-1.json
-      At an engine.
-
-  emporion gateway --data /var/lib/web-1 --invitation web-1.json --listen 0.0.0.0:443
-      On the gateway's machine, once; later starts need no --invitation.
-
-Exit codes: 0 stopped in order, 1 failed, 2 wrong usage.";
-
-/// Options of `gateway`.
-#[derive(Debug, Args)]
-#[command(after_help = GATEWAY_HELP)]
-pub(crate) struct GatewayArgs {
-    #[command(flatten)]
-    pub(crate) part: PartArgs,
-    #[command(flatten)]
-    pub(crate) edge: EdgeSettings,
-    /// Ask a second node for a search or another read that any node can answer, when the first takes longer than so many milliseconds; one in ten at most
-    /// [default: never].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) hedge_ms: Option<u32>,
-}
-
-impl GatewayArgs {
-    pub(crate) fn hedge(&self) -> Option<Duration> {
-        self.hedge_ms.map(|ms| Duration::from_millis(ms.into()))
-    }
-}
-
-const ADAPTER_HELP: &str = "\
-It takes from the engines what they want of payment providers, and tells them what came of it. It may be started before they are. Of the sandbox, \
-which keeps its books in the folder, run one.
-
-Example:
-  emporion cluster invite --data /var/lib/shop --for adapter --out pay.json
-  emporion adapter --data /var/lib/pay --invitation pay.json
-
-Exit codes: 0 stopped in order, 1 failed, 2 wrong usage.";
-
-/// Options of `adapter`.
-#[derive(Debug, Args)]
-#[command(after_help = ADAPTER_HELP)]
-pub(crate) struct AdapterArgs {
-    #[command(flatten)]
-    pub(crate) part: PartArgs,
-}
-
-/// What can be done with the parts of a shop.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// Write an invitation, for a gateway or payment adapters elsewhere.
-    Invite(InviteArgs),
-}
-
-const INVITE_HELP: &str = "\
-The file holds secrets: who has it is let in by the engines. Carry it as you would a password, and remove it once it was used. Its certificate is good for a \
-year; a part that was given a newer invitation takes that. The folder may be that of a running engine.
-
-Examples:
-  emporion cluster invite --data /var/lib/shop --for gateway --name web-1 --out web-1.json
-  emporion cluster invite --data /var/lib/shop --for adapter --engine node-1.example:7443 > pay.json";
-
-/// Options of `cluster invite`.
-#[derive(Debug, Args)]
-#[command(after_help = INVITE_HELP)]
-pub(crate) struct InviteArgs {
-    /// Folder of an engine's data.
-    #[arg(long, value_name = "DIR", default_value = DATA)]
-    pub(crate) data: PathBuf,
-    /// Whom it is for.
-    #[arg(long = "for", value_name = "WHOM", value_enum)]
-    pub(crate) kind: Kind,
-    /// What it is called among those of its kind: of a-z 0-9 - . _ [default: the kind].
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Where engines are for its bearer, shard 0 of each [default: where the folder's engine listens].
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
-    pub(crate) engine: Vec<Address>,
-    /// Write it here, where nothing may be [default: standard output].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
 }
 
 /// Which running shop a command is for.

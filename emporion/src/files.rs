@@ -15,6 +15,8 @@ use std::{
 pub(crate) const KEYS: &str = "keys";
 /// Signs staff tokens.
 pub(crate) const TOKEN_KEY: &str = "token.key";
+/// Seals personal fields; the engine's.
+pub(crate) const SHOP_KEY: &str = "shop.key";
 /// Makes cart tokens.
 pub(crate) const CART_KEY: &str = "cart.key";
 /// Held by the process that a folder belongs to while it runs; engines lock a file of the same name.

@@ -1,7 +1,8 @@
-//! Invitations: what a gateway or an adapter must know of a shop, in one file that is carried to it by hand.
+//! Invitations: what a gateway, an adapter or a new node must know of a shop, in one file that is carried to it by hand.
 //!
-//! Path: an engine's folder → `cluster invite` → [`Invitation::write`] → (another machine) → [`Invitation::read`], which proves it whole → [`Invitation::client_config`].
-//! Who has one is let in as whom it is for: the file is readable by its owner only, wherever it is.
+//! Path: an engine's folder → `cluster invite` → [`Invitation::write`] → (another machine) → [`Invitation::read`], which proves it whole → for gateways and adapters
+//! [`Invitation::client_config`]; for nodes `cluster join`.
+//! Who has one is let in as whom it is for: the file is readable by its owner only, wherever it is. An invitation for a node holds every secret of the shop.
 //!
 //! Shape: a JSON object, [`VERSION`] in `version`; what only one kind needs is under `for`. A program reads its own version and those before.
 
@@ -9,7 +10,7 @@ use crate::{
     address::Address,
     fail::{Fail, one_line},
     files,
-    keys::{Authority, Key},
+    keys::{Authority, Key, ShopKeys},
     link,
 };
 use gateway::VerifyingKey;
@@ -25,6 +26,8 @@ use wire::{
 pub(crate) const VERSION: u32 = 1;
 /// Bytes of the longest that is read.
 const BYTES_MAX: u64 = 256 * 1024;
+/// How names of nodes begin that run (`engine::node::identity`); an invitation lets nobody pose as one of them.
+const NODES_OWN: &str = "node-";
 /// Engines it may name.
 const ENGINES_MAX: usize = wire::NODES_MAX;
 
@@ -68,6 +71,8 @@ pub(crate) enum Guest {
     Gateway(ForGateway),
     /// Payment adapters without an engine.
     Adapter {},
+    /// An engine that joins.
+    Node(Box<ForNode>),
 }
 
 /// What a gateway needs besides.
@@ -82,6 +87,19 @@ pub(crate) struct ForGateway {
     pub(crate) edge: Authority,
 }
 
+/// What a node needs besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForNode {
+    /// Seals personal fields.
+    pub(crate) shop: Key,
+    pub(crate) keys: ShopKeys,
+    /// Fixed when the shop was made.
+    pub(crate) partitions: u16,
+    /// Of the shop's positions.
+    pub(crate) epoch: u32,
+}
+
 /// The kinds, for those who name one without having it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
@@ -89,6 +107,8 @@ pub(crate) enum Kind {
     Gateway,
     /// Payment adapters: `emporion adapter`.
     Adapter,
+    /// Another engine: `emporion cluster join`.
+    Node,
 }
 
 impl Kind {
@@ -96,6 +116,7 @@ impl Kind {
         match self {
             Self::Gateway => "gateway",
             Self::Adapter => "adapter",
+            Self::Node => "node",
         }
     }
 
@@ -103,6 +124,7 @@ impl Kind {
         match self {
             Self::Gateway => "a gateway",
             Self::Adapter => "an adapter",
+            Self::Node => "a node",
         }
     }
 
@@ -110,6 +132,7 @@ impl Kind {
         match self {
             Self::Gateway => Part::Gateway,
             Self::Adapter => Part::Adapter,
+            Self::Node => Part::Engine,
         }
     }
 }
@@ -119,6 +142,7 @@ impl Guest {
         match self {
             Self::Gateway(_) => Kind::Gateway,
             Self::Adapter {} => Kind::Adapter,
+            Self::Node(_) => Kind::Node,
         }
     }
 }
@@ -133,6 +157,11 @@ impl Invitation {
     /// Makes one, with a new certificate from the shop's authority.
     pub(crate) fn issue(name: &str, engines: Vec<Address>, authority: &Authority, guest: Guest, now: Millis) -> Result<Self, Fail> {
         let identity = Identity::new(guest.kind().part(), name).map_err(|error| Fail::Usage(format!("--name: {error}")))?;
+        if identity.part() == Part::Engine && name.starts_with(NODES_OWN) {
+            return Err(Fail::Usage(format!(
+                "--name: names that begin with {NODES_OWN} are those that nodes call themselves: choose another"
+            )));
+        }
         let issuer = link::load(authority).map_err(|error| Fail::of(&error))?;
         let Credentials { certificate_pem, key_pem } = issuer.issue(&identity, now).map_err(|error| Fail::of(&error))?;
         let link = LinkPass { ca: authority.certificate.clone(), certificate: certificate_pem, key: key_pem };
@@ -210,6 +239,7 @@ impl Invitation {
                 belongs(edge)
             }
             Guest::Adapter {} => Ok(()),
+            Guest::Node(node) => belongs(&node.keys.edge).and_then(|()| belongs(&node.keys.link)),
         }
     }
 
@@ -218,7 +248,7 @@ impl Invitation {
         wire::quic::client_config(&self.link.ca, &self.credentials())
     }
 
-    fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials { certificate_pem: self.link.certificate.clone(), key_pem: self.link.key.clone() }
     }
 
@@ -237,13 +267,13 @@ fn damaged(path: &Path, why: &str) -> Fail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{keys::ShopKeys, token};
+    use crate::token;
     use serde_json::{Value, json};
     use std::os::unix::fs::PermissionsExt as _;
     use tempfile::TempDir;
 
     /// A shop's keys, and an invitation for each kind.
-    fn made() -> (TempDir, ShopKeys, [(Kind, Invitation); 2]) {
+    fn made() -> (TempDir, ShopKeys, [(Kind, Invitation); 3]) {
         let folder = tempfile::tempdir().expect("a folder");
         ShopKeys::prepare(folder.path()).expect("made");
         let keys = ShopKeys::read(folder.path()).expect("there");
@@ -251,6 +281,7 @@ mod tests {
         let guests = [
             (Kind::Gateway, Guest::Gateway(ForGateway { staff, cart: keys.cart, edge: keys.edge.clone() })),
             (Kind::Adapter, Guest::Adapter {}),
+            (Kind::Node, Guest::Node(Box::new(ForNode { shop: Key([7; 32]), keys: keys.clone(), partitions: 64, epoch: 1 }))),
         ];
         let engines = vec!["127.0.0.1:7443".parse().expect("an address")];
         let issue = |guest| Invitation::issue("one", engines.clone(), &keys.link, guest, token::now()).expect("issued");
@@ -277,7 +308,7 @@ mod tests {
             assert_eq!(days, wire::quic::authority::CERTIFICATE_DAYS);
             let Err(Fail::Failed(why)) = invitation.write(&path) else { panic!("an invitation is overwritten") };
             assert!(why.contains("is there already"), "{why}");
-            for other in [Kind::Gateway, Kind::Adapter].into_iter().filter(|other| *other != kind) {
+            for other in [Kind::Gateway, Kind::Adapter, Kind::Node].into_iter().filter(|other| *other != kind) {
                 let why = says(Invitation::read(&path, other));
                 let (found, wanted) = (kind.described(), other.described());
                 assert!(why.contains(&format!("is an invitation for {found}, and not for {wanted}: make one")), "{why}");
@@ -291,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_gateways_invitation_mints_no_tokens_and_signs_no_guests() {
-        let (_folder, keys, [(_, gateway), (_, adapter)]) = made();
+        let (_folder, keys, [(_, gateway), (_, adapter), _]) = made();
         let text = |invitation: &Invitation| String::from_utf8(invitation.text().expect("text")).expect("UTF-8");
         for secret in [String::from(keys.token), json!(keys.link.key).to_string()] {
             assert!(!text(&gateway).contains(&secret));
@@ -303,11 +334,11 @@ mod tests {
 
     #[test] // Each row: a change, and a part of what is said about it.
     fn what_is_damaged_is_told() {
-        let (folder, _, [(_, gateway), _]) = made();
+        let (folder, _, [(_, gateway), _, (_, node)]) = made();
         let (_other, foreign, _) = made();
         let foreign = json!(foreign.edge.key);
         type Change<'a> = &'a dyn Fn(&mut Value);
-        let rows: [(&str, &Invitation, Change<'_>); 11] = [
+        let rows: [(&str, &Invitation, Change<'_>); 12] = [
             ("version 2, and this program reads 1", &gateway, &|value| value["version"] = json!(2)),
             ("missing field `version`", &gateway, &|value| *value = json!({"for": {"gateway": {}}})),
             ("invalid length", &gateway, &|value| *value = json!([1])),
@@ -319,6 +350,7 @@ mod tests {
             ("its certificate", &gateway, &|value| value["link"]["certificate"] = json!("")),
             ("64 hexadecimal digits", &gateway, &|value| value["for"]["gateway"]["staff"] = json!("00")),
             ("not that of its certificate", &gateway, &|value| value["for"]["gateway"]["edge"]["key"] = foreign.clone()),
+            ("not that of its certificate", &node, &|value| value["for"]["node"]["keys"]["edge"]["key"] = foreign.clone()),
         ];
         for (row, (wanted, invitation, change)) in rows.into_iter().enumerate() {
             let mut value = json!(invitation);

@@ -1,6 +1,7 @@
 //! The secrets that make several processes one shop: who has the same ones honours the same tokens, and is trusted by the same.
 //!
-//! Path: an engine's start makes those that are missing ([`ShopKeys::prepare`]) → an invitation takes what its bearer needs ([`ShopKeys::read`]).
+//! Path: an engine's start makes those that are missing ([`ShopKeys::prepare`]) → an invitation takes what its bearer needs ([`ShopKeys::read`]) → a node that
+//! joins gets all of them ([`ShopKeys::lay_down`]).
 //! Deliberately absent: `keys/shop.key`, which seals personal fields. That is the engine's own.
 
 use crate::{certificates, fail::Fail, files, link};
@@ -95,6 +96,16 @@ impl ShopKeys {
             link: link::read_authority(data)?.ok_or_else(|| missing("authority of the engine link"))?,
         })
     }
+
+    /// Puts them into `data`, which is not an engine's folder yet. All lie among the keys, where an engine does not mind them; [`Self::prepare`] puts what others look for
+    /// elsewhere into its place.
+    pub(crate) fn lay_down(&self, data: &Path) -> Result<(), Fail> {
+        let keys = files::keys(data)?;
+        files::write(&keys.join(files::TOKEN_KEY), &self.token.0, 0o600)?;
+        files::write(&keys.join(files::CART_KEY), &self.cart.0, 0o600)?;
+        certificates::lay_down_authority(data, &self.edge)?;
+        link::write_authority(data, &self.link)
+    }
 }
 
 #[cfg(test)]
@@ -102,14 +113,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_made_once() {
-        let one = tempfile::tempdir().expect("a folder");
+    fn keys_go_from_one_folder_to_another() {
+        let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let Err(Fail::Failed(why)) = ShopKeys::read(one.path()) else { panic!("keys of an empty folder") };
         assert!(why.contains("has no keys/token.key: run `emporion engine --data"), "{why}");
         ShopKeys::prepare(one.path()).expect("made");
         let keys = ShopKeys::read(one.path()).expect("there");
         ShopKeys::prepare(one.path()).expect("made already");
         assert_eq!(ShopKeys::read(one.path()), Ok(keys.clone()));
+        keys.lay_down(other.path()).expect("written");
+        assert!(std::fs::read_dir(other.path()).expect("a folder").count() == 1, "an engine takes it for a new one");
+        assert_eq!(ShopKeys::read(other.path()), Ok(keys.clone()));
+        ShopKeys::prepare(other.path()).expect("there already");
+        assert_eq!(ShopKeys::read(other.path()), Ok(keys.clone()));
         assert!(!format!("{keys:?}").contains("PRIVATE") && !format!("{keys:?}").contains(&String::from(keys.token)));
     }
 

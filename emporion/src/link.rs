@@ -13,13 +13,18 @@ use std::{
     path::{Path, PathBuf},
     thread::available_parallelism,
 };
-use wire::quic::{AuthorityError, Credentials, DevCa, Identity, Part};
+use wire::{
+    NodeId,
+    quic::{AuthorityError, Credentials, DevCa, Identity, Part},
+};
 
 /// Where an engine listens unless told otherwise.
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7_443);
 const FOLDER: &str = "link";
 const CA: &str = "ca.pem";
 const CA_KEY: &str = "link-ca.key";
+/// What operators' tools show, in the folder.
+const OPERATOR: &str = "engine";
 /// Tries to find as many free ports in a row as there are shards.
 const TRIES_MAX: u32 = 64;
 
@@ -40,27 +45,41 @@ pub(crate) struct Link {
     pub(crate) operator_key: PathBuf,
 }
 
-/// Makes what both ends need. The folder of the data is made if need be.
-pub(crate) fn prepare(data: &Path, listen: SocketAddr, shards: Option<u16>) -> Result<(WireListen, Link), Fail> {
+/// What an operator's tool on this machine shows.
+pub(crate) struct Operator {
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Where the last start put it.
+pub(crate) fn operator(data: &Path) -> Operator {
+    let folder = folder(data);
+    Operator { ca: folder.join(CA), certificate: folder.join(format!("{OPERATOR}.pem")), key: folder.join(format!("{OPERATOR}.key")) }
+}
+
+/// Makes what both ends need, for `node` of a cluster or for an engine alone. The folder of the data is made if need be.
+pub(crate) fn prepare(data: &Path, listen: SocketAddr, shards: Option<u16>, node: Option<NodeId>) -> Result<(WireListen, Link), Fail> {
     let authority = authority(data)?;
     let folder = folder(data);
     let folder = folder.canonicalize().map_err(|error| files::failed("found", &folder, &error))?;
-    let issue = |part, name| -> Result<Credentials, Fail> {
-        let identity = Identity::new(part, name).map_err(|error| Fail::of(&error))?;
-        authority.issue(&identity, token::now()).map_err(|error| Fail::of(&error))
-    };
+    let named = |part, name| Identity::new(part, name).map_err(|error| Fail::of(&error));
+    let issue = |identity: &Identity| authority.issue(identity, token::now()).map_err(|error| Fail::of(&error));
     let store = |part: Part, name: &str| -> Result<(PathBuf, PathBuf), Fail> {
-        let Credentials { certificate_pem, key_pem } = issue(part, "local")?;
+        let Credentials { certificate_pem, key_pem } = issue(&named(part, "local")?)?;
         let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
         files::write(&key, key_pem.as_bytes(), 0o600)?;
         files::write(&certificate, certificate_pem.as_bytes(), 0o644)?;
         Ok((certificate, key))
     };
     let (certificate, key) = store(Part::Gateway, "gateway")?;
-    let (operator_certificate, operator_key) = store(Part::Engine, "engine")?;
+    let (operator_certificate, operator_key) = store(Part::Engine, OPERATOR)?;
     let address = if listen.port() == 0 { free(listen, shards)? } else { listen };
-    let wire =
-        WireListen { listen: address, authority_pem: authority.certificate_pem().to_owned(), credentials: issue(Part::Engine, "node")? };
+    let identity = match node {
+        Some(node) => engine::node::identity(node),
+        None => named(Part::Engine, "node")?,
+    };
+    let wire = WireListen { listen: address, authority_pem: authority.certificate_pem().to_owned(), credentials: issue(&identity)? };
     Ok((wire, Link { address, ca: folder.join(CA), certificate, key, operator_certificate, operator_key }))
 }
 
@@ -130,7 +149,7 @@ mod tests {
     fn the_authority_stays_and_keys_are_private() {
         let folder = tempfile::tempdir().expect("a folder");
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let prepare = || prepare(folder.path(), listen, Some(3)).expect("prepared");
+        let prepare = || prepare(folder.path(), listen, Some(3), None).expect("prepared");
         let ((first, link), (second, _)) = (prepare(), prepare());
         assert_eq!(first.authority_pem, second.authority_pem);
         assert_ne!(first.credentials.certificate_pem, second.credentials.certificate_pem);

@@ -3,9 +3,8 @@
 //! Start: folder and invitation → the provider's books → an engine found → effects are taken from all shards there are. Stop: signal → effects under way end.
 //! Several may run: an effect is leased to one of them, and what became of one whose adapter died is looked up. Each sandbox keeps books of its own, so run one of those.
 
-use super::Part;
+use super::{Part, args::AdapterArgs};
 use crate::{
-    cli::AdapterArgs,
     edge::{Signals, end_at_once_at},
     fail::Fail,
     invitation::Kind,

@@ -3,9 +3,8 @@
 //! Start: folder and invitation → ports, which answer that the shop is not ready → an engine found → `server.json`, which says that it is. Stop: signal →
 //! `server.json` removed → drained. Several are alike: tokens of one are good at the others, and their certificates come from one authority.
 
-use super::Part;
+use super::{Part, args::GatewayArgs};
 use crate::{
-    cli::GatewayArgs,
     edge::{self, Bound, Secrets, Signals},
     fail::Fail,
     invitation::{ForGateway, Guest, Kind},
@@ -70,7 +69,7 @@ fn secrets(guest: &Guest) -> Result<Secrets, Fail> {
         Guest::Gateway(ForGateway { staff, cart, edge: _ }) => {
             Ok(Secrets { staff: VerifyingKey::from_bytes(&staff.0).ok_or_else(other)?, cart: cart.0 })
         }
-        Guest::Adapter {} => Err(other()),
+        Guest::Adapter {} | Guest::Node(_) => Err(other()),
     }
 }
 

@@ -4,11 +4,13 @@
 //! ([`adapter`]). Neither keeps anything of the shop: another of its kind takes its place.
 
 pub(crate) mod adapter;
+pub(crate) mod args;
 mod engines;
 mod folder;
 pub(crate) mod gateway;
 
-use crate::{cli::PartArgs, fail::Fail, invitation::Kind};
+use crate::{fail::Fail, invitation::Kind};
+use args::PartArgs;
 use engines::Engines;
 use folder::Folder;
 use std::time::Duration;

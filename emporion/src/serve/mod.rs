@@ -19,7 +19,7 @@ use crate::{
     verify::torn,
 };
 use adapters::{PaymentAdapter, Runner, sandbox::Sandbox};
-use engine::{Engine, Shutdown};
+use engine::{Engine, Shutdown, node::NodeFile};
 use gateway::{SigningKey, mint_token};
 use settings::Settings;
 use std::{
@@ -48,9 +48,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Fail> {
     let mut config = settings.engine.checked()?;
     logging::start()?;
 
+    if let Some(node) = NodeFile::read(&settings.engine.data()).map_err(|error| Fail::of(&error))? {
+        return Err(Fail::Failed(format!(
+            "{} is node {} of a cluster: run `emporion engine --data {0}` there, and `emporion gateway` and `emporion adapter` beside it",
+            settings.engine.data().display(),
+            node.node.0
+        )));
+    }
     let mut link = None;
     if let Some(listen) = settings.wire_listen {
-        let (wire, told) = link::prepare(&settings.engine.data(), listen, settings.engine.shards)?;
+        let (wire, told) = link::prepare(&settings.engine.data(), listen, settings.engine.shards, None)?;
         (config.wire, link) = (Some(wire), Some(told));
     }
     let engine = Engine::open(config).map_err(|error| Fail::of(&error))?;

@@ -7,6 +7,7 @@
 mod api;
 mod bad_starts;
 mod buying;
+mod cluster;
 mod crashes;
 mod faulty;
 mod feed;
@@ -22,5 +23,6 @@ mod power;
 mod process;
 mod protocols;
 mod sell_out;
+mod several;
 mod upgrade;
 mod warehouse;

@@ -4,8 +4,8 @@ use crate::{
     api::{Api, fresh_key},
     bad_starts::{one_line, told},
     guest::Guest,
-    process::{Folder, PATIENCE, Shop, emporion, run, verify},
-    several::{charged, engine, free, gateway, invited, readyz},
+    process::{Folder, PATIENCE, emporion, run, verify},
+    several::{adapter, charged, engine, free, gateway, invited, readyz},
 };
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -25,7 +25,7 @@ async fn two_gateways_and_an_adapter_are_one_shop() {
     // They start before the engine, in any order, and wait for it.
     let listen = free();
     let one = gateway(&folder, "web-1", &listen.to_string(), Some(&web_1));
-    let adapter = Shop::begin_part(&folder, folder.path().join("pay"), &["adapter", "--invitation", &pay.display().to_string()]);
+    let adapter = adapter(&folder, Some(&pay));
     while !one.data.join("dev-ca.pem").exists() {
         sleep(Duration::from_millis(10)).await;
     }

@@ -8,7 +8,7 @@ use crate::{
     several::{NODES, Places, charged, cluster, engine, free, invited, readyz, succeeds, well},
 };
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// What a node says of all.
@@ -97,10 +97,30 @@ async fn operators_say_what_becomes_of_a_node() {
     one_line(join(&folder.path().join("d"), "b"), 1, &["node 2 runs under the name `b`", "--name"]);
     assert!(!folder.path().join("d").exists());
 
+    // Interrupted before the folder was whole, it is repeated: another number, under the same name.
+    let d = folder.path().join("d");
+    assert_eq!(join(&d, "d"), (Some(0), String::new()));
+    fs::remove_file(d.join("folder.json")).expect("removed");
+    assert_eq!(join(&d, "d"), (Some(0), String::new()));
+    nodes(&folder, &[1, 2, 3, 5]).await;
+    one_line(join(&d, "d"), 1, &["is node 5 of a cluster already"]);
+    succeeds(&cluster(&data(1), &["remove", "d"]));
+    nodes(&folder, &[1, 2, 3]).await;
+    well(&folder).await;
     succeeds(&cluster(&data(0), &["remove", "c"]));
+    nodes(&folder, &[1, 2]).await;
+}
+
+/// Waits until there are these nodes.
+async fn nodes(folder: &Folder, wanted: &[u64]) {
     let until = Instant::now() + PATIENCE;
-    while status(&folder, 0).1["nodes"].as_array().is_none_or(|nodes| nodes.len() != 2) {
-        assert!(Instant::now() < until, "{}", folder.log());
+    loop {
+        let (_, status) = status(folder, 0);
+        let nodes = status["nodes"].as_array().map(|nodes| nodes.iter().filter_map(|node| node["id"].as_u64()).collect());
+        if nodes == Some(wanted.to_vec()) {
+            return;
+        }
+        assert!(Instant::now() < until, "{wanted:?} in {status}: {}", folder.log());
         sleep(Duration::from_millis(100)).await;
     }
 }

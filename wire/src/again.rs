@@ -38,7 +38,8 @@ const fn again(op: &Op) -> Again {
         | Op::ListSearchSettings { .. }
         | Op::SearchQueries { .. }
         | Op::SimilarProducts { .. }
-        | Op::ClusterMap => Again::Reads,
+        | Op::ClusterMap
+        | Op::Replicas => Again::Reads,
         Op::Reserve(_)
         | Op::CommitReserved { .. }
         | Op::CommitReservedPart { .. }

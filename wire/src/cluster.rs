@@ -80,6 +80,27 @@ pub enum NodeState {
     Down,
 }
 
+/// How a replica stands on the node that tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ReplicaView {
+    /// Which.
+    pub partition: PartitionId,
+    /// Who leads the partition, as far as the node knows.
+    pub leader: Option<NodeId>,
+    /// Of the leader.
+    pub term: u64,
+    /// Members that have a vote, those included that a change under way takes it from or gives it to.
+    pub voters: Vec<NodeId>,
+    /// Members that only receive.
+    pub learners: Vec<NodeId>,
+    /// Index of the last entry that the node has.
+    pub last: u64,
+    /// Of the last one that it knows to be committed.
+    pub committed: u64,
+    /// Of the last one in its state.
+    pub applied: u64,
+}
+
 /// What is wrong with a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a map of the cluster that cannot be: {0}")]

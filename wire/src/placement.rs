@@ -124,7 +124,8 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         | Op::ListOrders { .. }
         | Op::Feed { .. }
         | Op::SearchQueries { .. }
-        | Op::ClusterMap => {
+        | Op::ClusterMap
+        | Op::Replicas => {
             return Route::Any;
         }
     };

@@ -389,6 +389,8 @@ pub enum Op {
     },
     /// Anyone. [`crate::Body::ClusterMap`]: the nodes there are to ask, as the one that is asked knows them.
     ClusterMap,
+    /// System. [`crate::Body::Replicas`]: how the replicas of the node that is asked stand.
+    Replicas,
     /// System. [`crate::Body::Node`]: a new node of the cluster, which gets a number of its own. One that has the name of another takes its place: that one's data
     /// is gone, and it never comes back under its number.
     AddNode(NodeFacts),

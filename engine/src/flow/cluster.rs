@@ -8,7 +8,11 @@ use crate::{
     domain::cluster::Node,
     partition::Done,
     record::v1::{Command, cluster as v1},
-    shard::core::{ctx::Ctx, state::State},
+    shard::core::{
+        ctx::{Ctx, unexpected},
+        peer::{Answer, Ask},
+        state::State,
+    },
 };
 use wire::{
     Body, ClusterMap, Failure, FieldError, NodeFacts, NodeId, NodeInfo, NodeStanding, NodeState, PartitionId, Refusal,
@@ -37,6 +41,20 @@ pub(super) fn map(state: &State) -> Option<ClusterMap> {
     };
     // A node that has just joined knows nobody yet, and one of a cluster that begins has not said who it is.
     (!map.nodes.is_empty()).then_some(map)
+}
+
+/// How this node's replicas stand.
+pub(super) async fn replicas(ctx: &Ctx, head: &Head) -> Result<Body, Failure> {
+    head.system()?;
+    let mut replicas = Vec::new();
+    for answer in ctx.ask_all(Ask::Replicas).await? {
+        match answer {
+            Answer::Replicas(part) => replicas.extend(part),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    replicas.sort_unstable_by_key(|replica| replica.partition);
+    Ok(Body::Replicas(replicas))
 }
 
 /// What is to be different about a node.

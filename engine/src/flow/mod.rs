@@ -219,6 +219,7 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
         Op::SimilarProducts { product, filters, limit } => similar::similar(ctx, &product, filters, limit).await,
         Op::ClusterMap => Ok(Body::ClusterMap(ctx.with(cluster::map).map(Box::new))),
+        Op::Replicas => cluster::replicas(ctx, &head).await,
         Op::AddNode(facts) => cluster::add(ctx, &head, trail, facts).await,
         Op::ChangeNode { node, address, zone, region, standing } => {
             cluster::change(ctx, &head, trail, node, cluster::Wanted { address, zone, region, standing }).await

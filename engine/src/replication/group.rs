@@ -348,6 +348,23 @@ impl Group {
         Some(self.read)
     }
 
+    /// Hands the lead to whoever can take it soonest. Does it lead, and is there anybody else?
+    pub(crate) fn hand_over(&mut self) -> bool {
+        if !self.leads() {
+            return false;
+        }
+        let others: Vec<NodeId> = super::message::voters(self.tail().membership()).filter(|node| *node != self.node).collect();
+        let matched =
+            |node: &NodeId| self.raw.raft.prs().get(node.0).filter(|progress| progress.recent_active).map(|progress| progress.matched);
+        // The first of those that have most: one is enough.
+        let heir = others.iter().filter_map(|node| Some((matched(node)?, std::cmp::Reverse(*node)))).max();
+        // Nobody for the moment after each of the crate's looks at who is there.
+        if let Some((_, std::cmp::Reverse(heir))) = heir {
+            self.transfer(heir);
+        }
+        !others.is_empty()
+    }
+
     /// Hands the lead to another member, if it leads and that one keeps up.
     pub(crate) fn transfer(&mut self, to: NodeId) {
         if self.leads() {

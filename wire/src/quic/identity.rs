@@ -172,7 +172,7 @@ const fn reach(op: &Op) -> Reach {
         | Op::SearchQueries { .. }
         | Op::SimilarProducts { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
-        Op::CheckStock(_) | Op::AddNode(_) | Op::ChangeNode { .. } => Reach::Operation,
+        Op::CheckStock(_) | Op::Replicas | Op::AddNode(_) | Op::ChangeNode { .. } => Reach::Operation,
         Op::ClusterMap => Reach::Anyone,
     }
 }

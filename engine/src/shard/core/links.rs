@@ -6,21 +6,24 @@
 
 use super::state::State;
 use crate::{
-    domain::cluster::Nodes,
+    domain::cluster::{Node, Nodes},
     flow,
     record::v1::cluster::{NodeFacts, Standing},
+    replication::message::everybody,
     shard::{Output, PeerNode},
 };
 use wire::{NodeId, placement::NODES_PARTITION};
 
+/// So many ticks pass between two looks at which nodes there are.
+const LOOK_TICKS: u64 = 4;
 /// So many ticks pass between two times that a node says where it is, while the cluster does not know it: a change of leader takes about as long.
 const TELL_TICKS: u64 = 16;
 
 /// What a shard knows of its links.
 #[derive(Default)]
 pub(crate) struct Links {
-    /// Of the nodes that were told last; `None` before the first time.
-    epoch: Option<u64>,
+    /// As they were told last; `None` before the first time.
+    told: Option<Vec<PeerNode>>,
     /// This node said where it is, and has no answer yet.
     telling: bool,
 }
@@ -28,14 +31,23 @@ pub(crate) struct Links {
 impl State {
     /// Tells the driver of other nodes, and the cluster of this one, where that is news.
     pub(super) fn links_tick(&mut self) {
-        let nodes = self.config.shared.nodes();
         let Some(cluster) = &self.config.cluster else { return };
         let Some(replication) = &mut self.replication else { return };
-        let is_known = nodes.get(replication.node).is_some();
-        let epoch = if is_known { nodes.epoch() } else { 0 };
-        if replication.own_links.epoch.replace(epoch) != Some(epoch) {
-            let peers = if is_known { others(&nodes, replication.node) } else { cluster.peers.clone() };
+        if !replication.ticks.is_multiple_of(LOOK_TICKS) {
+            return;
+        }
+        let nodes = self.config.shared.nodes();
+        let is_member = |node: NodeId| {
+            let mut groups = self.partitions.values().filter_map(|slot| slot.replica.as_deref());
+            groups.any(|replica| everybody(replica.group.tail().membership()).any(|member| member == node))
+        };
+        let peers = match nodes.get(replication.node) {
+            Some(_) => others(&nodes, replication.node, is_member),
+            None => cluster.peers.clone(),
+        };
+        if replication.own_links.told.as_ref() != Some(&peers) {
             replication.links.retain(|node, _| peers.iter().any(|peer| peer.node == *node));
+            replication.own_links.told = Some(peers.clone());
             self.outputs.push_back(Output::Peers(peers));
         }
         let may_tell = self.config.owns(NODES_PARTITION) && replication.ticks.is_multiple_of(TELL_TICKS) && !replication.own_links.telling;
@@ -64,9 +76,10 @@ impl State {
     }
 }
 
-/// The other nodes of which something is left.
-fn others(nodes: &Nodes, own: NodeId) -> Vec<PeerNode> {
-    let others = nodes.present().filter(|(node, _)| *node != own);
+/// The other nodes of which something is left: one that was removed too, as long as it is a member of a group, which may need its vote to let it go.
+fn others(nodes: &Nodes, own: NodeId, is_member: impl Fn(NodeId) -> bool) -> Vec<PeerNode> {
+    let is_left = |(node, it): &(NodeId, &Node)| it.standing != Standing::Removed || is_member(*node);
+    let others = nodes.iter().filter(|(node, _)| *node != own).filter(is_left);
     others.map(|(node, it)| PeerNode { node, address: it.facts.address.clone(), shards: it.facts.shards }).collect()
 }
 
@@ -82,7 +95,6 @@ fn untold(nodes: &Nodes, own: NodeId, shards: u16, first: Option<&NodeFacts>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::cluster::Node;
 
     fn facts(name: &str, shards: u16) -> NodeFacts {
         let text = |text: &str| text.to_owned();
@@ -118,6 +130,7 @@ mod tests {
             nodes.put(nodes.next(), Node { facts: facts(name, 2), standing });
         }
         let peer = |node, name: &str| PeerNode { node: NodeId(node), address: format!("{name}.example:7443"), shards: 2 };
-        assert_eq!(others(&nodes, NodeId(4)), [peer(1, "a"), peer(3, "c")]);
+        assert_eq!(others(&nodes, NodeId(4), |_| false), [peer(1, "a"), peer(3, "c")]);
+        assert_eq!(others(&nodes, NodeId(4), |node| node == NodeId(2)), [peer(1, "a"), peer(2, "b"), peer(3, "c")]);
     }
 }

@@ -160,12 +160,7 @@ impl ShardCore {
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
             Input::FilesDone { id, result } => self.state.borrow_mut().files_done(id, result),
             Input::Tick => self.tick(now),
-            Input::Drain => {
-                let mut state = self.state.borrow_mut();
-                state.draining = true;
-                state.index_files.drain();
-                state.end_snapshots();
-            }
+            Input::Drain => self.state.borrow_mut().leave(),
             Input::Close => self.state.borrow_mut().closed = true,
         }
         self.run();
@@ -208,7 +203,12 @@ impl ShardCore {
     pub fn is_idle(&self) -> bool {
         let state = self.state.borrow();
         let events_wait = state.draining && state.events.wants_more();
-        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && state.snapshots.is_idle() && !events_wait
+        !state.is_leaving()
+            && self.calls.is_empty()
+            && state.pipeline.is_idle()
+            && state.files.is_empty()
+            && state.snapshots.is_idle()
+            && !events_wait
     }
 
     /// What was begun before [`Input::Close`] is in the log and in files, as far as the disk takes it: a driver may end now.

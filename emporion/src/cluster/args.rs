@@ -13,13 +13,13 @@ pub(crate) enum ClusterCommand {
     Invite(InviteArgs),
     /// Make the folder of a further node, from an invitation.
     Join(JoinArgs),
-    /// Tell which nodes there are, whether they run, and what each leads; exit code 1 when a node is down or a partition has no leader.
+    /// Tell which nodes there are, whether they run, and what each leads; exit code 1 when a node is down or behind, or a partition has no leader.
     Status(StatusArgs),
-    /// Have a node hand over what it leads, before it is stopped for long or removed.
+    /// Have a node hand over what it leads, before it is stopped for long or removed; waits until it has.
     Drain(NodeArgs),
     /// Have a drained node vote and lead again.
     Resume(NodeArgs),
-    /// Take a node out for good.
+    /// Take a node out for good; waits until no partition needs it.
     Remove(NodeArgs),
     /// Say where a node is from now on.
     Move(MoveArgs),

@@ -10,15 +10,18 @@ use crate::{
     running::Running,
 };
 use engine::node::NodeFile;
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 use wire::{
-    Body, Client as _, ClusterMap, Failure, NodeInfo, Op, Refusal, Request,
-    quic::{ClusterClient, Credentials},
+    Body, Client as _, ClusterMap, Failure, NodeId, NodeInfo, NodeState, Op, Refusal, ReplicaView, Request,
+    quic::{ClusterClient, Credentials, QuicClient},
 };
 
 /// How long an answer may take, a change of leaders included.
 const ANSWER_MS_MAX: u32 = 15_000;
+
+/// How long one node may take to tell how its replicas stand, connecting included.
+const REPLICAS_MS_MAX: u32 = 3_000;
 
 /// How long a node that has started may take until it has heard of the cluster, and how often it is asked.
 const HEARS_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -27,6 +30,7 @@ const HEARS_WAIT: Duration = Duration::from_millis(200);
 /// Lets an operator ask. Must be made and used on a tokio runtime.
 pub(super) struct Operator {
     client: ClusterClient,
+    config: quinn::ClientConfig,
     addresses: String,
 }
 
@@ -60,12 +64,12 @@ impl Operator {
 
     async fn connect(addresses: &[String], ca: &str, credentials: &Credentials) -> Result<Self, Fail> {
         let config = wire::quic::client_config(ca, credentials).map_err(|error| Fail::of(&error))?;
-        let client = ClusterClient::connect(addresses, config).await;
+        let client = ClusterClient::connect(addresses, config.clone()).await;
         let addresses = addresses.join(", ");
         let client = client.map_err(|error| {
             Fail::Failed(format!("no node answers at {addresses} ({}): is one running, and can it be reached from here?", one_line(&error)))
         })?;
-        Ok(Self { client, addresses })
+        Ok(Self { client, config, addresses })
     }
 
     /// The nodes, and who leads what. Waits for a node that has only just started.
@@ -85,6 +89,31 @@ impl Operator {
                 other => return Err(strange(&other)),
             }
         }
+    }
+
+    /// How the replicas of one node stand; `None` from a node that does not answer.
+    pub(super) async fn replicas(&self, node: &NodeInfo) -> Option<Vec<ReplicaView>> {
+        let asked = async {
+            let address = tokio::net::lookup_host(&node.address).await.ok()?.next()?;
+            let client = QuicClient::connect(address, self.config.clone()).await.ok()?;
+            let request = Request { timeout_ms: REPLICAS_MS_MAX, ..Request::system(Op::Replicas) };
+            match client.call(request).await.ok()?.result {
+                Ok(Body::Replicas(replicas)) => Some(replicas),
+                _ => None,
+            }
+        };
+        tokio::time::timeout(Duration::from_millis(REPLICAS_MS_MAX.into()), asked).await.ok()?
+    }
+
+    /// The same of every node that is up.
+    pub(super) async fn all_replicas(&self, map: &ClusterMap) -> BTreeMap<NodeId, Vec<ReplicaView>> {
+        let mut all = BTreeMap::new();
+        for node in map.nodes.iter().filter(|node| node.state != NodeState::Down) {
+            if let Some(replicas) = self.replicas(node).await {
+                all.insert(node.id, replicas);
+            }
+        }
+        all
     }
 
     /// What the cluster says.
@@ -131,7 +160,7 @@ fn described(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{FieldError, NodeId, NodeState};
+    use wire::FieldError;
 
     #[test]
     fn nodes_are_meant_by_name_before_number() {

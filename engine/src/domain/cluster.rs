@@ -78,6 +78,11 @@ impl Nodes {
         self.by_id.iter().map(|(id, node)| (*id, node))
     }
 
+    /// Those that are to lead nothing where others can.
+    pub fn draining(&self) -> impl Iterator<Item = NodeId> {
+        self.present().filter(|(_, node)| node.standing == Standing::Draining).map(|(id, _)| id)
+    }
+
     /// Those of which something is left.
     pub fn present(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         self.iter().filter(|(_, node)| node.standing != Standing::Removed)
@@ -126,36 +131,34 @@ impl Nodes {
 
     /// Who should vote in a partition's group, and who should only receive. O(nodes).
     ///
-    /// Voters are an odd number of the home region's active nodes: in as many zones as there are, and within a zone by a hash of node and partition
+    /// Voters are an odd number of the home region's nodes, active ones first: in as many zones as there are, and within a zone by a hash of node and partition
     /// (rendezvous hashing: Thaler and Ravishankar, 1998), so that a node that comes or goes moves few others.
     #[must_use]
     pub fn members(&self, partition: PartitionId) -> Members {
         let home = self.home();
-        let may_vote = |node: &Node, standing| node.standing == standing && Some(node.facts.region.as_str()) == home;
-        let mut order: Vec<(NodeId, &Node, u64)> = Vec::new();
-        // A draining node votes where there would be nobody else.
-        for standing in [Standing::Active, Standing::Draining] {
-            if order.is_empty() {
-                order = self
-                    .present()
-                    .filter(|(_, node)| may_vote(node, standing))
-                    .map(|(id, node)| (id, node, weight(id, partition)))
-                    .collect();
-            }
-        }
-        order.sort_by_key(|(id, _, weight)| (std::cmp::Reverse(*weight), *id));
+        let may_vote = |node: &Node| Some(node.facts.region.as_str()) == home;
+        let order = self.present().filter(|(_, node)| may_vote(node)).map(|(id, node)| (id, node, weight(id, partition)));
+        let mut order: Vec<(NodeId, &Node, u64)> = order.collect();
+        // A draining node votes where there would be too few others: what is acknowledged stays on as many disks.
+        order.sort_by_key(|(id, node, weight)| (node.standing, std::cmp::Reverse(*weight), *id));
         let wanted = match order.len() {
             0 => 0,
             few => (few - (few + 1) % 2).min(VOTERS_MAX),
         };
         let mut voters = BTreeSet::new();
-        // Round after round one of each zone.
-        while voters.len() < wanted {
-            let mut zones = BTreeSet::new();
-            for (id, node, _) in &order {
-                if voters.len() < wanted && !voters.contains(id) && zones.insert(node.facts.zone.as_str()) {
-                    voters.insert(*id);
-                }
+        for standing in [Standing::Active, Standing::Draining] {
+            let mut left: Vec<(NodeId, &Node)> =
+                order.iter().filter(|(_, node, _)| node.standing == standing).map(|(id, node, _)| (*id, *node)).collect();
+            // Round after round one of each zone.
+            while voters.len() < wanted && !left.is_empty() {
+                let mut zones = BTreeSet::new();
+                left.retain(|(id, node)| {
+                    let is_next = voters.len() < wanted && zones.insert(node.facts.zone.as_str());
+                    if is_next {
+                        voters.insert(*id);
+                    }
+                    !is_next
+                });
             }
         }
         let learners = self.present().map(|(id, _)| id).filter(|id| !voters.contains(id)).collect();
@@ -200,7 +203,9 @@ mod tests {
             ("a a", 1, 1),
             ("a b c", 3, 0),
             ("a b c d", 3, 1),
-            ("a b c!", 1, 2),
+            ("a b c!", 3, 0), // as long as there is no other
+            ("a b c d!", 3, 1),
+            ("a a a! b!", 3, 1),
             ("a!", 1, 0), // somebody must
             ("a b c a/far b/far", 3, 2),
         ] {
@@ -210,6 +215,15 @@ mod tests {
             }
         }
         assert_eq!(Nodes::default().members(PartitionId(0)), Members::default());
+    }
+
+    #[test]
+    fn a_draining_node_votes_only_where_others_are_too_few() {
+        for partition in (0..64).map(PartitionId) {
+            assert!(!nodes("a b c d!").members(partition).voters.contains(&NodeId(4)));
+            let voters = nodes("a! a b! b").members(partition).voters;
+            assert!(voters.contains(&NodeId(2)) && voters.contains(&NodeId(4)), "{voters:?}");
+        }
     }
 
     #[test]

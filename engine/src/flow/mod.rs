@@ -70,6 +70,14 @@ struct Trail {
 }
 
 impl Trail {
+    /// Why it ended. Some failures say that nothing was done, so that whoever asked may ask elsewhere: not where a command of this request is in the log already.
+    fn told(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::NotLeader { .. } | Failure::ShuttingDown if !self.positions.is_empty() => Failure::Interrupted,
+            failure => failure,
+        }
+    }
+
     /// Notes a command and gives its outcome.
     fn note(&mut self, committed: Committed) -> Outcome {
         self.positions.push(committed.position);
@@ -128,7 +136,7 @@ fn refused(refusal: Refusal) -> Failure {
 pub(crate) async fn answer(ctx: &Ctx, request: Request) -> Response {
     let mut trail = Trail::default();
     let result = match may_begin(ctx, &request).await {
-        Ok(()) => run(ctx, &mut trail, request).await,
+        Ok(()) => run(ctx, &mut trail, request).await.map_err(|failure| trail.told(failure)),
         Err(failure) => Err(failure),
     };
     Response { positions: trail.positions, replayed: trail.replayed, result }
@@ -310,4 +318,25 @@ async fn once(ctx: &Ctx, head: &Head, trail: &mut Trail, partition: PartitionId,
         Keyed::First(_guard) => trail.note(ctx.propose(partition, head.entry(command)).await?),
     };
     outcome.map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{NodeId, Seq};
+
+    #[test] // Each row: a failure, and what it is once a command of the request is in the log.
+    fn nothing_is_called_undone_that_may_be_done() {
+        let position = Position { epoch: 1, partition: PartitionId(1), seq: Seq(1) };
+        let (before, after) = (Trail::default(), Trail { positions: vec![position], replayed: false });
+        let to = Failure::NotLeader { leader: Some(NodeId(2)) };
+        for (failure, told) in [
+            (to, Failure::Interrupted),
+            (Failure::ShuttingDown, Failure::Interrupted),
+            (Failure::DeadlineExceeded, Failure::DeadlineExceeded),
+            (refused(Refusal::NotFound), refused(Refusal::NotFound)),
+        ] {
+            assert_eq!((before.told(failure.clone()), after.told(failure.clone())), (failure, told));
+        }
+    }
 }

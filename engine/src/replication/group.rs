@@ -126,6 +126,8 @@ pub(crate) struct Group {
     /// The mark of the last read that was sent round.
     read: u64,
     /// Ticks since it leads.
+    /// They are to lead nothing.
+    avoided: BTreeSet<NodeId>,
     led_ticks: usize,
 }
 
@@ -163,7 +165,18 @@ impl Group {
         let alone = tail.membership().voters == [node.0] && tail.membership().voters_outgoing.is_empty();
         let lost = (may_have_lost && !alone && !tail.membership().voters.is_empty()).then(Lost::default);
         let raw = RawNode::new(&config, tail, &say::logger()).expect("the configuration is our own, and the tail answers for itself");
-        Self { raw, group, node, incarnation, lost, fences: BTreeMap::new(), said: Vec::new(), read: 0, led_ticks: 0 }
+        Self {
+            raw,
+            group,
+            node,
+            incarnation,
+            lost,
+            fences: BTreeMap::new(),
+            said: Vec::new(),
+            read: 0,
+            led_ticks: 0,
+            avoided: BTreeSet::new(),
+        }
     }
 
     /// Time passed: [`TICK_MS`].
@@ -187,7 +200,7 @@ impl Group {
     /// Hands the lead to the node that would get it first in an election, if that one keeps up: so the groups' leaders spread over the nodes again after
     /// one of them was away.
     fn balance(&mut self) {
-        let voters = super::message::voters(self.tail().membership());
+        let voters = super::message::voters(self.tail().membership()).filter(|node| !self.avoided.contains(node));
         let first = voters.min_by_key(|node| rank(*node, self.group)).filter(|node| *node != self.node);
         let last = self.tail_last_index();
         let keeps_up =
@@ -348,12 +361,21 @@ impl Group {
         Some(self.read)
     }
 
+    /// The lead is not to be handed to these, and is not to stay with this node if it is one of them and somebody else can have it.
+    pub(crate) fn avoid(&mut self, nodes: BTreeSet<NodeId>) {
+        self.avoided = nodes;
+        if self.avoided.contains(&self.node) {
+            let _ = self.hand_over(); // tried again with the next look
+        }
+    }
+
     /// Hands the lead to whoever can take it soonest. Does it lead, and is there anybody else?
     pub(crate) fn hand_over(&mut self) -> bool {
         if !self.leads() {
             return false;
         }
-        let others: Vec<NodeId> = super::message::voters(self.tail().membership()).filter(|node| *node != self.node).collect();
+        let may_lead = |node: &NodeId| *node != self.node && !self.avoided.contains(node);
+        let others: Vec<NodeId> = super::message::voters(self.tail().membership()).filter(may_lead).collect();
         let matched =
             |node: &NodeId| self.raw.raft.prs().get(node.0).filter(|progress| progress.recent_active).map(|progress| progress.matched);
         // The first of those that have most: one is enough.

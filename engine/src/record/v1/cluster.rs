@@ -21,7 +21,7 @@ pub struct NodeFacts {
 pub enum Standing {
     /// It votes and leads.
     Active,
-    /// It keeps its replicas, and neither votes nor leads where others can.
+    /// It keeps its replicas, leads nothing, and votes only where others are too few.
     Draining,
     /// It is no member of any group, and never comes back under its number.
     Removed,

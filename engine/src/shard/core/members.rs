@@ -5,7 +5,8 @@
 //! Nobody orders it, so nobody need live for it to go on. Bound: one change of a group at a time.
 
 use super::state::State;
-use wire::PartitionId;
+use std::collections::BTreeSet;
+use wire::{NodeId, PartitionId};
 
 /// So many ticks pass between two looks.
 const LOOK_TICKS: u64 = 8;
@@ -21,6 +22,7 @@ impl State {
         if nodes.is_empty() {
             return;
         }
+        let draining: BTreeSet<NodeId> = nodes.draining().collect();
         let led: Vec<PartitionId> = self.partitions.iter().filter(|(_, slot)| slot.leads()).map(|(id, _)| *id).collect();
         for id in led {
             let wanted = nodes.members(id);
@@ -30,6 +32,7 @@ impl State {
                 // Refused while another one is on its way; the next look proposes what is missing then.
                 let _ = replica.group.propose_change(&change);
             }
+            replica.group.avoid(draining.clone());
             self.has_work(id);
         }
     }

@@ -161,6 +161,7 @@ impl Group {
             max_committed_size_per_ready: COMMITTED_BYTES_MAX,
         };
         let alone = tail.membership().voters == [node.0] && tail.membership().voters_outgoing.is_empty();
+        let may_have_lost = may_have_lost && !mutants::is(Mutant::VoteAfterLoss);
         let lost = (may_have_lost && !alone && !tail.membership().voters.is_empty()).then(Lost::default);
         let raw = RawNode::new(&config, tail, &say::logger()).expect("the configuration is our own, and the tail answers for itself");
         Self { raw, group, node, incarnation, lost, fences: BTreeMap::new(), said: Vec::new(), read: 0, led_ticks: 0 }
@@ -433,7 +434,11 @@ impl Group {
     /// When the entry is none: entries are checked where they come in.
     pub(crate) fn apply_change(&mut self, entry: &LogEntry) -> Membership {
         let change = Change::decode(&entry.body).expect("changes of members are checked where they come in");
-        let membership = match self.raw.apply_conf_change(&change.to_raft()) {
+        let mut state = self.raw.apply_conf_change(&change.to_raft());
+        if mutants::is(Mutant::JointSkipped) && change.steps.len() > 1 && state.is_ok() {
+            state = self.raw.apply_conf_change(&Change::default().to_raft());
+        }
+        let membership = match state {
             Ok(state) => change::of_conf_state(&state),
             // Every replica says the same: it was proposed when another one was still on its way, or would leave nobody.
             Err(error) => {
@@ -490,12 +495,23 @@ impl Group {
         self.raw.store()
     }
 
+    /// The newest stamp among the entries that are here, committed or not.
+    pub(crate) fn newest_time(&self) -> Millis {
+        let unstable = self.raw.raft.raft_log.unstable.entries.iter().map(|entry| tail::of_raft(entry).time);
+        unstable.chain([self.tail().newest_time()]).max().unwrap_or(Millis(0))
+    }
+
     /// Index of the last entry, those included that are not given out as work yet.
     fn tail_last_index(&self) -> u64 {
         self.raw.raft.raft_log.last_index()
     }
 
     // What is told and asked when a log may have lost something: `lost.rs`.
+
+    /// May its log still lack what it acknowledged once?
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.lost.is_some()
+    }
 
     fn is_lost(&self) -> bool {
         self.lost.as_ref().is_some_and(|lost| lost.floor().is_none())

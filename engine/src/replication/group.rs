@@ -495,6 +495,37 @@ impl Group {
         self.raw.store()
     }
 
+    /// In words, for people who look for what keeps it from going on.
+    pub(crate) fn told(&self) -> String {
+        let raft = &self.raw.raft;
+        let progress = |(id, progress): (&u64, &raft::Progress)| {
+            let raft::Progress { matched, next_idx, state, pending_snapshot, recent_active, .. } = progress;
+            format!("{id}: {state:?} {matched} next {next_idx} snapshot {pending_snapshot} active {recent_active}")
+        };
+        let mut followers: Vec<String> = if self.leads() { raft.prs().iter().map(progress).collect() } else { Vec::new() };
+        followers.sort();
+        let members = self.tail().membership();
+        format!(
+            "{:?} term {} leader {} vote {} last {} committed {} applied {} tail {:?} snapshot {:?} wanted {:?} lost {} transfer {:?} voters {:?} of {:?} learners {:?} [{}]",
+            raft.state,
+            raft.term,
+            raft.leader_id,
+            raft.vote,
+            self.tail_last_index(),
+            self.commit(),
+            raft.raft_log.applied(),
+            self.tail().start(),
+            self.tail().snapshot().map(|snapshot| snapshot.place.index),
+            self.tail().wanted(),
+            self.lost.is_some(),
+            raft.lead_transferee,
+            members.voters,
+            members.voters_outgoing,
+            members.learners,
+            followers.join(", ")
+        )
+    }
+
     /// The newest stamp among the entries that are here, committed or not.
     pub(crate) fn newest_time(&self) -> Millis {
         let unstable = self.raw.raft.raft_log.unstable.entries.iter().map(|entry| tail::of_raft(entry).time);

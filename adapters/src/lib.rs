@@ -14,4 +14,4 @@ mod runner;
 pub mod sandbox;
 
 pub use payment::{Answer, LookUp, PaymentAdapter};
-pub use runner::{EFFECTS_MAX, LEASE, Runner};
+pub use runner::{EFFECTS_MAX, FOLLOW, LEASE, Runner};

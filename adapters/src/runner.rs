@@ -1,8 +1,9 @@
 //! Takes effects from the engine and sees each through.
 //!
-//! Path: one task a shard asks `TakeEffects` (a long poll) → a task an effect: look up, do, look up again while the outcome is in doubt →
-//! `EffectResult`, sent until the engine has it or the lease is nearly over.
-//! Bounds: [`EFFECTS_MAX`] effects under way a shard; while all are, nothing more is taken and the engine keeps the rest.
+//! Path: [`follow`] keeps one task for each shard there is → that asks `TakeEffects` (a long poll) → a task an effect: look up, do, look up again while
+//! the outcome is in doubt → `EffectResult`, sent until the engine has it or the lease is nearly over.
+//! Bounds: [`EFFECTS_MAX`] effects under way a shard; while all are, nothing more is taken and the engine keeps the rest. Shards that come and go are noticed
+//! within [`FOLLOW`].
 //! Deliberately absent: state. A runner that dies loses nothing: its leases end and the next one looks up what it did.
 
 use crate::{LookUp, PaymentAdapter};
@@ -14,6 +15,8 @@ use tokio::{
 };
 use wire::{Body, CallError, Client, Effect, EffectOutcome, EffectResult, EffectWork, Failure, Op, Request, ShardId};
 
+/// How often it is looked how many shards there are: nodes of a cluster come and go, and an engine may come back with others. A look into memory.
+pub const FOLLOW: Duration = Duration::from_millis(250);
 /// Effects of one shard under way at once.
 pub const EFFECTS_MAX: u16 = 512;
 /// How long an effect is ours. Shorter than the wait of a checkout, so that one whose runner died can still be answered in time.
@@ -27,45 +30,67 @@ const POLL_SLACK: Duration = Duration::from_secs(5);
 /// First and longest pause between two tries of the same thing.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often it is told that a shard gives no effects, while it does not.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// How long a stop waits for effects under way. What is not done by then is found by look-up at the next start.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// The tasks that work for one engine. Dropping it ends them at once; [`Runner::stop`] lets them finish.
+/// The tasks that work for one engine, or for all of a cluster. Dropping it ends them at once; [`Runner::stop`] lets them finish.
 #[derive(Debug)]
 pub struct Runner {
     stop: watch::Sender<bool>,
-    shards: JoinSet<()>,
+    /// One task, which has those of the shards: a set, so that it ends when this is dropped.
+    following: JoinSet<()>,
 }
 
 impl Runner {
-    /// Starts a task for each shard of the engine behind `client`, on the current tokio runtime. `adapters` have different names.
+    /// Starts a task for each shard behind `client`, and later for those that come, on the current tokio runtime. `adapters` have different names.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(client: &Arc<dyn Client>, adapters: &[Arc<dyn PaymentAdapter>]) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let mut shards = JoinSet::new();
-        for shard in 0..client.topology().shards {
-            let poller = Poller {
-                shard: ShardId(shard),
-                worker: Worker { client: Arc::clone(client), adapters: adapters.into(), stopped: stopped.clone() },
-                room: Arc::new(Semaphore::new(usize::from(EFFECTS_MAX))),
-            };
-            shards.spawn(poller.run());
-        }
-        Self { stop, shards }
+        let mut following = JoinSet::new();
+        following.spawn(follow(Arc::clone(client), adapters.into(), stopped));
+        Self { stop, following }
     }
 
     /// Takes no more effects, lets those under way end (at most 5 s), and reports them. Call it before the engine is shut down.
     pub async fn stop(mut self) {
         // No receiver left means that every task has ended.
         let _ = self.stop.send(true);
-        let ended = timeout(STOP_MAX, async { while self.shards.join_next().await.is_some() {} }).await;
+        let ended = timeout(STOP_MAX, async { while self.following.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("effects were still under way at the stop; they are looked up at the next start");
         }
     }
+}
+
+/// Keeps a poller for each shard there is, until it is told to stop; then waits for all of them.
+async fn follow(client: Arc<dyn Client>, adapters: Arc<[Arc<dyn PaymentAdapter>]>, mut stopped: watch::Receiver<bool>) {
+    let mut pollers = JoinSet::new();
+    // By shard: tells its poller to stop.
+    let mut stops: Vec<watch::Sender<bool>> = Vec::new();
+    while !*stopped.borrow() {
+        let shards = client.topology().shards;
+        for shard in u16::try_from(stops.len()).unwrap_or(u16::MAX)..shards {
+            let (stop, stopped) = watch::channel(false);
+            let worker = Worker { client: Arc::clone(&client), adapters: Arc::clone(&adapters), stopped };
+            pollers.spawn(Poller { shard: ShardId(shard), worker, room: Arc::new(Semaphore::new(usize::from(EFFECTS_MAX))) }.run());
+            stops.push(stop);
+        }
+        // A poller past the end takes nothing more and finishes what it has, at most a lease long; the shard may be back before that.
+        for stop in stops.drain(usize::from(shards).min(stops.len())..) {
+            let _ = stop.send(true);
+        }
+        while pollers.try_join_next().is_some() {}
+        tokio::select! { () = sleep(FOLLOW) => {}, () = stop(&mut stopped) => {} }
+    }
+    for stop in &stops {
+        let _ = stop.send(true);
+    }
+    while pollers.join_next().await.is_some() {}
 }
 
 /// Asks one shard for effects.
@@ -80,6 +105,7 @@ impl Poller {
         let mut stopped = self.worker.stopped.clone();
         let mut under_way = JoinSet::new();
         let mut pause = Pause::default();
+        let mut told: Option<Instant> = None;
         while !self.worker.is_stopped() {
             // A stop must not wait for a poll that finds nothing; an answer that comes anyway is leased and looked up later.
             let taken = tokio::select! {
@@ -88,7 +114,7 @@ impl Poller {
             };
             match taken {
                 Ok(effects) => {
-                    pause = Pause::default();
+                    (pause, told) = (Pause::default(), None);
                     let deadline = Instant::now() + LEASE - REPORT;
                     for effect in effects {
                         let (worker, room) = (self.worker.clone(), Arc::clone(&self.room));
@@ -100,7 +126,8 @@ impl Poller {
                     }
                 }
                 Err(why) => {
-                    if pause.is_long() {
+                    if pause.is_long() && told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                        told = Some(Instant::now());
                         tracing::warn!(shard = self.shard.0, %why, "no effects can be taken from the engine; trying again");
                     }
                     tokio::select! { () = pause.wait() => {}, () = stop(&mut stopped) => break }

@@ -1,20 +1,20 @@
-//! The runner against a small engine of its own: an outbox with leases, in memory.
+//! The runner against a small engine of its own: an outbox with leases, in memory; and against shards that come and go.
 
 use adapters::{
-    Answer, LookUp, PaymentAdapter, Runner,
+    Answer, FOLLOW, LookUp, PaymentAdapter, Runner,
     sandbox::{self, Sandbox},
 };
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU16, AtomicU32, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     sync::{Mutex, Notify},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use wire::{
     ActionOutcome, Body, Call, CallError, Client, Currency, Effect, EffectOutcome, EffectResult, EffectWork, EventId, Failure, Money, Op,
@@ -219,4 +219,57 @@ async fn an_outcome_that_stays_unknown_is_reported_before_the_lease_ends() {
     assert!(took < adapters::LEASE && took > adapters::LEASE / 2, "{took:?}");
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     runner.stop().await;
+}
+
+/// Shards that have no effects, and are counted as they are asked.
+#[derive(Default)]
+struct Shards {
+    count: AtomicU16,
+    /// Polls under way, by shard.
+    polls: Mutex<BTreeMap<u16, u32>>,
+}
+
+struct Cluster(Arc<Shards>);
+
+impl Client for Cluster {
+    fn call(&self, request: Request) -> Call {
+        let shards = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Op::TakeEffects { shard, wait_ms, .. } = request.op else { panic!("{:?}", request.op) };
+            if shard.0 >= shards.count.load(Ordering::SeqCst) {
+                return Ok(Response { positions: Vec::new(), replayed: false, result: Err(Failure::WrongShard) });
+            }
+            *shards.polls.lock().await.entry(shard.0).or_default() += 1;
+            sleep(Duration::from_millis(wait_ms.into())).await;
+            Ok(Response { positions: Vec::new(), replayed: false, result: Ok(Body::Effects(Vec::new())) })
+        })
+    }
+
+    fn topology(&self) -> Topology {
+        Topology { partitions: 4, shards: self.0.count.load(Ordering::SeqCst) }
+    }
+}
+
+#[tokio::test(start_paused = true)] // The clock jumps to the next timer, so that polls of ten seconds pass at once.
+async fn shards_that_come_are_asked_and_those_that_are_gone_no_longer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shards = Arc::new(Shards::default());
+    let client: Arc<dyn Client> = Arc::new(Cluster(Arc::clone(&shards)));
+    let runner = Runner::start(&client, &[Arc::new(Sandbox::open(folder.path()).expect("opens"))]);
+    // Each row: shards there are from then on.
+    for count in [0, 2, 5, 5, 1, 3] {
+        shards.count.store(count, Ordering::SeqCst);
+        sleep(2 * FOLLOW).await;
+        // What was asked before is answered by now, and the next polls are under way.
+        sleep(Duration::from_secs(11)).await;
+        shards.polls.lock().await.clear();
+        sleep(Duration::from_secs(100)).await;
+        let polls = shards.polls.lock().await.clone();
+        assert!(polls.keys().copied().eq(0..count), "{count} shards: {polls:?}");
+        assert!(polls.values().all(|polls| (9..=11).contains(polls)), "one poller a shard: {polls:?}");
+    }
+    timeout(Duration::from_secs(1), runner.stop()).await.expect("polls that find nothing do not hold up the stop");
+    shards.polls.lock().await.clear();
+    sleep(Duration::from_secs(100)).await;
+    assert!(shards.polls.lock().await.is_empty());
 }

@@ -2,7 +2,9 @@
 #![allow(rustdoc::bare_urls, reason = "clap shows these texts as they are, where angle brackets would be noise")]
 
 use crate::{
+    cluster::args::ClusterCommand,
     fail::Fail,
+    parts::args::{AdapterArgs, GatewayArgs},
     serve::settings::{EngineSettings, Settings},
     token::{RoleName, Ttl},
 };
@@ -28,6 +30,13 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run an engine alone, asked over the engine link by gateways elsewhere or by programs that only reserve stock.
     Engine(EngineArgs),
+    /// Run a web server for engines elsewhere; it keeps nothing of the shop, and several are alike.
+    Gateway(GatewayArgs),
+    /// Run the payment adapters for engines elsewhere.
+    Adapter(AdapterArgs),
+    /// Make several engines one shop, invite gateways and payment adapters to it, and see how it is.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Send products, categories and stock to a running shop.
     Import(ImportArgs),
     /// Print a token for a member of staff.
@@ -105,7 +114,7 @@ pub(crate) struct EngineArgs {
     #[command(flatten)]
     pub(crate) settings: EngineSettings,
 
-    /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443].
+    /// Where shard 0 listens, UDP; port 0 takes free ones [default: 127.0.0.1:7443, a cluster's node where others reach it].
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) wire_listen: Option<SocketAddr>,
 }
@@ -260,9 +269,10 @@ pub(crate) fn parse() -> Result<Command, Fail> {
             let _ = error.print();
             Err(Fail::Help)
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Err(Fail::Usage("say what to do: serve, engine, import, token, snapshot, verify or log; see `emporion --help`".into()))
-        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Fail::Usage(
+            "say what to do: serve, engine, gateway, adapter, cluster, import, token, snapshot, verify or log; see `emporion --help`"
+                .into(),
+        )),
         _ => {
             let text = error.to_string();
             // Up to the usage page, which --help shows.

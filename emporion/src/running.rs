@@ -19,7 +19,7 @@ pub(crate) struct Running {
     pub(crate) url: String,
     /// Certificate of the authority that its certificate comes from.
     pub(crate) ca: PathBuf,
-    /// Holds a token of the role `admin`.
+    /// Holds a token of the role `admin`; empty where a gateway runs alone, which can mint none.
     pub(crate) token_file: PathBuf,
     /// The process.
     pub(crate) pid: u32,
@@ -46,20 +46,13 @@ impl Running {
 
     /// The shop that runs on `data`.
     pub(crate) fn find(data: &Path) -> Result<Self, Fail> {
-        let path = data.join(NAME);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Fail::Failed(format!(
-                    "no shop runs on {}: start one with `emporion serve --data {0}`, or name another with --data DIR or --server URL",
-                    data.display()
-                )));
-            }
-            Err(error) => return Err(files::failed("read", &path, &error)),
-        };
-        let running: Self = serde_json::from_slice(&text)
-            .map_err(|error| Fail::Failed(format!("{} does not read ({error}): start the shop again", path.display())))?;
-        if !Path::new("/proc").join(running.pid.to_string()).exists() {
+        let running = Self::read(data)?.ok_or_else(|| {
+            Fail::Failed(format!(
+                "no shop runs on {}: start one with `emporion serve --data {0}`, or name another with --data DIR or --server URL",
+                data.display()
+            ))
+        })?;
+        if !running.is_alive() {
             return Err(Fail::Failed(format!(
                 "the shop on {} does not run any more (process {} is gone): start it again with `emporion serve --data {0}`",
                 data.display(),
@@ -70,6 +63,27 @@ impl Running {
             return Err(Fail::Failed(format!("an engine alone runs on {}, without a shop in front of it", data.display())));
         }
         Ok(running)
+    }
+
+    /// Where the engine link of `data` is served, by whatever runs there; `None` if nothing does, or without one.
+    pub(crate) fn link(data: &Path) -> Result<Option<Link>, Fail> {
+        Ok(Self::read(data)?.filter(Self::is_alive).and_then(|running| running.wire))
+    }
+
+    fn read(data: &Path) -> Result<Option<Self>, Fail> {
+        let path = data.join(NAME);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(files::failed("read", &path, &error)),
+        };
+        let running = serde_json::from_slice(&text)
+            .map_err(|error| Fail::Failed(format!("{} does not read ({error}): start the shop again", path.display())))?;
+        Ok(Some(running))
+    }
+
+    fn is_alive(&self) -> bool {
+        Path::new("/proc").join(self.pid.to_string()).exists()
     }
 
     /// Removes what a start before left behind, or this one at its end.

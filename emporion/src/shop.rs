@@ -31,7 +31,14 @@ impl Shop {
             Some(url) => (url.clone(), args.ca.clone(), args.token_file.clone()),
             None => {
                 let running = Running::find(&args.data)?;
-                (running.url, Some(args.ca.clone().unwrap_or(running.ca)), Some(args.token_file.clone().unwrap_or(running.token_file)))
+                let token_file = args.token_file.clone().unwrap_or(running.token_file);
+                if token_file.as_os_str().is_empty() {
+                    return Err(Fail::Usage(format!(
+                        "the gateway on {} mints no tokens: make one with `emporion token --role {role}` at an engine, and name a file that holds it with --token-file",
+                        args.data.display()
+                    )));
+                }
+                (running.url, Some(args.ca.clone().unwrap_or(running.ca)), Some(token_file))
             }
         };
         let token_file = token_file.ok_or_else(|| {

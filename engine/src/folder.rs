@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! LOCK              held by flock while an engine runs; the process id of the holder in it
+//! node.json         on a node of a cluster: which one; see node.rs
 //! folder.json       format, id, partitions, epoch, generations of the log and what is below them; replaced as a whole
 //! keys/shop.key     32 random bytes, mode 0600
 //! log/…             see log/FORMAT.md
@@ -34,8 +35,8 @@ pub const FOLDER_FORMAT: u32 = 2;
 
 const META: &str = "folder.json";
 pub(crate) const LOCK: &str = "LOCK";
-const KEYS: &str = "keys";
-const SHOP_KEY: &str = "shop.key";
+pub(crate) const KEYS: &str = "keys";
+pub(crate) const SHOP_KEY: &str = "shop.key";
 /// Longest `folder.json` read: thousands of generations.
 const META_BYTES_MAX: u64 = 1 << 20;
 
@@ -245,7 +246,7 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 /// Makes an error of a system call on `path`; permissions become [`FolderError::NotWritable`].
-fn io_at(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> FolderError {
+pub(crate) fn io_at(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> FolderError {
     let path = path.to_owned();
     move |source| match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -277,7 +278,7 @@ impl Folder {
             Some(meta) => meta,
             None => {
                 refuse_strangers(path)?;
-                make(path, partitions.unwrap_or(wire::placement::PARTITIONS_DEFAULT))?
+                make(path, partitions.unwrap_or(wire::placement::PARTITIONS_DEFAULT), 1)?
             }
         };
         if let Some(wanted) = partitions
@@ -434,7 +435,7 @@ fn names(path: &Path) -> Result<Vec<String>, FolderError> {
     Ok(names)
 }
 
-fn take_lock(folder: &Path) -> Result<File, FolderError> {
+pub(crate) fn take_lock(folder: &Path) -> Result<File, FolderError> {
     let path = folder.join(LOCK);
     let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = open().map_err(|error| match error.kind() {
@@ -455,7 +456,7 @@ fn take_lock(folder: &Path) -> Result<File, FolderError> {
     Ok(file)
 }
 
-fn read_meta(folder: &Path) -> Result<Option<Meta>, FolderError> {
+pub(crate) fn read_meta(folder: &Path) -> Result<Option<Meta>, FolderError> {
     let path = folder.join(META);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -480,8 +481,8 @@ fn read_meta(folder: &Path) -> Result<Option<Meta>, FolderError> {
 }
 
 /// A folder that is not empty and not ours is left alone. What an interrupted [`make`] left behind is ours.
-fn refuse_strangers(folder: &Path) -> Result<(), FolderError> {
-    let ours = [LOCK, KEYS, "folder.json.new"];
+pub(crate) fn refuse_strangers(folder: &Path) -> Result<(), FolderError> {
+    let ours = [LOCK, KEYS, "folder.json.new", crate::node::FILE, "node.json.new"];
     match names(folder)?.into_iter().find(|name| !ours.contains(&name.as_str())) {
         None => Ok(()),
         Some(entry) => Err(FolderError::NotAFolder { path: folder.to_owned(), entry }),
@@ -489,7 +490,7 @@ fn refuse_strangers(folder: &Path) -> Result<(), FolderError> {
 }
 
 /// Keys first, `folder.json` last.
-fn make(folder: &Path, partitions: u16) -> Result<Meta, FolderError> {
+pub(crate) fn make(folder: &Path, partitions: u16, epoch: u32) -> Result<Meta, FolderError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(FolderError::Random)?;
     let keys = folder.join(KEYS);
@@ -509,7 +510,7 @@ fn make(folder: &Path, partitions: u16) -> Result<Meta, FolderError> {
         Err(error) => return Err(error),
     }
     sync_dir(folder)?;
-    let meta = Meta { id: u128::from_le_bytes(id), partitions, epoch: 1, generations: Vec::new(), begins: Begins::Log };
+    let meta = Meta { id: u128::from_le_bytes(id), partitions, epoch, generations: Vec::new(), begins: Begins::Log };
     write_meta(folder, &meta)?;
     // The folder's own entry.
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -552,7 +553,7 @@ fn write_meta(folder: &Path, meta: &Meta) -> Result<(), FolderError> {
 }
 
 /// Puts a file in place as a whole, or not at all: write beside, sync, rename, sync the folder.
-fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+pub(crate) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
     let (path, beside) = (folder.join(name), folder.join(format!("{name}.new")));
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;

@@ -15,6 +15,7 @@ pub mod folder;
 mod handle;
 pub mod log;
 mod mutants;
+pub mod node;
 pub mod partition;
 pub mod record;
 mod replication;

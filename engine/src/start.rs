@@ -33,6 +33,7 @@ use crate::{
     events::{Catalog, Keep},
     folder::{Folder, FolderError, Generation},
     log::{Cut, RecoverError, Writer},
+    node::NodeFile,
     seal::Keyring,
     shard::{
         core::{self, Builder},
@@ -98,6 +99,21 @@ pub enum OpenError {
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A node of a cluster that nobody could reach.
+    #[error("{path} is the folder of a cluster's node, which others must reach: say where it listens, with `--wire-listen`")]
+    NotReachable {
+        /// The folder.
+        path: String,
+    },
+    /// A node of a cluster that does not know which.
+    #[error(
+        "the log in {path} is that of a cluster's node, and node.json is missing: restore it from a backup of this folder, or replace this node: join with a \
+         new folder under the same name"
+    )]
+    NodeGone {
+        /// The folder.
+        path: String,
     },
     /// Certificates of the link.
     #[error(transparent)]
@@ -199,6 +215,14 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             tracing::warn!("the portable driver writes ordinary files without io_uring: good to try the shop, slower than glommio");
         }
     }
+    let mut node = NodeFile::read(folder.path())?;
+    let path = || folder.path().display().to_string();
+    if let Some(node) = &mut node {
+        if config.wire.is_none() {
+            return Err(OpenError::NotReachable { path: path() });
+        }
+        node.begin(&folder)?;
+    }
     let partitions = folder.meta().partitions;
     let shards = match wanted {
         Some(shards) if shards > partitions => return Err(ConfigError::ShardsOverPartitions { shards, partitions }.into()),
@@ -231,12 +255,22 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             ms: u64::try_from(config.events_keep.as_millis()).unwrap_or(u64::MAX),
             bytes: config.events_bytes_max / u64::from(shards),
         },
-        cluster: None,
+        cluster: node.as_ref().map(|node| core::Cluster {
+            node: node.node,
+            incarnation: node.incarnation,
+            members: if node.founder { vec![node.node] } else { Vec::new() },
+            facts: node.founder.then(|| node.place.facts(shards)),
+            peers: node.peers.clone(),
+        }),
     };
 
     let link = match &config.wire {
         None => None,
         Some(wire) => Some((wire.listen, wire::quic::server_config(&wire.authority_pem, &wire.credentials)?)),
+    };
+    let nodes = match (&config.wire, &node) {
+        (Some(wire), Some(_)) => Some(wire::quic::node_config(&wire.authority_pem, &wire.credentials)?),
+        (Some(_) | None, None) | (None, Some(_)) => None,
     };
     config.validate_port(shards)?;
     let (ports, inboxes): (Vec<Port>, Vec<_>) = (0..shards).map(|_| queue::port()).unzip();
@@ -255,6 +289,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             ports: Arc::clone(&ports),
             board: Arc::clone(&board),
             link: link.clone().map(|(address, tls)| (shard_address(address, usize::from(number)), tls)),
+            nodes: nodes.clone(),
             topology,
             serving: serving_to,
         };
@@ -268,7 +303,8 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Err((_, Some(error))) => return Err(give_up(starting, error)),
         Err((shard, None)) => return Err(died(starting, shard)),
     };
-    let save = || save_all(&starting);
+    // In a cluster a snapshot has what is known to be committed, and the older logs may have more.
+    let save = || if node.is_some() { Ok(false) } else { save_all(&starting).map(|()| true) };
     let next = match prepare(config, &mut folder, shards, &walked, clock.now().wall, save) {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
@@ -389,11 +425,14 @@ fn start_one(
     let reading = index::Reading::start(&setup.data, setup.shard, config.shards, config.shared.search_language());
     let (replayed_to, replayed) = mpsc::channel();
     let (words, words_from) = mpsc::channel::<Word>();
-    let (shard, shards, data) = (setup.shard, config.shards, setup.data.clone());
+    let (shard, shards, data, in_cluster) = (setup.shard, config.shards, setup.data.clone(), config.cluster.is_some());
     let make = move |clock: Clock| {
         let mut sink = ShardSink { builder: Builder::new(config, catalog), shard, shards };
         let walked = sink.fill(&plan).map_err(OpenError::from);
         let walked = walked.and_then(|walked| match sink.builder.events_ahead() {
+            // What the log does not say is committed is not applied yet.
+            Some(_) if in_cluster => Ok(walked),
+            None if !in_cluster && sink.builder.is_of_a_cluster() => Err(OpenError::NodeGone { path: data.display().to_string() }),
             None => Ok(walked),
             Some((partition, events, log)) => {
                 let path = events::path_of(&data);
@@ -503,14 +542,14 @@ fn save_all(starting: &[Starting]) -> Result<(), String> {
 }
 
 /// Decides where the logs go on: in the last generation, or in a new one when the number of shards is another. `save` makes a snapshot of every
-/// partition, so that the older logs can go.
+/// partition, so that the older logs can go; `false` where they cannot.
 fn prepare(
     config: &Config,
     folder: &mut Folder,
     shards: u16,
     walked: &Walked,
     wall: Millis,
-    save: impl FnOnce() -> Result<(), String>,
+    save: impl FnOnce() -> Result<bool, String>,
 ) -> Result<Next, OpenError> {
     let behind_ms = walked.last_time.0.saturating_sub(wall.0);
     if behind_ms > CLOCK_BEHIND_MS_MAX && !config.accept_clock {
@@ -526,7 +565,7 @@ fn prepare(
                 "older logs stay, and none is cut in this run, because a snapshot of everything cannot be made; the next start tries again"
             );
         }
-        saved.is_ok()
+        saved == Ok(true)
     };
     let (generation, is_new) = match resume::choose(folder.meta(), shards, walked, lets_go) {
         Choice::Same(generation) => {

@@ -9,7 +9,7 @@ use crate::{Op, Request};
 enum Again {
     /// Nothing is changed the first time either.
     Reads,
-    /// It names itself, and is applied once under that name.
+    /// It names itself, and is applied once under that name; or it says how something is to be.
     Named,
     /// It is applied again, unless the request has an idempotency key.
     Keyed,
@@ -38,13 +38,15 @@ const fn again(op: &Op) -> Again {
         | Op::ListSearchSettings { .. }
         | Op::SearchQueries { .. }
         | Op::SimilarProducts { .. }
-        | Op::ClusterMap => Again::Reads,
+        | Op::ClusterMap
+        | Op::Replicas => Again::Reads,
         Op::Reserve(_)
         | Op::CommitReserved { .. }
         | Op::CommitReservedPart { .. }
         | Op::ExtendReserved { .. }
         | Op::ReleaseReserved { .. }
-        | Op::ReceiveStock { .. } => Again::Named,
+        | Op::ReceiveStock { .. }
+        | Op::ChangeNode { .. } => Again::Named,
         Op::CreateCart { .. }
         | Op::AddLine { .. }
         | Op::SetLineQuantity { .. }
@@ -58,6 +60,7 @@ const fn again(op: &Op) -> Again {
         | Op::AdjustStock(_)
         | Op::TakeEffects { .. }
         | Op::EffectResult(_)
+        | Op::AddNode(_)
         | Op::MoveApart(_)
         | Op::AnnounceDelivery(_)
         | Op::WithdrawDelivery { .. }

@@ -8,7 +8,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 /// Nodes of a cluster. A map of more is not taken.
 pub const NODES_MAX: usize = 256;
-/// Bytes of a node's address, zone or region. A map with longer ones is not taken.
+/// Bytes of a node's name, address, zone or region. A map with longer ones is not taken.
 pub const PLACE_BYTES_MAX: usize = 256;
 
 /// The nodes of a cluster, as one of them knows them.
@@ -29,6 +29,8 @@ pub struct ClusterMap {
 pub struct NodeInfo {
     /// Which.
     pub id: NodeId,
+    /// As people call it; no two have the same.
+    pub name: String,
     /// `host:port` of its shard 0 as clients reach it; shard `n` listens on that port plus `n`. The host is a name or an IP address (version 6 in brackets).
     pub address: String,
     /// At least one. After a restart it may have others; who connects is told.
@@ -41,6 +43,32 @@ pub struct NodeInfo {
     pub state: NodeState,
 }
 
+/// A node as it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// As people call it; no two have the same.
+    pub name: String,
+    /// `host:port` of its shard 0, as in [`NodeInfo`].
+    pub address: String,
+    /// At least one.
+    pub shards: u16,
+    /// What fails together: a partition's voters are spread over zones.
+    pub zone: String,
+    /// A partition's voters are in the home region; nodes of others receive and do not vote.
+    pub region: String,
+}
+
+/// What is to become of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum NodeStanding {
+    /// It votes and leads.
+    Active,
+    /// It keeps its replicas, and neither votes nor leads where others can.
+    Draining,
+    /// It is no member of any group, and never comes back under its number.
+    Removed,
+}
+
 /// How a node stands, as the cluster sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum NodeState {
@@ -50,6 +78,30 @@ pub enum NodeState {
     Draining,
     /// The others do not hear it.
     Down,
+}
+
+/// How a replica stands on the node that tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ReplicaView {
+    /// Which.
+    pub partition: PartitionId,
+    /// Who leads the partition, as far as the node knows.
+    pub leader: Option<NodeId>,
+    /// Of the leader.
+    pub term: u64,
+    /// Members that have a vote, those included that a change under way takes it from or gives it to.
+    pub voters: Vec<NodeId>,
+    /// Members that only receive.
+    pub learners: Vec<NodeId>,
+    /// Whether the node has a say in it. Not after a start whose log may lack what the node acknowledged, until it has caught up: until then the others must not be
+    /// switched off.
+    pub counts: bool,
+    /// Index of the last entry that the node has.
+    pub last: u64,
+    /// Of the last one that it knows to be committed.
+    pub committed: u64,
+    /// Of the last one in its state.
+    pub applied: u64,
 }
 
 /// What is wrong with a map.
@@ -78,7 +130,11 @@ impl ClusterMap {
             return Err(BadMap("a node without shards, or too many in all"));
         }
         let long = |text: &String| text.len() > PLACE_BYTES_MAX;
-        if self.nodes.iter().any(|node| node.address.is_empty() || [&node.address, &node.zone, &node.region].into_iter().any(long)) {
+        if self
+            .nodes
+            .iter()
+            .any(|node| node.address.is_empty() || [&node.name, &node.address, &node.zone, &node.region].into_iter().any(long))
+        {
             return Err(BadMap("an address that is missing, or a name that is too long"));
         }
         Ok(())
@@ -103,6 +159,12 @@ impl ClusterMap {
         None
     }
 
+    /// The node that people call so.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&NodeInfo> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
     /// Who led a partition when last heard of.
     #[must_use]
     pub fn leader(&self, partition: PartitionId) -> Option<NodeId> {
@@ -116,7 +178,15 @@ mod tests {
 
     fn node(id: u64, shards: u16) -> NodeInfo {
         let place = || "a".to_owned();
-        NodeInfo { id: NodeId(id), address: "10.0.0.1:7400".into(), shards, zone: place(), region: place(), state: NodeState::Up }
+        NodeInfo {
+            id: NodeId(id),
+            name: format!("n{id}"),
+            address: "10.0.0.1:7400".into(),
+            shards,
+            zone: place(),
+            region: place(),
+            state: NodeState::Up,
+        }
     }
 
     fn map(nodes: &[(u64, u16)]) -> ClusterMap {

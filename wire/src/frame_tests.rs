@@ -141,6 +141,7 @@ fn bytes_of_cluster_maps_are_frozen() {
     );
     let node = NodeInfo {
         id: NodeId(3),
+        name: "three".into(),
         address: "shop-3.example:7400".into(),
         shards: 2,
         zone: "a".into(),
@@ -151,16 +152,16 @@ fn bytes_of_cluster_maps_are_frozen() {
     assert_bytes(
         &answer(Some(map)),
         &expect![[r#"
-        000  95 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
-        020  00 00 00 00 73 68 6f 70 2d 33 2e 65 78 61 6d 70
-        030  6c 65 3a 37 34 30 30 03 00 00 00 00 00 00 00 93
-        040  00 00 00 e5 ff ff ff 02 00 61 ff ff ff ff ff ff
-        050  ff 65 75 ff ff ff ff ff ff 01 01 03 00 00 00 00
-        060  00 00 00 00 00 00 00 00 00 00 00 00 09 00 00 00
-        070  00 00 00 00 02 00 c1 ff ff ff 01 00 00 00 dc ff
-        080  ff ff 02 00 00 00 9e ff ff ff 00 00 00 00 00 00
-        090  1c 01 da ff ff ff 00 00 00 00 00 00 00 00 00 00
-    "#]],
+            000  9d 00 00 00 01 02 00 00 01 00 00 00 00 00 00 00
+            020  00 00 00 00 73 68 6f 70 2d 33 2e 65 78 61 6d 70
+            030  6c 65 3a 37 34 30 30 03 00 00 00 00 00 00 00 74
+            040  68 72 65 65 ff ff ff 93 00 00 00 dd ff ff ff 02
+            050  00 61 ff ff ff ff ff ff ff 65 75 ff ff ff ff ff
+            060  ff 01 01 03 00 00 00 00 00 00 00 00 00 00 00 00
+            070  00 00 00 00 09 00 00 00 00 00 00 00 02 00 b9 ff
+            080  ff ff 01 00 00 00 dc ff ff ff 02 00 00 00 96 ff
+            090  ff ff 00 00 00 00 00 00 1c 01 da ff ff ff 00 00
+        "#]],
     );
     assert_bytes(
         &Frame::Request { id: RequestId(1), request: Box::new(Request::system(Op::ClusterMap)) },
@@ -388,6 +389,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         (vec((any::<u64>(), text), 0..4), vec(any::<Option<u64>>(), 0..9)).prop_map(|(nodes, leaders)| {
             let node = |(id, text): (u64, String)| NodeInfo {
                 id: NodeId(id),
+                name: text.clone(),
                 address: text.clone(),
                 shards: 1,
                 zone: text,

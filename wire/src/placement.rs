@@ -37,6 +37,9 @@ pub fn partition_of(space: Space, key: &[u8], partitions: u16) -> PartitionId {
     PartitionId(((u128::from(hash) * u128::from(partitions)) >> 64) as u16)
 }
 
+/// The partition of the cluster's nodes.
+pub const NODES_PARTITION: PartitionId = PartitionId(0);
+
 /// The partition of the category tree.
 #[must_use]
 pub fn categories_partition(partitions: u16) -> PartitionId {
@@ -111,6 +114,7 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         Op::ArriveTransfer { transfer, .. } | Op::RecallTransfer { transfer } => transfer.partition(),
         Op::GetStock(reference) | Op::GetInventory(reference) | Op::SetPurchaseLimit { sku: reference, .. } => sku(reference),
         Op::EffectResult(result) => result.id.partition(),
+        Op::AddNode(_) | Op::ChangeNode { .. } => NODES_PARTITION,
         Op::TakeEffects { shard, .. } | Op::CheckStock(shard) | Op::AuditStock(shard) | Op::Snapshots { shard, .. } => {
             return Route::Shard(*shard);
         }
@@ -120,7 +124,8 @@ pub fn route(op: &Op, topology: Topology) -> Route {
         | Op::ListOrders { .. }
         | Op::Feed { .. }
         | Op::SearchQueries { .. }
-        | Op::ClusterMap => {
+        | Op::ClusterMap
+        | Op::Replicas => {
             return Route::Any;
         }
     };

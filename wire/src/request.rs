@@ -2,9 +2,9 @@
 
 use crate::{
     Address, Announcement, AnnouncementId, ApartMove, ArrivedGoods, CartId, CategoryInput, CategoryRef, Currency, Delivery, EventId,
-    FeedFrom, Filter, HoldId, LineId, Money, OrderId, OrderStatus, PartitionId, Position, ProductInput, ProductRef, PurchaseLimit,
-    Reservation, ReserveLine, SearchQuery, SearchSetting, SearchSettingKind, ShardId, SkuRef, StockAdjustment, StockCursor, StockPolicy,
-    Transfer, TransferId,
+    FeedFrom, Filter, HoldId, LineId, Money, NodeFacts, NodeId, NodeStanding, OrderId, OrderStatus, PartitionId, Position, ProductInput,
+    ProductRef, PurchaseLimit, Reservation, ReserveLine, SearchQuery, SearchSetting, SearchSettingKind, ShardId, SkuRef, StockAdjustment,
+    StockCursor, StockPolicy, Transfer, TransferId,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -389,6 +389,24 @@ pub enum Op {
     },
     /// Anyone. [`crate::Body::ClusterMap`]: the nodes there are to ask, as the one that is asked knows them.
     ClusterMap,
+    /// System. [`crate::Body::Replicas`]: how the replicas of the node that is asked stand.
+    Replicas,
+    /// System. [`crate::Body::Node`]: a new node of the cluster, which gets a number of its own. One that has the name of another takes its place: that one's data
+    /// is gone, and it never comes back under its number.
+    AddNode(NodeFacts),
+    /// System. [`crate::Body::Node`]: says where a node is from now on, or what becomes of it. What is `None` stays as it is.
+    ChangeNode {
+        /// Which.
+        node: NodeId,
+        /// Where clients and other nodes reach it.
+        address: Option<String>,
+        /// What fails together.
+        zone: Option<String>,
+        /// Where it is.
+        region: Option<String>,
+        /// What becomes of it.
+        standing: Option<NodeStanding>,
+    },
 }
 
 /// Work outside the engine, leased to an adapter.

@@ -2,8 +2,8 @@
 
 use crate::{
     CartView, CategoryView, ClusterMap, CountedQuery, Effect, FeedPage, GoodsDone, InventoryView, NodeId, OrderView, Position, ProductId,
-    ProductView, Refusal, Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent, StockMovement,
-    StockPage, StockView, Suggestions, Upserted,
+    ProductView, Refusal, ReplicaView, Reserved, SearchHit, SearchResults, SearchSettingView, SkuAvailability, StockAudit, StockEvent,
+    StockMovement, StockPage, StockView, Suggestions, Upserted,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -107,6 +107,10 @@ pub enum Body {
     SimilarProducts(Vec<SearchHit>),
     /// The nodes of the cluster; `None` from a node that is alone.
     ClusterMap(Option<Box<ClusterMap>>),
+    /// A node of the cluster: the number of one that is new, or of the one that was changed.
+    Node(NodeId),
+    /// By partition; empty from a node that is alone.
+    Replicas(Vec<ReplicaView>),
 }
 
 /// A shard's log, and the snapshots that it is cut behind.

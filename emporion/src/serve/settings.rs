@@ -3,7 +3,7 @@
 //! Path: the command line → [`Settings`], with [`EngineSettings`] in it → [`Settings::with_file`] adds what the file ([`Written`]) says
 //! → [`EngineSettings::checked`].
 
-use crate::{cli::DATA, fail::Fail};
+use crate::{cli::DATA, edge::EdgeSettings, fail::Fail};
 use clap::Args;
 use engine::LOG_SEGMENTS_MIN;
 use serde::Deserialize;
@@ -62,18 +62,11 @@ pub(crate) struct EngineSettings {
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) engine: EngineSettings,
-    /// Where the shop is served, TCP and UDP; port 0 takes a free one [default: 127.0.0.1:8443].
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Where the operators' pages (/metrics) are served, or `off` [default: 127.0.0.1:9443].
-    #[arg(long, value_name = "ADDR:PORT|off")]
-    pub(crate) admin_listen: Option<AdminListen>,
+    #[command(flatten)]
+    pub(crate) edge: EdgeSettings,
     /// Also serve the engine link, UDP, for gateways and stock clients elsewhere: shard n at this port plus n; port 0 takes free ones [default: off].
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) wire_listen: Option<SocketAddr>,
-    /// Requests a second from one address; 0 is no limit [default: 1000].
-    #[arg(long, value_name = "N")]
-    pub(crate) per_address: Option<u32>,
     /// Fill an empty catalog with 10,000 invented products.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -260,7 +253,7 @@ impl Settings {
                 })?
             }
         };
-        let Self { engine, listen, admin_listen, wire_listen, per_address, demo } = self.clone();
+        let Self { engine, edge, wire_listen, demo } = self.clone();
         Ok(Self {
             engine: EngineSettings {
                 data: engine.data.or(written.data),
@@ -276,16 +269,14 @@ impl Settings {
                 search_language: engine.search_language.or(written.search_language),
                 accept_clock: engine.accept_clock || written.accept_clock,
             },
-            listen: listen.or(written.listen),
-            admin_listen: admin_listen.or(written.admin_listen),
+            edge: EdgeSettings {
+                listen: edge.listen.or(written.listen),
+                admin_listen: edge.admin_listen.or(written.admin_listen),
+                per_address: edge.per_address.or(written.per_address),
+            },
             wire_listen: wire_listen.or(written.wire_listen),
-            per_address: per_address.or(written.per_address),
             demo: demo || written.demo,
         })
-    }
-
-    pub(crate) fn listen(&self) -> SocketAddr {
-        self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_443)))
     }
 }
 
@@ -348,7 +339,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("shop.toml");
         std::fs::write(&path, text).expect("writes");
-        Settings { listen: Some(([127, 0, 0, 1], 1).into()), ..Settings::default() }.with_file(Some(&path))
+        let edge = EdgeSettings { listen: Some(([127, 0, 0, 1], 1).into()), ..EdgeSettings::default() };
+        Settings { edge, ..Settings::default() }.with_file(Some(&path))
     }
 
     #[test]
@@ -358,8 +350,8 @@ mod tests {
         let config = both.engine.checked().expect("can be used");
         assert_eq!((config.segment_bytes, config.log_bytes_max), (1 << 20, 8 << 20));
         assert_eq!((both.engine.config().driver, config.search_language), (engine::Driver::Portable, engine::SearchLanguage::German));
-        assert_eq!(both.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
-        assert_eq!((both.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
+        assert_eq!(both.edge.listen(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert_eq!((both.edge.admin_listen, both.engine.data(), both.demo), (Some(AdminListen::Off), "d".into(), true));
         assert_eq!((both.engine.cpus, both.engine.capture), (Some(Cpus(vec![0, 1, 2, 5])), Some(Capture::Manual)));
     }
 

@@ -12,7 +12,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -59,9 +59,16 @@ impl Answer {
 /// A client of one shop, with an admin's token for those calls that say so.
 #[derive(Clone)]
 pub(crate) struct Api {
+    /// Asked in turn.
+    ends: Vec<End>,
+    turn: Arc<AtomicUsize>,
+    token: String,
+}
+
+#[derive(Clone)]
+struct End {
     transport: Transport,
     url: String,
-    token: String,
 }
 
 #[derive(Clone)]
@@ -144,18 +151,26 @@ impl Api {
 
     fn with(data: &Path, address: SocketAddr, transport: Transport) -> Self {
         let token = fs::read_to_string(data.join("admin.token")).expect("the admin's token").trim().to_owned();
-        Self { transport, url: format!("https://{address}"), token }
+        Self { ends: vec![End { transport, url: format!("https://{address}") }], turn: Arc::default(), token }
+    }
+
+    /// Every request goes to the other end than the one before.
+    pub(crate) fn in_turn_with(mut self, other: Self) -> Self {
+        self.ends.extend(other.ends);
+        self
     }
 
     /// Sends once; an error if no answer came.
     pub(crate) async fn try_send(&self, ask: &Ask) -> Result<Answer, String> {
-        let url = format!("{}{}", self.url, ask.path);
+        // Relaxed: only spreads requests.
+        let end = &self.ends[self.turn.fetch_add(1, Ordering::Relaxed) % self.ends.len()];
+        let url = format!("{}{}", end.url, ask.path);
         let request = http::Request::builder().method(ask.method).uri(url);
         let mut request = ask.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         if ask.path.starts_with("/v1/admin") {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
-        match &self.transport {
+        match &end.transport {
             Transport::Tcp(client) => {
                 let request = request.body(ask.body.clone().unwrap_or_default()).expect("a request");
                 let request = reqwest::Request::try_from(request).expect("a request");

@@ -25,7 +25,7 @@ pub(crate) fn fails(data: &Path, args: &[&str]) -> (Option<i32>, String) {
     )
 }
 
-fn told(output: &Output) -> (Option<i32>, String) {
+pub(crate) fn told(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
 }
 

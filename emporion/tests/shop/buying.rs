@@ -3,11 +3,18 @@
 use crate::{
     api::{Api, ask, fresh_key},
     guest::Guest,
-    process::{Folder, Shop, verify},
+    process::{Folder, Shop},
+    several::alone_and_in_a_cluster,
 };
 use adapters::sandbox;
 use serde_json::{Value, json};
 use std::path::Path;
+
+alone_and_in_a_cluster! {
+    a_guest_buys_two_units
+    every_test_card_does_what_it_says
+    a_repeated_request_gets_the_first_outcome_also_after_a_restart
+}
 
 /// Columns of the stock at `main`: available, held, committed.
 async fn columns(api: &Api, key: &str) -> (i64, i64, i64) {
@@ -27,9 +34,7 @@ async fn finds(api: &Api, query: &str) -> Vec<Value> {
     api.get(&format!("/v1/search?{query}")).await.expect(200).body["items"].as_array().expect("items").clone()
 }
 
-#[tokio::test]
-async fn a_guest_buys_two_units() {
-    let folder = Folder::new();
+async fn a_guest_buys_two_units(folder: Folder) {
     let shop = Shop::start(&folder).await;
     let api = shop.api();
     api.products(&[("lamp", "Walnut desk lamp", 25), ("last", "Walnut last one", 1)]).await;
@@ -66,13 +71,11 @@ async fn a_guest_buys_two_units() {
     let data = shop.data.clone();
     assert!(shop.stop().await.success(), "{}", folder.log());
     assert!(!data.join("server.json").exists());
-    let (sound, says) = verify(&data);
+    let (sound, says) = folder.verify();
     assert!(sound, "{says}");
 }
 
-#[tokio::test]
-async fn every_test_card_does_what_it_says() {
-    let folder = Folder::new();
+async fn every_test_card_does_what_it_says(folder: Folder) {
     let shop = Shop::start(&folder).await;
     let api = shop.api();
     api.products(&[("thing", "A thing", 100)]).await;
@@ -126,9 +129,7 @@ async fn every_test_card_does_what_it_says() {
     assert_eq!(charged(&shop.data), (sold * 1000, 0));
 }
 
-#[tokio::test]
-async fn a_repeated_request_gets_the_first_outcome_also_after_a_restart() {
-    let folder = Folder::new();
+async fn a_repeated_request_gets_the_first_outcome_also_after_a_restart(folder: Folder) {
     let mut shop = Shop::start(&folder).await;
     let api = shop.api();
     api.products(&[("thing", "A thing", 5)]).await;

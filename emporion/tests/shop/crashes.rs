@@ -6,7 +6,7 @@
 use crate::{
     api::{Api, ask, fresh_key, product},
     guest::Guest,
-    process::{Folder, PATIENCE, Shop, verify},
+    process::{Folder, PATIENCE, Shop},
 };
 use adapters::sandbox;
 use serde_json::{Value, json};
@@ -121,6 +121,11 @@ async fn every_acknowledged_write_is_there_after_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_is_there_after_a_kill_of_a_cluster() {
+    every_acknowledged_write_is_there(Folder::cluster()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_is_there_after_a_kill_of_the_portable_driver() {
     every_acknowledged_write_is_there(Folder::under("portable").small()).await;
 }
@@ -150,7 +155,7 @@ pub(crate) async fn every_acknowledged_write_is_there(folder: Folder) {
         folder.kill(shop, &mut seed);
         stop.store(true, Ordering::Relaxed);
         let acknowledged = writers.join_all().await;
-        let (sound, says) = verify(&folder.data());
+        let (sound, says) = folder.verify();
         assert!(sound, "round {round}: {says}");
         shop = Shop::start_again(&folder, listen).await;
 
@@ -215,6 +220,11 @@ async fn paid(data: &Path, wanted: u64) -> BTreeMap<String, sandbox::Account> {
 }
 
 /// Checkouts that began at different times, so that one kill meets each at another step. Nobody asks again: the shop alone must end them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkout_cut_off_anywhere_in_a_cluster_ends_paid_or_with_nothing_taken() {
+    checkouts_are_cut_off(Folder::cluster()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkout_cut_off_anywhere_ends_paid_or_with_nothing_taken() {
     checkouts_are_cut_off(Folder::new()).await;

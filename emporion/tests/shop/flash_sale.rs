@@ -2,11 +2,19 @@
 
 use crate::{
     guest::Guest,
-    process::{Folder, Shop, verify},
+    process::{Folder, Shop},
+    several::alone_and_in_a_cluster,
 };
 use adapters::sandbox;
 use std::{collections::BTreeSet, path::Path, time::Duration};
 use tokio::{task::JoinSet, time::sleep};
+
+alone_and_in_a_cluster! {
+    fifty_units_make_fifty_orders
+    stock_is_held_while_the_payment_takes_its_time
+    a_crash_while_the_payment_takes_its_time_loses_no_order_and_strands_no_stock
+    a_crash_in_the_middle_loses_no_order_and_strands_no_stock
+}
 
 const STOCK: u32 = 50;
 const BUYERS: usize = 200;
@@ -78,44 +86,44 @@ fn check_books(data: &Path) {
     assert!(accounts.len() <= BUYERS);
 }
 
-async fn sale(payment: &'static str) {
-    let folder = Folder::new();
+async fn sale(folder: Folder, payment: &'static str) {
     let shop = Shop::start(&folder).await;
     let guests = buyers(&shop).await;
     let ends = rush(guests, payment).join_all().await;
     check(&shop, ends).await;
     // Without a crash nobody is asked for money who gets nothing.
     assert_eq!(sandbox::read(&shop.data.join("sandbox")).expect("the provider's books").len(), STOCK as usize);
-    let data = shop.data.clone();
     assert!(shop.stop().await.success());
-    let (sound, says) = verify(&data);
+    let (sound, says) = folder.verify();
     assert!(sound, "{says}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_units_make_fifty_orders() {
-    sale("pm_card_visa").await;
+async fn fifty_units_make_fifty_orders(folder: Folder) {
+    sale(folder, "pm_card_visa").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stock_is_held_while_the_payment_takes_its_time() {
-    sale("pm_sandbox_slow_2000").await;
+async fn stock_is_held_while_the_payment_takes_its_time(folder: Folder) {
+    sale(folder, "pm_sandbox_slow_2000").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_in_the_middle_loses_no_order_and_strands_no_stock() {
-    for (payment, after_ms) in [("pm_sandbox_slow_2000", 800), ("pm_card_visa", 40)] {
-        let folder = Folder::new();
-        let shop = Shop::start(&folder).await;
-        let listen = shop.listen;
-        let guests = buyers(&shop).await;
-        let rush = rush(guests, payment);
-        sleep(Duration::from_millis(after_ms)).await;
-        shop.kill();
-        let (sound, says) = verify(&folder.data());
-        assert!(sound, "{says}");
-        let shop = Shop::start_again(&folder, listen).await;
-        let ends = rush.join_all().await;
-        check(&shop, ends).await;
-    }
+async fn a_crash_while_the_payment_takes_its_time_loses_no_order_and_strands_no_stock(folder: Folder) {
+    a_crash_in_the_middle(folder, "pm_sandbox_slow_2000", 800).await;
+}
+
+async fn a_crash_in_the_middle_loses_no_order_and_strands_no_stock(folder: Folder) {
+    a_crash_in_the_middle(folder, "pm_card_visa", 40).await;
+}
+
+async fn a_crash_in_the_middle(folder: Folder, payment: &'static str, after_ms: u64) {
+    let shop = Shop::start(&folder).await;
+    let listen = shop.listen;
+    let guests = buyers(&shop).await;
+    let rush = rush(guests, payment);
+    sleep(Duration::from_millis(after_ms)).await;
+    shop.kill();
+    let (sound, says) = folder.verify();
+    assert!(sound, "{says}");
+    let shop = Shop::start_again(&folder, listen).await;
+    let ends = rush.join_all().await;
+    check(&shop, ends).await;
 }

@@ -49,6 +49,11 @@ impl Guest {
         Ok(guest)
     }
 
+    /// The same buyer at another address of the shop.
+    pub(crate) fn at(&self, api: &Api) -> Self {
+        Self { api: api.clone(), ..self.clone() }
+    }
+
     fn ask(&self, method: &'static str, rest: &str) -> Ask {
         ask(method, format!("/v1/carts/{}{rest}", self.cart)).header("cart-token", self.token.clone())
     }
@@ -62,7 +67,7 @@ impl Guest {
         self.ask("PUT", "/address").json(&body)
     }
 
-    async fn add(&self, key: &str, quantity: u32) -> Answer {
+    pub(crate) async fn add(&self, key: &str, quantity: u32) -> Answer {
         self.api.insist(&self.add_ask(key, quantity)).await
     }
 

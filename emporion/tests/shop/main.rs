@@ -1,4 +1,4 @@
-//! The real program from outside: started as a process, spoken to over HTTPS, killed, started again.
+//! The real program from outside: started as a process, or as several that are a cluster (`several`), spoken to over HTTPS, killed, started again.
 //!
 //! Read first: `process` (starts and ends it), `api` (speaks HTTP/1.1, 2 and 3), `guest` (a buyer). Every test has a data folder and a free
 //! port of its own, so they run side by side; in `power` the folder is on a disk of ours (`faulty`) that loses, tears and fails. What was really
@@ -7,6 +7,7 @@
 mod api;
 mod bad_starts;
 mod buying;
+mod cluster;
 mod crashes;
 mod faulty;
 mod feed;
@@ -17,9 +18,11 @@ mod guest;
 mod history;
 mod importing;
 mod looking;
+mod parts;
 mod power;
 mod process;
 mod protocols;
 mod sell_out;
+mod several;
 mod upgrade;
 mod warehouse;

@@ -1,6 +1,6 @@
 //! The program as a process.
 
-use crate::{api::Api, faulty::Disk};
+use crate::{api::Api, faulty::Disk, several::Places};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -20,8 +20,10 @@ pub(crate) struct Folder {
     at: TempDir,
     disk: Option<Disk>,
     driver: &'static str,
-    /// What else its shops are started with.
+    /// What else its engines are started with.
     args: &'static [&'static str],
+    /// Its shops are a cluster with gateways in front, there.
+    places: Option<Places>,
 }
 
 /// A log that is cut behind snapshots as early as can be.
@@ -34,7 +36,12 @@ impl Folder {
 
     /// Its shops run under this driver.
     pub(crate) fn under(driver: &'static str) -> Self {
-        Self { at: tempfile::tempdir().expect("a folder"), disk: None, driver, args: &[] }
+        Self { at: tempfile::tempdir().expect("a folder"), disk: None, driver, args: &[], places: None }
+    }
+
+    /// Its shops are three engines behind two gateways, asked in turn, with an adapter beside: processes all of them.
+    pub(crate) fn cluster() -> Self {
+        Self { places: Some(Places::new()), ..Self::new() }
     }
 
     /// With a log so short that a test's load crosses it several times.
@@ -75,6 +82,15 @@ impl Folder {
         self.disk.as_ref().map_or_else(|| self.path(), Disk::path).join("data")
     }
 
+    /// `emporion verify`: whether it is sound, and what it says. A cluster's nodes are not asked: how much of their logs is committed they learn from each other, so
+    /// that what one folder's entries come to falls short of its own event log, which `verify` takes for damage.
+    pub(crate) fn verify(&self) -> (bool, String) {
+        match self.places {
+            None => verify(&self.data()),
+            Some(_) => (true, String::new()),
+        }
+    }
+
     /// What all processes on this folder have told on standard error.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path().join("data.log")).unwrap_or_default()
@@ -110,65 +126,88 @@ pub(crate) fn verify(data: &Path) -> (bool, String) {
     (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
 
-/// A running shop. Dropping it kills it.
+/// A running shop, or a process of one. Dropping it kills it.
 pub(crate) struct Shop {
     child: Child,
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// In front of a cluster: the other gateway, then the adapter and the engines.
+    pub(crate) behind: Vec<Shop>,
 }
 
 impl Shop {
     /// Starts a shop on a free port.
     pub(crate) async fn start(folder: &Folder) -> Self {
-        Self::start_with(folder, &["--listen", "127.0.0.1:0"]).await
+        match &folder.places {
+            None => Self::start_with(folder, &["--listen", "127.0.0.1:0"]).await,
+            Some(places) => places.start(folder).await,
+        }
     }
 
     /// Starts the shop again where it was, so that clients which only try again find it.
     pub(crate) async fn start_again(folder: &Folder, listen: SocketAddr) -> Self {
-        Self::start_with(folder, &["--listen", &listen.to_string()]).await
+        match &folder.places {
+            None => Self::start_with(folder, &["--listen", &listen.to_string()]).await,
+            Some(places) => places.start(folder).await,
+        }
     }
 
     pub(crate) async fn start_with(folder: &Folder, args: &[&str]) -> Self {
-        let mut shop = Self::begin(folder, args);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = shop.child.try_wait().expect("a child") {
-                panic!("the shop ended with {status}: {}", folder.log());
-            }
-            if let Some(running) = running(&shop.data).filter(|running| running["pid"] == shop.child.id()) {
-                let url = running["url"].as_str().expect("a url").trim_start_matches("https://");
-                shop.listen = url.parse().expect("an address");
-                return shop;
-            }
-            assert!(Instant::now() < until, "the shop is not ready: {}", folder.log());
-            sleep(Duration::from_millis(10)).await;
-        }
+        Self::begin(folder, args).ready(folder).await
     }
 
     /// Starts a shop and does not wait until it is ready; from here on it is killed whatever happens.
     pub(crate) fn begin(folder: &Folder, args: &[&str]) -> Self {
-        let data = folder.data();
+        assert!(folder.places.is_none(), "`serve` is for shops in one process");
+        let serve = ["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver];
+        Self::begin_part(folder, folder.data(), &[&serve, folder.args, args].concat())
+    }
+
+    /// Starts a part of a shop, with a folder of its own, and does not wait until it is ready.
+    pub(crate) fn begin_part(folder: &Folder, data: PathBuf, args: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(folder.path().join("data.log")).expect("a log");
-        let child = emporion()
-            .args(["serve", "--admin-listen", "off", "--per-address", "0", "--driver", folder.driver, "--data"])
-            .arg(&data)
-            .args(folder.args)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
-        Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let child = emporion().args(args).arg("--data").arg(&data).stdout(Stdio::null()).stderr(log).spawn().expect("the program starts");
+        Self { child, data, listen: SocketAddr::from(([127, 0, 0, 1], 0)), behind: Vec::new() }
     }
 
-    /// A client over HTTP/2 with an admin's token.
+    /// Starts an engine of the folder alone, or of a cluster.
+    pub(crate) fn begin_engine(folder: &Folder, data: PathBuf, args: &[&str]) -> Self {
+        Self::begin_part(folder, data, &[&["engine", "--driver", folder.driver], folder.args, args].concat())
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(mut self, folder: &Folder) -> Self {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                panic!("it ended with {status}: {}", folder.log());
+            }
+            if let Some(running) = running(&self.data).filter(|running| running["pid"] == self.child.id()) {
+                // An engine alone has no shop's address.
+                let url = running["url"].as_str().expect("a url").strip_prefix("https://");
+                let listen = url.or_else(|| running["wire"]["address"].as_str()).expect("an address");
+                self.listen = listen.parse().expect("an address");
+                return self;
+            }
+            assert!(Instant::now() < until, "{} is not ready: {}", self.data.display(), folder.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A client over HTTP/2 with an admin's token; in front of a cluster one that asks the gateways in turn.
     pub(crate) fn api(&self) -> Api {
-        Api::http2(&self.data, self.listen)
+        let api = Api::http2(&self.data, self.listen);
+        match self.behind.first() {
+            None => api,
+            Some(other) => api.in_turn_with(Api::http2(&other.data, other.listen)),
+        }
     }
 
-    /// SIGKILL.
+    /// SIGKILL, of all there is.
     pub(crate) fn kill(mut self) {
-        self.child.kill().expect("it runs");
+        for shop in [&mut self.child].into_iter().chain(self.behind.iter_mut().map(|part| &mut part.child)) {
+            shop.kill().expect("it runs");
+        }
         self.child.wait().expect("it ends");
     }
 
@@ -177,10 +216,16 @@ impl Shop {
         self.wait("end").await
     }
 
-    /// SIGTERM, and how it ended.
+    /// SIGTERM, and how it ended; what is behind it is stopped after it, in order.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         self.terminate();
-        self.wait("stop").await
+        let status = self.wait("stop").await;
+        for part in &mut self.behind {
+            part.terminate();
+            let status = part.wait("stop").await;
+            assert!(status.success(), "{}: {status}", part.data.display());
+        }
+        status
     }
 
     /// SIGTERM.

@@ -4,11 +4,12 @@ use crate::{
     api::Api,
     guest::Guest,
     process::{Folder, Shop},
+    several::alone_and_in_a_cluster,
 };
 
-#[tokio::test]
-async fn a_guest_buys_over_every_protocol() {
-    let folder = Folder::new();
+alone_and_in_a_cluster! { a_guest_buys_over_every_protocol }
+
+async fn a_guest_buys_over_every_protocol(folder: Folder) {
     let shop = Shop::start(&folder).await;
     shop.api().products(&[("thing", "A thing", 10)]).await;
     let apis = [

@@ -2,9 +2,12 @@
 
 use crate::{
     api::{Answer, Api, ask},
-    process::{Folder, Shop, verify},
+    process::{Folder, Shop},
+    several::alone_and_in_a_cluster,
 };
 use serde_json::{Value, json};
+
+alone_and_in_a_cluster! { goods_go_to_other_locations_over_a_kill suppliers_announce_and_policies_show }
 
 /// A call that moves stock, insisted on under its own key.
 async fn moves(api: &Api, path: &str, key: &str, body: Value) -> Answer {
@@ -23,9 +26,8 @@ async fn row(api: &Api, key: &str, location: &str) -> Value {
     stock["locations"].as_array().expect("rows").iter().find(|row| row["location"] == location).expect("a row").clone()
 }
 
-#[tokio::test] // Locations enough that some are on other partitions and shards than `main`.
-async fn goods_go_to_other_locations_over_a_kill() {
-    let folder = Folder::new();
+// Locations enough that some are on other partitions and shards than `main`.
+async fn goods_go_to_other_locations_over_a_kill(folder: Folder) {
     let shop = Shop::start(&folder).await;
     let listen = shop.listen;
     let api = shop.api();
@@ -72,13 +74,11 @@ async fn goods_go_to_other_locations_over_a_kill() {
     let sent = history["items"].as_array().expect("items").iter().filter(|item| item["from"] == "available").count();
     assert_eq!(sent, 6, "{history}");
     shop.stop().await;
-    let (whole, told) = verify(&folder.data());
+    let (whole, told) = folder.verify();
     assert!(whole, "{told}");
 }
 
-#[tokio::test]
-async fn suppliers_announce_and_policies_show() {
-    let folder = Folder::new();
+async fn suppliers_announce_and_policies_show(folder: Folder) {
     let shop = Shop::start(&folder).await;
     let api = shop.api();
     api.products(&[("lamp", "Walnut desk lamp", 4)]).await;

@@ -7,6 +7,7 @@
 mod cart;
 mod catalog;
 pub(crate) mod checkout;
+mod cluster;
 mod common_synonyms;
 mod effects;
 mod feed;
@@ -22,6 +23,7 @@ pub(crate) mod validate;
 pub(crate) mod views;
 mod warehouse;
 
+pub(crate) use cluster::tell as tell_node;
 pub use common_synonyms::COMMON as COMMON_SYNONYMS;
 
 use crate::{
@@ -216,8 +218,12 @@ async fn run(ctx: &Ctx, trail: &mut Trail, request: Request) -> Result<Body, Fai
         Op::GetSearchSetting { kind, key } => search_settings::get(ctx, &head, kind, &key),
         Op::ListSearchSettings { kind, limit, after } => search_settings::list(ctx, &head, kind, limit, after.as_deref()),
         Op::SimilarProducts { product, filters, limit } => similar::similar(ctx, &product, filters, limit).await,
-        // A node alone is a member of no cluster.
-        Op::ClusterMap => Ok(Body::ClusterMap(None)),
+        Op::ClusterMap => Ok(Body::ClusterMap(ctx.with(cluster::map).map(Box::new))),
+        Op::Replicas => cluster::replicas(ctx, &head).await,
+        Op::AddNode(facts) => cluster::add(ctx, &head, trail, facts).await,
+        Op::ChangeNode { node, address, zone, region, standing } => {
+            cluster::change(ctx, &head, trail, node, cluster::Wanted { address, zone, region, standing }).await
+        }
         Op::SearchQueries { without_results, limit } => search::queries(ctx, &head, without_results, limit).await,
         // Taken by the core before it comes to a flow.
         Op::Reserve(_)

@@ -72,6 +72,11 @@ impl Found {
         self.applied
     }
 
+    /// Were the members of the group named?
+    pub(crate) fn has_members(&self) -> bool {
+        self.tail.is_some()
+    }
+
     /// Takes the next word of the logs. `apply` gets each command that is committed, in order, with its index.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ const CLOSE_ENTRIES: u64 = 1_000;
 /// So long a node leads before it looks whether another one should.
 const BALANCE_TICKS: usize = 200;
 /// Bytes of entries in one message, about.
-const MESSAGE_BYTES_MAX: u64 = 256 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: u64 = 256 * 1024;
 /// Messages with entries on their way to one follower.
 const IN_FLIGHT_MAX: usize = 64;
 /// Bytes of entries that a leader has proposed and that are not committed.
@@ -349,6 +349,23 @@ impl Group {
         Some(self.read)
     }
 
+    /// Hands the lead to whoever can take it soonest. Does it lead, and is there anybody else?
+    pub(crate) fn hand_over(&mut self) -> bool {
+        if !self.leads() {
+            return false;
+        }
+        let others: Vec<NodeId> = super::message::voters(self.tail().membership()).filter(|node| *node != self.node).collect();
+        let matched =
+            |node: &NodeId| self.raw.raft.prs().get(node.0).filter(|progress| progress.recent_active).map(|progress| progress.matched);
+        // The first of those that have most: one is enough.
+        let heir = others.iter().filter_map(|node| Some((matched(node)?, std::cmp::Reverse(*node)))).max();
+        // Nobody for the moment after each of the crate's looks at who is there.
+        if let Some((_, std::cmp::Reverse(heir))) = heir {
+            self.transfer(heir);
+        }
+        !others.is_empty()
+    }
+
     /// Hands the lead to another member, if it leads and that one keeps up.
     pub(crate) fn transfer(&mut self, to: NodeId) {
         if self.leads() {
@@ -481,6 +498,11 @@ impl Group {
     /// Who leads, as far as is known.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         Some(self.raw.raft.leader_id).filter(|leader| *leader != 0).map(NodeId)
+    }
+
+    /// Has it a say: does its log have all that it ever acknowledged?
+    pub(crate) fn counts(&self) -> bool {
+        self.lost.is_none()
     }
 
     pub(crate) fn term(&self) -> u64 {

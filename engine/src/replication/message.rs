@@ -44,6 +44,17 @@ pub(crate) struct GroupMessage {
     pub(crate) body: Body,
 }
 
+impl GroupMessage {
+    /// For which of a node's shards it is: the one that has the partition, or the one that asked.
+    fn shard(&self, shards: u16) -> ShardId {
+        match &self.body {
+            // Of a start with another number of shards: whoever gets it does not know it either.
+            Body::Answer { shard, .. } => ShardId(shard % shards),
+            _ => placement::shard_of(PartitionId(self.group), shards),
+        }
+    }
+}
+
 /// What it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -320,6 +331,18 @@ struct SentSnapshot {
 }
 
 impl NodeBatch {
+    /// Which start of the sender it comes from: a later one has a higher number.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Is all of it for this shard, of so many?
+    #[must_use]
+    pub fn is_for(&self, shard: ShardId, shards: u16) -> bool {
+        self.messages.iter().all(|message| message.shard(shards) == shard)
+    }
+
     /// Its bytes, as they are sent. Bodies of entries are copied once, into these.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -349,12 +372,7 @@ impl NodeBatch {
         let Self { incarnation, wall_ms, messages } = self;
         let mut by_shard: BTreeMap<ShardId, Vec<GroupMessage>> = BTreeMap::new();
         for message in messages {
-            let shard = match &message.body {
-                // Of a start with another number of shards: whoever gets it does not know it either.
-                Body::Answer { shard, .. } => ShardId(shard % shards),
-                _ => placement::shard_of(PartitionId(message.group), shards),
-            };
-            by_shard.entry(shard).or_default().push(message);
+            by_shard.entry(message.shard(shards)).or_default().push(message);
         }
         by_shard.into_iter().map(|(shard, messages)| (shard, Self { incarnation, wall_ms, messages })).collect()
     }

@@ -13,6 +13,7 @@
 
 pub(crate) mod change;
 mod found;
+mod frames;
 pub(crate) mod group;
 mod lost;
 pub(crate) mod message;

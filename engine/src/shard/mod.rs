@@ -26,6 +26,17 @@ pub struct Now {
     pub mono_us: u64,
 }
 
+/// Where another node of the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerNode {
+    /// Which.
+    pub node: NodeId,
+    /// `host:port` of its shard 0; shard `n` listens on that port plus `n`.
+    pub address: String,
+    /// At least one.
+    pub shards: u16,
+}
+
 /// What happened outside.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "moved once into the core; a box would be an allocation for each call")]
@@ -53,6 +64,8 @@ pub enum Input {
         /// What.
         batch: NodeBatch,
     },
+    /// To which other nodes there is a connection, of those in the last [`Output::Peers`]; whenever that changes.
+    Links(Vec<(NodeId, bool)>),
     /// The batch of the last [`Output::Write`] is on disk; its bytes come back for reuse.
     Written(SealedBatch),
     /// The segment of [`Output::Prepare`] is allocated and its header is on disk.
@@ -98,6 +111,8 @@ pub enum Output {
         /// What.
         batch: NodeBatch,
     },
+    /// These are the other nodes from now on, all of them, and where they are; then [`Input::Links`]. What is told to any other goes nowhere.
+    Peers(Vec<PeerNode>),
     /// Tell another shard of this node.
     Peer {
         /// Which.

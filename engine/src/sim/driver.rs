@@ -143,6 +143,8 @@ impl World {
                 Ok(())
             }
             Output::Node { to, batch } => self.say(machine, to, &batch),
+            // All machines reach each other, as far as the network lets them.
+            Output::Peers(_) => Ok(()),
             Output::Peer { to, message } => {
                 let Machine { node: Some(node), life, trouble, .. } = &mut self.machines[machine] else { return Ok(()) };
                 let life = *life;

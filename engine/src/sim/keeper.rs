@@ -19,10 +19,9 @@ use crate::{
         Command, Entry,
         cluster::{NodeFacts, Standing},
     },
-    shard::core::NODES_PARTITION,
 };
 use std::collections::{BTreeSet, VecDeque};
-use wire::{Idempotency, NodeId, PartitionId};
+use wire::{Idempotency, NodeId, PartitionId, placement::NODES_PARTITION};
 
 /// How often it looks, in microseconds.
 const LOOK_US: u64 = 150_000;

@@ -164,8 +164,13 @@ pub(super) fn boot(
 ) -> Result<Node, NotStarted> {
     let Machine { id, disk, meta, life, founders, .. } = machine;
     let (machine, disk) = (*id, &*disk);
-    let cluster =
-        (settings.machines > 1).then(|| Cluster { node: machine.node(), incarnation: u64::from(*life), members: founders.clone() });
+    let cluster = (settings.machines > 1).then(|| Cluster {
+        node: machine.node(),
+        incarnation: u64::from(*life),
+        members: founders.clone(),
+        facts: None,
+        peers: Vec::new(),
+    });
     let plan = Plan::read(meta, disk.clone())?;
     let mut event_files = EventDisk { disk: disk.clone(), generations: meta.generations.clone() };
     let unread = |source| ReplayLogError::from(RecoverError::Io { file: crate::events::FOLDER.to_owned(), offset: 0, source });

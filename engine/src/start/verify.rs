@@ -13,6 +13,7 @@ use super::{
 use crate::{
     folder::{Folder, FolderError},
     log::Cut,
+    node::NodeFile,
     partition::{Changes, Partition},
     record,
     replication::{self, Said},
@@ -133,8 +134,9 @@ pub fn verify(data: &Path) -> Result<Report, VerifyError> {
     });
     let partitions: Vec<PartitionReport> = partitions.collect();
     let seq = |id: PartitionId| partitions.get(usize::from(id.0)).map(|partition| partition.seq);
-    // What of a damaged log was not read is not missing.
-    let (events_bytes, events) = events::look_over(&folder, |id| seq(id).filter(|_| damage.is_empty()));
+    // What of a damaged log was not read is not missing; nor is what a node of a cluster knew to be committed, and its log does not say yet.
+    let is_node = NodeFile::read(data)?.is_some();
+    let (events_bytes, events) = events::look_over(&folder, |id| seq(id).filter(|_| damage.is_empty() && !is_node));
     Ok(Report {
         partitions,
         entries: walked.entries,

@@ -57,6 +57,12 @@ impl VerifyingKey {
         ed25519_dalek::VerifyingKey::from_bytes(public).ok().map(Self)
     }
 
+    /// The 32 bytes that [`Self::from_bytes`] takes. Not secret.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     /// Names the key in a token's header.
     fn id(&self) -> String {
         URL_SAFE_NO_PAD.encode(&blake3::hash(self.0.as_bytes()).as_bytes()[..12])

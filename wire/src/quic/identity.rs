@@ -172,7 +172,7 @@ const fn reach(op: &Op) -> Reach {
         | Op::SearchQueries { .. }
         | Op::SimilarProducts { .. } => Reach::Shop,
         Op::TakeEffects { .. } | Op::EffectResult(_) => Reach::Effects,
-        Op::CheckStock(_) => Reach::Operation,
+        Op::CheckStock(_) | Op::Replicas | Op::AddNode(_) | Op::ChangeNode { .. } => Reach::Operation,
         Op::ClusterMap => Reach::Anyone,
     }
 }
@@ -246,7 +246,7 @@ pub enum IdentityError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EffectOutcome, EffectResult, EventId, RawId, Role, ShardId};
+    use crate::{EffectOutcome, EffectResult, EventId, NodeId, NodeStanding, RawId, Role, ShardId};
 
     #[test] // Each row: a URI, and whether it names one of ours.
     fn names() {
@@ -279,6 +279,7 @@ mod tests {
     fn who_may_ask_what() {
         let effect = EffectResult { id: EventId(RawId(1)), fence: 1, outcome: EffectOutcome::Succeeded };
         let take = Op::TakeEffects { shard: ShardId(0), adapters: Vec::new(), max: 1, lease_ms: 1, wait_ms: 1 };
+        let change = Op::ChangeNode { node: NodeId(1), address: None, zone: None, region: None, standing: Some(NodeStanding::Removed) };
         let (admin, system) = (Principal::Staff { role: Role::Admin }, Principal::System);
         for (op, principal, gateway, adapter) in [
             (Op::ListCategories, Principal::Anonymous, true, false),
@@ -292,6 +293,8 @@ mod tests {
             (Op::ClusterMap, system, true, true),
             (Op::CheckStock(ShardId(0)), system, false, false),
             (Op::CheckStock(ShardId(0)), admin, false, false),
+            (change.clone(), system, false, false),
+            (change, admin, false, false),
         ] {
             let request = Request { principal, ..Request::system(op) };
             let may = |part| Identity::new(part, "a").expect("a name").may(&request);

@@ -114,6 +114,7 @@ impl State {
                 let counts = views::category_counts(&self.index).map_err(|error| views::query_refusal(&error))?;
                 Ok(Answer::CategoryCounts(counts))
             }
+            Ask::Replicas => Ok(Answer::Replicas(self.replicas())),
             Ask::Orders { status, limit, after } => Ok(Answer::Orders(self.orders(status, limit, after)?)),
         }
     }

@@ -180,6 +180,12 @@ impl Builder {
         self.partitions.iter().find_map(ahead)
     }
 
+    /// Do the logs name members of a group?
+    #[must_use]
+    pub fn is_of_a_cluster(&self) -> bool {
+        self.partitions.values().any(|replayed| replayed.found.has_members())
+    }
+
     /// The time of the newest entry; 0 when there is none.
     #[must_use]
     pub fn last_time(&self) -> Millis {
@@ -248,7 +254,7 @@ impl Builder {
             let applied = found.applied();
             let replica = cluster.as_ref().map(|cluster| {
                 marks.extend(begun.map(|place| (id, place)));
-                let Cluster { node, incarnation, members } = cluster;
+                let Cluster { node, incarnation, members, facts: _, peers: _ } = cluster;
                 let mut tail = found.end(|| Membership { voters: members.iter().map(|node| node.0).collect(), ..Membership::default() });
                 if let Some(index) = snapshot {
                     tail.made_snapshot(index);

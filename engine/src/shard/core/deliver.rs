@@ -16,12 +16,10 @@ use crate::{
     record::v1::{Command, Entry},
 };
 use std::sync::Arc;
-use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX, placement};
+use wire::{EventId, PartitionId, ProductId, SkuId, limits::SHOWN_QUANTITY_MAX, placement, placement::NODES_PARTITION};
 
 /// Pause before an effect is sent again, doubling from the first to the second, milliseconds.
 const RESEND_MS: (u64, u64) = (10, 1_000);
-/// Where the cluster's nodes are kept.
-pub(crate) const NODES_PARTITION: PartitionId = PartitionId(0);
 /// Things one `RunTimers` ends at most, so that a batch of expiries does not delay requests.
 const TIMER_STEP_MAX: u32 = 256;
 

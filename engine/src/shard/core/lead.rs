@@ -10,6 +10,9 @@ use super::{
 use crate::{flow, mutants, partition::Partition, replication::Place};
 use wire::{EventId, Millis, OrderId, PartitionId};
 
+/// A node that ends in order hands over what it leads, and waits so long for others to take it: twice as long as one round of votes takes, and far less than an
+/// election after it.
+const HAND_OVER_MS: u64 = 1_000;
 /// Two nodes' clocks may be so far apart, in milliseconds, before one of them is not believed.
 const SKEW_MS_MAX: i64 = 1_000;
 
@@ -68,6 +71,48 @@ impl State {
             let ctx = self.ctx();
             self.spawn.push(Box::pin(flow::checkout::resource(ctx, id, order)));
         }
+    }
+
+    /// The node is to end in order. In a cluster it first hands over what it leads: who asks meanwhile is served here or told who leads now.
+    pub(super) fn leave(&mut self) {
+        let until_us = self.in_ms(HAND_OVER_MS);
+        match &mut self.replication {
+            Some(replication) if !self.draining => replication.leaving_us = Some(until_us),
+            Some(_) | None => {}
+        }
+        self.hand_over();
+    }
+
+    /// Hands over what is still led; once nothing is, or it takes too long, the drain begins.
+    pub(super) fn hand_over(&mut self) {
+        let mut leads = false;
+        if let Some(until_us) = self.replication.as_ref().and_then(|replication| replication.leaving_us)
+            && self.now.mono_us < until_us
+        {
+            let ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
+            for id in ids {
+                let replica = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_deref_mut());
+                leads |= replica.is_some_and(|replica| replica.group.hand_over());
+                self.has_work(id);
+            }
+        }
+        if leads {
+            return;
+        }
+        let leads_nothing = self.partitions.values().all(|slot| slot.replica.as_ref().is_some_and(|replica| !replica.group.leads()));
+        if let Some(replication) = &mut self.replication {
+            replication.leaving_us = None;
+            // What it would still be told to write would keep it from ending; it gets it at its next start.
+            replication.is_silent = leads_nothing;
+        }
+        self.draining = true;
+        self.index_files.drain();
+        self.end_snapshots();
+    }
+
+    /// Does it still hand over what it leads?
+    pub(super) fn is_leaving(&self) -> bool {
+        self.replication.as_ref().is_some_and(|replication| replication.leaving_us.is_some())
     }
 
     /// Before anything is stamped in a lead: time goes on from the newest entry there is, committed or not, or from what the nodes' clocks show. One of them

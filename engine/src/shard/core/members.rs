@@ -13,8 +13,7 @@ const LOOK_TICKS: u64 = 8;
 impl State {
     /// Looks at the groups that are led from here.
     pub(super) fn members_tick(&mut self) {
-        let Some(replication) = &mut self.replication else { return };
-        replication.ticks += 1;
+        let Some(replication) = &self.replication else { return };
         if !replication.ticks.is_multiple_of(LOOK_TICKS) {
             return;
         }

@@ -16,6 +16,7 @@ mod feed;
 mod files;
 pub mod index_files;
 mod lead;
+mod links;
 mod members;
 pub mod peer;
 mod pipeline;
@@ -34,16 +35,16 @@ pub(crate) mod wait;
 
 pub(crate) use build::Restored;
 pub use build::{Builder, ReplayError};
-pub(crate) use deliver::{NODES_PARTITION, doc_key};
+pub(crate) use deliver::doc_key;
 pub(crate) use express::answer_of as express_response;
 pub use pipeline::PROPOSALS_MAX;
 
 use crate::{
     flow,
     partition::Partition,
-    record::v1::Entry,
+    record::v1::{Entry, cluster::NodeFacts},
     seal::Keyring,
-    shard::{CallToken, Input, Now, Output},
+    shard::{CallToken, Input, Now, Output, PeerNode},
     shared::Shared,
 };
 use ctx::Ctx;
@@ -101,6 +102,10 @@ pub struct Cluster {
     pub incarnation: u64,
     /// Who votes in groups of which the folder knows nothing yet; nobody, on a node that joins others.
     pub members: Vec<NodeId>,
+    /// What the first node of all says of itself, until the cluster knows it.
+    pub facts: Option<NodeFacts>,
+    /// Nodes to turn to until the cluster's are known here.
+    pub peers: Vec<PeerNode>,
 }
 
 impl Config {
@@ -149,17 +154,13 @@ impl ShardCore {
                 }
             }
             Input::Node { from, batch } => self.state.borrow_mut().node_says(from, batch),
+            Input::Links(links) => self.state.borrow_mut().links_are(links),
             Input::Written(batch) => self.state.borrow_mut().written(batch),
             Input::Prepared(plan) => self.state.borrow_mut().prepared(&plan),
             Input::NotPrepared(plan) => self.state.borrow_mut().not_prepared(plan),
             Input::FilesDone { id, result } => self.state.borrow_mut().files_done(id, result),
             Input::Tick => self.tick(now),
-            Input::Drain => {
-                let mut state = self.state.borrow_mut();
-                state.draining = true;
-                state.index_files.drain();
-                state.end_snapshots();
-            }
+            Input::Drain => self.state.borrow_mut().leave(),
             Input::Close => self.state.borrow_mut().closed = true,
         }
         self.run();
@@ -202,7 +203,12 @@ impl ShardCore {
     pub fn is_idle(&self) -> bool {
         let state = self.state.borrow();
         let events_wait = state.draining && state.events.wants_more();
-        self.calls.is_empty() && state.pipeline.is_idle() && state.files.is_empty() && state.snapshots.is_idle() && !events_wait
+        !state.is_leaving()
+            && self.calls.is_empty()
+            && state.pipeline.is_idle()
+            && state.files.is_empty()
+            && state.snapshots.is_idle()
+            && !events_wait
     }
 
     /// What was begun before [`Input::Close`] is in the log and in files, as far as the disk takes it: a driver may end now.

@@ -72,6 +72,8 @@ pub enum Ask {
     },
     /// Active products per category key, at the shard.
     CategoryCounts,
+    /// How the shard's replicas stand.
+    Replicas,
     /// The shard's latest orders.
     Orders {
         /// Only these.
@@ -107,6 +109,7 @@ impl Ask {
             | Self::Suggest(..)
             | Self::SearchQueries { .. }
             | Self::CategoryCounts
+            | Self::Replicas
             | Self::Orders { .. }
             | Self::Feed { .. } => None,
         }
@@ -146,6 +149,8 @@ pub enum Answer {
     SearchQueries(Vec<CountedQuery>),
     /// By category key.
     CategoryCounts(Vec<(String, u64)>),
+    /// By partition.
+    Replicas(Vec<wire::ReplicaView>),
     /// Latest first.
     Orders(Vec<OrderView>),
     /// Of each partition in order.

@@ -66,6 +66,7 @@ fn question(ask: Ask) -> Option<Question> {
         | Ask::Suggest(..)
         | Ask::SearchQueries { .. }
         | Ask::CategoryCounts
+        | Ask::Replicas
         | Ask::Orders { .. }
         | Ask::Feed { .. } => return None,
     })
@@ -100,6 +101,7 @@ fn reply(answer: Answer) -> Replied {
         | Answer::Suggest(..)
         | Answer::SearchQueries(_)
         | Answer::CategoryCounts(_)
+        | Answer::Replicas(_)
         | Answer::Orders(_)
         | Answer::Feed(_) => return Err(Failure::Internal),
     })

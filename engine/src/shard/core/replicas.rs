@@ -8,6 +8,7 @@
 
 use super::{
     barrier::Reads,
+    links::Links,
     pipeline::{Done, Landing, Proposal, ToLog},
     state::{Slot, State},
 };
@@ -18,14 +19,14 @@ use crate::{
     replication::{
         HardState, LogEntry, NodeId, Place, TAIL_BYTES,
         group::{Group, NotTaken, Then, Work},
-        message::{Body, GroupMessage, Kind, NodeBatch},
+        message::{Body, GroupMessage, Kind, NodeBatch, everybody, voters},
         tail::Snapshot,
     },
     shard::Output,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use wire::{Failure, Millis, PartitionId};
+use wire::{Failure, Millis, PartitionId, ReplicaView};
 
 /// One partition's replica on this shard.
 pub(crate) struct Replica {
@@ -66,7 +67,7 @@ struct Proposed {
 
 /// What the shard's replicas have in common.
 pub(crate) struct Replication {
-    pub(super) node: NodeId,
+    pub(crate) node: NodeId,
     pub(super) incarnation: u64,
     /// Replicas with something to do.
     busy: VecDeque<PartitionId>,
@@ -76,8 +77,15 @@ pub(crate) struct Replication {
     pub(super) next_tick_us: u64,
     /// What other nodes' wall clocks showed, as last told, when this one's monotonic clock was at 0, milliseconds: so it stays right when its wall clock is set.
     pub(super) walls_ms: BTreeMap<NodeId, i64>,
+    /// It ends in order, and hands over what it leads until then.
+    pub(super) leaving_us: Option<u64>,
+    /// It has ended in order but for calls that wait for others' answers: it takes no part in groups any more.
+    pub(super) is_silent: bool,
     /// Since the start.
     pub(super) ticks: u64,
+    /// To which other nodes there is a connection, as the driver said last.
+    pub(crate) links: BTreeMap<NodeId, bool>,
+    pub(super) own_links: Links,
     /// Questions to other nodes, with when they are waited for no longer, oldest first.
     pub(super) asked: VecDeque<(u64, u64)>,
 }
@@ -117,7 +125,11 @@ impl Replication {
             outbox: BTreeMap::new(),
             next_tick_us: 0,
             walls_ms: BTreeMap::new(),
+            leaving_us: None,
+            is_silent: false,
             ticks: 0,
+            links: BTreeMap::new(),
+            own_links: Links::default(),
             asked: VecDeque::new(),
         }
     }
@@ -410,15 +422,37 @@ impl State {
         }
     }
 
+    /// How they stand; none on a node alone.
+    pub(super) fn replicas(&self) -> Vec<ReplicaView> {
+        let view = |(id, slot): (&PartitionId, &Slot)| {
+            let group = &slot.replica.as_deref()?.group;
+            let members = group.tail().membership();
+            let voters: Vec<NodeId> = voters(members).collect();
+            Some(ReplicaView {
+                partition: *id,
+                leader: group.leader(),
+                term: group.term(),
+                learners: everybody(members).filter(|node| !voters.contains(node)).collect(),
+                voters,
+                counts: group.counts(),
+                last: group.tail().last().index,
+                committed: group.commit(),
+                applied: slot.applied.index,
+            })
+        };
+        self.partitions.iter().filter_map(view).collect()
+    }
+
     /// Another node's batch came.
     pub(crate) fn node_says(&mut self, from: NodeId, batch: NodeBatch) {
         let Some(replication) = &mut self.replication else { return };
         let mono_ms = (self.now.mono_us / 1_000).cast_signed();
         replication.walls_ms.insert(from, batch.wall_ms.cast_signed().saturating_sub(mono_ms));
-        let own = replication.incarnation;
+        let (own, is_silent) = (replication.incarnation, replication.is_silent);
         for GroupMessage { group, body } in batch.messages {
             let id = PartitionId(group);
             match body {
+                body if is_silent && !matches!(body, Body::Answer { .. }) => {}
                 Body::Part(part) => self.part_came(id, from, batch.incarnation, part),
                 Body::Taken { place, offset } => self.part_taken(id, from, place, offset),
                 Body::Ask { id: ask, shard, question } => self.node_asks(from, batch.incarnation, id, ask, shard, &question),
@@ -446,9 +480,18 @@ impl State {
         if self.closed || self.now.mono_us < replication.next_tick_us {
             return;
         }
+        replication.ticks += 1;
         replication.next_tick_us = self.now.mono_us + crate::replication::group::TICK_MS * 1_000;
         self.late_answers();
-        self.members_tick();
+        if self.replication.as_ref().is_some_and(|replication| replication.is_silent) {
+            return;
+        }
+        if self.is_leaving() {
+            self.hand_over();
+        } else {
+            self.members_tick();
+        }
+        self.links_tick();
         let ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
         for id in ids {
             if let Some(replica) = self.replica(id) {

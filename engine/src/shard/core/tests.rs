@@ -231,7 +231,7 @@ impl Node {
                     }
                     Output::Reply { token, response } => self.replies.push((token, response)),
                     Output::Peer { message, .. } if self.lose.is_some_and(|lose| lose(&message)) => {}
-                    Output::Node { .. } => panic!("a node alone"),
+                    Output::Node { .. } | Output::Peers(_) => panic!("a node alone"),
                     Output::Peer { to, message } => {
                         let from = ShardId(u16::try_from(shard).expect("few shards"));
                         inputs.push_back((usize::from(to.0), Input::Peer { from, message }));

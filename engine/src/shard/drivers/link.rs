@@ -30,8 +30,6 @@ pub(super) enum FromLink {
     Call { token: CallToken, request: Request, answer: Answer },
     /// Nobody waits for that call any more.
     Cancel(CallToken),
-    /// Another node says this.
-    Node(Said),
 }
 
 /// What another node said.
@@ -75,6 +73,8 @@ impl Room {
 /// The link's end of the queue.
 pub(super) struct Calls {
     pub(super) queue: Rc<Hand<FromLink>>,
+    /// A queue of its own: a heartbeat waits for no call.
+    pub(super) said: Rc<Hand<Said>>,
     /// Names calls, together with those from other threads.
     pub(super) port: Port,
     /// For what other nodes say.
@@ -102,7 +102,7 @@ impl Service for Calls {
     fn node(&self, identity: &Identity, body: Vec<u8>) {
         let bytes = body.len();
         match self.room.keep(identity.clone(), body) {
-            Some(said) => self.queue.put(FromLink::Node(said)),
+            Some(said) => self.said.put(said),
             None => tracing::debug!(%identity, bytes, "engine link: no room for what another node says"),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod files;
 mod glommio;
 mod hand;
 mod link;
+mod nodes;
 mod portable;
 pub(crate) mod queue;
 mod segments;

@@ -14,8 +14,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::shard::{CallToken, core::peer::PeerMessage};
-use wire::{Call, CallError, Request, Response, ShardId};
+use crate::shard::{CallToken, NodeBatch, core::peer::PeerMessage};
+use wire::{Call, CallError, NodeId, Request, Response, ShardId};
 
 /// Calls to one shard that its executor has not taken yet. At the limit a call is refused; those taken are bounded by the core.
 pub(crate) const CALL_QUEUE_MAX: usize = 4_096;
@@ -39,6 +39,13 @@ pub(crate) enum Note {
         from: ShardId,
         /// At least one.
         messages: Vec<PeerMessage>,
+    },
+    /// Another node says this to partitions of this shard; another shard of this one heard it.
+    Node {
+        /// Which.
+        from: NodeId,
+        /// What.
+        batch: NodeBatch,
     },
     /// The caller is gone.
     Cancel(CallToken),

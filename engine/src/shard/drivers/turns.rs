@@ -28,7 +28,8 @@ use hashbrown::HashMap;
 use super::{
     Clock, end_process,
     hand::Hand,
-    link::{Calls, FromLink, failed},
+    link::{Calls, FromLink, Said, failed},
+    nodes::Nodes,
     queue::{Asked, Inbox, Note, Port},
 };
 use crate::log::{SealedBatch, SegmentPlan};
@@ -37,12 +38,17 @@ use crate::shard::{
     core::{ShardCore, peer::PeerMessage},
     files::FileJob,
 };
-use wire::{Failure, Response, ShardId, Topology, quic::Answer};
+use wire::{
+    Failure, Response, ShardId, Topology,
+    quic::{Answer, NodeLink, node_link::NodePeer},
+};
 
 /// Notes taken in a turn; the others wait for the next.
 const TURN_NOTES_MAX: usize = 64;
 /// Calls taken in a turn; the others wait for the next.
 const TURN_CALLS_MAX: usize = 256;
+/// What other nodes said, taken in a turn; the rest waits for the next.
+const TURN_SAID_MAX: usize = 64;
 /// Calls taken in a turn although the time slice is over: so a slow turn makes progress.
 const TURN_CALLS_MIN: usize = 8;
 /// A write under way is looked for again after this part of the time waited for it, so that it is late by an eighth at most: at once as long
@@ -98,6 +104,8 @@ pub(super) trait Disk {
 pub(super) trait Link {
     /// Tells clients to send no more.
     fn goaway(&self);
+    /// Begins to connect to a shard of another node, from the socket it listens on, and stays connected to it.
+    fn link(&self, config: quinn::ClientConfig, peer: NodePeer) -> NodeLink;
     /// Takes leave of all clients, gives them `patience` to get their answers, then closes. Afterwards the port is free.
     fn leave(self, patience: Duration) -> impl Future<Output = ()>;
 }
@@ -152,6 +160,8 @@ pub(crate) struct Setup {
     pub(crate) board: Arc<Board>,
     /// Where to serve the link, if anywhere, and with which certificates.
     pub(crate) link: Option<(SocketAddr, quinn::ServerConfig)>,
+    /// With which certificate it connects to other nodes, in a cluster.
+    pub(crate) nodes: Option<quinn::ClientConfig>,
     /// How keys are spread.
     pub(crate) topology: Topology,
     /// Told once, when the shard serves or cannot.
@@ -186,12 +196,19 @@ impl Drop for EndOnPanic {
 }
 
 impl Setup {
-    /// The way of the link's calls into the loop: its end for a service, and the one for [`Shard::new`].
-    pub(super) fn calls(&self) -> (Calls, Rc<Hand<FromLink>>) {
-        let queue = Hand::new();
-        let calls = Calls { queue: Rc::clone(&queue), port: self.ports[usize::from(self.shard.0)].clone(), room: Rc::default() };
-        (calls, queue)
+    /// The way of what comes by the link into the loop: its end for a service, and the one for [`Shard::new`].
+    pub(super) fn calls(&self) -> (Calls, Incoming) {
+        let (queue, said) = (Hand::new(), Hand::new());
+        let port = self.ports[usize::from(self.shard.0)].clone();
+        let calls = Calls { queue: Rc::clone(&queue), said: Rc::clone(&said), port, room: Rc::default() };
+        (calls, Incoming { calls: queue, said })
     }
+}
+
+/// What comes by the link.
+pub(super) struct Incoming {
+    calls: Rc<Hand<FromLink>>,
+    said: Rc<Hand<Said>>,
 }
 
 /// Turns that did something, counted by the loop.
@@ -218,7 +235,9 @@ pub(super) struct Shard<M: Machine> {
     /// Since when there is nothing to do but wait for a write.
     asleep_us: Option<u64>,
     inbox: Inbox,
-    from_link: Rc<Hand<FromLink>>,
+    from_link: Incoming,
+    nodes: Nodes,
+    shards: u16,
     replies: HashMap<CallToken, Caller, foldhash::fast::RandomState>,
     peers: Peers,
     standing: Reporting,
@@ -237,7 +256,7 @@ impl<M: Machine> Shard<M> {
         clock: Clock,
         setup: Setup,
         disk: M::Disk,
-        (server, from_link): (Option<M::Link>, Rc<Hand<FromLink>>),
+        (server, from_link): (Option<M::Link>, Incoming),
         activity: Activity,
     ) -> Self {
         Self {
@@ -248,6 +267,8 @@ impl<M: Machine> Shard<M> {
             asleep_us: None,
             inbox: setup.inbox,
             from_link,
+            nodes: Nodes::new(setup.nodes),
+            shards: setup.topology.shards,
             replies: HashMap::default(),
             peers: Peers::new(setup.shard, setup.ports),
             standing: Reporting { board: setup.board, shard: setup.shard, draining: false, received: 0 },
@@ -287,11 +308,12 @@ impl<M: Machine> Shard<M> {
             }
         }
         // Nobody has seen these.
-        while let Some(asked) = self.from_link.try_take() {
+        while let Some(asked) = self.from_link.calls.try_take() {
             if let FromLink::Call { answer, .. } = asked {
                 answer.send(&failed(Failure::ShuttingDown));
             }
         }
+        self.nodes.leave();
         if let Some(server) = self.server.take() {
             let patience = if self.standing.draining { LEAVE_WAIT_MAX } else { Duration::ZERO };
             server.leave(patience).await;
@@ -313,6 +335,7 @@ impl<M: Machine> Shard<M> {
             self.note(now, note);
             worked = true;
         }
+        worked |= self.take_said(now);
         // While another shard's queue is full no work is taken on that would add to it.
         if !self.peers.are_behind() && !self.stopping {
             for taken in 0..TURN_CALLS_MAX {
@@ -332,7 +355,7 @@ impl<M: Machine> Shard<M> {
                 if taken >= TURN_CALLS_MIN && taken % TURN_CALLS_MIN == 0 && self.clock.now().mono_us >= now.mono_us + SLICE_US {
                     break;
                 }
-                let Some(asked) = self.from_link.try_take() else { break };
+                let Some(asked) = self.from_link.calls.try_take() else { break };
                 worked = true;
                 match asked {
                     FromLink::Call { token, request, answer } => {
@@ -340,10 +363,6 @@ impl<M: Machine> Shard<M> {
                         self.core.handle(now, Input::Call { token, request });
                     }
                     FromLink::Cancel(token) => self.cancel(now, token),
-                    // Messages of replication. This node is alone and a member of no cluster, so whoever says something to it takes it for another.
-                    FromLink::Node(said) => {
-                        tracing::debug!(from = %said.from, bytes = said.body.len(), "engine link: another node says something to one that is alone");
-                    }
                 }
             }
         }
@@ -356,13 +375,40 @@ impl<M: Machine> Shard<M> {
             && self.replies.is_empty()
             && !self.peers.are_behind()
             && self.inbox.calls.is_empty()
-            && self.from_link.len() == 0;
+            && self.from_link.calls.len() == 0;
         self.standing.end_of_turn(quiet, self.peers.sent);
+        worked
+    }
+
+    /// Hears other nodes, within bounds, whatever else is to be done. What is for partitions of another shard goes there: the sender knew of another number of
+    /// shards. False when there was nothing.
+    fn take_said(&mut self, now: Now) -> bool {
+        if let Some(links) = self.nodes.look(now, self.standing.shard, self.server.as_ref()) {
+            self.core.handle(now, Input::Links(links));
+        }
+        let mut worked = false;
+        for _ in 0..TURN_SAID_MAX {
+            let Some(said) = self.from_link.said.try_take() else { break };
+            worked = true;
+            let Some((from, batch)) = self.nodes.hear(&said) else { continue };
+            if batch.is_for(self.standing.shard, self.shards) {
+                self.core.handle(now, Input::Node { from, batch });
+                continue;
+            }
+            for (shard, batch) in batch.by_shard(self.shards) {
+                if shard == self.standing.shard {
+                    self.core.handle(now, Input::Node { from, batch });
+                } else {
+                    self.peers.forward(shard, Note::Node { from, batch });
+                }
+            }
+        }
         worked
     }
 
     fn note(&mut self, now: Now, note: Note) {
         match note {
+            Note::Node { from, batch } => self.core.handle(now, Input::Node { from, batch }),
             Note::Peer { from, messages } => {
                 self.standing.received += messages.len() as u64;
                 for message in messages {
@@ -411,8 +457,10 @@ impl<M: Machine> Shard<M> {
                     None => {}
                 },
                 Output::Peer { to, message } => self.peers.put(to, message),
-                // A node alone has nobody to tell.
-                Output::Node { .. } => {}
+                // An end like a crash: nobody is told of what goes to no disk.
+                Output::Node { .. } if self.stopping && !self.standing.draining => {}
+                Output::Node { to, batch } => self.nodes.say(to, batch, self.server.as_ref()),
+                Output::Peers(peers) => self.nodes.are(peers),
             }
         }
         self.peers.flush();
@@ -462,10 +510,15 @@ impl<M: Machine> Shard<M> {
             Woken::Other
         };
         let link = async {
-            self.from_link.filled().await;
+            self.from_link.calls.filled().await;
             Woken::Other
         };
-        let woken = if takes_calls { disk.or(note).or(call).or(link).or(time).await } else { disk.or(note).or(time).await };
+        let said = async {
+            self.from_link.said.filled().await;
+            Woken::Other
+        };
+        let woken =
+            if takes_calls { disk.or(note).or(said).or(call).or(link).or(time).await } else { disk.or(note).or(said).or(time).await };
         match woken {
             Woken::Call(asked) => self.early_call = Some(asked),
             Woken::Note(note) => self.early_note = Some(note),
@@ -511,6 +564,13 @@ impl Peers {
     fn put(&mut self, to: ShardId, message: PeerMessage) {
         self.sent += 1;
         self.gathered[usize::from(to.0)].push(message);
+    }
+
+    /// Passes on what another node said. It may be lost: where the queue is full, the node says it again.
+    fn forward(&self, to: ShardId, note: Note) {
+        if let Some(port) = self.ports.get(usize::from(to.0)) {
+            let _ = port.try_tell(note);
+        }
     }
 
     /// Some shard's queue was full.

@@ -118,6 +118,7 @@ impl FakeNode {
     fn info(&self, state: NodeState) -> NodeInfo {
         NodeInfo {
             id: NodeId(self.id),
+            name: format!("n{}", self.id),
             address: self.base.to_string(),
             shards: self.shards,
             zone: String::new(),

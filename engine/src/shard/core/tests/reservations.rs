@@ -258,7 +258,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
                 }
                 Output::Prepare(next) => plan = Some(next),
                 Output::Reply { token, response } => drop(answered.insert(token, response.result)),
-                Output::Peer { .. } | Output::Node { .. } => panic!("one shard, alone"),
+                Output::Peer { .. } | Output::Node { .. } | Output::Peers(_) => panic!("one shard, alone"),
                 // Events, whose turn does not come.
                 Output::Files(_) => {}
             }
@@ -273,7 +273,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
             Output::Prepare(plan) => again = Some(plan),
             Output::Reply { token, response } => drop(answered.insert(token, response.result)),
             Output::Files(_) => {}
-            Output::Write(_) | Output::Peer { .. } | Output::Node { .. } => panic!("there is no room"),
+            Output::Write(_) | Output::Peer { .. } | Output::Node { .. } | Output::Peers(_) => panic!("there is no room"),
         }
     }
     // However long the driver tries, it is asked once: a segment that came twice would be none of the log's.
@@ -302,7 +302,7 @@ fn a_full_disk_is_told_to_those_who_wait() {
         match output {
             Output::Write(batch) => core.handle(late, Input::Written(batch)),
             Output::Reply { token, .. } => panic!("{token:?} was answered twice"),
-            Output::Prepare(_) | Output::Peer { .. } | Output::Node { .. } | Output::Files(_) => {}
+            Output::Prepare(_) | Output::Peer { .. } | Output::Node { .. } | Output::Peers(_) | Output::Files(_) => {}
         }
     }
     let held = u32::try_from(taken + late_ones).expect("few");

@@ -28,7 +28,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
-use wire::quic::{Server, ServerHandle, Service};
+use wire::quic::{NodeLink, Server, ServerHandle, Service, node_link::NodePeer, server::LocalTask};
 use wire::{ShardId, Topology};
 
 /// Bytes asked of the kernel for datagrams that wait to be read, and as many for those to be sent; it may give less
@@ -69,7 +69,7 @@ pub(crate) fn listen(listen: Listen, service: impl Service) -> io::Result<(Liste
     let server = Server::new(endpoint, topology, shard, move |task| runtime.start(task));
     let handle = server.handle();
     runtime.start(Box::pin(server.serve(service)));
-    Ok((Listening { server: handle, socket: gone }, address))
+    Ok((Listening { server: handle, socket: gone, runtime }, address))
 }
 
 /// A shard's end of the link while it lasts.
@@ -77,11 +77,21 @@ pub(crate) struct Listening {
     server: ServerHandle,
     /// Held by quinn's tasks.
     socket: Weak<Socket>,
+    runtime: GlommioRuntime,
 }
 
 impl turns::Link for Listening {
     fn goaway(&self) {
         self.server.goaway();
+    }
+
+    fn link(&self, config: quinn::ClientConfig, peer: NodePeer) -> NodeLink {
+        let (runtime, sleep) = (self.runtime, |after| -> LocalTask {
+            Box::pin(async move {
+                let _ = Timer::new(after).await;
+            })
+        });
+        NodeLink::new(self.server.endpoint(), config, peer, move |task| runtime.start(task), sleep)
     }
 
     async fn leave(self, patience: Duration) {
@@ -90,7 +100,7 @@ impl turns::Link for Listening {
 }
 
 /// Takes leave of all clients, gives them `patience` to get their answers, then closes. Afterwards the executor can end, and the port is free.
-pub(crate) async fn leave(Listening { server, socket }: Listening, patience: Duration) {
+pub(crate) async fn leave(Listening { server, socket, runtime: _ }: Listening, patience: Duration) {
     server.goaway();
     futures_lite::future::or(server.drained(), async {
         Timer::new(patience).await;

@@ -5,14 +5,13 @@
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use wire::{
     ShardId, Topology,
-    quic::{Server, ServerHandle, Service},
+    quic::{NodeLink, Server, ServerHandle, Service, node_link::NodePeer, server::LocalTask},
 };
 
 use crate::shard::drivers::turns::{EndOnPanic, Link};
@@ -30,33 +29,43 @@ pub(super) fn listen(
 ) -> io::Result<Listening> {
     let socket = UdpSocket::bind(address)?;
     let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(tls), socket, Arc::new(quinn::TokioRuntime))?;
-    let start = move |task: Pin<Box<dyn Future<Output = ()>>>| {
-        drop(tokio::task::spawn_local(async move {
-            // tokio would keep a panic to the task.
-            let _fault = EndOnPanic(shard);
-            task.await;
-        }));
-    };
-    let server = Server::new(endpoint, topology, shard, start);
+    let server = Server::new(endpoint, topology, shard, move |task| start(shard, task));
     let handle = server.handle();
-    start(Box::pin(server.serve(service)));
-    Ok(Listening(handle))
+    start(shard, Box::pin(server.serve(service)));
+    Ok(Listening { server: handle, shard })
+}
+
+fn start(shard: ShardId, task: LocalTask) {
+    drop(tokio::task::spawn_local(async move {
+        // tokio would keep a panic to the task.
+        let _fault = EndOnPanic(shard);
+        task.await;
+    }));
 }
 
 /// A shard's end of the link while it lasts.
-pub(super) struct Listening(ServerHandle);
+pub(super) struct Listening {
+    server: ServerHandle,
+    shard: ShardId,
+}
 
 impl Link for Listening {
     fn goaway(&self) {
-        self.0.goaway();
+        self.server.goaway();
+    }
+
+    fn link(&self, config: quinn::ClientConfig, peer: NodePeer) -> NodeLink {
+        let shard = self.shard;
+        let sleep = |after| -> LocalTask { Box::pin(tokio::time::sleep(after)) };
+        NodeLink::new(self.server.endpoint(), config, peer, move |task| start(shard, task), sleep)
     }
 
     /// The socket goes with the thread's runtime.
     async fn leave(self, patience: Duration) {
-        self.0.goaway();
-        if tokio::time::timeout(patience, self.0.drained()).await.is_err() && patience > Duration::ZERO {
+        self.server.goaway();
+        if tokio::time::timeout(patience, self.server.drained()).await.is_err() && patience > Duration::ZERO {
             tracing::info!("engine link: clients that did not leave are cut off");
         }
-        self.0.close().await;
+        self.server.close().await;
     }
 }

@@ -1,9 +1,10 @@
 //! Certificates for development: an authority that stays, so that a browser or `curl` can be told of it once, and a new certificate from it
 //! at every start.
 //!
-//! The authority's certificate is `dev-ca.pem`, its key `keys/dev-ca.key`. The server's own key is never on disk.
+//! The authority's certificate is `dev-ca.pem`, its key `keys/dev-ca.key`. The server's own key is never on disk. Processes of one shop that have folders of
+//! their own take over the authority of one of them, so that its clients are told of one only.
 
-use crate::{fail::Fail, files};
+use crate::{fail::Fail, files, keys::Authority};
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::Offset};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -11,12 +12,11 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 
-const CA: &str = "dev-ca.pem";
+pub(crate) const CA: &str = "dev-ca.pem";
 const CA_KEY: &str = "dev-ca.key";
 /// How long an authority is good for.
 const CA_YEARS: i64 = 10;
@@ -34,7 +34,7 @@ pub(crate) struct Certificates {
 /// end before the certificate does.
 pub(crate) fn prepare(data: &Path, listen: IpAddr, now: Timestamp) -> Result<Certificates, Fail> {
     let unusable = |error: Error| Fail::Failed(format!("no certificate can be made: {error}"));
-    let today = Offset::UTC.to_datetime(now).date();
+    let today = today(now);
     let (ca_path, issuer) = authority(data, today)?;
 
     let mut params = CertificateParams::default();
@@ -55,12 +55,44 @@ pub(crate) fn prepare(data: &Path, listen: IpAddr, now: Timestamp) -> Result<Cer
     Ok(Certificates { ca: ca_path, chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() })
 }
 
+/// Makes an authority in `data` when there is none, or it ends soon. One that was laid down is put into its place.
+pub(crate) fn prepare_authority(data: &Path, now: Timestamp) -> Result<(), Fail> {
+    if !data.join(CA).exists()
+        && let Some(laid_down) = read_authority(data)?
+    {
+        write_authority(data, &laid_down)?;
+    }
+    authority(data, today(now)).map(drop)
+}
+
+/// The authority in `data`, or one that was laid down there; `None` if it is not there, or only half.
+pub(crate) fn read_authority(data: &Path) -> Result<Option<Authority>, Fail> {
+    let keys = data.join(files::KEYS);
+    let at = |certificate: &Path| files::authority(certificate, &keys.join(CA_KEY));
+    Ok(at(&data.join(CA))?.or(at(&keys.join(CA))?))
+}
+
+/// Puts another folder's authority among the keys of `data`, until [`prepare_authority`] puts its certificate where people look for it: what is to become an
+/// engine's folder has nothing beside the keys.
+pub(crate) fn lay_down_authority(data: &Path, authority: &Authority) -> Result<(), Fail> {
+    let keys = files::keys(data)?;
+    files::write(&keys.join(CA_KEY), authority.key.as_bytes(), 0o600)?;
+    files::write(&keys.join(CA), authority.certificate.as_bytes(), 0o644)
+}
+
+/// Puts another folder's authority into `data`.
+pub(crate) fn write_authority(data: &Path, authority: &Authority) -> Result<(), Fail> {
+    files::write(&files::keys(data)?.join(CA_KEY), authority.key.as_bytes(), 0o600)?;
+    files::write(&data.join(CA), authority.certificate.as_bytes(), 0o644)
+}
+
+fn today(now: Timestamp) -> Date {
+    Offset::UTC.to_datetime(now).date()
+}
+
 fn authority(data: &Path, today: Date) -> Result<(PathBuf, Issuer<'static, KeyPair>), Fail> {
     let (path, key_path) = (data.join(CA), files::keys(data)?.join(CA_KEY));
-    if path.exists() && key_path.exists() {
-        files::private(&key_path)?;
-        let pem = fs::read_to_string(&path).map_err(|error| files::failed("read", &path, &error))?;
-        let key = fs::read_to_string(&key_path).map_err(|error| files::failed("read", &key_path, &error))?;
+    if let Some(Authority { certificate: pem, key }) = read_authority(data)? {
         let damaged = |why: String| {
             Fail::Failed(format!(
                 "{} and {} do not read ({why}): remove both and a new authority is made",
@@ -84,8 +116,7 @@ fn authority(data: &Path, today: Date) -> Result<(PathBuf, Issuer<'static, KeyPa
     valid(&mut params, today, today.saturating_add(CA_YEARS.years()));
     let key = KeyPair::generate().map_err(unusable)?;
     let certificate = params.self_signed(&key).map_err(unusable)?;
-    files::write(&key_path, key.serialize_pem().as_bytes(), 0o600)?;
-    files::write(&path, certificate.pem().as_bytes(), 0o644)?;
+    write_authority(data, &Authority { certificate: certificate.pem(), key: key.serialize_pem() })?;
     Ok((path, Issuer::new(params, key)))
 }
 
@@ -112,7 +143,7 @@ fn ends(pem: &str) -> Result<Date, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")

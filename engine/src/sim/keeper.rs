@@ -264,7 +264,9 @@ impl World {
     /// end of its log needs the word of everybody.
     pub(super) fn is_short(&self) -> bool {
         let off = |node: &u64| self.machines.get(MachineId::of(NodeId(*node)).place()).is_some_and(|of| of.fate == Fate::Off);
-        self.keeper.is_some() && self.shadow.says().iter().any(|says| says.last.halves().into_iter().flatten().any(off))
+        // One that only receives counts too: that it is to vote may be on its way.
+        self.keeper.is_some()
+            && self.shadow.says().iter().any(|says| says.last.halves().into_iter().chain([&says.last.learners]).flatten().any(off))
     }
 
     /// Has the machine's node a say somewhere?

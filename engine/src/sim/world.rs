@@ -415,7 +415,7 @@ impl World {
                 groups.extend(cores.filter(|core| core.owned().contains(&id)).map(|core| (of.id, core)));
             }
             let applied: std::collections::BTreeSet<u64> = groups.iter().map(|(_, core)| core.applied(id)).collect();
-            if applied.len() > 1 || groups.len() < here.len() {
+            if applied.len() > 1 || groups.len() < here.len() || says.last.halves().iter().all(|half| !half.is_empty()) {
                 told.push_str(&format!("\n  partition {} says {:?}", id.0, says.last));
                 for (machine, core) in groups {
                     told.push_str(&format!("\n    machine {}: {}", machine.0, core.group_told(id).unwrap_or_default()));

@@ -44,6 +44,16 @@ pub(crate) enum Mutant {
     FollowerAcksEarly,
     /// That entries are void is not logged.
     VoidForgotten,
+    /// A change of several voters holds at once, without a joint configuration on the way.
+    JointSkipped,
+    /// A snapshot that came is put in the place of a newer state.
+    SnapshotOverNewer,
+    /// A node whose log may have lost something goes on as if nothing was.
+    VoteAfterLoss,
+    /// A leader answers reads without asking whether it still leads.
+    StaleRead,
+    /// Term and vote are not logged.
+    VoteNotLogged,
 }
 
 #[cfg(feature = "mutants")]
@@ -77,7 +87,16 @@ mod active {
         ];
 
         /// Those that it takes a cluster to find.
-        pub(crate) const OF_CLUSTERS: [Self; 3] = [Self::NoQuorum, Self::FollowerAcksEarly, Self::VoidForgotten];
+        pub(crate) const OF_CLUSTERS: [Self; 8] = [
+            Self::NoQuorum,
+            Self::FollowerAcksEarly,
+            Self::VoidForgotten,
+            Self::JointSkipped,
+            Self::SnapshotOverNewer,
+            Self::VoteAfterLoss,
+            Self::StaleRead,
+            Self::VoteNotLogged,
+        ];
     }
 
     /// Makes this mistake from now on, on this thread.

@@ -107,6 +107,12 @@ impl BatchHeader {
     }
 }
 
+/// Does a block that is no header say all the same that it is this batch's, in this place? A former use of a file had another segment number.
+pub(super) fn names(block: &[u8], log: &LogIdentity, segment: SegmentNumber, offset: u64, number: BatchNumber) -> bool {
+    (u64_at(block, 64), u64_at(block, 80)) == (number.0, offset)
+        && (u32_at(block, 96), u32_at(block, 100), u16_at(block, 104)) == (log.generation, segment.0, log.shard)
+}
+
 /// What [`BatchHeader::body_checksum`] must be for `body`.
 pub(super) fn body_checksum(body: &[u8], salt: Salt) -> u128 {
     xxh3_128_with_seed(body, salt.0)

@@ -322,6 +322,13 @@ impl<S: SegmentSource> Reader<S> {
             batch::Decoded::Damaged(salt) if salt == segment.header.salt => {
                 return Ok(Err(Refused::MaybeTorn { found: Damage::BatchHeader, bytes: BLOCK }));
             }
+            // The rest of it says that it is the one that belongs here: magic or salt are damaged. Taken for nothing, a mark in front of it would say that
+            // nothing is missing.
+            batch::Decoded::Damaged(_) | batch::Decoded::Nothing
+                if batch::names(self.window(self.offset), &self.log, segment.number, self.offset, self.number) =>
+            {
+                return Ok(Err(Refused::MaybeTorn { found: Damage::BatchHeader, bytes: BLOCK }));
+            }
             // Another salt: what a former use of the file left.
             batch::Decoded::Valid(..) | batch::Decoded::Damaged(_) | batch::Decoded::Nothing => {
                 return Ok(Err(Refused::MaybeTorn { found: Damage::NoBatch, bytes: 0 }));

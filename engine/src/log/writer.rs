@@ -49,6 +49,12 @@ pub struct Start {
 }
 
 impl Start {
+    /// The first batch of a log that goes on where these end.
+    #[must_use]
+    pub(crate) fn behind<'a>(self, before: impl Iterator<Item = &'a super::Tail>) -> Self {
+        Self { marked: self.marked && before.into_iter().all(|tail| tail.start().marked), ..self }
+    }
+
     /// A log with nothing in it.
     #[must_use]
     pub fn fresh() -> Self {

@@ -163,6 +163,7 @@ impl Group {
             max_committed_size_per_ready: COMMITTED_BYTES_MAX,
         };
         let alone = tail.membership().voters == [node.0] && tail.membership().voters_outgoing.is_empty();
+        let may_have_lost = may_have_lost && !mutants::is(Mutant::VoteAfterLoss);
         let lost = (may_have_lost && !alone && !tail.membership().voters.is_empty()).then(Lost::default);
         let raw = RawNode::new(&config, tail, &say::logger()).expect("the configuration is our own, and the tail answers for itself");
         Self {
@@ -472,7 +473,11 @@ impl Group {
     /// When the entry is none: entries are checked where they come in.
     pub(crate) fn apply_change(&mut self, entry: &LogEntry) -> Membership {
         let change = Change::decode(&entry.body).expect("changes of members are checked where they come in");
-        let membership = match self.raw.apply_conf_change(&change.to_raft()) {
+        let mut state = self.raw.apply_conf_change(&change.to_raft());
+        if mutants::is(Mutant::JointSkipped) && change.steps.len() > 1 && state.is_ok() {
+            state = self.raw.apply_conf_change(&Change::default().to_raft());
+        }
+        let membership = match state {
             Ok(state) => change::of_conf_state(&state),
             // Every replica says the same: it was proposed when another one was still on its way, or would leave nobody.
             Err(error) => {
@@ -534,12 +539,54 @@ impl Group {
         self.raw.store()
     }
 
+    /// In words, for people who look for what keeps it from going on.
+    pub(crate) fn told(&self) -> String {
+        let raft = &self.raw.raft;
+        let progress = |(id, progress): (&u64, &raft::Progress)| {
+            let raft::Progress { matched, next_idx, state, pending_snapshot, recent_active, .. } = progress;
+            format!("{id}: {state:?} {matched} next {next_idx} snapshot {pending_snapshot} active {recent_active}")
+        };
+        let mut followers: Vec<String> = if self.leads() { raft.prs().iter().map(progress).collect() } else { Vec::new() };
+        followers.sort();
+        let members = self.tail().membership();
+        format!(
+            "{:?} term {} leader {} vote {} last {} committed {} applied {} tail {:?} snapshot {:?} wanted {:?} lost {} transfer {:?} voters {:?} of {:?} learners {:?} [{}]",
+            raft.state,
+            raft.term,
+            raft.leader_id,
+            raft.vote,
+            self.tail_last_index(),
+            self.commit(),
+            raft.raft_log.applied(),
+            self.tail().start(),
+            self.tail().snapshot().map(|snapshot| snapshot.place.index),
+            self.tail().wanted(),
+            self.lost.is_some(),
+            raft.lead_transferee,
+            members.voters,
+            members.voters_outgoing,
+            members.learners,
+            followers.join(", ")
+        )
+    }
+
+    /// The newest stamp among the entries that are here, committed or not.
+    pub(crate) fn newest_time(&self) -> Millis {
+        let unstable = self.raw.raft.raft_log.unstable.entries.iter().map(|entry| tail::of_raft(entry).time);
+        unstable.chain([self.tail().newest_time()]).max().unwrap_or(Millis(0))
+    }
+
     /// Index of the last entry, those included that are not given out as work yet.
     fn tail_last_index(&self) -> u64 {
         self.raw.raft.raft_log.last_index()
     }
 
     // What is told and asked when a log may have lost something: `lost.rs`.
+
+    /// May its log still lack what it acknowledged once?
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.lost.is_some()
+    }
 
     fn is_lost(&self) -> bool {
         self.lost.as_ref().is_some_and(|lost| lost.floor().is_none())

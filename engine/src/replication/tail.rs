@@ -122,6 +122,11 @@ impl Tail {
         self.entries.get(usize::try_from(at).ok()?).map(of_raft)
     }
 
+    /// The newest stamp among the entries that are here.
+    pub(crate) fn newest_time(&self) -> Millis {
+        self.entries.iter().map(|entry| of_raft(entry).time).max().unwrap_or(Millis(0))
+    }
+
     /// A snapshot of a leader takes the place of everything.
     pub(crate) fn reset(&mut self, snapshot: Snapshot) {
         let hard = self.hard;

@@ -74,7 +74,7 @@ impl World {
                 while let Some(records) = shard.durable.remove(&shard.next_batch) {
                     shard.next_batch += 1;
                     for logged in &records {
-                        self.shadow.durable(machine, &logged.record())?;
+                        self.shadow.durable(machine, &logged.record(), self.time_us)?;
                     }
                 }
             }
@@ -163,7 +163,11 @@ impl World {
     fn write(&mut self, machine: MachineId, shard: u16, batch: SealedBatch) -> Result<(), Violation> {
         let of = &mut self.machines[machine];
         let Some(node) = &of.node else { return Ok(()) };
-        let path = format!("{}/{}", node.shards[usize::from(shard)].log, crate::log::layout::segment_file(batch.segment));
+        let Shard { log, next_batch, .. } = &node.shards[usize::from(shard)];
+        // What it claims to be durable is at most what was reported to the core.
+        let proven = of.proven.entry(log.clone()).or_default();
+        *proven = (*proven).max(*next_batch - 1);
+        let path = format!("{log}/{}", crate::log::layout::segment_file(batch.segment));
         let write = of.disk.0.borrow_mut().begin_write(&path, batch.offset, batch.bytes()).map_err(Violation::new)?;
         if batch.bytes().len() > BLOCK_BYTES && std::mem::take(&mut of.trouble.tears) {
             let soon = self.random.below(3) as u32;
@@ -210,6 +214,8 @@ impl World {
         let log = node.shards[usize::from(shard)].log.clone();
         let acked = Acked { path: path.to_owned(), at: batch.offset, bytes: batch.bytes().len(), number: batch.number.0 };
         of.acked.entry(log).or_default().push(acked);
+        let life = of.life;
+        self.may_rot(machine, life);
         self.deliver(machine, shard, Input::Written(batch));
         Ok(())
     }

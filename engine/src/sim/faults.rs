@@ -6,7 +6,9 @@
 //! later one proves, so that a start must find it; one to a snapshot is found or passed over, when an older one and the log have everything.
 
 use super::{
+    Settings,
     disk::Crash,
+    keeper::Wish,
     machine::{Acked, Machine, MachineId, Trouble},
     network::Cuts,
     random::Random,
@@ -19,6 +21,12 @@ const FAULTS_OF_CLUSTERS: (u64, u64) = (10, 20);
 
 /// Faults of a run: fewer would leave too much untried in one seed, more leave too little calm for work between.
 const FAULTS: (u64, u64) = (6, 12);
+
+/// A tail rots within so long, and who is away because of it comes back then.
+const ROT_US_MAX: u64 = 6_000_000;
+
+/// Wishes of a run whose nodes come and go.
+const WISHES: (u64, u64) = (2, 5);
 
 /// Bits that flip in a snapshot instead of the log, if there is one, in a thousand.
 const SNAPSHOTS_ROT: u64 = 400;
@@ -64,6 +72,50 @@ pub(super) enum Fault {
     Unheard,
     /// Two machines do not hear each other; others hear both.
     Estranged,
+    /// A machine stands still and is not heard, and goes on for a while as if nothing had been.
+    Frozen,
+    /// The power is cut, and the last batch that was reported, and that nothing proves, is damaged. Of the others one was behind then, and the other one is
+    /// away afterwards.
+    TailRots,
+    /// Not a fault: something is wished of the cluster's keeper.
+    Wish(Wish),
+}
+
+impl Fault {
+    /// For the trace.
+    fn number(self) -> u64 {
+        match self {
+            Self::Wish(_) => 100,
+            Self::Frozen => 101,
+            Self::TailRots => 102,
+            other => ALL.iter().chain(&OF_CLUSTERS).position(|fault| *fault == other).unwrap_or(0) as u64,
+        }
+    }
+}
+
+impl Fault {
+    fn ends_processes(self) -> bool {
+        matches!(
+            self,
+            Self::Kill
+                | Self::PowerCut
+                | Self::TornWrite
+                | Self::WriteFails
+                | Self::ReadsFail
+                | Self::BitRot
+                | Self::Misdirected
+                | Self::TailRots
+        )
+    }
+}
+
+/// A tail that is to rot: whose, who is behind meanwhile, and who will be away then.
+#[derive(Debug)]
+pub(super) struct Rot {
+    victim: MachineId,
+    behind: MachineId,
+    ahead: MachineId,
+    is_done: bool,
 }
 
 /// What goes wrong only where there are several machines, beside [`ALL`].
@@ -123,14 +175,32 @@ impl Default for Weather {
 }
 
 /// The faults of a run of so many errands, each with the number of errands after which it strikes.
-pub(super) fn draw(random: &mut Random, errands: u64, machines: u16) -> Vec<(u64, Fault)> {
+pub(super) fn draw(root: &Random, errands: u64, settings: &Settings) -> Vec<(u64, Fault)> {
+    let (machines, random) = (settings.machines, &mut root.fork(3));
     let (least, most) = if machines > 1 { FAULTS_OF_CLUSTERS } else { FAULTS };
     let count = random.between(least, most);
     // From the last on, so that they are taken from the end.
     let mut faults: Vec<(u64, Fault)> =
         (0..count).map(|_| (random.between(errands / 20, errands * 19 / 20), pick(random, machines))).collect();
+    if settings.changes {
+        faults.extend(wishes(&mut root.fork(7), errands));
+    } else if machines == 3 {
+        // A minority, and once: that is the fault model.
+        faults.push((root.fork(8).between(errands / 20, errands * 4 / 5), Fault::TailRots));
+    }
+    if machines > 1 {
+        let random = &mut root.fork(9);
+        faults.extend((0..random.below(3)).map(|_| (random.between(errands / 20, errands * 4 / 5), Fault::Frozen)));
+    }
     faults.sort_by_key(|(after, _)| std::cmp::Reverse(*after));
     faults
+}
+
+/// What is wished of the keeper: early enough that something comes of it.
+fn wishes(random: &mut Random, errands: u64) -> Vec<(u64, Fault)> {
+    let all = [Wish::Add, Wish::Add, Wish::Add, Wish::Drain, Wish::Drain, Wish::Remove(None), Wish::Replace, Wish::Replace];
+    let count = random.between(WISHES.0, WISHES.1);
+    (0..count).map(|_| (random.between(errands / 20, errands * 4 / 5), Fault::Wish(random.pick(&all)))).collect()
 }
 
 fn pick(random: &mut Random, machines: u16) -> Fault {
@@ -153,17 +223,24 @@ impl World {
 
     /// The machine that a fault strikes.
     fn struck(&self, random: &mut Random) -> MachineId {
-        match self.settings.machines {
+        let here = self.here();
+        match here[..] {
             // Nothing is drawn where there is nothing to choose.
-            1 => MachineId::FIRST,
-            machines => MachineId(random.below(u64::from(machines)) as u16),
+            [one] => one,
+            _ => here[random.place(here.len())],
         }
     }
 
     fn strike(&mut self, fault: Fault, random: &mut Random) {
         self.report.faults += 1;
-        self.trace(7, fault as u64);
+        self.trace(7, fault.number());
+        if let Fault::Wish(wish) = fault {
+            return self.wish(wish, 0);
+        }
         let machine = self.struck(random);
+        if self.is_short() && fault.ends_processes() {
+            return;
+        }
         let of = &mut self.machines[machine];
         let soon = random.below(60) as u32;
         let lasts_us = match fault {
@@ -192,9 +269,14 @@ impl World {
                 return;
             }
             Fault::ClockSet => {
-                let far = if random.chance(60) { super::clock::SKEW_MS_MAX } else { 120_000 };
+                let far = match of.clock.is_wild() {
+                    true => super::clock::WILD_MS_MAX,
+                    false if random.chance(60) => super::clock::SKEW_MS_MAX,
+                    false => 120_000,
+                };
                 let skew_ms = random.below(2 * far).cast_signed() - far.cast_signed();
-                return of.clock.set_skew(skew_ms);
+                of.clock.set_skew(skew_ms);
+                return self.clocks_set();
             }
             Fault::AdaptersDie => return self.adapters_die(),
             Fault::SlowDisk => {
@@ -221,6 +303,18 @@ impl World {
                 self.cut(fault, machine, true);
                 random.between(100_000, 4_000_000)
             }
+            Fault::Wish(_) => return,
+            Fault::Frozen => {
+                let stands_us = random.between(800_000, 2_500_000);
+                let until_us = self.time_us + stands_us;
+                of.node.iter_mut().flat_map(|node| &mut node.shards).for_each(|shard| shard.stalled_us = shard.stalled_us.max(until_us));
+                self.cut(fault, machine, true);
+                stands_us + 1_200_000
+            }
+            Fault::TailRots => {
+                self.begin_rot(random);
+                ROT_US_MAX
+            }
             Fault::Stall => {
                 if let Some(node) = &mut of.node {
                     let shard = random.place(node.shards.len());
@@ -235,7 +329,10 @@ impl World {
     }
 
     pub(super) fn fault_ends(&mut self, machine: MachineId, fault: Fault) {
-        if matches!(fault, Fault::Isolated | Fault::Unheard | Fault::Estranged) {
+        if fault == Fault::TailRots {
+            return self.end_rot();
+        }
+        if matches!(fault, Fault::Isolated | Fault::Unheard | Fault::Estranged | Fault::Frozen) {
             // When it is calm all ways are open.
             if self.phase == Phase::Storm {
                 self.cut(fault, machine, false);
@@ -262,12 +359,15 @@ impl World {
             | Fault::Stall
             | Fault::Isolated
             | Fault::Unheard
-            | Fault::Estranged => {}
+            | Fault::Estranged
+            | Fault::Frozen
+            | Fault::TailRots
+            | Fault::Wish(_) => {}
         }
     }
 
     /// Closes the ways of a fault between machines, or opens them again.
-    fn cut(&mut self, fault: Fault, machine: MachineId, closes: bool) {
+    pub(super) fn cut(&mut self, fault: Fault, machine: MachineId, closes: bool) {
         let next = MachineId((machine.0 + 1) % self.settings.machines);
         for other in self.machine_ids().filter(|other| *other != machine) {
             let both = [(machine, other), (other, machine)];
@@ -286,10 +386,81 @@ impl World {
         }
     }
 
+    /// One is behind from now on, and the tail of another one rots at the next occasion.
+    fn begin_rot(&mut self, random: &mut Random) {
+        let here = self.here();
+        let all_run = here.iter().all(|machine| self.machines[*machine].node.is_some());
+        let [one, two, three] = here[..] else { return };
+        if !all_run || self.rot.is_some() {
+            return;
+        }
+        let (victim, behind, ahead) = random.pick(&[
+            (one, two, three),
+            (one, three, two),
+            (two, one, three),
+            (two, three, one),
+            (three, one, two),
+            (three, two, one),
+        ]);
+        self.cut(Fault::Isolated, behind, true);
+        self.rot = Some(Rot { victim, behind, ahead, is_done: false });
+    }
+
+    fn end_rot(&mut self) {
+        // When it is calm all ways are open.
+        let Some(Rot { behind, ahead, is_done, .. }) = self.rot.take() else { return };
+        if self.phase == Phase::Storm {
+            self.cut(Fault::Isolated, if is_done { ahead } else { behind }, false);
+        }
+    }
+
+    /// A batch of a machine was reported: a moment later its tail may rot.
+    pub(super) fn may_rot(&mut self, machine: MachineId, life: u32) {
+        if self.rot.as_ref().is_some_and(|rot| rot.victim == machine && !rot.is_done) {
+            let delay = self.random.between(200, 2_900);
+            self.schedule(delay, Event::Rots { machine, life });
+        }
+    }
+
+    /// The machine's power is cut, and the last batch that was reported is damaged; unless a later one may prove it by now.
+    pub(super) fn rots(&mut self, machine: MachineId) {
+        let Some(rot) = self.rot.as_mut().filter(|rot| rot.victim == machine && !rot.is_done) else { return };
+        let (behind, ahead) = (rot.behind, rot.ahead);
+        let of = &self.machines[machine];
+        let hit = |(log, batches): (&String, &Vec<Acked>)| {
+            let last = batches.iter().max_by_key(|batch| batch.number)?;
+            let proven = of.proven.get(log).copied().unwrap_or(u64::MAX);
+            (last.number > proven).then(|| last.clone())
+        };
+        let Some(node) = &of.node else { return };
+        // An older generation's logs are closed by this one's.
+        let logs = node.shards.iter().filter_map(|shard| of.acked.get_key_value(&shard.log));
+        let hits: Vec<Acked> = logs.filter_map(hit).collect();
+        if hits.is_empty() {
+            return;
+        }
+        rot.is_done = true;
+        self.story.count("tails rotten");
+        self.shadow.loses(machine);
+        self.crash_for(machine, Crash::PowerCut, 50_000);
+        // Some end once more before they know what they lack.
+        self.machines[machine].ends_again = self.random.chance(400);
+        let mut disk = self.machines[machine].disk.0.borrow_mut();
+        for batch in hits {
+            let block = self.random.below((batch.bytes / BLOCK_BYTES) as u64) * BLOCK_BYTES as u64;
+            // No start need find it: it cannot be told from a torn write.
+            let _ = disk.damage(&batch.path, batch.at + block, None, &mut self.random);
+        }
+        drop(disk);
+        self.cut(Fault::Isolated, behind, false);
+        self.cut(Fault::Isolated, ahead, true);
+    }
+
     /// The storm is over: whatever is damaged is repaired, and nothing goes wrong any more.
     pub(super) fn calm(&mut self) {
         self.weather = Weather { network: (0, 0, 0), ..Weather::default() };
         self.cuts = Cuts::default();
+        self.rot = None;
         self.machines.iter_mut().for_each(Machine::calm);
         debug_assert!(matches!(self.phase, Phase::Healing { .. }), "the storm ends once");
     }

@@ -2,7 +2,7 @@
 //!
 //! Path: [`World::start`] boots a process from what is on the disk → it lives until [`World::crash`], or until it has done its last action when it is
 //! doomed ([`World::acts`]) → it is started again. What happens to it in between is `driver.rs`, what goes wrong with it `faults.rs`.
-//! Read first: [`Machine`]. Bounds: [`Settings::machines`] of them, which share nothing but the network, the true time and the chance.
+//! Read first: [`Machine`]. Bounds: [`Settings::machines`] of them and those that the keeper adds, which share nothing but the network, the true time and the chance.
 
 use super::{
     Settings,
@@ -65,7 +65,25 @@ pub(super) struct Machine {
     pub(super) damage: Vec<Damage>,
     /// What was reported durable, by the path of its log.
     pub(super) acked: BTreeMap<String, Vec<Acked>>,
+    /// By the path of its log, the newest batch that one handed to the disk may prove to be durable.
+    pub(super) proven: BTreeMap<String, u64>,
+    /// Its next process ends soon.
+    pub(super) ends_again: bool,
     pub(super) trouble: Trouble,
+    pub(super) fate: Fate,
+    /// Who has a say in groups that its folder knows nothing of: nobody, where it joins others.
+    pub(super) founders: Vec<NodeId>,
+}
+
+/// What has become of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its node is one of the cluster, or will be.
+    Member,
+    /// Its node is not any more, and runs on.
+    Removed,
+    /// It is switched off for good.
+    Off,
 }
 
 /// A batch that was reported durable: where it is.
@@ -101,7 +119,12 @@ impl Default for Trouble {
 }
 
 impl Machine {
-    /// A machine with an empty data folder.
+    /// A machine with an empty data folder, of a node that joins others.
+    pub(super) fn joining(id: MachineId, settings: &Settings) -> Self {
+        Self { founders: Vec::new(), ..Self::new(id, settings) }
+    }
+
+    /// A machine with an empty data folder, one of those that a run begins with.
     pub(super) fn new(id: MachineId, settings: &Settings) -> Self {
         let folder = 1 + u128::from(id.0);
         Self {
@@ -114,7 +137,11 @@ impl Machine {
             doomed: None,
             damage: Vec::new(),
             acked: BTreeMap::new(),
+            proven: BTreeMap::new(),
+            ends_again: false,
             trouble: Trouble::default(),
+            fate: Fate::Member,
+            founders: (0..settings.machines).map(|machine| MachineId(machine).node()).collect(),
         }
     }
 
@@ -172,7 +199,12 @@ impl IndexMut<MachineId> for Vec<Machine> {
 impl World {
     /// The names of all machines.
     pub(super) fn machine_ids(&self) -> impl Iterator<Item = MachineId> + use<> {
-        (0..self.settings.machines).map(MachineId)
+        (0..self.machines.len() as u16).map(MachineId)
+    }
+
+    /// Those whose nodes are of the cluster.
+    pub(super) fn here(&self) -> Vec<MachineId> {
+        self.machines.iter().filter(|of| of.fate == Fate::Member).map(|of| of.id).collect()
     }
 
     /// May the machine's process do one thing more? If not it ends here.
@@ -195,6 +227,9 @@ impl World {
     /// The machine's process is started, or tries to.
     pub(super) fn start(&mut self, machine: MachineId) -> Result<(), Violation> {
         let of = &mut self.machines[machine];
+        if of.fate == Fate::Off {
+            return Ok(());
+        }
         of.life += 1;
         self.report.starts += 1;
         of.clock.boot(self.time_us);
@@ -210,6 +245,10 @@ impl World {
                 of.damage.drain(..).for_each(|_| self.story.count("damaged snapshots passed over"));
                 of.forget_lost(&node.ends);
                 of.node = Some(node);
+                if std::mem::take(&mut of.ends_again) {
+                    let soon = self.random.between32(20, 2_000);
+                    of.doom(soon, Crash::Kill);
+                }
                 self.trace_of(machine, 1, u64::from(shards));
                 for shard in 0..shards {
                     self.wake(machine, shard, 0);
@@ -253,6 +292,11 @@ impl World {
 
     /// The machine's process ends here and now.
     pub(super) fn crash(&mut self, machine: MachineId, how: Crash) {
+        self.crash_for(machine, how, 2_000_000);
+    }
+
+    /// Likewise, and is started again within so long.
+    pub(super) fn crash_for(&mut self, machine: MachineId, how: Crash, most_us: u64) {
         if self.machines[machine].node.take().is_none() {
             return;
         }
@@ -261,7 +305,10 @@ impl World {
         of.doomed = None;
         of.life += 1;
         of.disk.0.borrow_mut().crash(how, &mut self.random);
-        let down_us = if self.phase == Phase::Storm { self.random.between(1_000, 2_000_000) } else { 1_000 };
+        if of.fate == Fate::Off {
+            return;
+        }
+        let down_us = if self.phase == Phase::Storm { self.random.between(1_000, most_us) } else { 1_000 };
         self.schedule(down_us, Event::Start { machine });
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Path: `sim --seed N` → [`cli`] → [`run`] → `world.rs` → a report, or what was violated, with the smallest schedule that still shows it (`shrink.rs`).
 //! Read first: `world.rs` and `machine.rs`; then `faults.rs` for what may go wrong and `checks/` for what must be true all the same.
-//! With several machines there is a network between them (`network.rs`); clients ask the one that they think leads (`World::route`).
+//! With several machines there is a network between them (`network.rs`); clients ask the one that they think leads (`World::route`); and in half of the
+//! runs nodes come and go (`keeper.rs`).
 //! Bounds: [`Seed::machines`] of 1 to 4 shards each; some 2,000 operations and a dozen faults a seed, all in memory.
 
 mod checks;
@@ -18,6 +19,7 @@ mod faults;
 mod files;
 #[cfg(feature = "mutants")]
 mod hunt;
+mod keeper;
 mod machine;
 mod network;
 mod node;
@@ -39,7 +41,12 @@ const PROVIDER: &str = "bank";
 /// What a run is like, but for its events.
 #[derive(Clone, Debug)]
 struct Settings {
+    /// Those that a run begins with.
     machines: u16,
+    /// Nodes come and go.
+    changes: bool,
+    /// A machine whose wall clock is far off, by so many milliseconds to begin with.
+    wild_clock: Option<(u16, i64)>,
     partitions: u16,
     /// At each start of a machine so many, from 1.
     shards_max: u16,
@@ -67,6 +74,8 @@ impl Settings {
         let shards_max = random.between(1, 4) as u16;
         Self {
             machines: 1,
+            changes: false,
+            wild_clock: None,
             partitions: random.between(4, 9) as u16,
             shards_max,
             shards_fixed: random.chance(500).then_some(shards_max),
@@ -83,6 +92,15 @@ impl Settings {
             shoppers: (7, 18),
             readers: (3, 50),
         }
+    }
+
+    /// What a cluster has beside: drawn from a stream of its own, so that the rest is as it is for a machine alone.
+    fn of_cluster(self, machines: u16, random: &mut Random) -> Self {
+        let changes = machines > 2 && random.chance(500);
+        let far = clock::WILD_MS_MAX;
+        let wild = (random.below(u64::from(machines)) as u16, random.below(2 * far).cast_signed() - far.cast_signed());
+        let wild_clock = (machines > 2 && random.chance(500)).then_some(wild);
+        Self { machines, changes, wild_clock, ..self }
     }
 
     /// Shards of the next start.

@@ -162,12 +162,12 @@ pub(super) fn boot(
     seed: u64,
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
-    let Machine { id, disk, meta, life, .. } = machine;
+    let Machine { id, disk, meta, life, founders, .. } = machine;
     let (machine, disk) = (*id, &*disk);
     let cluster = (settings.machines > 1).then(|| Cluster {
         node: machine.node(),
         incarnation: u64::from(*life),
-        members: (0..settings.machines).map(|other| MachineId(other).node()).collect(),
+        members: founders.clone(),
         facts: None,
         peers: Vec::new(),
     });

@@ -234,6 +234,14 @@ impl Provider {
         }
     }
 
+    /// Adapters for the shards of a machine that joins.
+    pub(super) fn joins(&mut self, machine: MachineId, shards_max: u16) -> std::ops::Range<usize> {
+        let before = self.adapters.len();
+        let adapter = |shard| Adapter { machine, shard: ShardId(shard), life: 0, poll: 0, waits: false };
+        self.adapters.extend((0..shards_max).map(adapter));
+        before..self.adapters.len()
+    }
+
     pub(super) fn adapters(&self) -> usize {
         self.adapters.len()
     }

@@ -11,7 +11,8 @@ use super::{
     clients::Client,
     disk::WriteId,
     faults::Fault,
-    machine::{Machine, MachineId},
+    keeper::Keeper,
+    machine::{Fate, Machine, MachineId},
     network::Cuts,
     node::Shard,
     provider::Provider,
@@ -57,6 +58,8 @@ pub(super) enum Caller {
     Poll { adapter: usize, life: u32 },
     /// An adapter with a result.
     Result { adapter: usize, job: u64 },
+    /// Somebody who looks whether a product is as new everywhere as it was told to be.
+    Probe { product: usize, version: u64 },
 }
 
 pub(super) enum Event {
@@ -82,6 +85,12 @@ pub(super) enum Event {
     FaultEnds { machine: MachineId, fault: Fault },
     /// The machine's process is started again.
     Start { machine: MachineId },
+    /// The machine's tail may rot.
+    Rots { machine: MachineId, life: u32 },
+    /// The keeper looks around.
+    Keeper,
+    /// A machine is switched off for good.
+    SwitchedOff { machine: MachineId },
     /// What a node said comes to another one's machine.
     NodeArrives { machine: MachineId, from: MachineId, bytes: Rc<[u8]> },
 }
@@ -167,6 +176,11 @@ pub(super) struct World {
     pub(super) calls: BTreeMap<CallId, (Caller, u64)>,
     /// By partition, the machine that clients think leads it.
     leaders: Vec<MachineId>,
+    /// Where nodes come and go.
+    pub(super) keeper: Option<Keeper>,
+    /// A tail that is to rot, or did a moment ago.
+    pub(super) rot: Option<super::faults::Rot>,
+    pub(super) promises: super::network::Promises,
     /// Ways between machines that are closed.
     pub(super) cuts: Cuts,
     pub(super) phase: Phase,
@@ -178,12 +192,15 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: Seed, masks: Masks) -> Self {
         let root = Random::new(seed.number);
-        let settings = Settings { machines: seed.machines, ..Settings::draw(&mut root.fork(1)) };
+        let settings = Settings::draw(&mut root.fork(1)).of_cluster(seed.machines, &mut root.fork(5));
         let story = Story::new(&settings, &mut root.fork(2));
         let clients = super::clients::draw(&settings, &root);
         let errands = clients.iter().map(|client| u64::from(client.errands)).sum();
-        let faults = super::faults::draw(&mut root.fork(3), errands, settings.machines);
-        let machines = (0..settings.machines).map(|nth| Machine::new(MachineId(nth), &settings)).collect();
+        let faults = super::faults::draw(&root, errands, &settings);
+        let mut machines: Vec<Machine> = (0..settings.machines).map(|nth| Machine::new(MachineId(nth), &settings)).collect();
+        if let Some((nth, ms)) = settings.wild_clock {
+            machines[usize::from(nth)].clock.go_wild(ms);
+        }
         Self {
             masks,
             time_us: 0,
@@ -199,6 +216,9 @@ impl World {
             shadow: Shadow::new(settings.machines, settings.partitions, 1),
             calls: BTreeMap::new(),
             leaders: vec![MachineId::FIRST; usize::from(settings.partitions)],
+            keeper: settings.changes.then(|| Keeper::new(settings.machines, root.fork(6))),
+            rot: None,
+            promises: super::network::Promises::default(),
             cuts: Cuts::default(),
             phase: Phase::Storm,
             next_call: 0,
@@ -220,6 +240,10 @@ impl World {
         }
         for adapter in 0..self.provider.adapters() {
             self.schedule(0, Event::Adapter(super::provider::Happening::Poll { adapter, life: 0 }));
+        }
+        self.clocks_set();
+        if self.keeper.is_some() {
+            self.schedule(0, Event::Keeper);
         }
         while self.broken.is_none() && self.phase != Phase::Over {
             let Some((at_us, event)) = self.queue.pop() else {
@@ -288,8 +312,17 @@ impl World {
                 self.file_step(machine, shard);
                 Ok(())
             }
+            Event::Rots { machine, life } if self.lives(machine, life) => {
+                self.rots(machine);
+                Ok(())
+            }
             // Of a process that is gone.
-            Event::Turn { .. } | Event::Deliver { .. } | Event::Written { .. } | Event::FileStep { .. } | Event::Prepared { .. } => Ok(()),
+            Event::Rots { .. }
+            | Event::Turn { .. }
+            | Event::Deliver { .. }
+            | Event::Written { .. }
+            | Event::FileStep { .. }
+            | Event::Prepared { .. } => Ok(()),
             Event::Request { machine, call, request } => {
                 self.arrives(machine, call, *request);
                 Ok(())
@@ -302,6 +335,19 @@ impl World {
                 Ok(())
             }
             Event::Start { machine } => self.start(machine),
+            Event::Keeper => {
+                self.keep();
+                Ok(())
+            }
+            Event::SwitchedOff { machine } => {
+                // Not while its node still counts somewhere: another one may not know what it lost, and want its word.
+                if self.counts(machine) {
+                    self.schedule(500_000, Event::SwitchedOff { machine });
+                } else {
+                    self.switched_off(machine);
+                }
+                Ok(())
+            }
             Event::NodeArrives { machine, from, bytes } => {
                 self.node_arrives(machine, from, &bytes);
                 Ok(())
@@ -318,7 +364,9 @@ impl World {
                 if self.clients.iter().all(Client::is_home) {
                     self.heal();
                 }
-                must(self.time_us < STORM_US_MAX, || format!("errands do not end in {} s: {}", STORM_US_MAX / 1_000_000, self.unrest()))
+                must(self.time_us < STORM_US_MAX, || {
+                    format!("errands do not end in {} s: {}{}", STORM_US_MAX / 1_000_000, self.unrest(), self.groups_told())
+                })
             }
             Phase::Healing { since_us } => {
                 let has_adapters = self.time_us >= since_us + ADAPTERS_BACK_US;
@@ -351,7 +399,30 @@ impl World {
     }
 
     fn must_end(&self, since_us: u64) -> Result<(), Violation> {
-        must(self.time_us < since_us + HEAL_US_MAX, || format!("not healed in {} s: {}", HEAL_US_MAX / 1_000_000, self.unrest()))
+        must(self.time_us < since_us + HEAL_US_MAX, || {
+            format!("not healed in {} s: {}{}", HEAL_US_MAX / 1_000_000, self.unrest(), self.groups_told())
+        })
+    }
+
+    /// What the groups of a cluster say of themselves where not all have applied the same, or somebody's members are not those of the log.
+    fn groups_told(&self) -> String {
+        let mut told = String::new();
+        for (id, says) in (0..).map(PartitionId).zip(self.shadow.says()) {
+            let here: Vec<&Machine> = self.machines.iter().filter(|of| of.fate == Fate::Member).collect();
+            let mut groups: Vec<(MachineId, &crate::shard::core::ShardCore)> = Vec::new();
+            for of in &here {
+                let cores = of.node.iter().flat_map(|node| &node.shards).map(|shard| &shard.core);
+                groups.extend(cores.filter(|core| core.owned().contains(&id)).map(|core| (of.id, core)));
+            }
+            let applied: std::collections::BTreeSet<u64> = groups.iter().map(|(_, core)| core.applied(id)).collect();
+            if applied.len() > 1 || groups.len() < here.len() || says.last.halves().iter().all(|half| !half.is_empty()) {
+                told.push_str(&format!("\n  partition {} says {:?}", id.0, says.last));
+                for (machine, core) in groups {
+                    told.push_str(&format!("\n    machine {}: {}", machine.0, core.group_told(id).unwrap_or_default()));
+                }
+            }
+        }
+        told
     }
 
     /// Nothing goes wrong from here on.
@@ -373,7 +444,7 @@ impl World {
 
     /// What is still under way.
     fn unrest(&self) -> String {
-        for of in &self.machines {
+        for of in self.machines.iter().filter(|of| of.fate == Fate::Member) {
             let machine = of.id.0;
             let Some(node) = &of.node else { return format!("machine {machine} does not run") };
             for (number, shard) in node.shards.iter().enumerate() {
@@ -382,7 +453,7 @@ impl World {
                 }
             }
         }
-        if let Some(behind) = self.shadow.behind() {
+        if let Some(behind) = self.behind().or_else(|| self.unsettled()) {
             return behind;
         }
         for client in &self.clients {
@@ -432,7 +503,26 @@ impl World {
     }
 
     fn any_machine(&mut self) -> MachineId {
-        MachineId(self.random.below(u64::from(self.settings.machines)) as u16)
+        let here = self.here();
+        here[self.random.place(here.len())]
+    }
+
+    /// Nobody thinks any more that a machine leads: it is not there, and everybody knows.
+    pub(super) fn forget_leader(&mut self, machine: MachineId) {
+        let Some(other) = self.here().first().copied() else { return };
+        self.leaders.iter_mut().filter(|leader| **leader == machine).for_each(|leader| *leader = other);
+    }
+
+    /// Clocks were set: what may be in the log changes with them.
+    pub(super) fn clocks_set(&mut self) {
+        if self.settings.machines > 2 {
+            self.shadow.times.clocks(self.machines.iter().map(|of| of.clock.skew_ms()));
+        }
+    }
+
+    /// Who has not applied all that is committed?
+    fn behind(&self) -> Option<String> {
+        self.shadow.behind(|machine| self.machines[machine].fate == Fate::Member)
     }
 
     fn partition_of(&self, request: &Request) -> Option<PartitionId> {
@@ -498,6 +588,7 @@ impl World {
             Caller::Client { client, ask } => self.client_answered(client, ask, sent_us, response),
             Caller::Stray { client: _, hold } => self.story.stray(hold, &response),
             Caller::Poll { adapter, life } => self.effects_taken(adapter, life, response),
+            Caller::Probe { product, version } => super::clients::probed(&self.story, product, version, &response),
             Caller::Result { adapter, job } => {
                 self.result_taken(adapter, job, &response);
                 Ok(())
@@ -507,17 +598,21 @@ impl World {
 
     /// With everything idle: the books.
     fn check_the_end(&mut self) -> Result<(), Violation> {
-        for of in &self.machines {
+        for of in self.machines.iter().filter(|of| of.fate == Fate::Member) {
             let machine = of.id;
             let Some(node) = &of.node else { return Err(Violation::new(format!("machine {} does not run at the end", machine.0))) };
             for Shard { core, owned, .. } in &node.shards {
                 for partition in owned {
+                    let says = &self.shadow.says()[usize::from(partition.0)];
+                    must(core.members(*partition).is_none_or(|members| says.is(&members)), || {
+                        format!("partition {} of machine {} has other members than the log says: {:?}", partition.0, machine.0, says.last)
+                    })?;
                     core.look_at(*partition, |partition| self.shadow.compare_whole(machine, partition))?;
                 }
             }
         }
         // Whose states were compared: those at the head.
-        if let Some(behind) = self.shadow.behind() {
+        if let Some(behind) = self.behind() {
             return Err(Violation::new(format!("at the end {behind}")));
         }
         super::checks::order::check(&self.story)?;

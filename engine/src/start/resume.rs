@@ -44,7 +44,12 @@ pub(crate) fn writers(meta: &Meta, generation: Generation, walked: &Walked, segm
     };
     let writer = |shard| {
         let tail = tail_of(generation, shard).map(|(_, tail)| tail);
-        let start = tail.map_or_else(Start::fresh, Tail::start);
+        let mut start = tail.map_or_else(Start::fresh, Tail::start);
+        let is_first = tail.is_none_or(|tail| tail.place.is_none());
+        if is_first && let Some(before) = before {
+            // What damage may have taken from the logs before this one is missing here too.
+            start = start.behind(ends(before).into_iter().map(|(_, tail)| tail));
+        }
         let mut writer = Writer::new(meta.log(generation, shard), segment_bytes, start);
         if let Some(segments) = walked.segments.get(&(generation.number, shard)) {
             writer.adopt(segments.clone());
@@ -52,9 +57,7 @@ pub(crate) fn writers(meta: &Meta, generation: Generation, walked: &Walked, segm
         if before.is_some() {
             writer.keep_all();
         }
-        if tail.is_none_or(|tail| tail.place.is_none())
-            && let Some(before) = before
-        {
+        if is_first && let Some(before) = before {
             for (log, tail) in ends(before) {
                 let body = tail.log_end(log).encode();
                 let end = Record { kind: RecordKind::LogEnd, partition: 0, term: 0, index: 0, time_ms: 0, body: &body };

@@ -11,6 +11,7 @@ use super::{
     state::State,
     task::{Setter, Signal, signal},
 };
+use crate::mutants::{self, Mutant};
 use wire::{Failure, PartitionId};
 
 /// What a read gets.
@@ -53,6 +54,7 @@ impl State {
             None => done.set(Err(Failure::WrongShard)),
             Some(None) => done.set(Ok(())),
             Some(Some(replica)) if !replica.group.leads() => done.set(Err(Failure::NotLeader { leader: replica.group.leader() })),
+            Some(Some(_)) if mutants::is(Mutant::StaleRead) => done.set(Ok(())),
             Some(Some(replica)) => {
                 replica.reads.waiting.push(done);
                 self.has_work(id);

@@ -25,6 +25,11 @@ impl LogClock {
         Self { last_us: last.0.max(now.wall.0).saturating_mul(1_000), last_mono_us: now.mono_us, is_slewed: false }
     }
 
+    /// A lead begins, and nothing else is led: goes on from what is known to be now, however far this node's own clock was.
+    pub(crate) fn begin(&mut self, known: Millis, now: Now) {
+        (self.last_us, self.last_mono_us) = (known.0.saturating_mul(1_000), now.mono_us);
+    }
+
     /// Does not stamp anything earlier than `time`, which another node stamped.
     pub(crate) fn not_before(&mut self, time: Millis) {
         self.last_us = self.last_us.max(time.0.saturating_mul(1_000));

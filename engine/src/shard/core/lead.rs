@@ -3,9 +3,12 @@
 //! Path: a group's work is done → [`State::lead_changed`] → effects that are not answered are sent again, orders that need a plan get one, timers run; or
 //! whoever waited is told to go elsewhere. A partition of one node alone is led from its start on.
 
-use super::{pipeline::ToLog, state::State};
+use super::{
+    pipeline::ToLog,
+    state::{Slot, State},
+};
 use crate::{flow, mutants, partition::Partition, replication::Place};
-use wire::{EventId, OrderId, PartitionId};
+use wire::{EventId, Millis, OrderId, PartitionId};
 
 /// A node that ends in order hands over what it leads, and waits so long for others to take it: twice as long as one round of votes takes, and far less than an
 /// election after it.
@@ -44,7 +47,7 @@ impl State {
         self.timer_changed(id);
         if leads.is_some() {
             tracing::debug!(partition = id.0, term = leads, "leads");
-            self.believe_clock();
+            self.set_clock(id);
             self.clock.not_before(last_time);
             self.take_up(id);
             // Flows were begun.
@@ -112,12 +115,32 @@ impl State {
         self.replication.as_ref().is_some_and(|replication| replication.leaving_us.is_some())
     }
 
-    /// Is this node's wall clock close to the others'? Half of them at least must be within [`SKEW_MS_MAX`]; a node that hears nobody believes itself.
-    fn believe_clock(&mut self) {
-        let Some(replication) = &self.replication else { return };
-        let mut ahead: Vec<i64> = replication.ahead_ms.values().copied().chain([0]).collect();
+    /// Before anything is stamped in a lead: time goes on from the newest entry there is, committed or not, or from what the nodes' clocks show. One of them
+    /// that is far from the others does not count, this node's own included: it may have been wrong since the start.
+    pub(super) fn set_clock(&mut self, id: PartitionId) {
+        let replica = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_deref_mut());
+        let Some(replica) = replica.filter(|replica| replica.group.leads() && replica.stamps_in != replica.group.term()) else { return };
+        replica.stamps_in = replica.group.term();
+        let newest = replica.group.newest_time();
+        let ahead_ms = self.believe_clock();
+        let stamps =
+            |slot: &Slot| slot.replica.as_ref().is_some_and(|replica| replica.group.leads() && replica.stamps_in == replica.group.term());
+        if !self.partitions.iter().any(|(other, slot)| *other != id && stamps(slot)) {
+            let last = self.partitions.values().map(|slot| slot.partition.last_time()).max().unwrap_or(Millis(0));
+            let wall = self.now.wall.0.saturating_add_signed(ahead_ms);
+            self.clock.begin(last.max(Millis(wall)), self.now);
+        }
+        self.clock.not_before(newest);
+    }
+
+    /// Is this node's wall clock close to the others'? Half of them at least must be within [`SKEW_MS_MAX`]; a node that hears nobody believes itself. Gives how
+    /// far ahead the clock is that is believed, in milliseconds. Of two in the middle the earlier: what is late only lasts longer.
+    fn believe_clock(&mut self) -> i64 {
+        let Some(replication) = &self.replication else { return 0 };
+        let own = self.now.wall.0.cast_signed().saturating_sub((self.now.mono_us / 1_000).cast_signed());
+        let mut ahead: Vec<i64> = replication.walls_ms.values().map(|wall| wall.saturating_sub(own)).chain([0]).collect();
         ahead.sort_unstable();
-        let median = ahead[ahead.len() / 2];
+        let median = ahead[(ahead.len() - 1) / 2];
         let is_believed = median.abs() <= SKEW_MS_MAX;
         if self.clock.believe(is_believed, self.now) && !is_believed {
             tracing::error!(
@@ -125,6 +148,7 @@ impl State {
                 "this node's wall clock is far from the other nodes': entries are stamped by its monotonic clock until that is mended"
             );
         }
+        if is_believed { 0 } else { median }
     }
 }
 

@@ -42,7 +42,7 @@ pub use pipeline::PROPOSALS_MAX;
 use crate::{
     flow,
     partition::Partition,
-    record::v1::cluster::NodeFacts,
+    record::v1::{Entry, cluster::NodeFacts},
     seal::Keyring,
     shard::{CallToken, Input, Now, Output, PeerNode},
     shared::Shared,
@@ -248,6 +248,33 @@ impl ShardCore {
     /// When it is another's.
     pub(crate) fn snapshot(&self, id: PartitionId) -> u64 {
         self.state.borrow().partitions.get(&id).expect("a partition of this shard").snapshot.unwrap_or(0)
+    }
+
+    /// The members of a partition's group, where it is replicated.
+    ///
+    /// # Panics
+    /// When it is another's.
+    pub(crate) fn members(&self, id: PartitionId) -> Option<crate::log::Membership> {
+        let state = self.state.borrow();
+        let slot = state.partitions.get(&id).expect("a partition of this shard");
+        slot.replica.as_ref().map(|replica| replica.group.tail().membership().clone())
+    }
+
+    /// Does a partition's group not know yet what its log may have lost?
+    pub(crate) fn may_have_lost(&self, id: PartitionId) -> bool {
+        self.state.borrow().partitions.get(&id).and_then(|slot| slot.replica.as_ref()).is_some_and(|replica| replica.group.may_have_lost())
+    }
+
+    /// What a partition's group says of itself, in words.
+    pub(crate) fn group_told(&self, id: PartitionId) -> Option<String> {
+        Some(self.state.borrow().partitions.get(&id)?.replica.as_ref()?.group.told())
+    }
+
+    /// Proposes a command that is nobody's call, such as one about the cluster's nodes. What came of it shows in the partition, or it is proposed again.
+    pub(crate) fn propose(&mut self, now: Now, id: PartitionId, entry: Entry) {
+        let mut state = self.state.borrow_mut();
+        state.now = now;
+        let _nobody_waits = state.propose(id, entry);
     }
 
     /// Looks at a partition of this shard.

@@ -297,7 +297,7 @@ impl State {
         self.log_what_waits();
         if let Some(since) = self.pipeline.idle_since_us
             && self.now.mono_us >= since + IDLE_MARK_US
-            && self.pipeline.writer.idle_mark()
+            && (!self.may_end_marked() || self.pipeline.writer.idle_mark())
         {
             self.pipeline.idle_since_us = None;
         }

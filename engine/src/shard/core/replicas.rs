@@ -17,7 +17,7 @@ use crate::{
     mutants::{self, Mutant},
     record::{self, v1::Entry},
     replication::{
-        LogEntry, NodeId, Place, TAIL_BYTES,
+        HardState, LogEntry, NodeId, Place, TAIL_BYTES,
         group::{Group, NotTaken, Then, Work},
         message::{Body, GroupMessage, Kind, NodeBatch, everybody, voters},
         tail::Snapshot,
@@ -48,6 +48,8 @@ pub(crate) struct Replica {
     pub(super) members_in_flight: usize,
     /// Up to which index the log says that entries are committed.
     commit_logged: u64,
+    /// The term of its lead for which the clock was set.
+    pub(super) stamps_in: u64,
 }
 
 struct Gathered {
@@ -73,8 +75,8 @@ pub(crate) struct Replication {
     outbox: BTreeMap<NodeId, Vec<GroupMessage>>,
     /// When time goes on for the groups.
     pub(super) next_tick_us: u64,
-    /// How far other nodes' wall clocks are ahead of this one's, as last told, milliseconds.
-    pub(super) ahead_ms: BTreeMap<NodeId, i64>,
+    /// What other nodes' wall clocks showed, as last told, when this one's monotonic clock was at 0, milliseconds: so it stays right when its wall clock is set.
+    pub(super) walls_ms: BTreeMap<NodeId, i64>,
     /// It ends in order, and hands over what it leads until then.
     pub(super) leaving_us: Option<u64>,
     /// It has ended in order but for calls that wait for others' answers: it takes no part in groups any more.
@@ -104,6 +106,7 @@ impl Replica {
             proving: None,
             members_in_flight: 0,
             commit_logged: 0,
+            stamps_in: 0,
         }
     }
 
@@ -121,7 +124,7 @@ impl Replication {
             busy: VecDeque::new(),
             outbox: BTreeMap::new(),
             next_tick_us: 0,
-            ahead_ms: BTreeMap::new(),
+            walls_ms: BTreeMap::new(),
             leaving_us: None,
             is_silent: false,
             ticks: 0,
@@ -144,6 +147,7 @@ impl State {
     /// Takes a command for a replicated partition, to be proposed with the others of this turn.
     pub(super) fn gather(&mut self, proposal: Proposal) -> bool {
         let Proposal { partition, entry, done } = proposal;
+        self.set_clock(partition);
         let time = self.stamp();
         let mut body = Vec::new();
         if let Err(error) = record::encode(&entry, &mut body) {
@@ -257,8 +261,13 @@ impl State {
             told |= self.install(id, &snapshot, &mut records);
         }
         let new = entries.len() as u64;
+        // Who has a change of members must not forget that the one before it is committed: it could stand for election by the members of long ago, and
+        // their majorities need not meet those of today.
+        let changes_members = entries.iter().any(|entry| entry.variant != EntryVariant::Command);
+        let known = self.replica(id).filter(|_| changes_members).map(|replica| ToLog::Hard(replica.group.tail().hard()));
+        records.extend(known);
         records.extend(entries.into_iter().map(ToLog::Entry));
-        records.extend(hard.map(ToLog::Hard));
+        records.extend(hard.filter(|_| !mutants::is(Mutant::VoteNotLogged)).map(ToLog::Hard));
         if let Some(replica) = self.replica(id) {
             if hard.is_some() {
                 replica.commit_logged = replica.group.commit();
@@ -376,6 +385,23 @@ impl State {
             replica.proving = Some(VecDeque::new());
         }
         self.log(id, Some(ToLog::Mark), Some(Landing::Work { then, proven: true }));
+        // A mark by itself would tell the next start that nothing can be missing.
+        if let Some((lost, hard)) = self.lost_group() {
+            self.log(lost, Some(ToLog::Hard(hard)), None);
+        }
+    }
+
+    /// A group of this shard that does not know yet what its log lacks, with what it is.
+    fn lost_group(&self) -> Option<(PartitionId, HardState)> {
+        self.partitions.iter().find_map(|(id, slot)| {
+            let group = &slot.replica.as_ref()?.group;
+            group.may_have_lost().then(|| (*id, group.tail().hard()))
+        })
+    }
+
+    /// May the log end with a mark? Not while something may be missing in it of which nobody has told yet: the next start must ask again.
+    pub(super) fn may_end_marked(&self) -> bool {
+        self.replication.is_none() || self.lost_group().is_none()
     }
 
     fn durable(&mut self, id: PartitionId, then: Then) {
@@ -420,8 +446,8 @@ impl State {
     /// Another node's batch came.
     pub(crate) fn node_says(&mut self, from: NodeId, batch: NodeBatch) {
         let Some(replication) = &mut self.replication else { return };
-        let ahead_ms = batch.wall_ms.cast_signed().saturating_sub(self.now.wall.0.cast_signed());
-        replication.ahead_ms.insert(from, ahead_ms);
+        let mono_ms = (self.now.mono_us / 1_000).cast_signed();
+        replication.walls_ms.insert(from, batch.wall_ms.cast_signed().saturating_sub(mono_ms));
         let (own, is_silent) = (replication.incarnation, replication.is_silent);
         for GroupMessage { group, body } in batch.messages {
             let id = PartitionId(group);

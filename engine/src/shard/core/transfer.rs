@@ -11,6 +11,7 @@
 
 use super::{files::Asker, state::State};
 use crate::{
+    mutants::{self, Mutant},
     partition::{Partition, Restore},
     replication::{
         NodeId, Place,
@@ -205,7 +206,7 @@ impl State {
         let Some(slot) = self.partitions.get_mut(&id) else { return };
         let Some(replica) = slot.replica.as_deref_mut() else { return };
         let taken = |offset| GroupMessage { group: id.0, body: Body::Taken { place, offset } };
-        if slot.applied.index >= place.index {
+        if slot.applied.index >= place.index && !mutants::is(Mutant::SnapshotOverNewer) {
             // It is here already, and the group tells the leader how far it is.
             replica.group.step(from, incarnation, Body::Raft(part.message));
             self.has_work(id);
@@ -309,6 +310,9 @@ impl State {
         let Some(incoming) = self.transfers.incoming.remove(&id) else { return };
         self.say(from, GroupMessage { group: id.0, body: Body::Taken { place, offset: total } });
         self.transfers.received.insert(id, Received { place, partition, file_bytes: incoming.offset });
+        if mutants::is(Mutant::SnapshotOverNewer) && self.partitions.get(&id).is_some_and(|slot| slot.applied.index > place.index) {
+            return self.take_received(id, place);
+        }
         if let Some(replica) = self.partitions.get_mut(&id).and_then(|slot| slot.replica.as_deref_mut()) {
             replica.group.step(from, u64::MAX, Body::Raft(incoming.message));
         }

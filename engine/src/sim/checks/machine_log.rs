@@ -22,14 +22,16 @@ pub(in crate::sim) struct Logged {
 }
 
 impl Logged {
-    /// A record that says what a partition's log has; `None` for the others.
+    /// A record about a partition; `None` for the others.
     pub(in crate::sim) fn of(record: &Record<'_>) -> Option<Self> {
         let Record { kind, partition, term, index, time_ms, body } = *record;
         match kind {
-            RecordKind::Entry(_) | RecordKind::OverwriteFrom | RecordKind::SnapshotMark => {
-                Some(Self { kind, partition, term, index, time_ms, body: body.to_vec() })
-            }
-            RecordKind::HardState | RecordKind::Membership | RecordKind::DurableMark | RecordKind::LogEnd => None,
+            RecordKind::Entry(_)
+            | RecordKind::OverwriteFrom
+            | RecordKind::SnapshotMark
+            | RecordKind::HardState
+            | RecordKind::Membership => Some(Self { kind, partition, term, index, time_ms, body: body.to_vec() }),
+            RecordKind::DurableMark | RecordKind::LogEnd => None,
         }
     }
 
@@ -204,6 +206,13 @@ impl MachineLog {
     /// Index of the last entry, one inside a snapshot included.
     pub(in crate::sim) fn last(&self, id: PartitionId) -> u64 {
         self.partitions[usize::from(id.0)].last()
+    }
+
+    /// Index of the last change of members that is no part of a snapshot; 0 without one.
+    pub(in crate::sim) fn last_change(&self, id: PartitionId) -> u64 {
+        let log = &self.partitions[usize::from(id.0)];
+        let change = log.held.iter().rposition(|held| held.variant != EntryVariant::Command);
+        change.map_or(0, |place| log.base + 1 + place as u64)
     }
 
     /// The entry at an index; `None` where there is none, and inside a snapshot.

@@ -1,15 +1,18 @@
 //! What must be true of a run, while it goes on and when it is over.
 //!
-//! Path: the world → [`shadow`] (what is committed, by the [`machine_log`] of each machine, and their states against a replay of it) and [`answers`] (each
+//! Path: the world → [`shadow`] (what is committed, by the [`machine_log`] of each machine and who has a
+//! say ([`members`]), and their states against a replay of it) and [`answers`] (each
 //! answer against those before it) as it goes; at the end, with all machines idle and every client content, [`stock`] and [`money`] (the books against
 //! what clients and the provider were told) and [`order`] (one order of everything that happened, by position and without).
 
 pub(super) mod answers;
 pub(super) mod machine_log;
+pub(super) mod members;
 pub(super) mod money;
 pub(super) mod order;
 pub(super) mod shadow;
 pub(super) mod stock;
+mod times;
 mod walk;
 
 use super::machine::MachineId;

@@ -1,7 +1,7 @@
 //! A second life of the state: every committed entry, applied once more, and compared with the state of the machines.
 //!
 //! Path: a batch of a machine is reported → [`Shadow::durable`], into the [`MachineLog`] of that machine → its core applies → [`Shadow::applied`]: the
-//! entry is on the disks of a majority, and is the next of the canonical history, or the one that is there already → partitions of its own →
+//! entry is on the disks of a majority of those who have a say, and is the next of the canonical history, or the one that is there already → partitions of its own →
 //! [`Shadow::compare`] with the machine's: cheap at each entry, by digest every [`DIGEST_EVERY`] entries. A start → [`Shadow::recovered`] for each entry
 //! that the recovery found → [`Shadow::end_recovery`]: nothing that the disk had is missing → what the cores have applied is looked at as at any time.
 //! Committed is what a machine has applied, for nobody is told anything else: what is durable on a majority and applied nowhere may still be lost.
@@ -10,7 +10,9 @@
 use super::{
     Violation,
     machine_log::{Held, MachineLog, Mark},
+    members::Says,
     must,
+    times::Times,
     walk::Walks,
 };
 use crate::{
@@ -70,6 +72,28 @@ struct Replica {
     applied: Vec<u64>,
     /// When each partition was compared whole, in commands.
     compared: Vec<u64>,
+    /// Up to which entry its log says that all is committed.
+    known: Vec<u64>,
+    /// What its disk had when the end of its log was lost: it may have acknowledged that.
+    lost: Option<MachineLog>,
+    /// The next start may miss something.
+    may_miss: bool,
+}
+
+impl Replica {
+    /// Of an empty disk.
+    fn new(partitions: u16) -> Self {
+        let count = usize::from(partitions);
+        Self {
+            log: MachineLog::new(partitions),
+            found: MachineLog::new(partitions),
+            applied: vec![0; count],
+            compared: vec![0; count],
+            known: vec![0; count],
+            lost: None,
+            may_miss: false,
+        }
+    }
 }
 
 /// See above.
@@ -79,8 +103,9 @@ pub(in crate::sim) struct Shadow {
     histories: Vec<History>,
     /// By [`MachineId`].
     replicas: Vec<Replica>,
-    /// So many disks are a majority.
-    majority: usize,
+    /// Who has a say in each partition.
+    says: Vec<Says>,
+    pub(in crate::sim) times: Times,
     /// What came of commands whose answer is made of nothing else, until it is given.
     outcomes: BTreeMap<(PartitionId, Seq), Applied>,
     /// Reservations that commands sold, whole or in part.
@@ -97,19 +122,13 @@ pub(in crate::sim) struct Shadow {
 
 impl Shadow {
     pub(in crate::sim) fn new(machines: u16, partitions: u16, epoch: u32) -> Self {
-        let count = usize::from(partitions);
         let states: Vec<Partition> = (0..partitions).map(|id| Partition::new(PartitionId(id), epoch, partitions)).collect();
-        let replica = |_| Replica {
-            log: MachineLog::new(partitions),
-            found: MachineLog::new(partitions),
-            applied: vec![0; count],
-            compared: vec![0; count],
-        };
         Self {
             histories: states.iter().map(|state| History { marks: Vec::new(), briefs: vec![Brief::of(state)] }).collect(),
+            times: Times::new(partitions),
             partitions: states,
-            replicas: (0..machines).map(replica).collect(),
-            majority: usize::from(machines) / 2 + 1,
+            replicas: (0..machines).map(|_| Replica::new(partitions)).collect(),
+            says: (0..partitions).map(|_| Says::of_voters((0..machines).map(|machine| MachineId(machine).node().0))).collect(),
             outcomes: BTreeMap::new(),
             sold: BTreeSet::new(),
             changes: Changes::default(),
@@ -138,11 +157,15 @@ impl Shadow {
     ///
     /// # Errors
     /// When it does not follow, or undoes what is committed.
-    pub(in crate::sim) fn durable(&mut self, machine: MachineId, record: &Record<'_>) -> Result<(), Violation> {
-        let Record { partition, term, index, .. } = *record;
+    pub(in crate::sim) fn durable(&mut self, machine: MachineId, record: &Record<'_>, at_us: u64) -> Result<(), Violation> {
+        let Record { partition, term, index, time_ms, .. } = *record;
+        if matches!(record.kind, RecordKind::Entry(EntryVariant::Command)) && time_ms > 0 {
+            self.times.stamped(PartitionId(partition), term, time_ms, at_us)?;
+        }
         let (id, who) = (PartitionId(partition), machine.0);
         let history = &self.histories[usize::from(partition)];
-        let Replica { log, applied, .. } = &mut self.replicas[machine.place()];
+        let Replica { log, applied, known, .. } = &mut self.replicas[machine.place()];
+        let known = &mut known[usize::from(partition)];
         match record.kind {
             RecordKind::OverwriteFrom => {
                 must(index > log.base(id), || {
@@ -160,7 +183,16 @@ impl Shadow {
                     format!("machine {who} logs a snapshot of partition {partition} up to {index} of term {term}, which is not committed")
                 })?;
             }
-            RecordKind::Entry(_) | RecordKind::HardState | RecordKind::Membership | RecordKind::DurableMark | RecordKind::LogEnd => {}
+            RecordKind::HardState | RecordKind::Membership => *known = (*known).max(index),
+            RecordKind::Entry(EntryVariant::MemberChange | EntryVariant::JointChange) => {
+                let before = log.last_change(id);
+                must(before <= *known, || {
+                    format!(
+                        "machine {who} logs a change of the members of partition {partition} and not that the one before, entry {before}, is committed"
+                    )
+                })?;
+            }
+            RecordKind::Entry(EntryVariant::Command) | RecordKind::DurableMark | RecordKind::LogEnd => {}
         }
         log.take(record, history.head()).map_err(|wrong| wrong.of(machine))?;
         // It may have applied what others have, before its own disk has it.
@@ -197,12 +229,18 @@ impl Shadow {
         Ok(true)
     }
 
-    /// The next entry of a partition is committed, for a machine applied it: it must be on the disks of a majority.
+    /// The next entry of a partition is committed, for a machine applied it: it must be on the disks of a majority of those who have a say.
     fn commit(&mut self, machine: MachineId, id: PartitionId, index: u64) -> Result<Mark, Violation> {
-        let marks: Vec<Mark> = self.replicas.iter().filter_map(|of| of.log.mark(id, index)).collect();
-        let disks = |mark: &Mark| marks.iter().filter(|other| *other == mark).count();
-        let Some(committed) = marks.iter().find(|mark| disks(mark) >= self.majority).copied() else {
-            let (most, of) = (marks.iter().map(disks).max().unwrap_or(0), self.replicas.len());
+        let says = &self.says[usize::from(id.0)];
+        let marks: Vec<Option<Mark>> = self.replicas.iter().map(|of| of.log.mark(id, index)).collect();
+        let had = |of: &Replica, mark: &Mark| of.lost.as_ref().is_some_and(|lost| lost.mark(id, index) == Some(*mark));
+        let has = |node: u64, mark: &Mark| {
+            let place = usize::try_from(node - 1).expect("few machines");
+            marks.get(place) == Some(&Some(*mark)) || self.replicas.get(place).is_some_and(|of| had(of, mark))
+        };
+        let Some(committed) = marks.iter().flatten().find(|mark| says.agree(|node| has(node, mark))).copied() else {
+            let disks = |mark: &Mark| marks.iter().flatten().filter(|other| *other == mark).count();
+            let (most, of) = (marks.iter().flatten().map(disks).max().unwrap_or(0), self.replicas.len());
             let (who, place) = (machine.0, id.0);
             return Err(Violation::new(format!(
                 "machine {who} has applied entry {index} of partition {place}, which is durable on {most} of {of} machines"
@@ -212,9 +250,20 @@ impl Shadow {
         let entry = held.into_iter().find(|held| held.mark == committed).expect("a majority has it");
         self.histories[usize::from(id.0)].marks.push(committed);
         self.entries += 1;
-        // The first entry of a leader is empty, and members are no part of the state.
-        if entry.variant == EntryVariant::Command && !entry.body.is_empty() {
-            self.apply(id, entry.time, &entry.body)?;
+        self.times.committed(id, entry.time)?;
+        match entry.variant {
+            // The first of a leader.
+            EntryVariant::Command if entry.body.is_empty() => {}
+            EntryVariant::Command => self.apply(id, entry.time, &entry.body)?,
+            // No part of the state.
+            EntryVariant::MemberChange | EntryVariant::JointChange => {
+                let says = &mut self.says[usize::from(id.0)];
+                says.change(entry.variant, &entry.body)
+                    .map_err(|error| Violation::new(format!("entry {index} of partition {}: {error}", id.0)))?;
+                if says.last.voters.len() == 1 {
+                    self.times.alone();
+                }
+            }
         }
         Ok(committed)
     }
@@ -301,9 +350,27 @@ impl Shadow {
         node.check().map(|_| ()).map_err(|why| Violation::new(format!("partition {place} does not fit together: {why}")))
     }
 
-    /// Who has not applied all that is committed?
-    pub(in crate::sim) fn behind(&self) -> Option<String> {
-        self.replicas.iter().enumerate().find_map(|(machine, of)| {
+    /// Who has a say in each partition.
+    pub(in crate::sim) fn says(&self) -> &[Says] {
+        &self.says
+    }
+
+    /// The end of a machine's log is lost, with what was reported durable there and may have been acknowledged.
+    pub(in crate::sim) fn loses(&mut self, machine: MachineId) {
+        let of = &mut self.replicas[machine.place()];
+        (of.lost, of.may_miss) = (Some(of.log.clone()), true);
+    }
+
+    /// A machine with an empty disk joins.
+    pub(in crate::sim) fn joins(&mut self) {
+        let partitions = u16::try_from(self.partitions.len()).expect("few partitions");
+        self.replicas.push(Replica::new(partitions));
+    }
+
+    /// Who of those that count has not applied all that is committed?
+    pub(in crate::sim) fn behind(&self, counts: impl Fn(MachineId) -> bool) -> Option<String> {
+        let all = (0..).map(MachineId).zip(&self.replicas).filter(|(machine, _)| counts(*machine));
+        all.map(|(machine, of)| (machine.0, of)).find_map(|(machine, of)| {
             let mut partitions = of.applied.iter().zip(&self.histories).enumerate();
             partitions.find(|(_, (applied, history))| **applied != history.head()).map(|(place, (applied, history))| {
                 format!("machine {machine} has applied {applied} of {} entries of partition {place}", history.head())
@@ -347,7 +414,9 @@ impl Shadow {
     /// When something is missing that was reported durable.
     pub(in crate::sim) fn end_recovery(&mut self, machine: MachineId) -> Result<(), Violation> {
         let of = &mut self.replicas[machine.place()];
-        self.survived += of.found.must_have(&of.log).map_err(|wrong| wrong.of(machine))?;
+        if !std::mem::take(&mut of.may_miss) {
+            self.survived += of.found.must_have(&of.log).map_err(|wrong| wrong.of(machine))?;
+        }
         std::mem::swap(&mut of.log, &mut of.found);
         of.applied.fill(0);
         of.compared.fill(0);

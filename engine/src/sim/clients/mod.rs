@@ -14,12 +14,13 @@ use super::{
     checks::{
         Violation,
         answers::{Exchange, Story},
+        must,
     },
     random::Random,
     world::{Caller, Event, Phase, World},
 };
 use std::collections::BTreeMap;
-use wire::{Body, Failure, Idempotency, Op, Principal, Refusal, Request, Response, Role};
+use wire::{Body, Failure, Idempotency, Op, Principal, ProductRef, Refusal, Request, Response, Role};
 
 /// What an errand does next.
 pub(super) enum Step {
@@ -157,6 +158,18 @@ pub(super) fn staff_asks(op: Op, key: Option<u128>) -> Request {
 pub(super) fn request(principal: Principal, op: Op, key: Option<u128>) -> Request {
     let idempotency = key.map(|key| Idempotency { key, fingerprint: 1 });
     Request { principal, idempotency, timeout_ms: 2_000, ..Request::system(op) }
+}
+
+/// An answer about a product that had a version before anybody asked for it.
+pub(super) fn probed(story: &Story, product: usize, version: u64, response: &Response) -> Result<(), Violation> {
+    let is_old = match &response.result {
+        Ok(Body::Product(page)) => page.version < version,
+        Err(Failure::Refused(Refusal::NotFound)) => true,
+        Ok(_) | Err(_) => false,
+    };
+    must(!is_old, || {
+        format!("{} had version {version} before it was asked for, and the answer is {:?}", story.products[product].key, response.result)
+    })
 }
 
 /// Is the answer one of the moment, so that the same is asked again?
@@ -312,6 +325,10 @@ impl World {
             )));
         }
         let Some(pending) = client.pending.take() else { return Ok(()) };
+        if let (Op::PutProduct(input), Ok(Body::Upserted { version, .. })) = (&pending.ask.request.op, &response.result) {
+            self.probe(&input.key, *version);
+        }
+        let client = &mut self.clients[at];
         if let Some(hold) = pending.ask.hold {
             client.past.insert(ask, Past::Hold(hold));
         } else if pending.ask.request.idempotency.is_some() {
@@ -324,6 +341,17 @@ impl World {
         let pause = if self.random.chance(300) { self.random.between(500, 60_000) } else { self.random.between(10, 500) };
         self.client_sleeps(at, pause);
         Ok(())
+    }
+
+    /// Somebody asks all machines of a cluster for what was written just now: those that led once as well.
+    fn probe(&mut self, key: &str, version: u64) {
+        let Some(product) = self.story.products.iter().position(|of| of.key == key).filter(|_| self.settings.machines > 1) else { return };
+        for machine in self.here() {
+            for delay_us in [0, 300_000] {
+                let op = Op::GetProduct(ProductRef::Key(key.to_owned()));
+                self.send_to(machine, Caller::Probe { product, version }, request(Principal::Anonymous, op, None), delay_us);
+            }
+        }
     }
 
     /// After the storm: somebody who reserves, and somebody who buys.

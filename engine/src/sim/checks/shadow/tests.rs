@@ -1,7 +1,10 @@
 //! Histories of a few machines, as text, and what the shadow says of each.
 
 use super::*;
-use crate::record::v1::Entry;
+use crate::{
+    record::v1::Entry,
+    replication::change::{Change, Step},
+};
 
 const ID: PartitionId = PartitionId(0);
 
@@ -17,9 +20,9 @@ fn happen(shadow: &mut Shadow, history: &str) -> Result<(), Violation> {
         let (index, term) = (index.parse().unwrap_or(0), term.parse().expect("a term"));
         let entry = Record::entry(ID.0, term, index, 7, b"");
         match does {
-            ":" => shadow.durable(machine, &entry)?,
-            "<" => shadow.durable(machine, &Record::overwrite_from(ID.0, term, index))?,
-            "!" => shadow.durable(machine, &Record { kind: RecordKind::SnapshotMark, ..entry })?,
+            ":" => shadow.durable(machine, &entry, 0)?,
+            "<" => shadow.durable(machine, &Record::overwrite_from(ID.0, term, index), 0)?,
+            "!" => shadow.durable(machine, &Record { kind: RecordKind::SnapshotMark, ..entry }, 0)?,
             "=" => drop(shadow.applied(machine, ID, index, 0)?),
             "-" => shadow.begin_recovery(machine),
             "^" => shadow.restored(machine, ID, index)?,
@@ -116,10 +119,11 @@ fn states_are_compared_where_a_machine_is_and_only_commands_make_them() {
     let (mut behind, mut node) = (Partition::new(ID, 1, 1), Partition::new(ID, 1, 1));
     let (first, second) = (MachineId(0), MachineId(1));
     let bare = Record::entry(ID.0, 1, 1, 7, b"");
-    let member = Record { kind: RecordKind::Entry(EntryVariant::MemberChange), index: 2, body: b"somebody", ..bare };
+    let somebody = Change { steps: vec![Step::Learner(wire::NodeId(4))] }.encode();
+    let member = Record { kind: RecordKind::Entry(EntryVariant::MemberChange), index: 2, body: &somebody, ..bare };
     for machine in [first, second] {
         for record in [bare, member, command(&mut body, 3), command(&mut Vec::new(), 4)] {
-            shadow.durable(machine, &record).expect("the next");
+            shadow.durable(machine, &record, 0).expect("the next");
         }
     }
     // Bodies are there after a start too, as long as they may be needed.
@@ -138,7 +142,7 @@ fn states_are_compared_where_a_machine_is_and_only_commands_make_them() {
     }
     shadow.compare_whole(second, &node).expect("the same");
     assert_eq!(shadow.digests, 1);
-    assert_eq!(shadow.behind().expect("one has applied nothing"), "machine 0 has applied 0 of 4 entries of partition 0");
+    assert_eq!(shadow.behind(|_| true).expect("one has applied nothing"), "machine 0 has applied 0 of 4 entries of partition 0");
     shadow.applied(first, ID, 3, 0).expect("it is committed");
     shadow.compare_whole(first, &behind).expect("the same as it was then");
     assert_eq!(shadow.digests, 1, "there is no older state to compare it with");

@@ -59,6 +59,9 @@ pub struct Config {
     pub search_language: SearchLanguage,
     /// Start although the clock is more than an hour before the last entry of the log.
     pub accept_clock: bool,
+    /// On a node of a cluster: start as if its log had all that the node acknowledged, although it does not end with a mark and the machine was started anew since. To be
+    /// said only when a majority cannot be had otherwise, because others are gone for good: should the disk have lost what it had said to have, it is lost.
+    pub trust_log: bool,
     /// Events of the feed are kept at least this long, unless there are too many.
     pub events_keep: Duration,
     /// Bytes of events kept; the oldest go first. Whole files of 4 MiB go, and each shard keeps at least its last.
@@ -116,6 +119,7 @@ impl Config {
             providers: vec!["sandbox".into()],
             search_language: SearchLanguage::default(),
             accept_clock: false,
+            trust_log: false,
             events_keep: EVENTS_KEEP_DEFAULT,
             events_bytes_max: EVENTS_BYTES_MAX_DEFAULT,
         }

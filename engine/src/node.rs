@@ -5,7 +5,7 @@
 //! Invariants: the number never changes; a start's count is durable before the start says anything, so no two starts have the same.
 //!
 //! ```text
-//! {"format": 1, "node": 2, "name": "b", "address": "10.0.0.2:7443", "zone": "z1", "region": "eu", "founder": false, "incarnation": 7,
+//! {"format": 1, "node": 2, "name": "b", "address": "10.0.0.2:7443", "zone": "z1", "region": "eu", "founder": false, "incarnation": 7, "boot": "…",
 //!  "peers": [{"node": 1, "address": "10.0.0.1:7443", "shards": 4}]}
 //! ```
 
@@ -57,6 +57,8 @@ pub struct NodeFile {
     pub founder: bool,
     /// Starts so far.
     pub incarnation: u64,
+    /// Since when the machine ran at the last of them, in its own words, if nothing was missing in the logs then.
+    pub boot: Option<String>,
     /// Other nodes, when it was made.
     pub peers: Vec<PeerNode>,
 }
@@ -148,6 +150,7 @@ struct Written {
     region: String,
     founder: bool,
     incarnation: u64,
+    boot: Option<String>,
     peers: Vec<WrittenPeer>,
 }
 
@@ -204,30 +207,43 @@ impl NodeFile {
         if format > NODE_FORMAT {
             return Err(FolderError::Newer { path, found: format });
         }
-        let Written { format: _, node, name, address, zone, region, founder, incarnation, peers } =
+        let Written { format: _, node, name, address, zone, region, founder, incarnation, boot, peers } =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if node == 0 || peers.iter().any(|peer| peer.node == 0 || peer.node == node || peer.shards == 0) {
             return Err(damaged("its numbers make no sense".into()));
         }
         let peers = peers.into_iter().map(|WrittenPeer { node, address, shards }| PeerNode { node: NodeId(node), address, shards });
         let place = Place { name, address, zone, region };
-        Ok(Some(Self { node: NodeId(node), place, founder, incarnation, peers: peers.collect() }))
+        Ok(Some(Self { node: NodeId(node), place, founder, incarnation, boot, peers: peers.collect() }))
     }
 
-    /// Counts a start, durably.
+    /// Counts a start, durably. Has the machine run all the while since the start before? Then the disk has what it was given, however that one ended.
     ///
     /// # Errors
     /// [`FolderError`].
-    pub(crate) fn begin(&mut self, folder: &Folder) -> Result<(), FolderError> {
+    pub(crate) fn begin(&mut self, folder: &Folder, boot: Option<String>) -> Result<bool, FolderError> {
+        let ran_on = boot.is_some() && self.boot == boot;
         self.incarnation += 1;
+        self.boot = None;
+        self.write(folder.path())?;
+        Ok(ran_on)
+    }
+
+    /// The logs were found whole, or are trusted: a start after this one can go by that as long as the machine runs on. Without it, one that has not caught up
+    /// would be believed by the next.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub(crate) fn is_whole(&mut self, folder: &Folder, boot: Option<String>) -> Result<(), FolderError> {
+        self.boot = boot;
         self.write(folder.path())
     }
 
     fn write(&self, data: &Path) -> Result<(), FolderError> {
-        let Self { node, place: Place { name, address, zone, region }, founder, incarnation, peers } = self.clone();
+        let Self { node, place: Place { name, address, zone, region }, founder, incarnation, boot, peers } = self.clone();
         let peers = peers.into_iter().map(|PeerNode { node, address, shards }| WrittenPeer { node: node.0, address, shards });
         let written =
-            Written { format: NODE_FORMAT, node: node.0, name, address, zone, region, founder, incarnation, peers: peers.collect() };
+            Written { format: NODE_FORMAT, node: node.0, name, address, zone, region, founder, incarnation, boot, peers: peers.collect() };
         let mut text = serde_json::to_vec_pretty(&written).expect("numbers and strings always have a JSON form");
         text.push(b'\n');
         write_whole(data, FILE, &text)
@@ -242,7 +258,7 @@ pub fn init(data: &Path, place: &Place) -> Result<NodeFile, NodeError> {
     place.check()?;
     let folder = Folder::open(data, None)?;
     refuse_a_node(data)?;
-    let file = NodeFile { node: NodeId(1), place: place.clone(), founder: true, incarnation: 0, peers: Vec::new() };
+    let file = NodeFile { node: NodeId(1), place: place.clone(), founder: true, incarnation: 0, boot: None, peers: Vec::new() };
     file.write(folder.path())?;
     Ok(file)
 }
@@ -261,7 +277,7 @@ pub fn join(data: &Path, joining: &Joining) -> Result<NodeFile, NodeError> {
     let keys = data.join(KEYS);
     DirBuilder::new().recursive(true).mode(0o700).create(&keys).map_err(io_at(&keys, "made"))?;
     write_whole(&keys, SHOP_KEY, shop_key)?;
-    let file = NodeFile { node: *node, place: place.clone(), founder: false, incarnation: 0, peers: peers.clone() };
+    let file = NodeFile { node: *node, place: place.clone(), founder: false, incarnation: 0, boot: None, peers: peers.clone() };
     file.write(data)?;
     // Last: only now it is a folder.
     make(data, *partitions, *epoch)?;
@@ -327,15 +343,26 @@ mod tests {
         let data = folder.path().join("data");
         // Of an interrupted try.
         std::fs::create_dir_all(data.join(KEYS)).expect("made");
-        NodeFile { node: NodeId(7), place: place(), founder: false, incarnation: 0, peers: Vec::new() }.write(&data).expect("written");
+        NodeFile { node: NodeId(7), place: place(), founder: false, incarnation: 0, boot: None, peers: Vec::new() }
+            .write(&data)
+            .expect("written");
         join(&data, &joining()).expect("made");
         assert_eq!(about(&data).expect("known"), About { partitions: 16, epoch: 3 });
         let opened = Folder::open(&data, None).expect("a folder");
         assert_eq!(*opened.shop_key().expect("a key"), [9; KEY_BYTES]);
         let mut file = NodeFile::read(&data).expect("reads").expect("a node");
         assert_eq!((file.node, file.peers.len(), file.incarnation), (NodeId(2), 1, 0));
-        file.begin(&opened).expect("written");
-        assert_eq!(NodeFile::read(&data).expect("reads").expect("a node").incarnation, 1);
+        let boot = |name: &str| Some(name.to_owned());
+        for (began, whole, ran_on) in
+            [("a", true, false), ("a", true, true), ("b", false, false), ("b", true, false), ("b", true, true), ("", true, false)]
+        {
+            let began = boot(began).filter(|name| !name.is_empty());
+            assert_eq!(file.begin(&opened, began.clone()).expect("written"), ran_on, "{began:?}");
+            if whole {
+                file.is_whole(&opened, began).expect("written");
+            }
+        }
+        assert_eq!(NodeFile::read(&data).expect("reads").expect("a node").incarnation, 6);
     }
 
     #[test]

@@ -217,11 +217,12 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     }
     let mut node = NodeFile::read(folder.path())?;
     let path = || folder.path().display().to_string();
+    let (boot, mut trusts_log) = (host::boot_id(), config.trust_log);
     if let Some(node) = &mut node {
         if config.wire.is_none() {
             return Err(OpenError::NotReachable { path: path() });
         }
-        node.begin(&folder)?;
+        trusts_log |= node.begin(&folder, boot.clone())?;
     }
     let partitions = folder.meta().partitions;
     let shards = match wanted {
@@ -259,6 +260,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             node: node.node,
             incarnation: node.incarnation,
             members: if node.founder { vec![node.node] } else { Vec::new() },
+            trusts_log,
             facts: node.founder.then(|| node.place.facts(shards)),
             peers: node.peers.clone(),
         }),
@@ -309,6 +311,12 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
     };
+    if let Some(node) = &mut node
+        && (trusts_log || next.go.iter().all(|go| go.writer.goes_on_marked()))
+        && let Err(error) = node.is_whole(&folder, boot)
+    {
+        return Err(give_up(starting, error.into()));
+    }
     // Not before the names of the newer ones are durable.
     plan.snapshots.tidy(folder.path(), &walked.used);
     if let Err(error) = events::make_folder(&folder) {

@@ -55,6 +55,9 @@ pub(crate) struct EngineSettings {
     /// Start although the clock is more than an hour before the last entry of the log.
     #[arg(long)]
     pub(crate) accept_clock: bool,
+    /// On a node of a cluster that cannot be whole again: start as if its log had all it acknowledged (see docs/operations.md).
+    #[arg(long)]
+    pub(crate) trust_log: bool,
 }
 
 /// What can be set for a shop. `None`: not said.
@@ -268,6 +271,8 @@ impl Settings {
                 segment_bytes: engine.segment_bytes.or(written.segment_bytes),
                 search_language: engine.search_language.or(written.search_language),
                 accept_clock: engine.accept_clock || written.accept_clock,
+                // A wish of one start, not of a file.
+                trust_log: engine.trust_log,
             },
             edge: EdgeSettings {
                 listen: edge.listen.or(written.listen),
@@ -306,6 +311,7 @@ impl EngineSettings {
         config.cpus = self.cpus.as_ref().map(|cpus| cpus.0.clone());
         config.driver = self.driver.map_or_else(engine::Driver::default, |driver| driver.0);
         config.accept_clock = self.accept_clock;
+        config.trust_log = self.trust_log;
         config.search_language = self.search_language.map_or_else(engine::SearchLanguage::default, |language| language.0);
         config.providers = vec![adapters::sandbox::NAME.into()];
         config.capture = match self.capture {

@@ -522,11 +522,6 @@ impl Group {
         Some(self.raw.raft.leader_id).filter(|leader| *leader != 0).map(NodeId)
     }
 
-    /// Has it a say: does its log have all that it ever acknowledged?
-    pub(crate) fn counts(&self) -> bool {
-        self.lost.is_none()
-    }
-
     pub(crate) fn term(&self) -> u64 {
         self.raw.raft.term
     }

@@ -168,6 +168,7 @@ pub(super) fn boot(
         node: machine.node(),
         incarnation: u64::from(*life),
         members: founders.clone(),
+        trusts_log: false,
         facts: None,
         peers: Vec::new(),
     });

@@ -145,6 +145,12 @@ pub(super) fn place(shards: u16, configured: Option<&[usize]>, allowed: &[usize]
     }
 }
 
+/// What the kernel calls the time since the machine was started; `None` where it does not say.
+pub(super) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -230,7 +230,8 @@ impl Builder {
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
-        let may_have_lost = !writer.goes_on_marked();
+        let is_trusted = self.config.cluster.as_ref().is_some_and(|cluster| cluster.trusts_log);
+        let may_have_lost = !writer.goes_on_marked() && !is_trusted;
         #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets keys"))]
         let Self { config, mut partitions, changes: _, last_time, catalog, mut events, index: found } = self;
         let LogIdentity { folder, generation, shard, shards } = writer.log();
@@ -254,7 +255,7 @@ impl Builder {
             let applied = found.applied();
             let replica = cluster.as_ref().map(|cluster| {
                 marks.extend(begun.map(|place| (id, place)));
-                let Cluster { node, incarnation, members, facts: _, peers: _ } = cluster;
+                let Cluster { node, incarnation, members, trusts_log: _, facts: _, peers: _ } = cluster;
                 let mut tail = found.end(|| Membership { voters: members.iter().map(|node| node.0).collect(), ..Membership::default() });
                 if let Some(index) = snapshot {
                     tail.made_snapshot(index);

@@ -434,7 +434,7 @@ impl State {
                 term: group.term(),
                 learners: everybody(members).filter(|node| !voters.contains(node)).collect(),
                 voters,
-                counts: group.counts(),
+                counts: !group.may_have_lost(),
                 last: group.tail().last().index,
                 committed: group.commit(),
                 applied: slot.applied.index,

@@ -37,6 +37,8 @@ pub(super) struct Measured {
     pub(super) seconds: f64,
     /// CPU of the engine.
     pub(super) cpu_us: u64,
+    /// And of each follower.
+    pub(super) followers_cpu_us: Vec<u64>,
     pub(super) latencies: Latencies,
     /// What the machine did to others meanwhile.
     pub(super) machine: Worst,
@@ -96,25 +98,34 @@ pub(super) async fn run(arguments: &Arguments, target: &Target, hiccups: Hiccups
                 }
             }
             tokio::time::sleep(Duration::from_secs_f64(arguments.seconds / 10.0)).await;
-            let (cpu, begun) = (target.cpu_us()?, Instant::now());
+            let (cpu, followers, begun) = (target.cpu_us()?, target.followers_cpu_us()?, Instant::now());
             hiccups.reset();
             tally.measuring.set(true);
             tokio::time::sleep(Duration::from_secs_f64(arguments.seconds)).await;
             tally.measuring.set(false);
             let (cpu, seconds) = (target.cpu_us()?.saturating_sub(cpu), begun.elapsed().as_secs_f64());
+            let followers = since(&followers, &target.followers_cpu_us()?);
             tally.ending.set(true);
             for caller in callers {
                 caller.await.map_err(BenchError::other)?;
             }
-            Ok::<_, BenchError>((cpu, seconds))
+            Ok::<_, BenchError>((cpu, followers, seconds))
         })
         .await?;
     if let Some(why) = tally.failed.take() {
         return Err(BenchError::other(format!("a reservation was not made: {why}")));
     }
-    let (cpu_us, seconds) = measured;
+    let (cpu_us, followers_cpu_us, seconds) = measured;
     let machine = hiccups.stop();
-    Ok(Measured { machine, ops: tally.ops.get(), reserved: tally.reserved.get(), seconds, cpu_us, latencies: tally.latencies.take() })
+    Ok(Measured {
+        machine,
+        ops: tally.ops.get(),
+        reserved: tally.reserved.get(),
+        seconds,
+        cpu_us,
+        followers_cpu_us,
+        latencies: tally.latencies.take(),
+    })
 }
 
 /// The same without tasks, over connections of their own.
@@ -123,17 +134,23 @@ pub(super) fn run_swarm(arguments: &Arguments, target: &Target, mut swarm: Swarm
     let mut callers = Callers::new(arguments.connections * arguments.pipeline, wanted);
     swarm.run(Duration::from_secs_f64(arguments.seconds / 10.0), &mut callers)?;
     #[expect(clippy::disallowed_methods, reason = "a measuring program reads clocks")]
-    let (cpu, begun) = (target.cpu_us()?, Instant::now());
+    let (cpu, followers, begun) = (target.cpu_us()?, target.followers_cpu_us()?, Instant::now());
     hiccups.reset();
     callers.measuring = true;
     swarm.run(Duration::from_secs_f64(arguments.seconds), &mut callers)?;
     callers.measuring = false;
     let (cpu_us, seconds) = (target.cpu_us()?.saturating_sub(cpu), begun.elapsed().as_secs_f64());
+    let followers_cpu_us = since(&followers, &target.followers_cpu_us()?);
     callers.ending = true;
     swarm.end(&mut callers)?;
     let machine = hiccups.stop();
     let Callers { ops, reserved, latencies, .. } = callers;
-    Ok(Measured { machine, ops, reserved, seconds, cpu_us, latencies })
+    Ok(Measured { machine, ops, reserved, seconds, cpu_us, followers_cpu_us, latencies })
+}
+
+/// What came to each.
+fn since(before: &[u64], after: &[u64]) -> Vec<u64> {
+    before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect()
 }
 
 /// So many reservations at least, as fast as they go.

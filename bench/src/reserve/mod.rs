@@ -69,6 +69,9 @@ pub(crate) struct Arguments {
     /// A reservation falls back after this long, milliseconds
     #[arg(long, default_value_t = 600_000)]
     pub(crate) ttl_ms: u32,
+    /// Over QUIC: nodes of a cluster, of which the one is asked that leads the stock's partition
+    #[arg(long, default_value_t = 1)]
+    pub(crate) nodes: usize,
     /// The program to measure over QUIC
     #[arg(long, default_value = "target/release/emporion")]
     pub(crate) program: PathBuf,
@@ -81,14 +84,20 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Those that are named, or that may be used.
+    fn cores(&self) -> Result<Vec<usize>, BenchError> {
+        if !self.cpus.is_empty() {
+            return Ok(self.cpus.clone());
+        }
+        let allowed = sched_getaffinity(None).map_err(BenchError::other)?;
+        Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
+    }
+
     /// Where the shard and the load run. A shard stays on its core and does not leave it to others while it has work; a load that the scheduler puts
     /// there, as it likes to with whoever is woken from there, has the two take turns.
     fn places(&self) -> Result<(Option<usize>, CpuSet), BenchError> {
         let allowed = sched_getaffinity(None).map_err(BenchError::other)?;
-        let mut cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
-        if !self.cpus.is_empty() {
-            cores.clone_from(&self.cpus);
-        }
+        let cores = self.cores()?;
         let [shard, others @ ..] = &cores[..] else { return Ok((None, allowed)) };
         let mut load = CpuSet::new();
         others.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| load.set(*cpu));
@@ -114,6 +123,9 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     if arguments.connections == 0 || arguments.pipeline == 0 || !(1..=wire::limits::RESERVE_LINES_MAX).contains(&arguments.lines) {
         return Err(BenchError::other("at least one connection, one in the pipeline, and 1 to 256 lines"));
     }
+    if arguments.nodes == 0 || (arguments.nodes > 1 && arguments.transport == Transport::Log) {
+        return Err(BenchError::other("at least one node, and more than one over --transport quic only"));
+    }
     let folder = match &arguments.data {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
@@ -131,13 +143,26 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<(), BenchEr
     };
     target.prove(arguments, measured.reserved).await?;
     let name = format!(
-        "reserve/{}/{}/c{}/p{}",
+        "reserve/{}/{}/c{}/p{}{}",
         if arguments.transport == Transport::Log { "log" } else { "quic" },
         if arguments.skus == Skus::Hot { "hot" } else { "uniform" },
         arguments.connections,
-        arguments.pipeline
+        arguments.pipeline,
+        if arguments.nodes > 1 { format!("/n{}", arguments.nodes) } else { String::new() }
     );
     let case = Case::plain(&name, measured.ops, measured.seconds, Some(measured.cpu_us), Some(target.rss_mb()?)).with(&measured.latencies);
+    if arguments.nodes > 1 {
+        // Up to where its log is committed a node knows from the others: it alone would prove too little.
+        let followers = measured.followers_cpu_us.iter().enumerate();
+        let followers = followers
+            .map(|(at, cpu_us)| Case::plain(&format!("{name}/follower-{}", at + 1), measured.ops, measured.seconds, Some(*cpu_us), None));
+        let cases: Vec<Case> = std::iter::once(case).chain(followers).collect();
+        if !json {
+            println!("{HEADING}");
+        }
+        cases.iter().for_each(|case| println!("{}", if json { case.json() } else { case.row() }));
+        return Ok(());
+    }
     let log = target.replay(&data, arguments, measured.reserved)?;
     let per_entry = |of: f64| of / log.entries.max(1) as f64;
     let log_bytes = per_entry(log.bytes as f64);

@@ -44,7 +44,14 @@ impl Target {
                 Self::Log { engine, client, threads }
             }
             Transport::Quic => {
-                let node = Box::new(Node::start(&arguments.program, data, shard)?);
+                let node = match arguments.nodes {
+                    1 => Node::start(&arguments.program, data, shard)?,
+                    nodes => {
+                        std::fs::create_dir_all(data).map_err(BenchError::io("a folder for the nodes"))?;
+                        Node::start_cluster(&arguments.program, data, nodes, LOCATION, &arguments.cores()?).await?
+                    }
+                };
+                let node = Box::new(node);
                 // One to stock it, when the load has connections of its own.
                 let connect = node.connect(if arguments.library { arguments.connections } else { 1 }).await?;
                 let clients = connect.into_iter().map(|client| -> Arc<dyn Client> { Arc::new(client) }).collect();
@@ -136,6 +143,14 @@ impl Target {
         match self {
             Self::Log { threads, .. } => threads.cpu_us(),
             Self::Quic { node, .. } => node.cpu_us(),
+        }
+    }
+
+    /// The same of each other node of the cluster.
+    pub(super) fn followers_cpu_us(&self) -> Result<Vec<u64>, BenchError> {
+        match self {
+            Self::Log { .. } => Ok(Vec::new()),
+            Self::Quic { node, .. } => node.followers().iter().map(Node::cpu_us).collect(),
         }
     }
 

@@ -348,7 +348,7 @@ impl State {
         let Some(replica) = self.replica(id) else { return };
         let membership = replica.group.apply_change(entry);
         replica.members_in_flight += 1;
-        tracing::info!(partition = id.0, index = entry.index, ?membership, "the members of a partition's group changed");
+        tracing::debug!(partition = id.0, index = entry.index, ?membership, "the members of a partition's group changed");
         self.log(id, Some(ToLog::Members(entry.index, membership)), Some(Landing::Members));
         self.has_work(id);
     }

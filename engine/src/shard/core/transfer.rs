@@ -350,7 +350,7 @@ impl State {
             replica.group.made_snapshot(place.index);
         }
         let seq = slot.partition.seq();
-        tracing::info!(partition = id.0, seq = seq.0, bytes = file_bytes, "a snapshot of another node is in place");
+        tracing::debug!(partition = id.0, seq = seq.0, bytes = file_bytes, "a snapshot of another node is in place");
         self.events.begins_behind(id, seq);
         self.show_instead(id, &old);
         self.timer_changed(id);

@@ -109,6 +109,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    pub(crate) const NODES: usize = NODES.len();
+
     pub(crate) fn new() -> Self {
         Self { engines: NODES.map(|_| free()), gateways: GATEWAYS.map(|_| free()) }
     }

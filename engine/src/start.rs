@@ -183,6 +183,7 @@ enum Word {
 struct Go {
     writer: Writer,
     seed: [u8; 32],
+    trusts_log: bool,
 }
 
 /// An executor that is starting: it reports what it replayed, waits for its writer, and reports that it serves.
@@ -217,12 +218,12 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
     }
     let mut node = NodeFile::read(folder.path())?;
     let path = || folder.path().display().to_string();
-    let (boot, mut trusts_log) = (host::boot_id(), config.trust_log);
+    let (boot, mut ran_on) = (host::boot_id(), false);
     if let Some(node) = &mut node {
         if config.wire.is_none() {
             return Err(OpenError::NotReachable { path: path() });
         }
-        trusts_log |= node.begin(&folder, boot.clone())?;
+        ran_on = node.begin(&folder, boot.clone())?;
     }
     let partitions = folder.meta().partitions;
     let shards = match wanted {
@@ -260,7 +261,6 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
             node: node.node,
             incarnation: node.incarnation,
             members: if node.founder { vec![node.node] } else { Vec::new() },
-            trusts_log,
             facts: node.founder.then(|| node.place.facts(shards)),
             peers: node.peers.clone(),
         }),
@@ -311,6 +311,8 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         Ok(next) => next,
         Err(error) => return Err(give_up(starting, error)),
     };
+    // What a kill cut off was on its way. That the disk damaged what it had is not to be told from it, so then the others are asked.
+    let trusts_log = config.trust_log || (ran_on && walked.cuts().is_empty());
     if let Some(node) = &mut node
         && (trusts_log || next.go.iter().all(|go| go.writer.goes_on_marked()))
         && let Err(error) = node.is_whole(&folder, boot)
@@ -323,6 +325,7 @@ pub(crate) fn open(config: &Config) -> Result<Running, OpenError> {
         return Err(give_up(starting, error.into()));
     }
     for (one, go) in starting.iter().zip(next.go) {
+        let go = Go { trusts_log, ..go };
         // An executor that ended meanwhile is met below.
         let _ = one.words.send(Word::Go(Box::new(go)));
     }
@@ -464,7 +467,12 @@ fn start_one(
                     // Who asked may know already that another shard could not: then this one's snapshots are of use to the next start.
                     let _ = done.send(saved);
                 }
-                Word::Go(go) => return Some(sink.builder.finish(go.writer, clock.now(), go.seed)),
+                Word::Go(go) => {
+                    if go.trusts_log {
+                        sink.builder.trust_log();
+                    }
+                    return Some(sink.builder.finish(go.writer, clock.now(), go.seed));
+                }
             }
         }
     };
@@ -588,7 +596,7 @@ fn prepare(
     let go = resume::writers(folder.meta(), generation, walked, config.segment_bytes).into_iter().map(|writer| {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
-        Ok(Go { writer, seed })
+        Ok(Go { writer, seed, trusts_log: false })
     });
     Ok(Next { generation, is_new, go: go.collect::<Result<_, OpenError>>()? })
 }

@@ -72,9 +72,9 @@ impl Found {
         self.applied
     }
 
-    /// Were the members of the group named?
+    /// Were members of the group named? A node that joins says of itself that it knows of none.
     pub(crate) fn has_members(&self) -> bool {
-        self.tail.is_some()
+        self.tail.as_ref().is_some_and(|tail| !tail.membership().voters.is_empty())
     }
 
     /// Takes the next word of the logs. `apply` gets each command that is committed, in order, with its index.

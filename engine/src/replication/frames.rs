@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_long_does_not_hold_up_what_is_urgent() {
-        let lost = GroupMessage { group: 1, body: Body::Lost { last: Place { term: 1, index: 1 } } };
+        let lost = GroupMessage { group: 1, body: Body::Lost { last: Place { term: 1, index: 1 }, term: 1 } };
         let frames = frames(vec![ask(1, 10), ask(2, 1 << 20), lost, ask(3, 10), ask(4, 3 << 20)]);
         let all: Vec<(Lane, Vec<u64>)> = frames.iter().map(|(lane, body)| (*lane, ids(body))).collect();
         assert_eq!(all, [(Lane::Bulk, vec![2]), (Lane::Urgent, vec![1, 0, 3]), (Lane::Bulk, vec![4])]);

@@ -218,7 +218,7 @@ impl Group {
         }
         match body {
             Body::Raft(message) => self.step_raft(from, &message),
-            Body::Lost { last } => self.asked_what_was_lost(from, incarnation, last),
+            Body::Lost { last, term } => self.asked_what_was_lost(from, incarnation, last, term),
             Body::Fence { incarnation, floor, term } => {
                 if incarnation == self.incarnation && term >= self.term() {
                     self.fenced(floor);
@@ -242,8 +242,8 @@ impl Group {
             Kind::Vote | Kind::PreVote => self.below_floor(candidate),
             // Of a leader that counts on entries which were acknowledged by a start before this one, and are not here: it is told so.
             Kind::Heartbeat if message.commit > self.tail_last_index() => {
-                let last = self.tail().last();
-                self.said.push((from, GroupMessage { group: self.group, body: Body::Lost { last } }));
+                let body = Body::Lost { last: self.tail().last(), term: self.term() };
+                self.said.push((from, GroupMessage { group: self.group, body }));
                 true
             }
             // One that knows no members cannot make sense of a change of them: it begins with a snapshot.
@@ -599,14 +599,24 @@ impl Group {
     }
 
     fn ask_what_was_lost(&mut self) {
-        let last = self.tail().last();
+        let (last, term) = (self.tail().last(), self.term());
         let others: Vec<NodeId> = super::message::everybody(self.tail().membership()).filter(|node| *node != self.node).collect();
         for node in others {
-            self.said.push((node, GroupMessage { group: self.group, body: Body::Lost { last } }));
+            self.said.push((node, GroupMessage { group: self.group, body: Body::Lost { last, term } }));
         }
     }
 
-    fn asked_what_was_lost(&mut self, from: NodeId, incarnation: u64, last: Place) {
+    fn asked_what_was_lost(&mut self, from: NodeId, incarnation: u64, last: Place, term: u64) {
+        if self.leads() && term > self.term() {
+            // It stood for election once, and may not follow a leader of before; and it says nothing that the crate would learn that from.
+            let mut heard = raft::eraftpb::Message::default();
+            heard.set_msg_type(raft::eraftpb::MessageType::MsgAppendResponse);
+            (heard.from, heard.to, heard.term, heard.reject) = (from.0, self.node.0, term, true);
+            if let Err(error) = self.raw.step(heard) {
+                tracing::debug!(%error, "a later term is not heard of");
+            }
+            return;
+        }
         let answer = if self.leads() {
             // What leaders before this one committed it knows only with its own first entry.
             if !self.raw.raft.commit_to_current_term() {

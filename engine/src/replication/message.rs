@@ -64,6 +64,8 @@ pub(crate) enum Body {
     Lost {
         /// Where its log ends.
         last: Place,
+        /// The sender's term: a leader of an earlier one is none that it may follow.
+        term: u64,
     },
     /// The leader's answer: it counts nothing any more that the asker acknowledged before this start, and up to here entries are committed.
     Fence {
@@ -289,7 +291,7 @@ struct Sent {
 #[derive(Archive, Serialize, Deserialize)]
 enum SentBody {
     Raft(SentRaft),
-    Lost { term: u64, index: u64 },
+    Lost { term: u64, index: u64, own_term: u64 },
     Fence { incarnation: u64, term: u64, index: u64, leader_term: u64 },
     Stands { incarnation: u64, term: u64, index: u64 },
     Part { message: SentRaft, folder: u128, total: u64, offset: u64, bytes: Bytes },
@@ -381,7 +383,7 @@ impl NodeBatch {
 fn sent(body: &Body) -> SentBody {
     match body {
         Body::Raft(raft) => SentBody::Raft(sent_raft(raft)),
-        Body::Lost { last } => SentBody::Lost { term: last.term, index: last.index },
+        Body::Lost { last, term } => SentBody::Lost { term: last.term, index: last.index, own_term: *term },
         Body::Fence { incarnation, floor, term } => {
             SentBody::Fence { incarnation: *incarnation, term: floor.term, index: floor.index, leader_term: *term }
         }
@@ -430,7 +432,7 @@ fn read(body: &ArchivedSentBody) -> Result<Body, Unreadable> {
     };
     Ok(match body {
         ArchivedSentBody::Raft(raft) => Body::Raft(read_raft(raft)?),
-        ArchivedSentBody::Lost { term, index } => Body::Lost { last: place(term, index) },
+        ArchivedSentBody::Lost { term, index, own_term } => Body::Lost { last: place(term, index), term: own_term.to_native() },
         ArchivedSentBody::Fence { incarnation, term, index, leader_term } => {
             Body::Fence { incarnation: incarnation.to_native(), floor: place(term, index), term: leader_term.to_native() }
         }

@@ -25,6 +25,8 @@ use wire::{Idempotency, NodeId, PartitionId, placement::NODES_PARTITION};
 
 /// How often it looks, in microseconds.
 const LOOK_US: u64 = 150_000;
+/// So long it looks on while somebody who is gone is waited for, in microseconds.
+const PATIENCE_US: u64 = 10_000_000;
 /// Machines that are there at once.
 const NODES_AT_ONCE_MAX: usize = 5;
 /// Nodes in another region, which never vote, in a thousand.
@@ -67,12 +69,14 @@ pub(super) struct Keeper {
     work: Option<Work>,
     /// Of commands: each takes effect once.
     keys: u128,
+    /// Since when somebody waits for the word of one who is gone for good.
+    waits_since_us: Option<u64>,
 }
 
 impl Keeper {
     /// One that first tells the cluster of the nodes that it begins with; `None` where nodes stay as they are.
     pub(super) fn new(machines: u16, mut random: Random) -> Self {
-        let mut keeper = Self { random: random.fork(1), wishes: VecDeque::new(), work: None, keys: 0 };
+        let mut keeper = Self { random: random.fork(1), wishes: VecDeque::new(), work: None, keys: 0, waits_since_us: None };
         let entries = (0..machines).map(|nth| keeper.add(format!("node-{nth}"), &mut random, 0)).collect();
         keeper.work = Some(Work { entries, shows: Shows::Ever(usize::from(machines)) });
         keeper
@@ -110,8 +114,30 @@ impl World {
     pub(super) fn keep(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
         self.goes_on(&mut keeper);
+        self.give_its_word(&mut keeper);
         self.keeper = Some(keeper);
         self.schedule(LOOK_US, Event::Keeper);
+    }
+
+    /// Nodes that do not know what they lost wait for the word of all voters, and one of those never comes back: then those who operate the cluster say that the disks have
+    /// what they were given (`--trust-log`), which holds in these runs.
+    fn give_its_word(&mut self, keeper: &mut Keeper) {
+        if !(self.counts_who_is_off() && self.somebody_lost()) {
+            keeper.waits_since_us = None;
+            return;
+        }
+        let since_us = *keeper.waits_since_us.get_or_insert(self.time_us);
+        if self.time_us < since_us + PATIENCE_US {
+            return;
+        }
+        keeper.waits_since_us = None;
+        self.story.count("logs trusted by word");
+        for machine in self.here() {
+            if self.machines[machine].node.is_some() && self.lost(machine) {
+                self.machines[machine].told_to_trust = true;
+                self.crash(machine, Crash::Kill);
+            }
+        }
     }
 
     fn goes_on(&mut self, keeper: &mut Keeper) {
@@ -239,7 +265,7 @@ impl World {
     /// Could this machine go for good, with all that is on its disk? Then a majority of those who have a say now, or are to have, is left everywhere, and has
     /// all that is committed; and nobody who is gone already counts anywhere.
     pub(super) fn can_lose(&self, nodes: &Nodes, machine: MachineId) -> bool {
-        let off: BTreeSet<u64> = self.machines.iter().filter(|of| of.fate == Fate::Off).map(|of| of.id.node().0).collect();
+        let off: BTreeSet<u64> = self.machines.iter().filter(|of| of.fate != Fate::Member).map(|of| of.id.node().0).collect();
         let is_fine = |voters: &BTreeSet<u64>| {
             let left = voters.iter().filter(|node| **node != machine.node().0).count();
             voters.is_disjoint(&off) && (left == voters.len() || (voters.len() >= 3 && left > voters.len() / 2))
@@ -256,17 +282,25 @@ impl World {
 
     /// Does a group at some machine not know yet what its log may have lost?
     fn somebody_lost(&self) -> bool {
-        let shards = self.here().into_iter().filter_map(|machine| self.machines[machine].node.as_ref()).flat_map(|node| &node.shards);
+        self.here().into_iter().any(|machine| self.lost(machine))
+    }
+
+    /// At this one?
+    fn lost(&self, machine: MachineId) -> bool {
+        let shards = self.machines[machine].node.iter().flat_map(|node| &node.shards);
         shards.into_iter().any(|shard| shard.owned.iter().any(|id| shard.core.may_have_lost(*id)))
     }
 
     /// Does somebody who is gone for good still count somewhere? Then nobody else may go, not for a moment either: one that comes back without a mark at the
     /// end of its log needs the word of everybody.
     pub(super) fn is_short(&self) -> bool {
-        let off = |node: &u64| self.machines.get(MachineId::of(NodeId(*node)).place()).is_some_and(|of| of.fate == Fate::Off);
-        // One that only receives counts too: that it is to vote may be on its way.
-        self.keeper.is_some()
-            && self.shadow.says().iter().any(|says| says.last.halves().into_iter().chain([&says.last.learners]).flatten().any(off))
+        self.keeper.is_some() && self.counts_who_is_off()
+    }
+
+    fn counts_who_is_off(&self) -> bool {
+        let off = |node: &u64| self.machines.get(MachineId::of(NodeId(*node)).place()).is_some_and(|of| of.fate != Fate::Member);
+        // One that was removed may be cut off for good, which is as if it were gone. One that only receives counts too: that it is to vote may be on its way.
+        self.shadow.says().iter().any(|says| says.last.halves().into_iter().chain([&says.last.learners]).flatten().any(off))
     }
 
     /// Has the machine's node a say somewhere?

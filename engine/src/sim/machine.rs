@@ -73,6 +73,12 @@ pub(super) struct Machine {
     pub(super) fate: Fate,
     /// Who has a say in groups that its folder knows nothing of: nobody, where it joins others.
     pub(super) founders: Vec<NodeId>,
+    /// How often its power was cut.
+    pub(super) boots: u32,
+    /// As often as at the last start that found its logs whole, if that was the last one.
+    pub(super) whole_since: Option<u32>,
+    /// Its operators say that its next process is to go by its log.
+    pub(super) told_to_trust: bool,
 }
 
 /// What has become of a machine.
@@ -142,6 +148,9 @@ impl Machine {
             trouble: Trouble::default(),
             fate: Fate::Member,
             founders: (0..settings.machines).map(|machine| MachineId(machine).node()).collect(),
+            boots: 0,
+            whole_since: None,
+            told_to_trust: false,
         }
     }
 
@@ -305,6 +314,7 @@ impl World {
         of.doomed = None;
         of.life += 1;
         of.disk.0.borrow_mut().crash(how, &mut self.random);
+        of.boots += u32::from(how == Crash::PowerCut);
         if of.fate == Fate::Off {
             return;
         }

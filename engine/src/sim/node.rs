@@ -162,13 +162,12 @@ pub(super) fn boot(
     seed: u64,
     shadow: &mut Shadow,
 ) -> Result<Node, NotStarted> {
-    let Machine { id, disk, meta, life, founders, .. } = machine;
+    let Machine { id, disk, meta, life, founders, boots, whole_since, told_to_trust, .. } = machine;
     let (machine, disk) = (*id, &*disk);
     let cluster = (settings.machines > 1).then(|| Cluster {
         node: machine.node(),
         incarnation: u64::from(*life),
         members: founders.clone(),
-        trusts_log: false,
         facts: None,
         peers: Vec::new(),
     });
@@ -237,11 +236,18 @@ pub(super) fn boot(
         }
     };
     let writers = resume::writers(meta, generation, &walked, settings.segment_bytes);
+    // As `start.rs` does it with what the kernel says.
+    let trusts_log = std::mem::take(told_to_trust) || (*whole_since == Some(*boots) && walked.cuts().is_empty());
+    *whole_since = (trusts_log || writers.iter().all(crate::log::Writer::goes_on_marked)).then_some(*boots);
     let started = builders.into_iter().zip(writers).zip(0u16..).map(|((builder, writer), shard)| {
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&seed.to_le_bytes());
         secret[8..10].copy_from_slice(&shard.to_le_bytes());
         let next_batch = writer.open_batch().0;
+        let mut builder = builder;
+        if trusts_log {
+            builder.trust_log();
+        }
         let core = builder.finish(writer, now, secret);
         Shard {
             next_batch,

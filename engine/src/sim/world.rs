@@ -406,9 +406,10 @@ impl World {
 
     /// What the groups of a cluster say of themselves where not all have applied the same, or somebody's members are not those of the log.
     fn groups_told(&self) -> String {
-        let mut told = String::new();
+        let stands = |of: &Machine| format!("{}: {:?}{}", of.id.node().0, of.fate, if of.node.is_some() { "" } else { ", down" });
+        let mut told = format!("\n  nodes {:?}", self.machines.iter().map(stands).collect::<Vec<_>>());
         for (id, says) in (0..).map(PartitionId).zip(self.shadow.says()) {
-            let here: Vec<&Machine> = self.machines.iter().filter(|of| of.fate == Fate::Member).collect();
+            let here: Vec<&Machine> = self.machines.iter().filter(|of| of.fate != Fate::Off).collect();
             let mut groups: Vec<(MachineId, &crate::shard::core::ShardCore)> = Vec::new();
             for of in &here {
                 let cores = of.node.iter().flat_map(|node| &node.shards).map(|shard| &shard.core);
@@ -605,7 +606,8 @@ impl World {
                 for partition in owned {
                     let says = &self.shadow.says()[usize::from(partition.0)];
                     must(core.members(*partition).is_none_or(|members| says.is(&members)), || {
-                        format!("partition {} of machine {} has other members than the log says: {:?}", partition.0, machine.0, says.last)
+                        let (found, told) = (core.members(*partition), core.group_told(*partition).unwrap_or_default());
+                        format!("partition {} of machine {} has {found:?}, and the log says {:?}: {told}", partition.0, machine.0, says.last)
                     })?;
                     core.look_at(*partition, |partition| self.shadow.compare_whole(machine, partition))?;
                 }

@@ -87,6 +87,7 @@ pub struct Builder {
     catalog: Arc<Catalog>,
     events: EventLog,
     index: IndexFound,
+    trusts_log: bool,
 }
 
 /// A partition, as far as it is replayed.
@@ -103,6 +104,11 @@ struct Replayed {
 }
 
 impl Replayed {
+    fn fresh(id: PartitionId, config: &Config) -> Self {
+        let partition = Partition::new(id, config.epoch, config.partitions);
+        Self { partition, found: Found::default(), snapshot: None, begun: None, file_bytes: 0 }
+    }
+
     /// Index of the last entry inside.
     fn last(&self) -> u64 {
         self.found.applied().index
@@ -114,16 +120,18 @@ impl Builder {
     #[must_use]
     pub fn new(config: Config, catalog: Arc<Catalog>) -> Self {
         let owned = (0..config.partitions).map(PartitionId).filter(|id| config.owns(*id));
-        let fresh = |id| Replayed {
-            partition: Partition::new(id, config.epoch, config.partitions),
-            found: Found::default(),
-            snapshot: None,
-            begun: None,
-            file_bytes: 0,
-        };
-        let partitions = owned.clone().map(|id| (id, fresh(id))).collect();
+        let partitions = owned.clone().map(|id| (id, Replayed::fresh(id, &config))).collect();
         let events = EventLog::new(config.events, owned, &catalog);
-        Self { config, partitions, changes: Changes::default(), last_time: Millis(0), catalog, events, index: IndexFound::default() }
+        Self {
+            config,
+            partitions,
+            changes: Changes::default(),
+            last_time: Millis(0),
+            catalog,
+            events,
+            index: IndexFound::default(),
+            trusts_log: false,
+        }
     }
 
     /// Begins with a snapshot that has everything up to there.
@@ -227,13 +235,33 @@ impl Builder {
         self.index = found;
     }
 
+    /// A node that joined may end between two steps: the file of a snapshot that came has its name, and the log does not say yet who the members are. With that state and no
+    /// members it would take part, and make of the change that gives it a vote a group of its own. So it begins anew with that partition, and gets it again.
+    fn forget_what_has_no_members(&mut self) {
+        let Self { config, partitions, .. } = self;
+        if config.cluster.as_ref().is_none_or(|cluster| !cluster.members.is_empty()) {
+            return;
+        }
+        for (id, replayed) in partitions.iter_mut().filter(|(_, replayed)| replayed.begun.is_some() && !replayed.found.has_members()) {
+            tracing::info!(partition = id.0, "a snapshot of another node without its members in the log: it is asked for again");
+            *replayed = Replayed::fresh(*id, config);
+        }
+    }
+
+    /// On a node of a cluster: the log has all that the node acknowledged although it may not end with a mark. Nothing of it can have been damaged, or somebody
+    /// answers for it.
+    pub fn trust_log(&mut self) {
+        self.trusts_log = true;
+    }
+
     /// The core, its index made, its log going on with `writer`. Call it on the shard's own thread.
     #[must_use]
     pub fn finish(self, writer: Writer, now: Now, seed: [u8; 32]) -> ShardCore {
-        let is_trusted = self.config.cluster.as_ref().is_some_and(|cluster| cluster.trusts_log);
-        let may_have_lost = !writer.goes_on_marked() && !is_trusted;
+        let mut this = self;
+        this.forget_what_has_no_members();
+        let may_have_lost = !writer.goes_on_marked() && !this.trusts_log;
         #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets keys"))]
-        let Self { config, mut partitions, changes: _, last_time, catalog, mut events, index: found } = self;
+        let Self { config, mut partitions, changes: _, last_time, catalog, mut events, index: found, trusts_log: _ } = this;
         let LogIdentity { folder, generation, shard, shards } = writer.log();
         events.begin(LogName { folder, generation, shard, shards, epoch: config.epoch }, &catalog);
         events.applied(now.mono_us);
@@ -255,7 +283,7 @@ impl Builder {
             let applied = found.applied();
             let replica = cluster.as_ref().map(|cluster| {
                 marks.extend(begun.map(|place| (id, place)));
-                let Cluster { node, incarnation, members, trusts_log: _, facts: _, peers: _ } = cluster;
+                let Cluster { node, incarnation, members, facts: _, peers: _ } = cluster;
                 let mut tail = found.end(|| Membership { voters: members.iter().map(|node| node.0).collect(), ..Membership::default() });
                 if let Some(index) = snapshot {
                     tail.made_snapshot(index);

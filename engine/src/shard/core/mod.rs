@@ -102,8 +102,6 @@ pub struct Cluster {
     pub incarnation: u64,
     /// Who votes in groups of which the folder knows nothing yet; nobody, on a node that joins others.
     pub members: Vec<NodeId>,
-    /// Whether its log has all that the node acknowledged although it does not end with a mark: nothing of it can have been damaged since, or somebody answers for it.
-    pub trusts_log: bool,
     /// What the first node of all says of itself, until the cluster knows it.
     pub facts: Option<NodeFacts>,
     /// Nodes to turn to until the cluster's are known here.

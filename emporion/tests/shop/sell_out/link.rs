@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use wire::{
-    Body, CallError, Client as _, Failure, Op, Request, Response, ShardId,
+    Body, CallError, Client as _, ClusterMap, Failure, Op, Request, Response, ShardId,
     quic::{Credentials, QuicClient, client_config},
 };
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A server that runs.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Counts starts.
     pub(super) start: u64,
     pub(super) address: SocketAddr,
@@ -35,7 +35,7 @@ pub(super) struct Checked {
 
 impl Server {
     /// What `server.json` says.
-    pub(super) fn read(data: &Path, start: u64) -> Self {
+    pub(crate) fn read(data: &Path, start: u64) -> Self {
         let wire = running(data).expect("it runs")["wire"].clone();
         let text = |field: &str| wire[field].as_str().unwrap_or_else(|| panic!("no {field} in {wire}"));
         let file = |field: &str| std::fs::read_to_string(text(field)).unwrap_or_else(|error| panic!("{field}: {error}"));
@@ -48,6 +48,15 @@ impl Server {
             address: text("address").parse().expect("an address"),
             warehouse: config("certificate", "key"),
             operator: config("operator_certificate", "operator_key"),
+        }
+    }
+
+    /// The cluster as the node sees it, if it answers and knows.
+    pub(crate) async fn map(&self) -> Option<ClusterMap> {
+        let client = QuicClient::connect(self.address, self.operator.clone()).await.ok()?;
+        match client.call(Request { timeout_ms: 5_000, ..Request::system(Op::ClusterMap) }).await.ok()?.result {
+            Ok(Body::ClusterMap(map)) => map.map(|map| *map),
+            _ => None,
         }
     }
 

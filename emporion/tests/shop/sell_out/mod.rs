@@ -15,7 +15,8 @@ use crate::{
     history::{self, Answer, Ask, Exchange, History, Line, Moment, Order, Row},
     process::{Folder, PATIENCE, Shop, verify},
 };
-use link::{Connection, Server};
+use link::Connection;
+pub(crate) use link::Server;
 use std::{
     ops::Range,
     sync::{

@@ -11,7 +11,7 @@ use crate::{
     guest::Guest,
     process::{Folder, PATIENCE, Shop},
     proxy::{Network, Proxy},
-    sell_out::Server,
+    sell_out::{Endless, Server},
     several::{NODES, Places, charged, cluster, well},
 };
 use serde_json::{Value, json};
@@ -134,12 +134,14 @@ struct Field {
     stop: Arc<AtomicBool>,
     buyers: JoinSet<Bought>,
     warehouse: JoinSet<()>,
+    link: Endless,
 }
 
 impl Field {
     async fn start() -> Self {
         let seed = number("EMPORION_SEED", u64::from(std::process::id()));
         println!("EMPORION_SEED={seed}");
+        let mut draws = seed;
         let proxy = Proxy::new(seed);
         let folder = Folder::cluster_over(&proxy);
         let shop = Shop::start(&folder).await;
@@ -152,7 +154,10 @@ impl Field {
             buyers.spawn(buyer(api.clone(), Arc::clone(&stop)));
         }
         warehouses.spawn(warehouse(api.clone(), Arc::clone(&counted), told, Arc::clone(&stop)));
-        let mut field = Self { shop, folder, proxy, api, counted, last, stop, buyers, warehouse: warehouses };
+        let nodes: Vec<Server> =
+            shop.behind[2..].iter().zip(proxy.fronts).map(|(engine, front)| Server::read(&engine.data, 0).at(front)).collect();
+        let link = Endless::start(&api, &nodes, &mut draws).await;
+        let mut field = Self { shop, folder, proxy, api, counted, last, stop, buyers, warehouse: warehouses, link };
         field.resumed(Instant::now()).await;
         field
     }
@@ -219,6 +224,7 @@ impl Field {
         self.stop.store(true, Ordering::SeqCst);
         let bought = self.buyers.join_all().await;
         self.warehouse.join_all().await;
+        self.link.end().await;
         let orders = bought.iter().map(|bought| bought.orders.len() as u64).sum::<u64>();
         let (scarce, refused) = bought.iter().fold((0, 0), |(scarce, refused), one| (scarce + one.scarce, refused + one.refused));
         for (guest, id) in bought.iter().flat_map(|bought| &bought.orders) {

@@ -51,7 +51,7 @@ async fn a_cluster_sells_while_its_nodes_come_and_go() {
         }
         buys(&a, &b, 1, "pm_card_visa").await;
         sold += 1;
-        shop.behind.insert(2 + node, Places::engine(&folder, node).ready(&folder).await);
+        shop.behind.insert(2 + node, folder.places().engine(&folder, node).ready(&folder).await);
         well(&folder).await;
     }
     readyz(&folder, &a, 200).await;
@@ -65,7 +65,7 @@ async fn a_cluster_sells_while_its_nodes_come_and_go() {
 async fn operators_say_what_becomes_of_a_node() {
     let folder = Folder::cluster();
     let data = |node: usize| Places::data(&folder, node);
-    let _engines = Places::new().engines(&folder).await;
+    let _engines = folder.places().engines(&folder).await;
     let said = |node: usize, args: &[&str]| told(&cluster(&data(node), args));
 
     succeeds(&cluster(&data(0), &["drain", "b"]));

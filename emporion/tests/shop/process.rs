@@ -1,6 +1,7 @@
 //! The program as a process.
 
-use crate::{api::Api, faulty::Disk, several::Places};
+use crate::{api::Api, faulty::Disk, proxy::Proxy, several::Places};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -42,6 +43,16 @@ impl Folder {
     /// Its shops are three engines behind two gateways, asked in turn, with an adapter beside: processes all of them.
     pub(crate) fn cluster() -> Self {
         Self { places: Some(Places::new()), ..Self::new() }
+    }
+
+    /// The same, with the engines reached over a network of ours.
+    pub(crate) fn cluster_over(proxy: &Proxy) -> Self {
+        Self { places: Some(Places::over(proxy)), ..Self::new() }
+    }
+
+    /// Where the parts of the cluster are.
+    pub(crate) fn places(&self) -> &Places {
+        self.places.as_ref().expect("a cluster")
     }
 
     /// With a log so short that a test's load crosses it several times.
@@ -228,8 +239,21 @@ impl Shop {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it stands still where it is.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on as if no time had passed.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     async fn wait(&mut self, what: &str) -> ExitStatus {

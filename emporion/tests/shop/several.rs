@@ -1,8 +1,9 @@
 //! A shop of several processes: how each part is invited and started.
 
 use crate::{
-    api::{Api, ask},
+    api::{Api, ask, fresh_key},
     process::{Folder, PATIENCE, Shop, emporion, run},
+    proxy::Proxy,
 };
 use adapters::sandbox;
 use std::{
@@ -45,9 +46,17 @@ pub(crate) fn invited(folder: &Folder, kind: &str, name: &str) -> PathBuf {
 
 /// The same at the engine of `data`.
 pub(crate) fn invited_at(folder: &Folder, data: &Path, kind: &str, name: &str) -> PathBuf {
+    invited_to(folder, data, kind, name, &[])
+}
+
+/// The same to engines there, of which there may be none: then to where that of `data` listens.
+fn invited_to(folder: &Folder, data: &Path, kind: &str, name: &str, engines: &[SocketAddr]) -> PathBuf {
     let path = folder.path().join(format!("{name}.json"));
+    let engines = engines.iter().flat_map(|engine| ["--engine".to_owned(), engine.to_string()]);
     let invite = emporion()
-        .args(["cluster", "invite", "--for", kind, "--name", name, "--data"])
+        .args(["cluster", "invite", "--for", kind, "--name", name])
+        .args(engines)
+        .arg("--data")
         .arg(data)
         .arg("--out")
         .arg(&path)
@@ -104,7 +113,10 @@ const GATEWAYS: [&str; 2] = ["web-1", "web-2"];
 
 /// Where the parts of a cluster are, so that all of it can be started again where it was.
 pub(crate) struct Places {
-    engines: [SocketAddr; 3],
+    /// What is told of the engines.
+    pub(crate) engines: [SocketAddr; 3],
+    /// Where they listen; elsewhere if a network of ours is between.
+    listens: [SocketAddr; 3],
     gateways: [SocketAddr; 2],
 }
 
@@ -112,7 +124,13 @@ impl Places {
     pub(crate) const NODES: usize = NODES.len();
 
     pub(crate) fn new() -> Self {
-        Self { engines: NODES.map(|_| free()), gateways: GATEWAYS.map(|_| free()) }
+        let engines = NODES.map(|_| free());
+        Self { engines, listens: engines, gateways: GATEWAYS.map(|_| free()) }
+    }
+
+    /// Of a cluster whose nodes are reached over a network of ours.
+    pub(crate) fn over(proxy: &Proxy) -> Self {
+        Self { engines: proxy.fronts, listens: proxy.listens, ..Self::new() }
     }
 
     /// The folder of a node; that of the first is the data folder.
@@ -121,24 +139,31 @@ impl Places {
     }
 
     /// Starts the engine of a node.
-    pub(crate) fn engine(folder: &Folder, node: usize) -> Shop {
-        Shop::begin_engine(folder, Self::data(folder, node), &["--shards", "1"])
+    pub(crate) fn engine(&self, folder: &Folder, node: usize) -> Shop {
+        let listen = self.listens[node].to_string();
+        Shop::begin_engine(folder, Self::data(folder, node), &["--shards", "1", "--wire-listen", &listen])
+    }
+
+    /// Makes the folder of a node, which is not there, by an invitation from another one.
+    pub(crate) fn join(&self, folder: &Folder, node: usize, from: usize) {
+        let name = format!("{}-from-{}-{}", NODES[node], NODES[from], fresh_key("again"));
+        let invitation = invited_to(folder, &Self::data(folder, from), "node", &name, &self.engines[from..=from]).display().to_string();
+        let address = self.engines[node].to_string();
+        let args = ["join", "--shards", "1", "--invitation", &invitation, "--name", NODES[node], "--address", &address];
+        succeeds(&cluster(&Self::data(folder, node), &args));
     }
 
     /// Starts the engines, as a cluster made at first, and waits until all is well.
     pub(crate) async fn engines(&self, folder: &Folder) -> Vec<Shop> {
         let mut begun = Vec::new();
         if folder.data().exists() {
-            begun.extend((0..NODES.len()).map(|node| Self::engine(folder, node)));
+            begun.extend((0..NODES.len()).map(|node| self.engine(folder, node)));
         } else {
-            let place = |node: usize| self.engines[node].to_string();
-            succeeds(&cluster(&folder.data(), &["init", "--name", NODES[0], "--address", &place(0)]));
-            begun.push(Self::engine(folder, 0).ready(folder).await);
-            let invitation = invited(folder, "node", "further").display().to_string();
-            for (node, name) in NODES.iter().enumerate().skip(1) {
-                let args = ["join", "--shards", "1", "--invitation", &invitation, "--name", name, "--address", &place(node)];
-                succeeds(&cluster(&Self::data(folder, node), &args));
-                begun.push(Self::engine(folder, node));
+            succeeds(&cluster(&folder.data(), &["init", "--name", NODES[0], "--address", &self.engines[0].to_string()]));
+            begun.push(self.engine(folder, 0).ready(folder).await);
+            for node in 1..NODES.len() {
+                self.join(folder, node, 0);
+                begun.push(self.engine(folder, node));
             }
         }
         let mut engines = Vec::new();
@@ -153,7 +178,7 @@ impl Places {
     pub(crate) async fn start(&self, folder: &Folder) -> Shop {
         let is_new = !folder.data().exists();
         let engines = self.engines(folder).await;
-        let invitation = |kind: &str, name: &str| is_new.then(|| invited(folder, kind, name));
+        let invitation = |kind: &str, name: &str| is_new.then(|| invited_to(folder, &folder.data(), kind, name, &self.engines));
         let adapter = adapter(folder, invitation("adapter", "pay").as_ref());
         let mut gateways = Vec::new();
         for (name, listen) in GATEWAYS.iter().zip(self.gateways) {

@@ -5,6 +5,7 @@
 //! `EMPORION_SELL_OUT=full` runs the sizes of [`FULL`], else those of [`SHORT`]. A failure prints the seed; `EMPORION_SEED` repeats its draws (the
 //! rest of the timing is the machine's).
 
+mod endless;
 mod link;
 mod wire_buyer;
 
@@ -15,7 +16,9 @@ use crate::{
     history::{self, Answer, Ask, Exchange, History, Line, Moment, Order, Row},
     process::{Folder, PATIENCE, Shop, verify},
 };
-use link::{Connection, Server};
+pub(crate) use endless::Endless;
+use link::Connection;
+pub(crate) use link::Server;
 use std::{
     ops::Range,
     sync::{
@@ -89,6 +92,52 @@ struct Sale {
 }
 
 impl Sale {
+    /// Gives a shop its stock, and says how much of each SKU that is.
+    async fn start(api: &Api, sizes: Sizes, open: watch::Receiver<bool>) -> (Arc<Self>, Vec<u32>) {
+        let stock: Vec<u32> = (0..sizes.skus).map(|sku| sizes.units / sizes.skus + u32::from(sku < sizes.units % sizes.skus)).collect();
+        let keys: Vec<(String, u32)> = stock.iter().enumerate().map(|(sku, units)| (Self::key(sku as u32), *units)).collect();
+        let products: Vec<(&str, &str, u32)> = keys.iter().map(|(key, units)| (key.as_str(), key.as_str(), *units)).collect();
+        api.products(&products).await;
+        let mut skus = Vec::new();
+        for (key, _) in &keys {
+            let id = api.stock(key).await["sku"].as_str().map(str::parse);
+            skus.push(id.expect("an id").expect("a SKU's id"));
+        }
+        let sale = Self {
+            sizes,
+            began: Instant::now(),
+            skus,
+            wire_attempts: AtomicU64::new(0),
+            checkouts: AtomicU64::new(0),
+            open,
+            busy: AtomicUsize::new(0),
+            has_failed: AtomicBool::new(false),
+        };
+        (Arc::new(sale), stock)
+    }
+
+    /// There have been enough attempts.
+    fn end(&self) {
+        self.wire_attempts.fetch_max(self.sizes.attempts, Ordering::SeqCst);
+    }
+
+    /// Every row as it is, and that no unit is missing.
+    async fn rows(&self, api: &Api) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for sku in 0..self.sizes.skus {
+            let asked = self.now();
+            let stock = api.stock(&Self::key(sku)).await;
+            let units = |column: &str| {
+                let units = stock["locations"][0][column].as_u64().unwrap_or_else(|| panic!("no {column} in {stock}"));
+                u32::try_from(units).expect("units")
+            };
+            rows.push(Row { asked, sku, available: units("available"), held: units("held"), committed: units("committed") });
+        }
+        let total: u64 = rows.iter().map(|row| u64::from(row.available) + u64::from(row.held) + u64::from(row.committed)).sum();
+        assert_eq!(total, u64::from(self.sizes.units), "{rows:?}");
+        rows
+    }
+
     fn now(&self) -> Moment {
         Moment(u64::try_from(self.began.elapsed().as_nanos()).expect("less than centuries"))
     }
@@ -179,27 +228,9 @@ impl Run {
     async fn start(folder: Folder, sizes: Sizes) -> Self {
         let shop = Shop::start_with(&folder, &["--listen", "127.0.0.1:0", "--wire-listen", "127.0.0.1:0"]).await;
         let api = shop.api();
-        let stock: Vec<u32> = (0..sizes.skus).map(|sku| sizes.units / sizes.skus + u32::from(sku < sizes.units % sizes.skus)).collect();
-        let keys: Vec<(String, u32)> = stock.iter().enumerate().map(|(sku, units)| (Sale::key(sku as u32), *units)).collect();
-        let products: Vec<(&str, &str, u32)> = keys.iter().map(|(key, units)| (key.as_str(), key.as_str(), *units)).collect();
-        api.products(&products).await;
-        let mut skus = Vec::new();
-        for (key, _) in &keys {
-            let id = api.stock(key).await["sku"].as_str().map(str::parse);
-            skus.push(id.expect("an id").expect("a SKU's id"));
-        }
         let (open, is_open) = watch::channel(true);
+        let (sale, stock) = Sale::start(&api, sizes, is_open).await;
         let (servers, _) = watch::channel(Server::read(&shop.data, 0));
-        let sale = Arc::new(Sale {
-            sizes,
-            began: Instant::now(),
-            skus,
-            wire_attempts: AtomicU64::new(0),
-            checkouts: AtomicU64::new(0),
-            open: is_open,
-            busy: AtomicUsize::new(0),
-            has_failed: AtomicBool::new(false),
-        });
         let history = History { stock, ..History::default() };
         Self { sale, shop: Some(shop), folder, api, servers, open, history }
     }
@@ -223,21 +254,10 @@ impl Run {
             assert!(Instant::now() < until, "buyers still wait: {}", self.folder.log());
             sleep(Duration::from_millis(5)).await;
         }
-        let mut rows = Vec::new();
-        for sku in 0..self.sale.sizes.skus {
-            let asked = self.sale.now();
-            let stock = self.api.stock(&Sale::key(sku)).await;
-            let units = |column: &str| {
-                let units = stock["locations"][0][column].as_u64().unwrap_or_else(|| panic!("no {column} in {stock}"));
-                u32::try_from(units).expect("units")
-            };
-            rows.push(Row { asked, sku, available: units("available"), held: units("held"), committed: units("committed") });
-        }
+        let mut rows = self.sale.rows(&self.api).await;
         // The engine's own proof, beside ours.
         let checked = self.servers.borrow().clone().check().await;
         assert_eq!(checked.rows, u64::from(self.sale.sizes.skus));
-        let total: u64 = rows.iter().map(|row| u64::from(row.available) + u64::from(row.held) + u64::from(row.committed)).sum();
-        assert_eq!(total, u64::from(self.sale.sizes.units), "{rows:?}");
         let is_held = rows.iter().any(|row| row.held > 0) || checked.open_holds > 0;
         self.history.rows.append(&mut rows);
         is_held

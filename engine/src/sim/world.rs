@@ -607,7 +607,10 @@ impl World {
                     let says = &self.shadow.says()[usize::from(partition.0)];
                     must(core.members(*partition).is_none_or(|members| says.is(&members)), || {
                         let (found, told) = (core.members(*partition), core.group_told(*partition).unwrap_or_default());
-                        format!("partition {} of machine {} has {found:?}, and the log says {:?}: {told}", partition.0, machine.0, says.last)
+                        format!(
+                            "partition {} of machine {} has {found:?}, and the log says {:?}: {told}",
+                            partition.0, machine.0, says.last
+                        )
                     })?;
                     core.look_at(*partition, |partition| self.shadow.compare_whole(machine, partition))?;
                 }

@@ -145,6 +145,18 @@ pub enum FolderError {
         /// Its format.
         found: u32,
     },
+    /// `node.json` was written by a program that knows more.
+    #[error(
+        "{} has format {found}; this version of Emporion reads formats up to {}. Start the version that wrote it, or a later one",
+        path.display(),
+        crate::node::NODE_FORMAT
+    )]
+    NewerNode {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
     /// The user of this process may not write there.
     #[error("{} cannot be written by user {uid}: give it to that user (chown) or choose another folder", path.display())]
     NotWritable {

@@ -205,7 +205,7 @@ impl NodeFile {
         let damaged = |why: String| FolderError::Damaged { path: path.clone(), why };
         let AnyFormat { format } = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if format > NODE_FORMAT {
-            return Err(FolderError::Newer { path, found: format });
+            return Err(FolderError::NewerNode { path, found: format });
         }
         let Written { format: _, node, name, address, zone, region, founder, incarnation, boot, peers } =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
@@ -404,7 +404,11 @@ mod tests {
     #[test]
     fn a_file_of_another_program_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        for (text, says) in [("{\"format\": 2}", "folder format 2"), ("{}", "damaged"), ("{\"format\": 1}", "damaged")] {
+        for (text, says) in [
+            ("{\"format\": 2}", "node.json has format 2; this version of Emporion reads formats up to 1"),
+            ("{}", "damaged"),
+            ("{\"format\": 1}", "damaged"),
+        ] {
             std::fs::write(folder.path().join(FILE), text).expect("written");
             let told = NodeFile::read(folder.path()).expect_err("refused").to_string();
             assert!(told.contains(says), "{told}");

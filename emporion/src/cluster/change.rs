@@ -1,5 +1,4 @@
 //! `emporion cluster drain`, `resume`, `remove` and `move`: says what becomes of a node, or where it is. The nodes act on it by themselves.
-
 //! Bound: [`LEAVE_WAIT_MAX`].
 
 use super::{
@@ -7,7 +6,7 @@ use super::{
     operator::{Operator, named, strange},
 };
 use crate::fail::Fail;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
 use wire::{Body, NodeId, NodeStanding, Op, ReplicaView};
 
@@ -45,7 +44,7 @@ async fn wait(operator: &Operator, node: NodeId, how: &str, needs: impl Fn(&Repl
         let mut others = operator.all_replicas(&map).await;
         others.remove(&node);
         let needed = others.values().flatten().filter(|replica| needs(replica)).map(|replica| replica.partition);
-        let needed: std::collections::BTreeSet<_> = needed.collect();
+        let needed: BTreeSet<_> = needed.collect();
         if needed.is_empty() && !others.is_empty() {
             return Ok(());
         }

@@ -207,6 +207,11 @@ impl Pipeline {
         self.writer.removed(all);
     }
 
+    /// What was in flight is durable. A batch that is a mark itself, such as one that proves a vote, is not waited behind for another.
+    fn fell_idle(&mut self, now_us: u64) {
+        self.idle_since_us = (!self.writer.goes_on_marked()).then_some(now_us);
+    }
+
     /// Should a client's command be refused, and why?
     pub(crate) fn refuses(&self) -> Option<Failure> {
         match self.space {
@@ -394,7 +399,7 @@ impl State {
         while self.pipeline.flights.front().is_some_and(|first| durable.covers(first.appended))
             && let Some(Flight { partition, landing, .. }) = self.pipeline.flights.pop_front()
         {
-            self.pipeline.idle_since_us = Some(self.now.mono_us);
+            self.pipeline.fell_idle(self.now.mono_us);
             match landing {
                 Landing::Restated(segment) => self.pipeline.restated.1 = Some(segment),
                 landing => self.landed(partition, landing),
@@ -469,7 +474,7 @@ impl State {
             self.tell(done, Ok(committed));
         }
         if had_entries {
-            self.pipeline.idle_since_us = Some(self.now.mono_us);
+            self.pipeline.fell_idle(self.now.mono_us);
         }
     }
 

@@ -35,6 +35,7 @@ mod contention;
 mod facets;
 mod feed;
 mod index;
+mod replicas;
 mod reservations;
 mod search_queries;
 mod search_scores;
